@@ -1,0 +1,33 @@
+"""The flow `ingest`: a dataset is read, published and validated before anything learns from it."""
+
+from __future__ import annotations
+
+from prefect import flow
+from prefect.artifacts import create_link_artifact, create_table_artifact
+
+from flows import tasks
+from vgg16.config import DatasetChoice
+from vgg16.errors import DataError
+from vgg16.records import DatasetRef, ValidationReport
+
+
+@flow(name="ingest", validate_parameters=False)
+def ingest(choice: DatasetChoice) -> tuple[DatasetRef, ValidationReport]:
+    """Fetch, publish and validate. Raises DataError, with what was expected and found, where an expectation fails."""
+    ref = tasks.fetch_data(choice)
+    report = tasks.validate_data(ref)
+    create_link_artifact(key=f"data-docs-{ref.name}", link=report.docs, link_text=f"Data Docs of {ref.name}")
+    if report.ok:
+        return ref, report
+    create_table_artifact(key=f"failed-{ref.name}", table=[each.model_dump() for each in report.failed])
+    lines = "; ".join(f"{each.expectation}: expected {each.expected}, found {each.observed}" for each in report.failed)
+    raise DataError(
+        f"{ref.name} {ref.digest[:8]} failed {len(report.failed)} of {report.checked} expectations: {lines}.",
+        f"Nothing was trained. The pictures are in {report.docs}",
+        {
+            "dataset": ref.name,
+            "digest": ref.digest,
+            "failed": [each.model_dump() for each in report.failed],
+            "docs": report.docs,
+        },
+    )

@@ -1,0 +1,55 @@
+"""What a person sees while it runs: a line per step and a bar while training. Everything goes to standard error,
+and to the Prefect run's log where there is one. The command line makes the console speak; a worker leaves it quiet."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from vgg16.records import EpochMetrics
+
+console = Console(stderr=True, quiet=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """One line for the person and for the run's log."""
+    console.print(text, soft_wrap=True, markup=False)
+    _log(text)
+
+
+def _log(text: str) -> None:
+    from prefect.context import get_run_context
+    from prefect.exceptions import MissingContextError
+    from prefect.logging import get_run_logger
+
+    try:
+        get_run_context()
+    except MissingContextError:
+        return
+    logger = get_run_logger()
+    logger.log(logging.INFO, text)
+
+
+@contextmanager
+def training(name: str, epochs: int) -> Iterator[tuple[Callable[[EpochMetrics], None], Callable[[int, int], None]]]:
+    """The two callbacks that `train` reports through: a bar on a terminal, a line per epoch elsewhere."""
+    columns = (TextColumn(f"  {name}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.fields[metrics]}"))
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(name, total=None, metrics="")
+
+        def on_step(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        def on_epoch(metrics: EpochMetrics) -> None:
+            line = (
+                f"  {name}  epoch {metrics.epoch:>2}/{epochs}  train_loss {metrics.train_loss:.4f}  train_top1 "
+                f"{metrics.train_top1:.4f}  val_loss {metrics.val_loss:.4f}  val_top1 {metrics.val_top1:.4f}"
+            )
+            bar.update(task, metrics=f"val_top1 {metrics.val_top1:.4f}")
+            say(line)
+
+        yield on_epoch, on_step

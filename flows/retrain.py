@@ -1,0 +1,118 @@
+"""The flow `retrain`, the chain: one validation, each experiment trained and evaluated, the best on `val` judged."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.states import Completed, State
+
+from flows import settings
+from flows.ingest import ingest
+from flows.progress import say
+from flows.promote import promote
+from flows.train import train
+from vgg16 import catalog
+from vgg16.config import Experiment, apply_settings
+from vgg16.errors import RequestError, Vgg16Error
+from vgg16.records import DatasetRef, Decision, Run, ValidationReport
+
+
+def choose(experiments: list[str], overrides: list[str]) -> list[Experiment]:
+    """The experiments with their settings, refused here before anything is made.
+
+    Raises RequestError for unknown names and settings, and for experiments on different datasets.
+    """
+    if not experiments:
+        raise RequestError("Name at least one experiment.", f"There are: {', '.join(catalog.EXPERIMENTS)}.")
+    rows = [catalog.experiment(name) for name in dict.fromkeys(experiments)]
+    chosen, notes = apply_settings(rows, overrides)
+    for each in chosen:
+        catalog.dataset(each.dataset.name)
+        catalog.backbone(each.backbone.name)
+        if each.base and not each.base.startswith("models:/"):
+            catalog.experiment(each.base)
+    if len({each.dataset for each in chosen}) > 1:
+        found = ", ".join(f"{each.name} on {each.dataset.name}" for each in chosen)
+        raise RequestError(f"One run compares experiments on one dataset, found {found}.", "Run them one by one.")
+    for note in notes:
+        say(note)
+    return chosen
+
+
+@flow(name="retrain", validate_parameters=False)
+def retrain(experiments: list[str], overrides: list[str] | None = None) -> State[dict[str, Any]]:
+    """Run the whole chain; `overrides` are KEY=VALUE settings as `--set` takes them.
+
+    The run ends as `Promoted` or `Refused`, both a success. Raises DataError for data that failed its expectations
+    and Vgg16Error where every experiment diverged.
+    """
+    settings.apply()
+    chosen = choose(experiments, overrides or [])
+    chain = uuid.uuid4().hex[:12]
+    seconds: dict[str, float] = {}
+    start = time.perf_counter()
+    ref, report = ingest(chosen[0].dataset)
+    seconds["ingest"] = time.perf_counter() - start
+    runs = [train(each, ref, chain) for each in chosen]
+    seconds["train"] = time.perf_counter() - start - seconds["ingest"]
+    finished = [run for run in runs if run.model]
+    if not finished:
+        causes = "; ".join(f"{run.experiment}: {run.cause}" for run in runs)
+        raise Vgg16Error(f"Every experiment diverged. {causes}.", "Try a smaller learning rate.")
+    best = max(finished, key=lambda run: run.metrics["best_val_top1"])
+    assert best.model is not None
+    before = time.perf_counter()
+    decision = promote(best.model.name, best.model.version)
+    seconds["promote"] = time.perf_counter() - before
+    seconds["total"] = time.perf_counter() - start
+    create_markdown_artifact(key="retrain-summary", markdown=_summary(ref, report, runs, decision))
+    answer = {
+        "dataset": {"name": ref.name, "digest": ref.digest},
+        "runs": [_told(run) for run in runs],
+        "challenger": {"name": decision.name, "version": decision.version},
+        "verdict": decision.verdict,
+        "reasons": list(decision.reasons),
+        "stage": decision.stage,
+        "previous": decision.previous,
+        "docs": report.docs,
+        "seconds": {name: round(value, 1) for name, value in seconds.items()},
+    }
+    return Completed(name="Promoted" if decision.verdict == "promote" else "Refused", data=answer)
+
+
+def _told(run: Run) -> dict[str, Any]:
+    model = {"name": run.model.name, "version": run.model.version} if run.model else None
+    return {
+        "experiment": run.experiment,
+        "run_id": run.run_id,
+        "model": model,
+        "metrics": run.metrics,
+        "status": run.status,
+        "cause": run.cause,
+    }
+
+
+def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decision: Decision) -> str:
+    rows = "\n".join(
+        f"| {run.run_name} | {run.model.version if run.model else run.status} "
+        f"| {run.metrics.get('best_val_top1', 0):.4f} | {run.metrics.get('gate_top1', 0):.4f} "
+        f"| {run.metrics.get('test_top1', 0):.4f} | `{run.run_id}` |"
+        for run in runs
+    )
+    champion = decision.version if decision.stage == "Production" else decision.previous
+    return f"""# {decision.verdict}: {decision.name} version {decision.version}
+
+{"".join(f"- {reason}{chr(10)}" for reason in decision.reasons)}
+Production before: {decision.previous or "none"}. Production now: {champion or "none"}.
+
+| run | version | best val top-1 | gate top-1 | test top-1 | MLflow run |
+| --- | --- | --- | --- | --- | --- |
+{rows}
+
+Data: {ref.name}, digest `{ref.digest}`, {report.checked} expectations hold; [Data Docs]({report.docs}).
+MLflow: {settings.load().tracking_uri}
+"""

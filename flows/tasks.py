@@ -1,0 +1,289 @@
+"""Every step of the chain as a Prefect task: what is retried, and the few calls into `vgg16` that do it.
+
+Tasks hand each other facts and addresses, never arrays or models. Only input and output are tried again: a
+computation that failed once fails the same way twice.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.tasks import exponential_backoff
+
+from flows import settings
+from flows.progress import say, training
+from vgg16 import catalog, ledger, storage
+from vgg16.config import DatasetChoice, Experiment
+from vgg16.errors import RefusedError, Vgg16Error
+from vgg16.records import (
+    DatasetRef,
+    Decision,
+    Evaluation,
+    LedgerEntry,
+    ModelVersion,
+    Run,
+    Stage,
+    ValidationReport,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from vgg16.datasets import Arrays
+    from vgg16.registry import Registry
+
+
+def _may_pass(_task: object, _run: object, state: Any) -> bool:
+    """Whether a failure is one of input and output, which may pass; what we say ourselves is final."""
+    error = state.result(raise_on_failure=False)
+    outside = type(error).__module__.partition(".")[0] in ("botocore", "urllib3", "requests", "mlflow")
+    return (isinstance(error, OSError) or outside) and not isinstance(error, Vgg16Error)
+
+
+_IO: Any = {
+    "retries": 3,
+    "retry_delay_seconds": exponential_backoff(backoff_factor=2),
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": _may_pass,
+    "cache_policy": NO_CACHE,
+}
+_COMPUTE: Any = {"retries": 0, "cache_policy": NO_CACHE}
+
+
+def open_registry() -> Registry:
+    """The registry that the settings name."""
+    from vgg16.registry import connect
+
+    known = settings.apply()
+    return connect(known.tracking_uri, known.artifacts)
+
+
+def open_store() -> storage.Store:
+    """The store that the settings name."""
+    return storage.open_store(settings.apply().store)
+
+
+def load_dataset(ref: DatasetRef) -> Arrays:
+    """A published dataset's arrays, checked against its manifest."""
+    from vgg16.datasets import load
+
+    return load(storage.fetch(open_store(), ref.key, settings.load().home / "cache"))
+
+
+@task(name="fetch data", **_IO)
+def fetch_data(choice: DatasetChoice) -> DatasetRef:
+    """Source -> images, labels and splits -> the store."""
+    from vgg16 import datasets
+
+    dataset = catalog.dataset(choice.name)
+    arrays = datasets.choose(dataset, datasets.read_source(dataset), choice)
+    ref = datasets.save(open_store(), dataset.name, arrays)
+    counts = ", ".join(f"{split} {count}" for split, count in ref.splits.items())
+    say(f"data        {ref.name} {ref.digest[:8]}: {sum(ref.splits.values())} images ({counts})")
+    return ref
+
+
+@task(name="validate data", **_COMPUTE)
+def validate_data(ref: DatasetRef) -> ValidationReport:
+    """Images -> facts -> Great Expectations -> report and Data Docs in the store."""
+    from vgg16 import validation
+
+    arrays = load_dataset(ref)
+    table = validation.facts(arrays)
+    answers = validation.judge(catalog.dataset(ref.name), table)
+    report = validation.report(ref, answers)
+    store = open_store()
+    key = f"docs/{ref.name}-{ref.digest[:8]}.html"
+    with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
+        page = Path(folder, "docs.html")
+        page.write_text(validation.data_docs(ref, arrays, table, answers), encoding="utf-8")
+        store.upload(page, key)
+    docs = f"{store.address}/{key}"
+    verdict = "all hold" if report.ok else f"{len(report.failed)} failed"
+    say(f"validation  {report.checked} expectations, {verdict}; Data Docs: {docs}")
+    return report.model_copy(update={"docs": docs})
+
+
+@task(name="train", **_COMPUTE)
+def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: str) -> tuple[Run, str]:
+    """Experiment + data -> a fitted model, logged in an MLflow run; the run, and the model's address ("" where
+    training diverged)."""
+    settings.apply()
+    settings.import_tensorflow()
+    from vgg16 import report
+    from vgg16.registry import load_model
+    from vgg16.train import build_for, train
+
+    registry = open_registry()
+    arrays = load_dataset(ref)
+    base = load_model(registry.download(base_uri))[0] if base_uri else None
+    tags = {"vgg16.chain": chain, "vgg16.request": request_digest(experiment, ref, base_uri), "vgg16.base": base_uri}
+    with registry.run(experiment, ref, tags | _code()) as run_id:
+        registry.log_dataset(ref, arrays)
+        model = build_for(experiment, arrays, base)
+        start = f" from {experiment.base}" if experiment.base else ""
+        say(f"training    {experiment.name}{start}, {experiment.epochs} epochs")
+        with training(experiment.name, experiment.epochs) as (on_epoch, on_step):
+
+            def on_epoch_logged(metrics: Any) -> None:
+                on_epoch(metrics)
+                registry.log_epoch(metrics)
+
+            result = train(model, experiment, arrays, on_epoch_logged, on_step)
+        registry.log_result(result)
+        registry.log_figure(run_id, report.learning_curves(result, experiment.name), "learning_curves")
+        ended = result.status == "finished"
+        uri = registry.log_model(model, arrays.class_names, arrays.part("val")[0][:2]) if ended else ""
+    found = registry.find_run(run_id)
+    say(
+        f"            {result.status} in {result.seconds:.0f} s ({result.images_per_s:.0f} images/s), "
+        + (f"best val top-1 {result.best_val_top1:.4f} in epoch {result.best_epoch}" if ended else result.cause)
+    )
+    run = Run(
+        experiment=experiment.name,
+        run_id=run_id,
+        run_name=found.info.run_name,
+        model=None,
+        metrics=found.data.metrics,
+        status=result.status,
+        cause=result.cause,
+    )
+    return run, uri
+
+
+@task(name="evaluate", **_COMPUTE)
+def evaluate_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
+    """The logged model's answers on gate and test -> metrics, tables and figures in its run."""
+    settings.import_tensorflow()
+    from vgg16 import evaluate, report
+    from vgg16.registry import load_model
+
+    registry = open_registry()
+    model, class_names = load_model(registry.download(model_uri))
+    arrays = load_dataset(ref)
+    for split in ("gate", "test"):
+        images, labels = arrays.part(split)  # type: ignore[arg-type]
+        answers = evaluate.predict(model, images)
+        evaluation = evaluate.evaluate(split, images, answers, labels, class_names)  # type: ignore[arg-type]
+        figures = {
+            "confusion_matrix": report.confusion_matrix(evaluation, run.run_name),
+            "mistakes": report.mistakes(images, labels, answers, class_names, f"{run.run_name}, {split}"),
+        }
+        # The figures of gate would show a person the images that decide.
+        registry.log_evaluation(run.run_id, evaluation, figures if split == "test" else {})
+    metrics = registry.find_run(run.run_id).data.metrics
+    say(f"            test top-1 {metrics['test_top1']:.4f}, top-5 {metrics['test_top5']:.4f}")
+    return run.model_copy(update={"metrics": metrics})
+
+
+@task(name="register", **_IO)
+def register_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
+    """The run's model becomes a version of the dataset's registered model."""
+    from vgg16.registry import model_name
+
+    version = open_registry().register(model_name(ref.name), run.run_id, model_uri)
+    return run.model_copy(update={"model": version})
+
+
+@task(name="find base", **_IO)
+def find_base(experiment: Experiment, ref: DatasetRef) -> str:
+    """The address of a registered model that this very request already gave, "" where there is none."""
+    from vgg16.registry import model_name
+
+    registry = open_registry()
+    done = {run.info.run_id for run in registry.runs(request=request_digest(experiment, ref, ""))}
+    made = [each for each in registry.versions(model_name(ref.name)) if each.run_id in done]
+    return f"models:/{made[-1].name}/{made[-1].version}" if made else ""
+
+
+@task(name="judge", **_COMPUTE)
+def judge_version(name: str, version: str) -> tuple[Verdict, dict[str, float]]:
+    """Challenger and champion, loaded from the registry in the same way, on the same gate images -> verdict and
+    evidence."""
+    settings.import_tensorflow()
+    from vgg16 import evaluate, gates
+    from vgg16.registry import dataset_of, load_model
+
+    registry = open_registry()
+    challenger = registry.version(name, version)
+    run = registry.find_run(challenger.run_id)
+    experiment = registry.experiment_of(run)
+    images, labels = load_dataset(dataset_of(run)).part("gate")
+
+    def score(judged: str) -> Evaluation:
+        model, class_names = load_model(registry.download(f"models:/{name}/{judged}"))
+        return evaluate.evaluate("gate", images, evaluate.predict(model, images), labels, class_names)
+
+    in_production = ledger.productions(ledger.entries(open_store(), name))
+    champion = in_production[-1] if in_production else ""
+    evidence = gates.Evidence(score(version), score(champion) if champion else None, champion, experiment.gate)
+    numbers = {"gate_images": float(len(images)), "challenger_gate_top1": evidence.challenger.top1}
+    if evidence.champion:
+        numbers["champion_gate_top1"] = evidence.champion.top1
+    return gates.judge(evidence), numbers
+
+
+@task(name="move stage", **_IO)
+def move_stage(name: str, version: str, stage: Stage) -> ModelVersion:
+    """Stage and alias of a version that no ledger entry is needed for: Staging and Archived."""
+    registry = open_registry()
+    registry.move(name, version, stage)
+    return registry.version(name, version)
+
+
+@task(name="repair stages", **_IO)
+def repair_stages(name: str) -> list[LedgerEntry]:
+    """Make the registry's production what the ledger says, should a kill have come between; the ledger's entries."""
+    history = ledger.entries(open_store(), name)
+    in_production = ledger.productions(history)
+    open_registry().follow(name, in_production[-1] if in_production else "")
+    return history
+
+
+@task(name="write ledger", **_COMPUTE)
+def write_ledger(entry: LedgerEntry) -> None:
+    """Append the entry; of two deciders one wins. Never tried again: a second try would meet its own first."""
+    ledger.append(open_store(), entry)
+
+
+@task(name="tag verdict", **_IO)
+def tag_verdict(name: str, version: str, verdict: Verdict) -> None:
+    """Write the verdict and its reasons on the version."""
+    open_registry().tag(name, version, verdict)
+
+
+def next_entry(history: list[LedgerEntry], **facts: Any) -> LedgerEntry:
+    """The entry that comes after these, made by this user now."""
+    in_production = ledger.productions(history)
+    return LedgerEntry(
+        number=len(history) + 1,
+        previous=in_production[-1] if in_production else "",
+        by=getpass.getuser(),
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        **facts,
+    )
+
+
+def request_digest(experiment: Experiment, ref: DatasetRef, base_uri: str) -> str:
+    """What identifies a training: the whole experiment, the data's content and the base."""
+    return hashlib.sha256(f"{experiment.model_dump_json()} {ref.digest} {base_uri}".encode()).hexdigest()[:32]
+
+
+def _code() -> dict[str, str]:
+    """The version of this code: the package's, and the commit where it is a checkout."""
+    import shutil
+    import subprocess
+    from importlib.metadata import version
+
+    known = {"vgg16.version": version("vgg16")}
+    if shutil.which("git"):
+        describe = ["git", "describe", "--always", "--dirty"]
+        answer = subprocess.run(describe, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+        known["vgg16.commit"] = answer.stdout.strip()
+    return known

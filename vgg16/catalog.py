@@ -1,0 +1,150 @@
+"""The rows: datasets, backbones and experiments. Plain data; a new one is one row."""
+
+from __future__ import annotations
+
+import difflib
+import string
+from collections.abc import Mapping
+from typing import TypeVar
+
+from vgg16.config import (
+    Augmentation,
+    Backbone,
+    BackboneChoice,
+    Dataset,
+    DatasetChoice,
+    Experiment,
+    GateRules,
+    Head,
+    Optimizer,
+    Phase,
+    Schedule,
+)
+from vgg16.errors import RequestError
+
+DATASETS = {
+    row.name: row
+    for row in (
+        Dataset(
+            name="digits",
+            description="1,797 handwritten digits, real 8x8 scans that ship inside scikit-learn, scaled to 32x32 RGB",
+            class_names=tuple(string.digits),
+            image_size=32,
+            mean=(60, 100),
+        ),
+        Dataset(
+            name="glyphs",
+            description="A-Z and a-z drawn from the fonts that matplotlib ships, shifted, turned, scaled, thickened",
+            class_names=tuple(string.ascii_uppercase + string.ascii_lowercase),
+            image_size=32,
+            mean=(35, 80),
+        ),
+    )
+}
+
+# Simonyan & Zisserman, "Very Deep Convolutional Networks", arXiv 1409.1556, table 1: configurations A, B, D, E.
+BACKBONES = {
+    row.name: row
+    for row in (
+        Backbone(
+            name="vgg11",
+            description="configuration A: 8 convolutions",
+            blocks=((1, 64), (1, 128), (2, 256), (2, 512), (2, 512)),
+        ),
+        Backbone(
+            name="vgg13",
+            description="configuration B: 10 convolutions",
+            blocks=((2, 64), (2, 128), (2, 256), (2, 512), (2, 512)),
+        ),
+        Backbone(
+            name="vgg16",
+            description="configuration D: 13 convolutions",
+            blocks=((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)),
+        ),
+        Backbone(
+            name="vgg19",
+            description="configuration E: 16 convolutions",
+            blocks=((2, 64), (2, 128), (4, 256), (4, 512), (4, 512)),
+        ),
+    )
+}
+
+# A quarter of the width: scans of 32x32 need no more, and two cores train it in under a minute.
+_SMALL = BackboneChoice(name="vgg16", width=0.25, batch_norm="after")
+_HEAD = Head(units=(512,))
+
+
+def _sgd(learning_rate: float) -> Optimizer:
+    return Optimizer(name="sgd", learning_rate=learning_rate, weight_decay=5e-4)
+
+
+EXPERIMENTS = {
+    row.name: row
+    for row in (
+        Experiment(
+            name="digits-scratch",
+            description="VGG-16 with batch normalisation, from random weights",
+            dataset=DatasetChoice(name="digits"),
+            backbone=_SMALL,
+            head=_HEAD,
+            phases=(Phase(epochs=10, optimizer=_sgd(0.05), schedule=Schedule(warmup_epochs=1)),),
+            batch_size=32,
+            augmentation=Augmentation(shift=2),
+            gate=GateRules(floor=0.9),
+        ),
+        Experiment(
+            name="digits-finetune",
+            description="the base of glyphs-scratch: first a new head, then everything from block3 on",
+            dataset=DatasetChoice(name="digits"),
+            backbone=_SMALL,
+            head=_HEAD,
+            base="glyphs-scratch",
+            phases=(
+                Phase(trains="head", epochs=3, optimizer=_sgd(0.05)),
+                Phase(trains="block3", epochs=7, optimizer=_sgd(0.02)),
+            ),
+            batch_size=32,
+            augmentation=Augmentation(shift=2),
+            gate=GateRules(floor=0.9),
+        ),
+        Experiment(
+            name="glyphs-scratch",
+            description="VGG-16 on printed letters: what digits-finetune starts from",
+            dataset=DatasetChoice(name="glyphs"),
+            backbone=_SMALL,
+            head=_HEAD,
+            phases=(Phase(epochs=8, optimizer=_sgd(0.05), schedule=Schedule(warmup_epochs=1)),),
+            gate=GateRules(floor=0.6),
+        ),
+    )
+}
+
+
+
+Row = TypeVar("Row", Dataset, Backbone, Experiment)
+
+
+def find(rows: Mapping[str, Row], kind: str, name: str) -> Row:
+    """The row of that name. Raises RequestError that names the nearest rows, or all."""
+    if name in rows:
+        return rows[name]
+    near = difflib.get_close_matches(name, rows, n=3, cutoff=0.5)
+    raise RequestError(
+        f"There is no {kind} {name!r}.",
+        f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(rows)}.",
+    )
+
+
+def experiment(name: str) -> Experiment:
+    """The experiment of that name."""
+    return find(EXPERIMENTS, "experiment", name)
+
+
+def dataset(name: str) -> Dataset:
+    """The dataset of that name."""
+    return find(DATASETS, "dataset", name)
+
+
+def backbone(name: str) -> Backbone:
+    """The backbone of that name."""
+    return find(BACKBONES, "backbone", name)

@@ -1,0 +1,223 @@
+"""Types of what we ask for. Every value is frozen, refuses unknown keys, and is logged whole."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from vgg16.errors import RequestError
+
+Split = Literal["train", "val", "gate", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "gate", "test")
+
+
+class Frozen(BaseModel):
+    """A value that cannot change and has no keys but its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Dataset(Frozen):
+    """A named source of images.
+
+    `mean` is the range in which the mean intensity of all images must lie, 0 to 255; `split_seed` belongs to
+    the dataset, so that no experiment can move an image from `test` to `train`.
+    """
+
+    name: str
+    description: str
+    class_names: tuple[str, ...]
+    image_size: int
+    mean: tuple[float, float]
+    split_seed: int = 0
+    val_fraction: float = 0.2
+    gate_fraction: float = 0.1
+    test_fraction: float = 0.2
+
+
+class Backbone(Frozen):
+    """A convolutional base: (number of 3x3 convolutions, filters) for each block. Table 1 of arXiv 1409.1556."""
+
+    name: str
+    description: str
+    blocks: tuple[tuple[int, int], ...]
+    image_size: int = 224
+    head: tuple[int, ...] = (4096, 4096)
+    classes: int = 1000
+
+
+class DatasetChoice(Frozen):
+    """Which dataset, and how much of it.
+
+    `limit`: this many images of train and val together and a fifth as many of gate and test together, stratified.
+    `per_class`: this many training images of each class; val, gate and test stay whole.
+    """
+
+    name: str
+    limit: int | None = Field(default=None, ge=10)
+    per_class: int | None = Field(default=None, ge=1)
+
+
+class BackboneChoice(Frozen):
+    """A row of the backbones and its options.
+
+    `width` multiplies the filters of every convolution. `batch_norm` stands before or after each ReLU.
+    `dropout` is the rate after each convolution that has no pooling layer for a neighbour.
+    """
+
+    name: str = "vgg16"
+    width: float = Field(default=1.0, gt=0, le=4)
+    batch_norm: Literal["none", "before", "after"] = "none"
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class Head(Frozen):
+    """The fully connected layers `fc1`, `fc2` ... between `flatten` and `predictions`; dropout after each of them."""
+
+    units: tuple[int, ...] = (512,)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class Optimizer(Frozen):
+    """`weight_decay` is decoupled from the gradient and spares biases and normalisations."""
+
+    name: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = True
+    weight_decay: float = Field(default=0.0, ge=0)
+
+
+class Schedule(Frozen):
+    """The learning rate: a linear warm-up of `warmup_epochs`, then `constant`, or `cosine` down to zero."""
+
+    name: Literal["constant", "cosine"] = "cosine"
+    warmup_epochs: float = Field(default=0.0, ge=0)
+
+
+class Phase(Frozen):
+    """One stretch of training. `trains`: `all`, `head`, or the first block that learns, such as `block5`."""
+
+    trains: str = Field(default="all", pattern=r"^(all|head|block[1-9])$")
+    epochs: int = Field(default=10, ge=1)
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+
+
+class Augmentation(Frozen):
+    """Of training images only: a random shift of up to `shift` pixels each way (edges filled with black), and a
+    random left-right `flip`."""
+
+    shift: int = Field(default=0, ge=0, le=64)
+    flip: bool = False
+
+
+class GateRules(Frozen):
+    """`floor`: the top-1 on the gate split, 0 to 1, below which nothing is promoted."""
+
+    floor: float = Field(default=0.5, ge=0, le=1)
+
+
+class Experiment(Frozen):
+    """One row: dataset + backbone + head + phases + gate.
+
+    `base` is what fine-tuning starts from: an experiment of the catalog, or a registered model such as
+    `models:/vgg16-glyphs/1`; without it the weights start at random.
+    """
+
+    name: str
+    description: str
+    dataset: DatasetChoice
+    image_size: int = Field(default=32, ge=8, le=1024)
+    backbone: BackboneChoice = BackboneChoice()
+    head: Head = Head()
+    base: str | None = None
+    phases: tuple[Phase, ...] = Field(default=(Phase(),), min_length=1)
+    batch_size: int = Field(default=64, ge=1)
+    loss: Literal["sparse_categorical_crossentropy", "categorical_crossentropy"] = "sparse_categorical_crossentropy"
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    augmentation: Augmentation = Augmentation()
+    gate: GateRules = GateRules()
+    seed: int = Field(default=1, ge=0, lt=2**31)
+
+    @model_validator(mode="after")
+    def _smoothing_needs_vectors(self) -> Experiment:
+        if self.label_smoothing and self.loss != "categorical_crossentropy":
+            raise ValueError("label_smoothing needs loss=categorical_crossentropy, whose labels are vectors")
+        return self
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all phases."""
+        return sum(phase.epochs for phase in self.phases)
+
+
+def flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested values under dotted paths: the keys that `--set` takes and that runs are logged under."""
+    found: dict[str, Any] = {}
+    for key, inner in values.items() if isinstance(values, dict) else enumerate(values):
+        nested = isinstance(inner, dict) or (isinstance(inner, list) and inner and isinstance(inner[0], dict))
+        found |= flat(inner, f"{prefix}{key}.") if nested else {f"{prefix}{key}": inner}
+    return found
+
+
+def _parse(setting: str) -> tuple[str, Any]:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise RequestError(f"--set expects KEY=VALUE, found {setting!r}.", "For example: --set phases.0.epochs=2")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    return ("dataset.name" if key == "dataset" else key), value
+
+
+def _with(values: dict[str, Any], key: str, value: Any) -> None:
+    inner: Any = values
+    *parents, last = key.split(".")
+    for part in parents:
+        inner = inner[int(part)] if isinstance(inner, list) else inner[part]
+    if isinstance(inner, list):
+        inner[int(last)] = value
+    else:
+        inner[last] = value
+
+
+def apply_settings(experiments: list[Experiment], settings: list[str]) -> tuple[list[Experiment], list[str]]:
+    """The experiments with each KEY=VALUE applied where it fits, and a sentence for each experiment it does not fit.
+
+    Raises RequestError for a key that fits none of them, or a value of the wrong type.
+    """
+    values = [experiment.model_dump(mode="json") for experiment in experiments]
+    notes: list[str] = []
+    for key, value in map(_parse, settings):
+        keys = [flat(each).keys() - {"name", "description"} for each in values]
+        fits = [key in of_one for of_one in keys]
+        if not any(fits):
+            known = sorted(set().union(*keys))
+            near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
+            raise RequestError(
+                f"--set {key}: no such setting in {', '.join(e.name for e in experiments)}.",
+                f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(known)}.",
+            )
+        for each, fit in zip(values, fits, strict=True):
+            if fit:
+                _with(each, key, value)
+            else:
+                notes.append(f"--set {key} does not fit {each['name']} and was left out there")
+    return [_validated(each) for each in values], notes
+
+
+def _validated(values: dict[str, Any]) -> Experiment:
+    try:
+        return Experiment.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = first["msg"].removeprefix("Value error, ")
+        found = "" if isinstance(first["input"], dict) else f", found {first['input']!r}"
+        where = f"--set {where}: " if where else ""
+        raise RequestError(f"{where}{what}{found}.", f"`vgg16 list experiments` shows {values['name']}.") from None

@@ -1,0 +1,63 @@
+"""Model + data become predictions, and predictions an Evaluation. Predicting and judging are apart."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgg16.config import Split
+from vgg16.datasets import Images, Labels
+from vgg16.input_pipeline import for_inference
+from vgg16.records import ClassScore, Evaluation
+
+if TYPE_CHECKING:
+    import keras
+
+Probabilities = NDArray[np.float32]
+
+
+def predict(model: keras.Model, images: Images, batch_size: int = 256) -> Probabilities:
+    """Probabilities float32 [n, classes] of uint8 images [n, h, w, 3], in their order."""
+    answers: Probabilities = model.predict(for_inference(images, None, batch_size), verbose=0)
+    return answers
+
+
+def evaluate(
+    split: Split, images: Images, probabilities: Probabilities, labels: Labels, class_names: tuple[str, ...]
+) -> Evaluation:
+    """Score the probabilities [n, k] of these images against labels int64 [n]."""
+    n, k = probabilities.shape
+    answers = probabilities.argmax(axis=1)
+    best5 = np.argsort(-probabilities, axis=1)[:, :5]
+    confusion = np.bincount(labels * k + answers, minlength=k * k).reshape(k, k)
+    right, asked, answered = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    likelihood = probabilities[np.arange(n), labels].astype(np.float64)
+    return Evaluation(
+        split=split,
+        images=n,
+        images_digest=hashlib.sha256(images.tobytes() + labels.astype("<i8").tobytes()).hexdigest(),
+        top1=float((answers == labels).mean()),
+        top5=float((best5 == labels[:, None]).any(axis=1).mean()),
+        # A probability of zero in float32 stands for at most the smallest number above it.
+        loss=float(-np.log(np.maximum(likelihood, np.finfo(np.float32).tiny)).mean()),
+        classes=tuple(
+            ClassScore(
+                name=name,
+                images=int(asked[index]),
+                precision=float(right[index] / max(answered[index], 1)),
+                recall=float(right[index] / max(asked[index], 1)),
+            )
+            for index, name in enumerate(class_names)
+        ),
+        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+    )
+
+
+def confident_mistakes(probabilities: Probabilities, labels: Labels, most: int = 24) -> NDArray[np.int64]:
+    """Indices of the wrongly answered images, the most confident first, `most` of them at the most."""
+    answers = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(answers != labels)
+    return wrong[np.argsort(-probabilities[wrong, answers[wrong]], kind="stable")][:most]

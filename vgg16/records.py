@@ -1,0 +1,143 @@
+"""Types of what happened: facts that tasks hand to each other, and that are stored and shown."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from vgg16.config import Frozen, Split
+
+Stage = Literal["None", "Staging", "Production", "Archived"]
+Outcome = Literal["promote", "refuse", "undecided"]
+
+
+class DatasetRef(Frozen):
+    """A published dataset, or the part of one that an experiment asked for. `digest` identifies its content."""
+
+    name: str
+    digest: str
+    key: str
+    class_names: tuple[str, ...]
+    splits: dict[Split, int]
+
+
+class FailedExpectation(Frozen):
+    """What was expected of the data and what was found instead."""
+
+    expectation: str
+    expected: str
+    observed: str
+
+
+class ValidationReport(Frozen):
+    """The answer of all expectations. `docs` is the address of the Data Docs page."""
+
+    dataset: str
+    digest: str
+    ok: bool
+    checked: int
+    failed: tuple[FailedExpectation, ...]
+    docs: str = ""
+
+
+class EpochMetrics(Frozen):
+    """One epoch, counted from 1 over all phases. Top-1 is 0 to 1; the learning rate is that of the last step."""
+
+    epoch: int
+    train_loss: float
+    train_top1: float
+    val_loss: float
+    val_top1: float
+    learning_rate: float
+
+
+class TrainingResult(Frozen):
+    """How training ended. `best_epoch` is the one whose weights the model carries, 0 where none was finite."""
+
+    status: Literal["finished", "diverged"]
+    cause: str = ""
+    best_epoch: int = 0
+    best_val_top1: float = 0.0
+    seconds: float
+    images_per_s: float
+    epochs: tuple[EpochMetrics, ...]
+
+
+class ClassScore(Frozen):
+    """Precision and recall of one class, 0 to 1, over `images` of it."""
+
+    name: str
+    images: int
+    precision: float
+    recall: float
+
+
+class Evaluation(Frozen):
+    """A model's answers on one split. `confusion[i][j]`: images of class i answered j. `loss` is the mean
+    cross-entropy in nats. `images_digest` tells whether two evaluations saw the same images."""
+
+    split: Split
+    images: int
+    images_digest: str
+    top1: float
+    top5: float
+    loss: float
+    classes: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+class Verdict(Frozen):
+    """What the gates said, each reason a sentence."""
+
+    verdict: Outcome
+    reasons: tuple[str, ...]
+
+
+class ModelVersion(Frozen):
+    """A registered version. Stages and versions are strings, as MLflow's servers answer them."""
+
+    name: str
+    version: str
+    stage: Stage
+    run_id: str
+    verdict: str = ""
+    metrics: dict[str, float] = {}
+
+
+class Run(Frozen):
+    """One trained experiment. `model` is None where training diverged."""
+
+    experiment: str
+    run_id: str
+    run_name: str
+    model: ModelVersion | None
+    metrics: dict[str, float]
+    status: Literal["finished", "diverged"]
+    cause: str = ""
+
+
+class LedgerEntry(Frozen):
+    """One promotion or rollback. `previous` is the version that was in production before, "" where none was."""
+
+    number: int
+    name: str
+    action: Literal["promote", "rollback"]
+    version: str
+    previous: str
+    by: str
+    at: str
+    verdict: Outcome
+    reasons: tuple[str, ...]
+    forced: bool = False
+    evidence: dict[str, float] = {}
+    dataset_digest: str = ""
+
+
+class Decision(Frozen):
+    """How a judgement ended: the stage that the version has now, and the production version before it."""
+
+    name: str
+    version: str
+    verdict: Outcome
+    reasons: tuple[str, ...]
+    stage: Stage
+    previous: str

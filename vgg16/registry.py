@@ -1,0 +1,269 @@
+"""Runs, model versions, stages and aliases. The one door to MLflow.
+
+Stages are deprecated in MLflow but asked for: a version's stage and alias move together in `move`, nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+from mlflow.exceptions import MlflowException
+
+from vgg16.config import Experiment, flat
+from vgg16.datasets import Arrays, Images
+from vgg16.errors import RequestError, Vgg16Error
+from vgg16.records import DatasetRef, EpochMetrics, Evaluation, ModelVersion, Stage, TrainingResult, Verdict
+
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.figure import Figure
+
+ALIASES: dict[Stage, str] = {"Staging": "challenger", "Production": "champion"}
+
+
+def model_name(dataset: str) -> str:
+    """The registered model that a dataset's challengers and champion are versions of."""
+    return f"vgg16-{dataset}"
+
+
+def connect(tracking_uri: str, artifacts: Path | None) -> Registry:
+    """The registry at an MLflow tracking address; `artifacts` is the folder for the files of a local database."""
+    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_registry_uri(tracking_uri)
+    return Registry(artifacts)
+
+
+class Registry:
+    """What this project asks of MLflow."""
+
+    def __init__(self, artifacts: Path | None) -> None:
+        self.client = mlflow.MlflowClient()
+        self.artifacts = artifacts
+
+    # Runs
+
+    @contextmanager
+    def run(self, experiment: Experiment, ref: DatasetRef, tags: dict[str, str]) -> Iterator[str]:
+        """A running MLflow run with the experiment as its parameters; yields the run's id. An exception inside ends
+        it as FAILED."""
+        name = f"{experiment.name} s{experiment.seed} {ref.digest[:8]}"
+        described = {"vgg16.experiment": experiment.name, "vgg16.dataset": ref.model_dump_json(), **tags}
+        with mlflow.start_run(experiment_id=self._experiment(ref.name), run_name=name, tags=described) as run:
+            mlflow.log_params(flat(experiment.model_dump(mode="json")))
+            mlflow.log_dict(experiment.model_dump(mode="json"), "experiment.json")
+            yield run.info.run_id
+
+    def log_dataset(self, ref: DatasetRef, arrays: Arrays) -> None:
+        """Name the dataset as the active run's input. MLflow keeps 36 characters of a digest."""
+        images, labels = arrays.part("train")
+        source = f"vgg16 data fetch {ref.name}"
+        data = mlflow.data.from_numpy(images, source=source, targets=labels, name=ref.name, digest=ref.digest[:36])  # type: ignore[attr-defined]
+        mlflow.log_input(data, context="training")
+
+    def log_epoch(self, metrics: EpochMetrics) -> None:
+        """One epoch's curves, in the active run."""
+        mlflow.log_metrics(metrics.model_dump(exclude={"epoch"}), step=metrics.epoch)
+
+    def log_result(self, result: TrainingResult) -> None:
+        """How training ended, in the active run."""
+        mlflow.log_metrics(
+            {
+                "best_val_top1": result.best_val_top1,
+                "best_epoch": result.best_epoch,
+                "train_seconds": result.seconds,
+                "images_per_s": result.images_per_s,
+            }
+        )
+        mlflow.set_tags({"vgg16.status": result.status, "vgg16.cause": result.cause})
+
+    def log_evaluation(self, run_id: str, evaluation: Evaluation, figures: dict[str, Figure]) -> None:
+        """A split's metrics, tables and figures."""
+        split = evaluation.split
+        for metric in ("top1", "top5", "loss"):
+            self.client.log_metric(run_id, f"{split}_{metric}", getattr(evaluation, metric))
+        self.client.log_dict(run_id, evaluation.model_dump(mode="json"), f"{split}/evaluation.json")
+        self.client.log_text(run_id, _csv(evaluation), f"{split}/confusion_matrix.csv")
+        for name, figure in figures.items():
+            self.client.log_figure(run_id, figure, f"{split}/{name}.png")
+
+    def log_figure(self, run_id: str, figure: Figure, name: str) -> None:
+        """A figure of the whole run."""
+        self.client.log_figure(run_id, figure, f"{name}.png")
+
+    def log_model(self, model: keras.Model, class_names: tuple[str, ...], example: Images) -> str:
+        """Log the model with signature, input example and class names in the active run; its `models:/` address."""
+        answers = model.predict(example, verbose=0)
+        info = mlflow.tensorflow.log_model(  # type: ignore[attr-defined]
+            model,
+            name="model",
+            signature=mlflow.models.infer_signature(example, answers),
+            input_example=example,
+            # Inferring them would import TensorFlow once more in a child process, ten seconds.
+            pip_requirements=_requirements(),
+            metadata={"class_names": json.dumps(class_names)},
+        )
+        return str(info.model_uri)
+
+    def runs(self, *, experiment: str = "", chain: str = "", request: str = "", most: int = 100) -> list[Any]:
+        """Finished MLflow runs, the newest first: of one experiment, one chain or one request where given."""
+        asked = {"vgg16.experiment": experiment, "vgg16.chain": chain, "vgg16.request": request}
+        conditions = [f"tags.`{tag}` = '{value}'" for tag, value in asked.items() if value]
+        return list(
+            self.client.search_runs(
+                [each.experiment_id for each in self.client.search_experiments()],
+                filter_string=" and ".join([*conditions, "attributes.status = 'FINISHED'", "tags.`vgg16.status` != ''"]),
+                order_by=["attributes.start_time DESC"],
+                max_results=most,
+            )
+        )
+
+    def find_run(self, run_id: str) -> Any:
+        """One MLflow run, by its id or the id's first characters. Raises RequestError."""
+        try:
+            return self.client.get_run(run_id)
+        except MlflowException:
+            found = [run for run in self.runs(most=1000) if run.info.run_id.startswith(run_id)]
+        if len(found) == 1:
+            return found[0]
+        raise RequestError(f"There is no run {run_id!r}." if not found else f"{len(found)} runs begin with {run_id!r}.",
+                           "`vgg16 compare` shows the last run's members.")  # fmt: skip
+
+    def experiment_of(self, run: Any) -> Experiment:
+        """The experiment that a run trained, settings included."""
+        return Experiment.model_validate(mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/experiment.json"))
+
+    # Models
+
+    def register(self, name: str, run_id: str, model_uri: str) -> ModelVersion:
+        """The registered version of a run's model; asked twice for one run, it answers the same version."""
+        for version in self.versions(name):
+            if version.run_id == run_id:
+                return version
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        made = self.client.create_model_version(name, model_uri, run_id=run_id)
+        return self._version(made)
+
+    def names(self) -> list[str]:
+        """All registered models."""
+        return [model.name for model in self.client.search_registered_models()]
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        """All versions of a registered model, the first one first."""
+        found = self.client.search_model_versions(f"name='{name}'")
+        return [self._version(each) for each in sorted(found, key=lambda each: int(each.version))]
+
+    def version(self, name: str, version: str) -> ModelVersion:
+        """One version. Raises RequestError that names those that exist."""
+        known = {each.version: each for each in self.versions(name)}
+        if version in known:
+            return known[version]
+        if known:
+            raise RequestError(f"{name} has no version {version}.", f"There are: {', '.join(known)}.")
+        names = ", ".join(self.names())
+        raise RequestError(f"There is no registered model {name!r}.",
+                           f"There are: {names}." if names else "Train one: vgg16 run digits-scratch")  # fmt: skip
+
+    def champions(self) -> list[ModelVersion]:
+        """The version in production of every registered model that has one."""
+        return [each for name in self.names() for each in self.versions(name) if each.stage == "Production"]
+
+    def move(self, name: str, version: str, stage: Stage) -> None:
+        """Stage and alias of a version, together; the one it takes the place of is archived.
+
+        Running twice is running once.
+        """
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, message=".*stage.*")
+            self.client.transition_model_version_stage(
+                name, version, stage, archive_existing_versions=stage in ("Staging", "Production")
+            )
+        for of_stage, alias in ALIASES.items():
+            holder = self.client.get_registered_model(name).aliases.get(alias)
+            if of_stage == stage:
+                self.client.set_registered_model_alias(name, alias, version)
+            elif holder is not None and str(holder) == version:
+                self.client.delete_registered_model_alias(name, alias)
+
+    def follow(self, name: str, production: str) -> None:
+        """Make stages and alias what the ledger says: this version in production, "" for none."""
+        for each in self.versions(name):
+            if each.stage == "Production" and each.version != production:
+                self.move(name, each.version, "Archived")
+        holder = str(self.client.get_registered_model(name).aliases.get(ALIASES["Production"], ""))
+        if production and (holder != production or self.version(name, production).stage != "Production"):
+            self.move(name, production, "Production")
+
+    def tag(self, name: str, version: str, verdict: Verdict) -> None:
+        """Write the verdict on the version."""
+        self.client.set_model_version_tag(name, version, "vgg16.verdict", verdict.verdict)
+        self.client.set_model_version_tag(name, version, "vgg16.reasons", "; ".join(verdict.reasons))
+
+    def download(self, model_uri: str) -> Path:
+        """A local folder with the model's files. Raises RequestError for an address that names no model."""
+        try:
+            return Path(mlflow.artifacts.download_artifacts(model_uri))
+        except (MlflowException, OSError) as error:
+            known = [f"models:/{version.name}@champion" for version in self.champions()]
+            raise RequestError(
+                f"No model at {model_uri!r}: {str(error).splitlines()[0]}",
+                f"There {'are' if len(known) > 1 else 'is'}: {', '.join(known)}." if known else "",
+            ) from None
+
+    def _version(self, found: MlflowVersion) -> ModelVersion:
+        run = self.client.get_run(found.run_id)
+        return ModelVersion(
+            name=found.name,
+            version=str(found.version),
+            stage=found.current_stage or "None",
+            run_id=found.run_id,
+            verdict=found.tags.get("vgg16.verdict", ""),
+            metrics=run.data.metrics,
+        )
+
+    def _experiment(self, name: str) -> str:
+        found = self.client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        # A local database would put the files into the working directory.
+        location = (self.artifacts / name).as_uri() if self.artifacts else None
+        return str(self.client.create_experiment(name, artifact_location=location))
+
+
+def load_model(folder: Path) -> tuple[keras.Model, tuple[str, ...]]:
+    """A downloaded model and its class names, read in Keras' safe mode: no code comes with it, no pickle is opened."""
+    import keras
+
+    try:
+        described = mlflow.models.Model.load(str(folder))
+        names = json.loads((described.metadata or {})["class_names"])
+        return keras.models.load_model(folder / "data" / "model.keras", compile=False, safe_mode=True), tuple(names)
+    except (KeyError, ValueError, OSError, MlflowException) as error:
+        raise Vgg16Error(f"The model in {folder} cannot be read: {error}", "Was it logged by vgg16?") from None
+
+
+def dataset_of(run: Any) -> DatasetRef:
+    """The dataset that a run learned from."""
+    return DatasetRef.model_validate_json(run.data.tags["vgg16.dataset"])
+
+
+def _csv(evaluation: Evaluation) -> str:
+    names = [score.name for score in evaluation.classes]
+    rows = [["label \\ answer", *names], *([name, *row] for name, row in zip(names, evaluation.confusion, strict=True))]
+    return "\n".join(",".join(map(str, row)) for row in rows) + "\n"
+
+
+def _requirements() -> list[str]:
+    from importlib.metadata import version
+
+    return [f"{package}=={version(package)}" for package in ("tensorflow", "keras")]

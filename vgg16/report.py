@@ -1,0 +1,84 @@
+"""Records become figures and sentences for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vgg16.datasets import Images, Labels
+from vgg16.evaluate import Probabilities, confident_mistakes
+from vgg16.records import Evaluation, TrainingResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def learning_curves(result: TrainingResult, title: str) -> Figure:
+    """Loss and top-1 of train and val for each epoch, the best epoch marked."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    epochs = [each.epoch for each in result.epochs]
+    for axes, metric, label in zip(figure.subplots(1, 2), ("loss", "top1"), ("loss (nats)", "top-1"), strict=True):
+        for split in ("train", "val"):
+            axes.plot(epochs, [getattr(each, f"{split}_{metric}") for each in result.epochs], marker=".", label=split)
+        if result.best_epoch:
+            axes.axvline(result.best_epoch, color="gray", linestyle=":", label=f"best epoch ({result.best_epoch})")
+        axes.set(xlabel="epoch", ylabel=label)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    # The first epochs of a normalised network can have a loss on val that would flatten all that follows.
+    losses = [each.train_loss for each in result.epochs if np.isfinite(each.train_loss)]
+    if losses and max(losses) > 0:
+        figure.axes[0].set_ylim(0, 1.5 * max(losses))
+    figure.suptitle(title)
+    return figure
+
+
+def confusion_matrix(evaluation: Evaluation, title: str) -> Figure:
+    """Counts of label by answer; colours are shares of the label's images."""
+    from matplotlib.figure import Figure
+
+    counts = np.array(evaluation.confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    names = [score.name for score in evaluation.classes]
+    side = min(max(4.5, 0.32 * len(names)), 16)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="answer", ylabel="label", xticks=range(len(names)), yticks=range(len(names)))
+    axes.set_xticklabels(names, rotation=90 if max(map(len, names)) > 2 else 0)
+    axes.set_yticklabels(names)
+    axes.set_title(f"{title}\n{evaluation.split}: top-1 {evaluation.top1:.4f} of {evaluation.images} images")
+    if len(names) <= 60:
+        for row, column in zip(*np.nonzero(counts), strict=True):
+            color = "white" if shares[row, column] > 0.5 else "black"
+            size = 9 if len(names) <= 20 else 5
+            axes.text(column, row, counts[row, column], ha="center", va="center", color=color, fontsize=size)
+    figure.colorbar(image, ax=axes, label="share of the label's images", shrink=0.8)
+    return figure
+
+
+def mistakes(
+    images: Images, labels: Labels, probabilities: Probabilities, class_names: tuple[str, ...], title: str
+) -> Figure:
+    """The wrongly answered images that the model was surest of, with label, answer and probability."""
+    from matplotlib.figure import Figure
+
+    chosen = confident_mistakes(probabilities, labels)
+    columns = 8
+    rows = max(-(-len(chosen) // columns), 1)
+    figure = Figure(figsize=(11, 1.75 * rows + 0.6), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.axis("off")
+    for axes, index in zip(grid, chosen, strict=False):
+        answer = int(probabilities[index].argmax())
+        axes.imshow(images[index])
+        axes.set_title(
+            f"{class_names[labels[index]]} taken for {class_names[answer]}\n{probabilities[index, answer]:.0%}",
+            fontsize=8,
+        )
+    figure.suptitle(f"{title}: {'the most confident mistakes' if len(chosen) else 'no mistake'}")
+    return figure

@@ -1,0 +1,205 @@
+"""Objects by address, in a local folder or in S3. Publishing writes the data first and its manifest last, so that
+a reader meets either a whole object or none. The one door to boto3."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+from vgg16.errors import RequestError, Vgg16Error
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MANIFEST = "manifest.json"
+
+
+class ExistsError(Exception):
+    """`create` met an object of that key."""
+
+
+class Store(Protocol):
+    """Bytes under keys such as `ledger/vgg16-digits/000001.json`. Every write is whole or absent."""
+
+    address: str
+
+    def read(self, key: str) -> bytes | None:
+        """The object's bytes, None where there is none."""
+
+    def create(self, key: str, content: bytes) -> None:
+        """Write an object that must not exist yet, else ExistsError: of two writers one wins."""
+
+    def upload(self, source: Path, key: str) -> None:
+        """Write a file's content, replacing what was there."""
+
+    def download(self, key: str, target: Path) -> None:
+        """Write the object's content to a new file."""
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys below the prefix, sorted."""
+
+
+class FolderStore:
+    """A store in a local folder; a write is a temporary file beside its target, then a rename or a link."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.address = str(folder)
+
+    def path(self, key: str) -> Path:
+        return self.folder / key
+
+    def read(self, key: str) -> bytes | None:
+        try:
+            return self.path(key).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def create(self, key: str, content: bytes) -> None:
+        draft = self._draft(key)
+        try:
+            draft.write_bytes(content)
+            # A link fails where the name is taken, and until then nobody sees half a file.
+            os.link(draft, self.path(key))
+        except FileExistsError:
+            raise ExistsError(key) from None
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def upload(self, source: Path, key: str) -> None:
+        draft = self._draft(key)
+        try:
+            shutil.copyfile(source, draft)
+            draft.replace(self.path(key))
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def download(self, key: str, target: Path) -> None:
+        shutil.copyfile(self.path(key), target)
+
+    def keys(self, prefix: str) -> list[str]:
+        files = (path for path in self.path(prefix).rglob("*") if path.is_file() and not path.name.startswith("."))
+        return sorted(path.relative_to(self.folder).as_posix() for path in files)
+
+    def _draft(self, key: str) -> Path:
+        folder = self.path(key).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=".draft-")
+        os.close(handle)
+        return Path(name)
+
+
+class S3Store:
+    """A store in an S3 bucket; credentials and endpoint are those of the standard AWS variables and profiles."""
+
+    def __init__(self, bucket: str, prefix: str, client: S3Client) -> None:
+        self.bucket = bucket
+        self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self.address = f"s3://{bucket}/{self.prefix}".rstrip("/")
+        self.client = client
+
+    def read(self, key: str) -> bytes | None:
+        try:
+            return self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)["Body"].read()
+        except self.client.exceptions.NoSuchKey:
+            return None
+
+    def create(self, key: str, content: bytes) -> None:
+        from botocore.exceptions import ClientError
+
+        try:
+            self.client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=content, IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):
+                raise ExistsError(key) from None
+            raise
+
+    def upload(self, source: Path, key: str) -> None:
+        self.client.upload_file(str(source), self.bucket, self.prefix + key)
+
+    def download(self, key: str, target: Path) -> None:
+        self.client.download_file(self.bucket, self.prefix + key, str(target))
+
+    def keys(self, prefix: str) -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
+        found = (item["Key"] for page in pages for item in page.get("Contents", []))
+        return sorted(key.removeprefix(self.prefix) for key in found)
+
+
+def open_store(address: str) -> Store:
+    """The store at `s3://bucket/prefix` or in a folder. Raises RequestError for any other kind of address."""
+    parts = urlsplit(address)
+    if parts.scheme == "s3" and parts.netloc:
+        import boto3
+        from botocore.config import Config
+
+        client = boto3.client("s3", config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard"}))
+        return S3Store(parts.netloc, parts.path, client)
+    if parts.scheme:
+        raise RequestError(f"VGG16_STORE: expected a folder or s3://bucket/prefix, found {address}.")
+    return FolderStore(Path(address).expanduser().absolute())
+
+
+def publish(store: Store, key: str, folder: Path) -> None:
+    """Upload a folder's files below `key`, each with its size and digest in the manifest that comes last.
+
+    Running twice is running once: a key that has its manifest is left as it is.
+    """
+    if store.read(f"{key}/{MANIFEST}") is not None:
+        return
+    files = {}
+    for path in sorted(folder.iterdir()):
+        files[path.name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        store.upload(path, f"{key}/{path.name}")
+    manifest = json.dumps({"files": files}, indent=1).encode()
+    try:
+        store.create(f"{key}/{MANIFEST}", manifest)
+    except ExistsError:
+        return
+
+
+def fetch(store: Store, key: str, cache: Path) -> Path:
+    """A local folder with a published object's files, each checked against the manifest.
+
+    Raises Vgg16Error where the manifest is missing (an interrupted publish) or a file differs from it.
+    """
+    manifest = store.read(f"{key}/{MANIFEST}")
+    if manifest is None:
+        raise Vgg16Error(
+            f"{store.address}/{key} is not whole: it has no {MANIFEST}.",
+            "Its publishing was interrupted; ask for it again (`vgg16 data fetch`) and it is completed.",
+        )
+    folder = store.path(key) if isinstance(store, FolderStore) else cache / key
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, facts in json.loads(manifest)["files"].items():
+        path = folder / name
+        if not isinstance(store, FolderStore) and not _same(path, facts):
+            draft = path.with_name(f".{name}.part")
+            store.download(f"{key}/{name}", draft)
+            draft.replace(path)
+        if not _same(path, facts):
+            raise Vgg16Error(
+                f"{store.address}/{key}/{name} differs from its manifest: expected {facts['bytes']} bytes with "
+                f"sha256 {facts['sha256'][:12]}..., found {_found(path)}.",
+                f"Remove {store.address}/{key} and fetch it again.",
+            )
+    return folder
+
+
+def _same(path: Path, facts: dict[str, object]) -> bool:
+    return path.is_file() and path.stat().st_size == facts["bytes"] and _sha256(path) == facts["sha256"]
+
+
+def _found(path: Path) -> str:
+    return f"{path.stat().st_size} bytes with {_sha256(path)[:12]}..." if path.is_file() else "no file"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
