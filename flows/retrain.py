@@ -16,31 +16,8 @@ from flows.progress import say
 from flows.promote import promote
 from flows.train import train
 from vgg16 import catalog
-from vgg16.config import Experiment, apply_settings
-from vgg16.errors import RequestError, Vgg16Error
+from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef, Decision, Run, ValidationReport
-
-
-def choose(experiments: list[str], overrides: list[str]) -> list[Experiment]:
-    """The experiments with their settings, refused here before anything is made.
-
-    Raises RequestError for unknown names and settings, and for experiments on different datasets.
-    """
-    if not experiments:
-        raise RequestError("Name at least one experiment.", f"There are: {', '.join(catalog.EXPERIMENTS)}.")
-    rows = [catalog.experiment(name) for name in dict.fromkeys(experiments)]
-    chosen, notes = apply_settings(rows, overrides)
-    for each in chosen:
-        catalog.dataset(each.dataset.name)
-        catalog.backbone(each.backbone.name)
-        if each.base and not each.base.startswith("models:/"):
-            catalog.experiment(each.base)
-    if len({each.dataset for each in chosen}) > 1:
-        found = ", ".join(f"{each.name} on {each.dataset.name}" for each in chosen)
-        raise RequestError(f"One run compares experiments on one dataset, found {found}.", "Run them one by one.")
-    for note in notes:
-        say(note)
-    return chosen
 
 
 @flow(name="retrain", validate_parameters=False)
@@ -51,7 +28,9 @@ def retrain(experiments: list[str], overrides: list[str] | None = None) -> State
     and Vgg16Error where every experiment diverged.
     """
     settings.apply()
-    chosen = choose(experiments, overrides or [])
+    chosen, notes = catalog.choose(experiments, overrides or [])
+    for note in notes:
+        say(note)
     chain = uuid.uuid4().hex[:12]
     seconds: dict[str, float] = {}
     start = time.perf_counter()
@@ -77,7 +56,7 @@ def retrain(experiments: list[str], overrides: list[str] | None = None) -> State
         "verdict": decision.verdict,
         "reasons": list(decision.reasons),
         "stage": decision.stage,
-        "previous": decision.previous,
+        "production": decision.version if decision.stage == "Production" else decision.previous,
         "docs": report.docs,
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
     }
@@ -96,14 +75,13 @@ def _told(run: Run) -> dict[str, Any]:
     }
 
 
-def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decision: Decision) -> str:
+def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decision: Decision, production: str) -> str:
     rows = "\n".join(
         f"| {run.run_name} | {run.model.version if run.model else run.status} "
         f"| {run.metrics.get('best_val_top1', 0):.4f} | {run.metrics.get('gate_top1', 0):.4f} "
         f"| {run.metrics.get('test_top1', 0):.4f} | `{run.run_id}` |"
         for run in runs
     )
-    champion = decision.version if decision.stage == "Production" else decision.previous
     return f"""# {decision.verdict}: {decision.name} version {decision.version}
 
 {"".join(f"- {reason}{chr(10)}" for reason in decision.reasons)}

@@ -84,6 +84,7 @@ def fetch_data(choice: DatasetChoice) -> DatasetRef:
     dataset = catalog.dataset(choice.name)
     arrays = datasets.choose(dataset, datasets.read_source(dataset), choice)
     ref = datasets.save(open_store(), dataset.name, arrays)
+    datasets.write_samples(arrays, settings.load().home / "samples" / dataset.name)
     counts = ", ".join(f"{split} {count}" for split, count in ref.splits.items())
     say(f"data        {ref.name} {ref.digest[:8]}: {sum(ref.splits.values())} images ({counts})")
     return ref

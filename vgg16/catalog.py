@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from vgg16.config import (
@@ -19,6 +19,7 @@ from vgg16.config import (
     Optimizer,
     Phase,
     Schedule,
+    apply_settings,
 )
 from vgg16.errors import RequestError
 
@@ -148,3 +149,22 @@ def dataset(name: str) -> Dataset:
 def backbone(name: str) -> Backbone:
     """The backbone of that name."""
     return find(BACKBONES, "backbone", name)
+
+
+def choose(names: Sequence[str], overrides: Sequence[str]) -> tuple[list[Experiment], list[str]]:
+    """The experiments with their settings, and notes on settings that fit only some of them.
+
+    Raises RequestError for unknown names and settings, and for experiments on different datasets.
+    """
+    if not names:
+        raise RequestError("Name at least one experiment.", f"There are: {', '.join(EXPERIMENTS)}.")
+    chosen, notes = apply_settings([experiment(name) for name in dict.fromkeys(names)], list(overrides))
+    for each in chosen:
+        dataset(each.dataset.name)
+        backbone(each.backbone.name)
+        if each.base and not each.base.startswith("models:/"):
+            experiment(each.base)
+    if len({each.dataset for each in chosen}) > 1:
+        found = ", ".join(f"{each.name} on {each.dataset.name}" for each in chosen)
+        raise RequestError(f"One run compares experiments on one dataset, found {found}.", "Run them one by one.")
+    return chosen, notes

@@ -199,6 +199,16 @@ def save(store: Store, name: str, arrays: Arrays) -> DatasetRef:
     return DatasetRef(name=name, digest=digest, key=key, class_names=arrays.class_names, splits=arrays.counts())
 
 
+def write_samples(arrays: Arrays, folder: Path) -> None:
+    """A picture file of the first test image of every class, to try a model on."""
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    images, labels = arrays.part("test")
+    for index, name in enumerate(arrays.class_names):
+        Image.fromarray(images[labels == index][0]).save(folder / f"{index:02d}-{name}.png")
+
+
 def load(folder: Path) -> Arrays:
     """The arrays of a fetched dataset."""
     return Arrays(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class Vgg16Error(Exception):
-    """It failed: network, disk, permission, a damaged object, all members diverged. Exit status 1."""
+    """It failed: network, disk, permission, a damaged object, all members diverged. Exit status 1.
+
+    `facts` are added to the command line's JSON answer.
+    """
 
     status = 1
     kind = "failed"
 
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)
+    def __init__(self, message: str, hint: str = "", facts: Mapping[str, object] | None = None) -> None:
+        super().__init__(message, hint, facts)
         self.message = message
         self.hint = hint
+        self.facts = dict(facts or {})
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
@@ -33,11 +39,7 @@ class RefusedError(Vgg16Error):
 
 
 class DataError(Vgg16Error):
-    """Data that failed its expectations. `facts` carries dataset, failed and docs for the answer. Exit status 3."""
+    """Data that failed its expectations; the facts are dataset, digest, failed and docs. Exit status 3."""
 
     status = 3
     kind = "data"
-
-    def __init__(self, message: str, hint: str = "", facts: dict[str, object] | None = None) -> None:
-        super().__init__(message, hint)
-        self.facts = facts or {}

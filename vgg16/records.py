@@ -99,6 +99,7 @@ class ModelVersion(Frozen):
     version: str
     stage: Stage
     run_id: str
+    experiment: str
     verdict: str = ""
     metrics: dict[str, float] = {}
 

@@ -63,8 +63,7 @@ class Registry:
     def log_dataset(self, ref: DatasetRef, arrays: Arrays) -> None:
         """Name the dataset as the active run's input. MLflow keeps 36 characters of a digest."""
         images, labels = arrays.part("train")
-        source = f"vgg16 data fetch {ref.name}"
-        data = mlflow.data.from_numpy(images, source=source, targets=labels, name=ref.name, digest=ref.digest[:36])  # type: ignore[attr-defined]
+        data = mlflow.data.from_numpy(images, targets=labels, name=ref.name, digest=ref.digest[:36])  # type: ignore[attr-defined]
         mlflow.log_input(data, context="training")
 
     def log_epoch(self, metrics: EpochMetrics) -> None:
@@ -132,8 +131,15 @@ class Registry:
             found = [run for run in self.runs(most=1000) if run.info.run_id.startswith(run_id)]
         if len(found) == 1:
             return found[0]
-        raise RequestError(f"There is no run {run_id!r}." if not found else f"{len(found)} runs begin with {run_id!r}.",
-                           "`vgg16 compare` shows the last run's members.")  # fmt: skip
+        told = f"{len(found)} runs begin with {run_id!r}." if found else f"There is no run {run_id!r}."
+        raise RequestError(told, "`vgg16 compare` shows the last run's members.")
+
+    def last_chain(self) -> list[Any]:
+        """The members of the last run of the chain, in its order. Raises RequestError where there was none."""
+        for run in self.runs():
+            if run.data.tags.get("vgg16.chain"):
+                return self.runs(chain=run.data.tags["vgg16.chain"])[::-1]
+        raise RequestError("There is no run yet.", "Make one: vgg16 run digits-scratch digits-finetune")
 
     def experiment_of(self, run: Any) -> Experiment:
         """The experiment that a run trained, settings included."""
@@ -163,16 +169,21 @@ class Registry:
         found = self.client.search_model_versions(f"name='{name}'")
         return [self._version(each) for each in sorted(found, key=lambda each: int(each.version))]
 
+    def known_versions(self, name: str) -> list[ModelVersion]:
+        """All versions of a registered model. Raises RequestError that names the models that exist."""
+        found = self.versions(name)
+        if not found:
+            names = ", ".join(self.names())
+            hint = f"There are: {names}." if names else "Train one: vgg16 run digits-scratch"
+            raise RequestError(f"There is no registered model {name!r}.", hint)
+        return found
+
     def version(self, name: str, version: str) -> ModelVersion:
         """One version. Raises RequestError that names those that exist."""
-        known = {each.version: each for each in self.versions(name)}
-        if version in known:
-            return known[version]
-        if known:
-            raise RequestError(f"{name} has no version {version}.", f"There are: {', '.join(known)}.")
-        names = ", ".join(self.names())
-        raise RequestError(f"There is no registered model {name!r}.",
-                           f"There are: {names}." if names else "Train one: vgg16 run digits-scratch")  # fmt: skip
+        known = {each.version: each for each in self.known_versions(name)}
+        if version not in known:
+            raise RequestError(f"{name} has no version {version!r}.", f"There are: {', '.join(known)}.")
+        return known[version]
 
     def champions(self) -> list[ModelVersion]:
         """The version in production of every registered model that has one."""
@@ -227,6 +238,7 @@ class Registry:
             version=str(found.version),
             stage=found.current_stage or "None",
             run_id=found.run_id,
+            experiment=run.data.tags["vgg16.experiment"],
             verdict=found.tags.get("vgg16.verdict", ""),
             metrics=run.data.metrics,
         )

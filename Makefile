@@ -1,0 +1,41 @@
+# One command for each wish, the same by hand and in CI. A bare machine needs Python, pip and make.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+# GPU=1 installs CUDA's libraries too.
+LOCK := $(if $(GPU),requirements-gpu.lock,requirements.lock)
+READY := .venv/ready-$(LOCK)
+
+.PHONY: run test check lock setup
+
+run: $(READY)  ## digits: from scratch and fine-tuned, the better one promoted
+	.venv/bin/vgg16 run digits-scratch digits-finetune
+
+test: $(READY)  ## every test; no network, no GPU
+	.venv/bin/python -m pytest
+
+check: $(READY)  ## style, types and the laws of the house
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+setup: $(READY)  ## .venv from the lock, byte-compiled: every later start is three times as fast
+
+$(READY): $(LOCK) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo \
+	"vgg16 needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || { echo \
+	"$(PYTHON) has no venv module. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	rm -f .venv/ready-*
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	.venv/bin/uv pip sync --python .venv/bin/python --compile-bytecode --require-hashes $(LOCK)
+	.venv/bin/uv pip install --python .venv/bin/python --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
+	--python-version 3.11 --extra dev pyproject.toml
+
+lock: $(READY)  ## both locks anew, with the newest versions that pyproject.toml allows
+	$(COMPILE) --upgrade --output-file requirements.lock
+	$(COMPILE) --upgrade --extra gpu --output-file requirements-gpu.lock

@@ -1,0 +1,422 @@
+"""The command line `vgg16`: a thin door to the flows and the library. Heavy imports happen inside the commands.
+
+Every command answers one dictionary: printed for a person by its `show` function, or as one JSON object on standard
+output with `--json`, where everything else goes to standard error.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+
+from flows import display
+from vgg16.errors import RefusedError, RequestError, Vgg16Error
+
+Answer = dict[str, Any]
+
+
+def answers(show: Callable[[Answer], None]) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Give a command its `--json` and print what it answers."""
+
+    def decorate(command: Callable[..., Answer]) -> Callable[..., Answer]:
+        @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+        @functools.wraps(command)
+        def run(*args: Any, as_json: bool, **kwargs: Any) -> Answer:
+            answer = command(*args, **kwargs)
+            if not as_json:
+                show(answer)
+            return answer
+
+        return run
+
+    return decorate
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vgg16", prog_name="vgg16")
+def cli() -> None:
+    """Train, fine-tune, judge and promote VGG-16 image classifiers.
+
+    Begin with:  vgg16 run digits-scratch digits-finetune
+
+    Everything is kept in one folder, the home: VGG16_HOME, else the nearest .vgg16 upward, else a new one here.
+    """
+
+
+# The catalog
+
+
+@cli.command("list")
+@click.argument("kind", required=False, type=click.Choice(["datasets", "backbones", "experiments"]))
+@answers(display.catalog)
+def list_(kind: str | None) -> Answer:
+    """Datasets, backbones and experiments of the catalog."""
+    from vgg16 import catalog
+
+    rows: Answer = {
+        "datasets": [
+            {"name": row.name, "classes": len(row.class_names), "image_size": row.image_size, "about": row.description}
+            for row in catalog.DATASETS.values()
+        ],
+        "backbones": [
+            {"name": row.name, "convolutions": sum(count for count, _ in row.blocks), "about": row.description}
+            for row in catalog.BACKBONES.values()
+        ],
+        "experiments": [
+            {
+                "name": row.name,
+                "dataset": row.dataset.name,
+                "backbone": row.backbone.name,
+                "base": row.base,
+                "epochs": row.epochs,
+                "about": row.description,
+            }
+            for row in catalog.EXPERIMENTS.values()
+        ],
+    }
+    return {kind: rows[kind]} if kind else rows
+
+
+@cli.command()
+@click.argument("name", metavar="EXPERIMENT|BACKBONE")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A setting of the experiment.")
+@answers(display.model)
+def show(name: str, overrides: tuple[str, ...]) -> Answer:
+    """Layers, shapes, parameters and FLOPs, without training."""
+    from flows import settings
+    from vgg16 import catalog
+    from vgg16.config import BackboneChoice, Head, apply_settings
+
+    if name in catalog.BACKBONES:
+        if overrides:
+            raise RequestError("--set belongs to an experiment.", f"There are: {', '.join(catalog.EXPERIMENTS)}.")
+        row = catalog.BACKBONES[name]
+        asked = (row, BackboneChoice(name=name), Head(units=row.head), row.image_size, row.classes)
+    else:
+        known = catalog.find({**catalog.BACKBONES, **catalog.EXPERIMENTS}, "experiment or backbone", name)
+        (experiment,), _ = apply_settings([catalog.experiment(known.name)], list(overrides))
+        asked = (
+            catalog.backbone(experiment.backbone.name),
+            experiment.backbone,
+            experiment.head,
+            experiment.image_size,
+            len(catalog.dataset(experiment.dataset.name).class_names),
+        )
+    settings.apply()
+    settings.import_tensorflow()
+    from vgg16.model import build, describe
+
+    return describe(build(*asked), name).model_dump(mode="json")
+
+
+# Data
+
+
+@cli.group()
+def data() -> None:
+    """Get and check datasets."""
+
+
+@data.command()
+@click.argument("dataset")
+@answers(display.fetched)
+def fetch(dataset: str) -> Answer:
+    """Get a dataset, split it and keep it in the store."""
+    from vgg16 import catalog, datasets
+    from vgg16.storage import open_store
+
+    row = catalog.dataset(dataset)
+    from flows import settings
+
+    store = open_store(settings.apply().store)
+    ref = datasets.save(store, row.name, datasets.read_source(row))
+    return {
+        "dataset": ref.name,
+        "digest": ref.digest,
+        "splits": ref.splits,
+        "classes": len(ref.class_names),
+        "address": f"{store.address}/{ref.key}",
+    }
+
+
+@data.command()
+@click.argument("dataset")
+@answers(display.validated)
+def validate(dataset: str) -> Answer:
+    """Check a dataset against its expectations and write its Data Docs."""
+    from vgg16 import catalog
+    from vgg16.config import DatasetChoice
+
+    choice = DatasetChoice(name=catalog.dataset(dataset).name)
+    _speak()
+    from flows.ingest import ingest
+
+    _, report = ingest(choice)
+    return report.model_dump(mode="json")
+
+
+# The chain
+
+
+@cli.command()
+@click.argument("experiments", nargs=-1, required=True, metavar="EXPERIMENT...")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A setting, such as phases.0.epochs=2.")
+@answers(display.run)
+def run(experiments: tuple[str, ...], overrides: tuple[str, ...]) -> Answer:
+    """The whole chain: check the data, train each experiment, judge the best."""
+    from vgg16 import catalog
+
+    catalog.choose(experiments, overrides)
+    home = _speak().home
+    from flows.retrain import retrain
+
+    state = retrain(list(experiments), list(overrides), return_state=True)
+    answer: Answer = state.result()
+    return {**answer, "home": str(home), "samples": str(home / "samples" / answer["dataset"]["name"])}
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, metavar="[RUN ...]")
+@answers(display.compare)
+def compare(runs: tuple[str, ...]) -> Answer:
+    """Runs side by side: what differed and what came out. Without RUN, the members of the last run."""
+    registry = _registry()
+    found = [registry.find_run(run) for run in runs] or registry.last_chain()
+    return {"runs": [_run_facts(run) for run in found]}
+
+
+def _run_facts(run: Any) -> Answer:
+    return {
+        "run_id": run.info.run_id,
+        "name": f"{run.info.run_name} {run.info.run_id[:4]}",
+        "experiment": run.data.tags["vgg16.experiment"],
+        "status": run.data.tags["vgg16.status"],
+        "params": run.data.params,
+        "metrics": run.data.metrics,
+    }
+
+
+# Models
+
+
+@cli.command()
+@click.argument("name", required=False)
+@answers(display.models)
+def models(name: str | None) -> Answer:
+    """Registered versions with their stages and verdicts."""
+    registry = _registry()
+    names = [name] if name else registry.names()
+    found = [version for each in names for version in registry.known_versions(each)]
+    return {"models": [version.model_dump(mode="json") for version in found]}
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("version")
+@click.option("--stage", type=click.Choice(["staging", "production"]), default="production", show_default=True)
+@click.option("--force", is_flag=True, help="Promote whatever the verdict; kept in the ledger with the reason.")
+@click.option("--reason", default="", help="Why; asked for with --force.")
+@answers(display.decision)
+def promote(name: str, version: str, stage: str, force: bool, reason: str) -> Answer:
+    """Judge a version and, if the evidence is good enough, put it into production."""
+    if force and not reason:
+        raise RequestError("--force expects a --reason, which the ledger keeps.", 'For example: --reason "demo today"')
+    _speak()
+    _registry().version(name, version)
+    from flows.promote import promote as promote_flow
+
+    decision = promote_flow(name, version, stage, force, reason)  # type: ignore[arg-type]  # click checked the choice
+    if decision.verdict != "promote":
+        raise RefusedError(
+            f"{name} version {version} may not be promoted: {'; '.join(decision.reasons)}.",
+            "--force --reason TEXT promotes it all the same, and the ledger keeps that.",
+            decision.model_dump(mode="json"),
+        )
+    return decision.model_dump(mode="json")
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--reason", default="", help="Why; kept in the ledger.")
+@answers(display.rolled_back)
+def rollback(name: str, reason: str) -> Answer:
+    """Bring back the version that was in production before."""
+    _speak()
+    _registry().known_versions(name)
+    from flows.promote import rollback as rollback_flow
+
+    return rollback_flow(name, reason).model_dump(mode="json")
+
+
+@cli.command()
+@click.argument("name")
+@answers(display.history)
+def history(name: str) -> Answer:
+    """The ledger: every promotion and rollback, who, when and why."""
+    _registry().known_versions(name)
+    from flows import settings
+    from vgg16 import ledger
+    from vgg16.storage import open_store
+
+    entries = ledger.entries(open_store(settings.apply().store), name)
+    return {"entries": [entry.model_dump(mode="json") for entry in entries]}
+
+
+@cli.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--model", "model_uri", metavar="URI", help="models:/NAME/VERSION or models:/NAME@champion.")
+@answers(display.predictions)
+def predict(images: tuple[str, ...], model_uri: str | None) -> Answer:
+    """Class and probability of picture files. Without --model, by the only champion there is."""
+    from pathlib import Path
+
+    from vgg16.pictures import read_pictures
+
+    for image in images:
+        if not Path(image).is_file():
+            raise RequestError(f"There is no picture file {image}.", "IMAGE is the path of a PNG, JPEG or WebP file.")
+    registry = _registry()
+    uri = model_uri or _only_champion(registry.champions())
+    from flows import settings
+
+    folder = registry.download(uri)
+    settings.import_tensorflow()
+    from vgg16.evaluate import predict as answer_images
+    from vgg16.registry import load_model
+
+    model, class_names = load_model(folder)
+    probabilities = answer_images(model, read_pictures([Path(image) for image in images], model.input_shape[1]))
+    return {"model": uri, "predictions": [_prediction(*each, class_names) for each in zip(images, probabilities, strict=True)]}
+
+
+def _prediction(image: str, probabilities: Any, class_names: tuple[str, ...]) -> Answer:
+    top5 = [{"label": class_names[i], "probability": float(probabilities[i])} for i in (-probabilities).argsort()[:5]]
+    return {"image": image, **top5[0], "top5": top5}
+
+
+def _only_champion(champions: list[Any]) -> str:
+    found = [f"models:/{version.name}@champion" for version in champions]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise RequestError("No model is in production.", "Train one: vgg16 run digits-scratch digits-finetune")
+    raise RequestError("Several models are in production.", f"Name one with --model: {', '.join(found)}.")
+
+
+# The house
+
+
+@cli.command()
+@click.option("--stop", is_flag=True, help="End the UI that an earlier call started.")
+@answers(lambda answer: click.echo(answer["url"] or "stopped"))
+def ui(stop: bool) -> Answer:
+    """The MLflow UI, opened at the comparison of the last run's members."""
+    from flows import mlflow_ui
+
+    registry = _registry()
+    from flows import settings
+
+    known = settings.load()
+    if stop:
+        mlflow_ui.stop(known)
+        return {"url": ""}
+    url = mlflow_ui.start(known) + mlflow_ui.comparison(registry.last_chain())
+    if sys.stdout.isatty() and (sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        click.launch(url)
+    return {"url": url}
+
+
+@cli.command()
+@answers(display.checks)
+def doctor() -> Answer:
+    """What is reachable, missing or broken, and the mend."""
+    from flows.doctor import checks
+
+    found = [check.model_dump() for check in checks()]
+    broken = [check["name"] for check in found if not check["ok"]]
+    if broken:
+        told = "; ".join(f"{check['name']}: {check['detail']}" for check in found if not check["ok"])
+        raise Vgg16Error(f"{len(broken)} of {len(found)} checks failed. {told}", "", {"checks": found})
+    return {"checks": found}
+
+
+# What all commands share
+
+
+def _speak() -> Any:
+    """Settings applied, and the console told to report progress, which Prefect's own lines would only repeat."""
+    from flows import settings
+
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    applied = settings.apply()
+    from flows.progress import console
+
+    console.quiet = False
+    return applied
+
+
+def _registry() -> Any:
+    from flows.tasks import open_registry
+
+    return open_registry()
+
+
+def main() -> NoReturn:
+    """Run a command; every failure ends as a paragraph, and with `--json` as one object, and its exit status."""
+    # Prefect hands a SIGTERM on after its own handling; an exception, unlike the default, ends its server as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    as_json = "--json" in sys.argv
+    stdout = _stdout_for_json() if as_json else sys.stdout
+    try:
+        answer = cli.main(standalone_mode=False)
+        if as_json and isinstance(answer, dict):
+            print(json.dumps(answer, default=str), file=stdout, flush=True)
+        sys.exit(0)
+    except (KeyboardInterrupt, click.Abort):
+        error, status = Vgg16Error("Interrupted."), 130
+    except click.ClickException as refused:
+        error = RequestError(refused.format_message(), _usage(refused))
+        status = error.status
+    except Exception as caught:
+        error = _explained(caught)
+        status = error.status
+    if as_json:
+        told = {"kind": error.kind, "message": error.message, "hint": error.hint}
+        print(json.dumps({"error": told, **error.facts}, default=str), file=stdout, flush=True)
+    else:
+        click.secho(f"vgg16: {error}", fg="red", err=True)
+    sys.exit(status)
+
+
+def _stdout_for_json() -> Any:
+    """The real standard output; whatever else is printed, by a library in C too, goes to standard error."""
+    kept = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return kept
+
+
+def _usage(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path} --help tells more." if context else ""
+
+
+def _explained(error: Exception) -> Vgg16Error:
+    """Our own errors as they are; of the world outside, what failed; anything else is a defect and keeps its trace."""
+    if isinstance(error, Vgg16Error):
+        return error
+    outside = type(error).__module__.partition(".")[0]
+    if isinstance(error, OSError) or outside in ("botocore", "boto3", "mlflow", "sqlalchemy", "sqlite3", "httpx", "prefect"):
+        text = str(error).strip().splitlines()
+        return Vgg16Error(f"{type(error).__name__}: {text[0] if text else 'no further word'}.", "`vgg16 doctor` tells what is wrong.")
+    raise error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""A command's answer as text for a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+Answer = dict[str, Any]
+
+
+def table(title: str, rows: list[dict[str, Any]]) -> None:
+    """Rows of the same keys as a table, as wide as the terminal; nothing is cut where there is none."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200
+    if not rows:
+        click.echo("none yet")
+        return
+    drawn = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for key, value in rows[0].items():
+        drawn.add_column(key, justify="right" if _numeric(value) else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*("" if value is None else str(value) for value in row.values()))
+    console.print(drawn, markup=False)
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A metric, "" where there is none."""
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _numeric(value: object) -> bool:
+    return isinstance(value, int | float) or (isinstance(value, str) and value[:1].isdigit() and " " not in value)
+
+
+def catalog(answer: Answer) -> None:
+    for kind, rows in answer.items():
+        table(kind, rows)
+
+
+def model(answer: Answer) -> None:
+    rows = [
+        {
+            "layer": row["name"],
+            "kind": row["kind"],
+            "output": " x ".join(map(str, row["shape"])),
+            "parameters": f"{row['parameters']:,}",
+            "MFLOP": f"{row['flops'] / 1e6:,.1f}",
+        }
+        for row in answer["layers"]
+    ]
+    table(answer["name"], rows)
+    click.echo(
+        f"{answer['parameters']:,} parameters, {answer['trainable']:,} trainable, "
+        f"{answer['flops'] / 1e9:.2f} GFLOP for one image forward"
+    )
+
+
+def fetched(answer: Answer) -> None:
+    counts = ", ".join(f"{split} {count}" for split, count in answer["splits"].items())
+    click.echo(f"{answer['dataset']} {answer['digest'][:8]}: {answer['classes']} classes; {counts}")
+    click.echo(f"in {answer['address']}")
+
+
+def validated(answer: Answer) -> None:
+    verdict = "all hold" if answer["ok"] else "refused"
+    click.echo(f"{answer['dataset']} {answer['digest'][:8]}: {answer['checked']} expectations, {verdict}")
+    click.echo(f"Data Docs: {answer['docs']}")
+
+
+def run(answer: Answer) -> None:
+    table(
+        f"{answer['dataset']['name']} {answer['dataset']['digest'][:8]}",
+        [
+            {
+                "experiment": run["experiment"],
+                "version": run["model"]["version"] if run["model"] else run["status"],
+                "best val top-1": number(run["metrics"].get("best_val_top1")),
+                "gate top-1": number(run["metrics"].get("gate_top1")),
+                "test top-1": number(run["metrics"].get("test_top1")),
+                "seconds": number(run["metrics"].get("train_seconds"), 0),
+                "run": run["run_id"][:8],
+            }
+            for run in answer["runs"]
+        ],
+    )
+    decision({**answer, **answer["challenger"]})
+    click.echo(f"\n{answer['seconds']['total']:.0f} s in all. Everything is in {answer['home']}. Now look at it:")
+    click.echo(f"  {answer['docs']}    the data, in a browser")
+    click.echo("  vgg16 ui         the runs side by side in MLflow")
+    click.echo(f"  vgg16 history {answer['challenger']['name']}")
+    if answer["production"]:
+        click.echo(f"  vgg16 predict {answer['samples']}/*.png")
+
+
+def compare(answer: Answer) -> None:
+    runs = answer["runs"]
+    settings = {key for run in runs for key in run["params"]} - {"name", "description"}
+    differing = sorted(key for key in settings if len({run["params"].get(key, "") for run in runs}) > 1)
+    rows: dict[str, list[str]] = {"run": [run["run_id"][:8] for run in runs]}
+    rows |= {key: [run["params"].get(key, "") for run in runs] for key in differing}
+    metrics = ("best_val_top1", "gate_top1", "test_top1", "test_top5", "test_loss", "train_seconds", "images_per_s")
+    rows |= {key: [number(run["metrics"].get(key)) for run in runs] for key in metrics}
+    names = [run["name"] for run in runs]
+    table("", [{"": key, **dict(zip(names, values, strict=True))} for key, values in rows.items()])
+
+
+def models(answer: Answer) -> None:
+    table(
+        "",
+        [
+            {
+                "model": version["name"],
+                "version": version["version"],
+                "stage": version["stage"],
+                "verdict": version["verdict"],
+                "gate top-1": number(version["metrics"].get("gate_top1")),
+                "test top-1": number(version["metrics"].get("test_top1")),
+                "experiment": version["experiment"],
+            }
+            for version in answer["models"]
+        ],
+    )
+
+
+def decision(answer: Answer) -> None:
+    color = {"promote": "green", "refuse": "yellow", "undecided": "yellow"}[answer["verdict"]]
+    words = {"promote": "promoted", "refuse": "not promoted", "undecided": "undecided"}[answer["verdict"]]
+    click.secho(f"{answer['name']} version {answer['version']}: {words}, stage {answer['stage']}", fg=color, bold=True)
+    for reason in answer["reasons"]:
+        click.echo(f"  - {reason}")
+
+
+def rolled_back(answer: Answer) -> None:
+    click.secho(
+        f"{answer['name']} version {answer['version']} is in production again, version {answer['previous']} is not",
+        fg="green",
+        bold=True,
+    )
+
+
+def history(answer: Answer) -> None:
+    table(
+        "",
+        [
+            {
+                "": entry["number"],
+                "when": entry["at"],
+                "by": entry["by"],
+                "action": entry["action"] + (" (forced)" if entry["forced"] else ""),
+                "version": entry["version"],
+                "before": entry["previous"],
+                "why": "; ".join(entry["reasons"]),
+            }
+            for entry in answer["entries"]
+        ],
+    )
+
+
+def predictions(answer: Answer) -> None:
+    click.echo(f"by {answer['model']}")
+    table(
+        "",
+        [
+            {
+                "image": each["image"],
+                "label": each["label"],
+                "probability": f"{each['probability']:.1%}",
+                "then": ", ".join(f"{other['label']} {other['probability']:.1%}" for other in each["top5"][1:3]),
+            }
+            for each in answer["predictions"]
+        ],
+    )
+
+
+def checks(answer: Answer) -> None:
+    for check in answer["checks"]:
+        mark = click.style("ok  ", fg="green") if check["ok"] else click.style("FAIL", fg="red")
+        click.echo(f"{mark} {check['name']:<14} {check['detail']}")
