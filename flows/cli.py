@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import click
 
@@ -92,7 +92,7 @@ def show(name: str, overrides: tuple[str, ...]) -> Answer:
     """Layers, shapes, parameters and FLOPs, without training."""
     from flows import settings
     from vgg16 import catalog
-    from vgg16.config import BackboneChoice, Head, apply_settings
+    from vgg16.config import BackboneChoice, Head
 
     if name in catalog.BACKBONES:
         if overrides:
@@ -100,20 +100,22 @@ def show(name: str, overrides: tuple[str, ...]) -> Answer:
         row = catalog.BACKBONES[name]
         asked = (row, BackboneChoice(name=name), Head(units=row.head), row.image_size, row.classes)
     else:
-        known = catalog.find({**catalog.BACKBONES, **catalog.EXPERIMENTS}, "experiment or backbone", name)
-        (experiment,), _ = apply_settings([catalog.experiment(known.name)], list(overrides))
+        (experiment,), _ = catalog.choose([name], overrides)
+        classes = len(catalog.dataset(experiment.dataset.name).class_names)
         asked = (
             catalog.backbone(experiment.backbone.name),
             experiment.backbone,
             experiment.head,
             experiment.image_size,
-            len(catalog.dataset(experiment.dataset.name).class_names),
+            classes,
         )
     settings.apply()
     settings.import_tensorflow()
     from vgg16.model import build, describe
 
-    return describe(build(*asked), name).model_dump(mode="json")
+    backbone, options, head, image_size, classes = asked
+    built = build(backbone, options, head, image_size=image_size, classes=classes)
+    return describe(built, name).model_dump(mode="json")
 
 
 # Data
@@ -177,8 +179,7 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...]) -> Answer:
     home = _speak().home
     from flows.retrain import retrain
 
-    state = retrain(list(experiments), list(overrides), return_state=True)
-    answer: Answer = state.result()
+    answer: Answer = retrain(list(experiments), list(overrides), return_state=True).result()
     return {**answer, "home": str(home), "samples": str(home / "samples" / answer["dataset"]["name"])}
 
 
@@ -224,7 +225,7 @@ def models(name: str | None) -> Answer:
 @click.option("--force", is_flag=True, help="Promote whatever the verdict; kept in the ledger with the reason.")
 @click.option("--reason", default="", help="Why; asked for with --force.")
 @answers(display.decision)
-def promote(name: str, version: str, stage: str, force: bool, reason: str) -> Answer:
+def promote(name: str, version: str, stage: Literal["staging", "production"], force: bool, reason: str) -> Answer:
     """Judge a version and, if the evidence is good enough, put it into production."""
     if force and not reason:
         raise RequestError("--force expects a --reason, which the ledger keeps.", 'For example: --reason "demo today"')
@@ -232,7 +233,7 @@ def promote(name: str, version: str, stage: str, force: bool, reason: str) -> An
     _registry().version(name, version)
     from flows.promote import promote as promote_flow
 
-    decision = promote_flow(name, version, stage, force, reason)  # type: ignore[arg-type]  # click checked the choice
+    decision = promote_flow(name, version, stage, force, reason)
     if decision.verdict != "promote":
         raise RefusedError(
             f"{name} version {version} may not be promoted: {'; '.join(decision.reasons)}.",
@@ -252,7 +253,8 @@ def rollback(name: str, reason: str) -> Answer:
     _registry().known_versions(name)
     from flows.promote import rollback as rollback_flow
 
-    return rollback_flow(name, reason).model_dump(mode="json")
+    answer: Answer = rollback_flow(name, reason).model_dump(mode="json")
+    return answer
 
 
 @cli.command()
@@ -293,7 +295,10 @@ def predict(images: tuple[str, ...], model_uri: str | None) -> Answer:
 
     model, class_names = load_model(folder)
     probabilities = answer_images(model, read_pictures([Path(image) for image in images], model.input_shape[1]))
-    return {"model": uri, "predictions": [_prediction(*each, class_names) for each in zip(images, probabilities, strict=True)]}
+    return {
+        "model": uri,
+        "predictions": [_prediction(*each, class_names) for each in zip(images, probabilities, strict=True)],
+    }
 
 
 def _prediction(image: str, probabilities: Any, class_names: tuple[str, ...]) -> Answer:
@@ -328,7 +333,9 @@ def ui(stop: bool) -> Answer:
         mlflow_ui.stop(known)
         return {"url": ""}
     url = mlflow_ui.start(known) + mlflow_ui.comparison(registry.last_chain())
-    if sys.stdout.isatty() and (sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    if sys.stdout.isatty() and (
+        sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
         click.launch(url)
     return {"url": url}
 
@@ -412,9 +419,19 @@ def _explained(error: Exception) -> Vgg16Error:
     if isinstance(error, Vgg16Error):
         return error
     outside = type(error).__module__.partition(".")[0]
-    if isinstance(error, OSError) or outside in ("botocore", "boto3", "mlflow", "sqlalchemy", "sqlite3", "httpx", "prefect"):
+    if isinstance(error, OSError) or outside in (
+        "botocore",
+        "boto3",
+        "mlflow",
+        "sqlalchemy",
+        "sqlite3",
+        "httpx",
+        "prefect",
+    ):
         text = str(error).strip().splitlines()
-        return Vgg16Error(f"{type(error).__name__}: {text[0] if text else 'no further word'}.", "`vgg16 doctor` tells what is wrong.")
+        return Vgg16Error(
+            f"{type(error).__name__}: {text[0] if text else 'no further word'}.", "`vgg16 doctor` tells what is wrong."
+        )
     raise error
 
 

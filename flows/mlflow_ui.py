@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from typing import Any
 from urllib.parse import quote
+
+import httpx
 
 from flows.settings import Settings
 from vgg16.errors import Vgg16Error
@@ -69,7 +70,6 @@ def _known(settings: Settings) -> dict[str, Any]:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
+        return httpx.get(f"{url}/health", timeout=2).is_success
+    except httpx.HTTPError:
         return False

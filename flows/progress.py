@@ -37,7 +37,13 @@ def _log(text: str) -> None:
 @contextmanager
 def training(name: str, epochs: int) -> Iterator[tuple[Callable[[EpochMetrics], None], Callable[[int, int], None]]]:
     """The two callbacks that `train` reports through: a bar on a terminal, a line per epoch elsewhere."""
-    columns = (TextColumn(f"  {name}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.fields[metrics]}"))
+    columns = (
+        TextColumn(f"  {name}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[metrics]}"),
+    )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(name, total=None, metrics="")
 

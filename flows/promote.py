@@ -69,9 +69,7 @@ def rollback(name: str, reason: str = "") -> Decision:
         raise RefusedError(f"{name} has no earlier production version to bring back: {found}.")
     version, previous = in_production[-2], in_production[-1]
     reasons = (reason or "asked for",)
-    entry = tasks.next_entry(
-        history, name=name, action="rollback", version=version, verdict="promote", reasons=reasons
-    )
+    entry = tasks.next_entry(history, name=name, action="rollback", version=version, verdict="promote", reasons=reasons)
     tasks.write_ledger(entry)
     tasks.repair_stages(name)
     return _decision(name, version, Verdict(verdict="promote", reasons=reasons), "Production", previous)

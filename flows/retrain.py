@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.states import Completed, State
+from prefect.states import Completed
 
 from flows import settings
 from flows.ingest import ingest
@@ -21,7 +21,7 @@ from vgg16.records import DatasetRef, Decision, Run, ValidationReport
 
 
 @flow(name="retrain", validate_parameters=False)
-def retrain(experiments: list[str], overrides: list[str] | None = None) -> State[dict[str, Any]]:
+def retrain(experiments: list[str], overrides: list[str] | None = None) -> Any:
     """Run the whole chain; `overrides` are KEY=VALUE settings as `--set` takes them.
 
     The run ends as `Promoted` or `Refused`, both a success. Raises DataError for data that failed its expectations
@@ -38,17 +38,17 @@ def retrain(experiments: list[str], overrides: list[str] | None = None) -> State
     seconds["ingest"] = time.perf_counter() - start
     runs = [train(each, ref, chain) for each in chosen]
     seconds["train"] = time.perf_counter() - start - seconds["ingest"]
-    finished = [run for run in runs if run.model]
+    finished = {run.model: run.metrics["best_val_top1"] for run in runs if run.model}
     if not finished:
         causes = "; ".join(f"{run.experiment}: {run.cause}" for run in runs)
         raise Vgg16Error(f"Every experiment diverged. {causes}.", "Try a smaller learning rate.")
-    best = max(finished, key=lambda run: run.metrics["best_val_top1"])
-    assert best.model is not None
+    best = max(finished, key=finished.__getitem__)
     before = time.perf_counter()
-    decision = promote(best.model.name, best.model.version)
+    decision = promote(best.name, best.version)
     seconds["promote"] = time.perf_counter() - before
     seconds["total"] = time.perf_counter() - start
-    create_markdown_artifact(key="retrain-summary", markdown=_summary(ref, report, runs, decision))
+    production = decision.version if decision.stage == "Production" else decision.previous
+    create_markdown_artifact(key="retrain-summary", markdown=_summary(ref, report, runs, decision, production))
     answer = {
         "dataset": {"name": ref.name, "digest": ref.digest},
         "runs": [_told(run) for run in runs],
@@ -56,7 +56,7 @@ def retrain(experiments: list[str], overrides: list[str] | None = None) -> State
         "verdict": decision.verdict,
         "reasons": list(decision.reasons),
         "stage": decision.stage,
-        "production": decision.version if decision.stage == "Production" else decision.previous,
+        "production": production,
         "docs": report.docs,
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
     }
@@ -85,7 +85,7 @@ def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decisio
     return f"""# {decision.verdict}: {decision.name} version {decision.version}
 
 {"".join(f"- {reason}{chr(10)}" for reason in decision.reasons)}
-Production before: {decision.previous or "none"}. Production now: {champion or "none"}.
+Production before: {decision.previous or "none"}. Production now: {production or "none"}.
 
 | run | version | best val top-1 | gate top-1 | test top-1 | MLflow run |
 | --- | --- | --- | --- | --- | --- |

@@ -21,10 +21,9 @@ from flows import settings
 from flows.progress import say, training
 from vgg16 import catalog, ledger, storage
 from vgg16.config import DatasetChoice, Experiment
-from vgg16.errors import RefusedError, Vgg16Error
+from vgg16.errors import Vgg16Error
 from vgg16.records import (
     DatasetRef,
-    Decision,
     Evaluation,
     LedgerEntry,
     ModelVersion,
@@ -169,9 +168,9 @@ def evaluate_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
     model, class_names = load_model(registry.download(model_uri))
     arrays = load_dataset(ref)
     for split in ("gate", "test"):
-        images, labels = arrays.part(split)  # type: ignore[arg-type]
+        images, labels = arrays.part(split)
         answers = evaluate.predict(model, images)
-        evaluation = evaluate.evaluate(split, images, answers, labels, class_names)  # type: ignore[arg-type]
+        evaluation = evaluate.evaluate(split, images, answers, labels, class_names)
         figures = {
             "confusion_matrix": report.confusion_matrix(evaluation, run.run_name),
             "mistakes": report.mistakes(images, labels, answers, class_names, f"{run.run_name}, {split}"),

@@ -35,5 +35,7 @@ def _base(experiment: Experiment) -> str:
         return known
     run = train(base, ref)
     if run.model is None:
-        raise Vgg16Error(f"The base {base.name} diverged: {run.cause}.", f"So {experiment.name} has no weights to start from.")
+        raise Vgg16Error(
+            f"The base {base.name} diverged: {run.cause}.", f"So {experiment.name} has no weights to start from."
+        )
     return f"models:/{run.model.name}/{run.model.version}"

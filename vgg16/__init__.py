@@ -1,1 +1,1 @@
-"""VGG-16 image classification: data, model, training, judgement and registry. Knows no Prefect, reads no environment."""
+"""VGG-16 image classification: data, model, training, judgement and registry. No Prefect, no environment."""

@@ -121,7 +121,6 @@ EXPERIMENTS = {
 }
 
 
-
 Row = TypeVar("Row", Dataset, Backbone, Experiment)
 
 

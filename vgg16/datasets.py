@@ -64,8 +64,8 @@ def _digits() -> tuple[Images, Labels]:
 
     scans = load_digits()
     gray = np.round(scans.images * (255 / 16)).astype(np.uint8)
-    scaled = np.stack([Image.fromarray(scan).resize((32, 32), Image.Resampling.BILINEAR) for scan in gray])
-    return np.repeat(scaled[..., None], 3, axis=-1), scans.target.astype(np.int64)
+    scaled = [np.asarray(Image.fromarray(scan).resize((32, 32), Image.Resampling.BILINEAR)) for scan in gray]
+    return np.repeat(np.stack(scaled)[..., None], 3, axis=-1), scans.target.astype(np.int64)
 
 
 # Text faces with both cases of the Latin alphabet; matplotlib's other files hold mathematical symbols.
@@ -92,7 +92,10 @@ def _glyphs(class_names: tuple[str, ...], size: int) -> tuple[Images, Labels]:
             for _ in range(GLYPH_DRAWINGS):
                 canvas = Image.new("L", (size * scale, size * scale))
                 ImageDraw.Draw(canvas).text(
-                    (size * scale / 2 + random.uniform(-3, 3) * scale, size * scale / 2 + random.uniform(-3, 3) * scale),
+                    (
+                        size * scale / 2 + random.uniform(-3, 3) * scale,
+                        size * scale / 2 + random.uniform(-3, 3) * scale,
+                    ),
                     letter,
                     fill=255,
                     font=faces[random.randint(26, 41)],
@@ -109,7 +112,7 @@ def _glyphs(class_names: tuple[str, ...], size: int) -> tuple[Images, Labels]:
 
 
 SOURCES: dict[str, Callable[[Dataset], tuple[Images, Labels]]] = {
-    "digits": lambda dataset: _digits(),
+    "digits": lambda _: _digits(),
     "glyphs": lambda dataset: _glyphs(dataset.class_names, dataset.image_size),
 }
 
@@ -152,8 +155,7 @@ def assign_splits(dataset: Dataset, images: Images, labels: Labels) -> NDArray[n
 
 def choose(dataset: Dataset, arrays: Arrays, choice: DatasetChoice) -> Arrays:
     """The part that `choice` asks for. Raises RequestError where the dataset has fewer images than asked."""
-    wanted = np.bincount(_cells(arrays), minlength=len(SPLITS) * len(arrays.class_names))
-    cells = wanted.reshape(len(SPLITS), -1).copy()
+    cells = np.bincount(_cells(arrays), minlength=len(SPLITS) * len(arrays.class_names)).reshape(len(SPLITS), -1)
     learn, judge = [SPLITS.index("train"), SPLITS.index("val")], [SPLITS.index("gate"), SPLITS.index("test")]
     if choice.limit is not None:
         least, most = 2 * len(arrays.class_names), int(cells[learn].sum())

@@ -14,7 +14,7 @@ def _key(name: str, number: int) -> str:
 
 def entries(store: Store, name: str) -> list[LedgerEntry]:
     """Every entry of a registered model, the first one first."""
-    found = []
+    found: list[LedgerEntry] = []
     while (content := store.read(_key(name, len(found) + 1))) is not None:
         found.append(LedgerEntry.model_validate_json(content))
     return found

@@ -56,6 +56,7 @@ def build(
     backbone: Backbone,
     options: BackboneChoice,
     head: Head,
+    *,
     image_size: int,
     classes: int,
     normalization: tuple[Channels, Channels] = NO_NORMALIZATION,
@@ -166,7 +167,7 @@ def describe(model: keras.Model, name: str) -> Description:
             flops=_flops(layer),
         )
         for layer in model.layers
-        if layer.name != "normalize" and layer.name != "rescale"
+        if layer.name not in ("normalize", "rescale")
     )
     return Description(
         name=name,

@@ -12,7 +12,7 @@ from vgg16.errors import RequestError
 
 
 def read_pictures(paths: list[Path], size: int) -> Images:
-    """RGB images uint8 [n, size, size, 3], turned as their EXIF data say. Raises RequestError for what is no picture."""
+    """RGB images uint8 [n, size, size, 3], upright by their EXIF data. Raises RequestError for other files."""
     return np.stack([_read(path, size) for path in paths])
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from vgg16.config import Frozen, Split
 
 Stage = Literal["None", "Staging", "Production", "Archived"]
@@ -101,7 +103,7 @@ class ModelVersion(Frozen):
     run_id: str
     experiment: str
     verdict: str = ""
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float] = Field(default_factory=dict)
 
 
 class Run(Frozen):
@@ -129,7 +131,7 @@ class LedgerEntry(Frozen):
     verdict: Outcome
     reasons: tuple[str, ...]
     forced: bool = False
-    evidence: dict[str, float] = {}
+    evidence: dict[str, float] = Field(default_factory=dict)
     dataset_digest: str = ""
 
 

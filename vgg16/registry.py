@@ -63,7 +63,7 @@ class Registry:
     def log_dataset(self, ref: DatasetRef, arrays: Arrays) -> None:
         """Name the dataset as the active run's input. MLflow keeps 36 characters of a digest."""
         images, labels = arrays.part("train")
-        data = mlflow.data.from_numpy(images, targets=labels, name=ref.name, digest=ref.digest[:36])  # type: ignore[attr-defined]
+        data = mlflow.data.from_numpy(images, targets=labels, name=ref.name, digest=ref.digest[:36])
         mlflow.log_input(data, context="training")
 
     def log_epoch(self, metrics: EpochMetrics) -> None:
@@ -99,7 +99,7 @@ class Registry:
     def log_model(self, model: keras.Model, class_names: tuple[str, ...], example: Images) -> str:
         """Log the model with signature, input example and class names in the active run; its `models:/` address."""
         answers = model.predict(example, verbose=0)
-        info = mlflow.tensorflow.log_model(  # type: ignore[attr-defined]
+        info = mlflow.tensorflow.log_model(
             model,
             name="model",
             signature=mlflow.models.infer_signature(example, answers),
@@ -117,7 +117,9 @@ class Registry:
         return list(
             self.client.search_runs(
                 [each.experiment_id for each in self.client.search_experiments()],
-                filter_string=" and ".join([*conditions, "attributes.status = 'FINISHED'", "tags.`vgg16.status` != ''"]),
+                filter_string=" and ".join(
+                    [*conditions, "attributes.status = 'FINISHED'", "tags.`vgg16.status` != ''"]
+                ),
                 order_by=["attributes.start_time DESC"],
                 max_results=most,
             )
@@ -271,7 +273,8 @@ def dataset_of(run: Any) -> DatasetRef:
 
 def _csv(evaluation: Evaluation) -> str:
     names = [score.name for score in evaluation.classes]
-    rows = [["label \\ answer", *names], *([name, *row] for name, row in zip(names, evaluation.confusion, strict=True))]
+    rows: list[list[object]] = [["label \\ answer", *names]]
+    rows += [[name, *row] for name, row in zip(names, evaluation.confusion, strict=True)]
     return "\n".join(",".join(map(str, row)) for row in rows) + "\n"
 
 

@@ -38,9 +38,9 @@ def build_for(experiment: Experiment, data: Arrays, base: keras.Model | None = N
         catalog.BACKBONES[experiment.backbone.name],
         experiment.backbone,
         experiment.head,
-        experiment.image_size,
-        len(data.class_names),
-        normalization,
+        image_size=experiment.image_size,
+        classes=len(data.class_names),
+        normalization=normalization,
     )
     if base is not None:
         take_base(model, base)
@@ -58,8 +58,8 @@ def train(
     model: keras.Model,
     experiment: Experiment,
     data: Arrays,
-    on_epoch: OnEpoch = lambda metrics: None,
-    on_step: OnStep = lambda done, total: None,
+    on_epoch: OnEpoch = lambda _: None,
+    on_step: OnStep = lambda *_: None,
 ) -> TrainingResult:
     """Fit in place, phase after phase; the model ends with the weights of the epoch that was best on `val`.
 
@@ -155,7 +155,7 @@ def _watch(total_steps: int, on_epoch: OnEpoch, on_step: OnStep) -> Any:
                 self.cause = f"the loss became {logs['loss']} in epoch {len(self.epochs) + 1}, step {batch + 1}"
                 self.model.stop_training = True
 
-        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        def on_epoch_end(self, _epoch: int, logs: dict[str, float]) -> None:
             metrics = EpochMetrics(
                 epoch=len(self.epochs) + 1,
                 train_loss=logs["loss"],

@@ -151,7 +151,7 @@ def judge(dataset: Dataset, table: pd.DataFrame) -> tuple[Answer, ...]:
     import great_expectations.expectations as gxe
 
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]  # GX takes the mapping too
+    context.variables.progress_bars = {"globally": False}
     source = context.data_sources.add_pandas("images")
     batch = source.add_dataframe_asset("facts").add_batch_definition_whole_dataframe("all")
     suite = gx.ExpectationSuite(name=dataset.name)
@@ -213,7 +213,9 @@ def data_docs(ref: DatasetRef, arrays: Arrays, table: pd.DataFrame, answers: tup
         counts=counts,
         splits=SPLITS,
         statistics=table.groupby("split", sort=False)[["mean", "std", "min", "max"]].mean().round(1),
-        samples=[(name, _pictures(arrays.images, rows)) for name, rows in zip(arrays.class_names, samples, strict=True)],
+        samples=[
+            (name, _pictures(arrays.images, rows)) for name, rows in zip(arrays.class_names, samples, strict=True)
+        ],
     )
 
 
