@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any, Literal, NoReturn
 
@@ -179,7 +180,9 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...]) -> Answer:
     home = _speak().home
     from flows.retrain import retrain
 
-    answer: Answer = retrain(list(experiments), list(overrides), return_state=True).result()
+    # A flow that names its end gives its caller a state.
+    state: Any = retrain(list(experiments), list(overrides), return_state=True)
+    answer: Answer = state.result()
     return {**answer, "home": str(home), "samples": str(home / "samples" / answer["dataset"]["name"])}
 
 
@@ -415,7 +418,7 @@ def _usage(error: click.ClickException) -> str:
 
 
 def _explained(error: Exception) -> Vgg16Error:
-    """Our own errors as they are; of the world outside, what failed; anything else is a defect and keeps its trace."""
+    """Our own errors as they are; of the world outside, what failed; else a defect, with its trace."""
     if isinstance(error, Vgg16Error):
         return error
     outside = type(error).__module__.partition(".")[0]
@@ -432,7 +435,8 @@ def _explained(error: Exception) -> Vgg16Error:
         return Vgg16Error(
             f"{type(error).__name__}: {text[0] if text else 'no further word'}.", "`vgg16 doctor` tells what is wrong."
         )
-    raise error
+    traceback.print_exception(error)
+    return Vgg16Error(f"A defect of vgg16: {type(error).__name__}: {error}.", "Please report it with the trace above.")
 
 
 if __name__ == "__main__":

@@ -38,13 +38,13 @@ def retrain(experiments: list[str], overrides: list[str] | None = None) -> Any:
     seconds["ingest"] = time.perf_counter() - start
     runs = [train(each, ref, chain) for each in chosen]
     seconds["train"] = time.perf_counter() - start - seconds["ingest"]
-    finished = {run.model: run.metrics["best_val_top1"] for run in runs if run.model}
-    if not finished:
+    val_top1 = {(run.model.name, run.model.version): run.metrics["best_val_top1"] for run in runs if run.model}
+    if not val_top1:
         causes = "; ".join(f"{run.experiment}: {run.cause}" for run in runs)
         raise Vgg16Error(f"Every experiment diverged. {causes}.", "Try a smaller learning rate.")
-    best = max(finished, key=finished.__getitem__)
+    challenger = max(val_top1, key=val_top1.__getitem__)
     before = time.perf_counter()
-    decision = promote(best.name, best.version)
+    decision = promote(*challenger)
     seconds["promote"] = time.perf_counter() - before
     seconds["total"] = time.perf_counter() - start
     production = decision.version if decision.stage == "Production" else decision.previous
