@@ -44,18 +44,17 @@ def training(name: str, epochs: int) -> Iterator[tuple[Callable[[EpochMetrics], 
         TimeRemainingColumn(),
         TextColumn("{task.fields[metrics]}"),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=None, metrics="")
 
         def on_step(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
         def on_epoch(metrics: EpochMetrics) -> None:
-            line = (
+            bar.update(task, metrics=f"val_top1 {metrics.val_top1:.4f}")
+            say(
                 f"  {name}  epoch {metrics.epoch:>2}/{epochs}  train_loss {metrics.train_loss:.4f}  train_top1 "
                 f"{metrics.train_top1:.4f}  val_loss {metrics.val_loss:.4f}  val_top1 {metrics.val_top1:.4f}"
             )
-            bar.update(task, metrics=f"val_top1 {metrics.val_top1:.4f}")
-            say(line)
 
         yield on_epoch, on_step

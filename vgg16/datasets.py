@@ -124,13 +124,15 @@ def read_source(dataset: Dataset) -> Arrays:
 
 
 def allocate(total: int, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Divide `total` in proportion to `sizes`, by largest remainder; at least 1 and at most its size for each."""
-    exact = np.minimum(np.maximum(total * sizes / max(int(sizes.sum()), 1), 1), sizes)
-    counts = np.floor(exact).astype(np.int64)
-    missing = min(total, int(sizes.sum())) - int(counts.sum())
-    for index in np.argsort(counts - exact, kind="stable")[: max(missing, 0)]:
-        counts[index] += counts[index] < sizes[index]
-    return counts
+    """Divide `total` over cells of these sizes: one to every cell that is not empty, the rest in proportion to what
+    is left of them, by largest remainder. Never more than a cell holds."""
+    counts = np.minimum(sizes, 1)
+    left = sizes - counts
+    rest = min(max(total - int(counts.sum()), 0), int(left.sum()))
+    exact = rest * left / max(int(left.sum()), 1)
+    whole = np.floor(exact).astype(np.int64)
+    whole[np.argsort(whole - exact, kind="stable")[: rest - int(whole.sum())]] += 1
+    return counts + whole
 
 
 def _ranked(dataset: Dataset, images: Images) -> NDArray[np.int64]:

@@ -26,7 +26,7 @@ def facts(arrays: Arrays) -> pd.DataFrame:
     `cell` is split/label; `copies` counts the images with the same pixels, `splits` the splits that they are in.
     Mean, standard deviation, min and max are on the scale of the pixels, 0 to 255.
     """
-    pixels = arrays.images.reshape(len(arrays.images), -1)
+    pixels = arrays.images.reshape(len(arrays.images), int(np.prod(arrays.images.shape[1:])))
     known = np.array([*arrays.class_names, "out of range"])
     labels = np.where((arrays.labels >= 0) & (arrays.labels < len(known) - 1), arrays.labels, len(known) - 1)
     table = pd.DataFrame(

@@ -1,0 +1,181 @@
+"""What all tests share: one home for the session, tiny data, and real servers on loopback where a test needs one."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+# Before any heavy import, as the command line does it; the variables of whoever runs the tests are not theirs.
+_HOME = tempfile.TemporaryDirectory(prefix="vgg16-tests-")
+for _name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME", "VGG16_STORE"):
+    os.environ.pop(_name, None)
+os.environ["VGG16_HOME"] = _HOME.name
+os.environ["HOME"] = _HOME.name
+os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+
+from flows import settings  # noqa: E402
+
+settings.apply()
+
+from vgg16.config import BackboneChoice, Experiment, Head  # noqa: E402
+from vgg16.datasets import Arrays  # noqa: E402
+from vgg16.storage import FolderStore, S3Store, Store  # noqa: E402
+
+VGG16 = str(Path(sys.executable).parent / "vgg16")
+
+
+def pytest_unconfigure() -> None:
+    _HOME.cleanup()
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> Any:
+    """TensorFlow, imported as the tasks do."""
+    settings.import_tensorflow()
+    import tensorflow as tf
+
+    return tf
+
+
+@pytest.fixture
+def tiny() -> Experiment:
+    """An experiment that trains in a second or two."""
+    return Experiment.model_validate(
+        {
+            "name": "tiny",
+            "description": "for tests",
+            "dataset": {"name": "digits"},
+            "backbone": BackboneChoice(width=0.05, batch_norm="after"),
+            "head": Head(units=(16,)),
+            "phases": [{"epochs": 2, "optimizer": {"learning_rate": 0.01}}],
+            "batch_size": 16,
+        }
+    )
+
+
+@pytest.fixture
+def patches() -> Arrays:
+    """40 images of two classes, dark and bright, that anything can learn: 10 in each split."""
+    random = np.random.RandomState(0)
+    labels = np.arange(40) % 2
+    images = (random.randint(0, 60, (40, 32, 32, 3)) + labels[:, None, None, None] * 180).astype(np.uint8)
+    return Arrays(images, labels.astype(np.int64), np.repeat(np.arange(4, dtype=np.int8), 10), ("dark", "bright"))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command left behind."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The one object on standard output."""
+        answer: dict[str, Any] = json.loads(self.stdout)
+        return answer
+
+
+@pytest.fixture(scope="session")
+def vgg16() -> Callable[..., Answer]:
+    """Run the command line as a person does, in a process of its own: `vgg16("list", cwd=..., VGG16_HOME=...)`."""
+
+    def run(*arguments: str, cwd: Path | None = None, timeout: float = 280, **environment: str) -> Answer:
+        done = subprocess.run(
+            [VGG16, *arguments],
+            cwd=cwd,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def wait_for(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 90) -> None:
+    """Until `ready`; a server that ends or stays silent fails with its log."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"{process.args} did not start: {log.read_text()[-2000:]}")
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Store]:
+    """A bucket on a real SeaweedFS."""
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    folder = tmp_path_factory.mktemp("seaweedfs")
+    identity = {
+        "name": "tests",
+        "credentials": [{"accessKey": "testkey", "secretKey": "testsecret"}],
+        "actions": ["Admin", "Read", "Write", "List"],
+    }
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    # Each part's gRPC port is its own plus 10,000 by default, which may be beyond 65,535.
+    ports = {name: free_port() for name in ("master.port", "volume.port", "filer.port", "s3.port")}
+    ports |= {f"{name}.grpc": free_port() for name in ("master.port", "volume.port", "filer.port", "s3.port")}
+    log = folder / "log"
+    command = [str(Path(sys.executable).parent / "weed"), "server", f"-dir={folder}", "-ip=127.0.0.1", "-s3"]
+    command += ["-ip.bind=127.0.0.1", f"-s3.config={folder / 's3.json'}", "-volume.max=100", "-master.telemetry=false", "-s3.port.iceberg=0"]
+    command += [f"-{name}={port}" for name, port in ports.items()]
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output)
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://127.0.0.1:{ports['s3.port']}",
+        aws_access_key_id="testkey",
+        aws_secret_access_key="testsecret",
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}),
+    )
+
+    def ready() -> bool:
+        try:
+            client.create_bucket(Bucket="tests")
+            client.put_object(Bucket="tests", Key="ready", Body=b"")
+        except (BotoCoreError, ClientError):
+            return False
+        return True
+
+    try:
+        wait_for(ready, server, log)
+        yield S3Store("tests", "store", client)
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """An empty store of every kind."""
+    if request.param == "folder":
+        return FolderStore(tmp_path / "store")
+    session: S3Store = request.getfixturevalue("s3")
+    return S3Store(session.bucket, tmp_path.name, session.client)
