@@ -168,7 +168,10 @@ def _watch(total_steps: int, on_epoch: OnEpoch, on_step: OnStep) -> Any:
             on_epoch(metrics)
             if not self.cause and not math.isfinite(metrics.val_loss):
                 self.cause = f"the loss on val became {metrics.val_loss} in epoch {metrics.epoch}"
-                self.model.stop_training = True
+            # A ReLU may turn the not-a-number of broken weights into a zero, and the loss then looks sane.
+            if not self.cause and not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
+                self.cause = f"weights became infinite or nan in epoch {metrics.epoch}"
+            self.model.stop_training = bool(self.cause)
             if not self.cause and (self.best is None or _rank(metrics) > _rank(self.best)):
                 self.best, self.weights = metrics, self.model.get_weights()
 

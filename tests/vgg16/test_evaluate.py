@@ -1,0 +1,81 @@
+"""Predictions in order and complete, and what they are worth."""
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from vgg16.datasets import Arrays
+from vgg16.evaluate import confident_mistakes, evaluate
+
+NAMES = tuple("abcdefg")
+
+
+def answers(n: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    random = np.random.RandomState(0)
+    probabilities = random.dirichlet(np.ones(len(NAMES)), n).astype(np.float32)
+    return random.randint(0, 255, (n, 2, 2, 3)).astype(np.uint8), probabilities, random.randint(0, len(NAMES), n)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 16, 39, 40, 41, 1000])
+def test_every_image_is_answered_once_and_in_order(tensorflow, patches: Arrays, batch_size: int) -> None:
+    from vgg16.input_pipeline import for_inference
+
+    data = for_inference(patches.images, patches.labels, batch_size)
+    pairs = list(data.as_numpy_iterator())
+    assert (np.concatenate([images for images, _ in pairs]) == patches.images).all()
+    assert (np.concatenate([labels for _, labels in pairs]) == patches.labels).all()
+
+
+@pytest.mark.parametrize("batch_size", [7, 40, 256])
+def test_predictions_do_not_depend_on_the_batch_size(tensorflow, patches: Arrays, tiny, batch_size: int) -> None:
+    from vgg16.evaluate import predict
+    from vgg16.train import build_for
+
+    model = build_for(tiny, patches)
+    one_by_one = np.concatenate([model(patches.images[i : i + 1], training=False) for i in range(40)])
+    assert predict(model, patches.images, batch_size) == pytest.approx(one_by_one, abs=1e-5)
+
+
+def test_the_scores_are_those_of_scikit_learn() -> None:
+    images, probabilities, labels = answers()
+    found = evaluate("test", images, probabilities, labels, NAMES)
+    guesses = probabilities.argmax(axis=1)
+    assert found.top1 == pytest.approx(metrics.accuracy_score(labels, guesses))
+    assert found.top5 == pytest.approx(metrics.top_k_accuracy_score(labels, probabilities, k=5))
+    assert found.loss == pytest.approx(metrics.log_loss(labels, probabilities, labels=range(len(NAMES))), rel=1e-5)
+    assert np.array(found.confusion).tolist() == metrics.confusion_matrix(labels, guesses).tolist()
+    precision, recall, _, support = metrics.precision_recall_fscore_support(labels, guesses, zero_division=0)
+    assert [each.precision for each in found.classes] == pytest.approx(precision)
+    assert [each.recall for each in found.classes] == pytest.approx(recall)
+    assert [each.images for each in found.classes] == support.tolist()
+
+
+def test_the_same_images_have_one_digest_and_others_another() -> None:
+    images, probabilities, labels = answers()
+    first = evaluate("gate", images, probabilities, labels, NAMES)
+    other_model = evaluate("gate", images, probabilities[::-1], labels, NAMES)
+    other_images = evaluate("gate", images[::-1], probabilities, labels, NAMES)
+    assert first.images_digest == other_model.images_digest != other_images.images_digest
+
+
+def test_top5_of_fewer_than_five_classes_is_one() -> None:
+    images, probabilities, labels = answers()
+    few = evaluate("test", images, probabilities[:, :3], labels % 3, ("a", "b", "c"))
+    assert few.top5 == 1
+
+
+def test_answers_that_are_no_numbers_have_a_loss_that_is_none() -> None:
+    images, probabilities, labels = answers()
+    assert np.isnan(evaluate("gate", images, probabilities * np.nan, labels, NAMES).loss)
+
+
+def test_the_most_confident_mistakes_come_first_and_are_mistakes() -> None:
+    _, probabilities, labels = answers()
+    chosen = confident_mistakes(probabilities, labels, 10)
+    guesses = probabilities.argmax(axis=1)
+    confidence = probabilities.max(axis=1)
+    assert len(chosen) == 10
+    assert (guesses[chosen] != labels[chosen]).all()
+    assert (np.diff(confidence[chosen]) <= 0).all()
+    assert confidence[chosen][-1] >= np.sort(confidence[guesses != labels])[-10]
+    assert len(confident_mistakes(probabilities, guesses)) == 0

@@ -1,0 +1,256 @@
+"""Gates, ledger and registry: who gets into production, what is written down, and what follows what."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vgg16 import gates, ledger
+from vgg16.config import GateRules
+from vgg16.errors import RefusedError, RequestError
+from vgg16.records import Evaluation, LedgerEntry, Verdict
+from vgg16.storage import Store
+
+
+def scored(top1: float, *, loss: float = 0.5, digest: str = "same") -> Evaluation:
+    return Evaluation(
+        split="gate", images=100, images_digest=digest, top1=top1, top5=1, loss=loss, classes=(), confusion=()
+    )
+
+
+CASES = {
+    "the first above the floor": (scored(0.9), None, "promote", "nothing is in production"),
+    "the first at the floor": (scored(0.5), None, "promote", "reaches"),
+    "the first below the floor": (scored(0.4), None, "refuse", "below 0.5"),
+    "better than the champion": (scored(0.9), scored(0.8), "promote", "better than the 0.8000"),
+    "as good as the champion": (scored(0.8), scored(0.8), "refuse", "no better"),
+    "worse than the champion": (scored(0.7), scored(0.8), "refuse", "no better"),
+    "better but below the floor": (scored(0.4), scored(0.3), "refuse", "below 0.5"),
+    "no number": (scored(0.9, loss=math.nan), scored(0.3), "refuse", "nan"),
+    "infinite": (scored(0.9, loss=math.inf), None, "refuse", "inf"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_verdict_and_its_reason(case: str) -> None:
+    challenger, champion, verdict, reason = CASES[case]
+    found = gates.judge(gates.Evidence(challenger, champion, "3" if champion else "", GateRules(floor=0.5)))
+    assert found.verdict == verdict
+    assert any(reason in each for each in found.reasons)
+
+
+def test_evaluations_of_different_images_are_not_compared() -> None:
+    with pytest.raises(ValueError, match="same gate images"):
+        gates.judge(gates.Evidence(scored(0.9), scored(0.8, digest="other"), "1", GateRules()))
+
+
+def entry(number: int, action: str, version: str, previous: str = "") -> LedgerEntry:
+    return LedgerEntry.model_validate(
+        {
+            "number": number,
+            "name": "vgg16-x",
+            "action": action,
+            "version": version,
+            "previous": previous,
+            "by": "me",
+            "at": "2026-01-01T00:00:00+00:00",
+            "verdict": "promote",
+            "reasons": ("good",),
+        }
+    )
+
+
+def test_the_ledger_answers_what_was_appended_in_its_order(store: Store) -> None:
+    written = [entry(1, "promote", "1"), entry(2, "promote", "4", "1"), entry(3, "rollback", "1", "4")]
+    for each in written:
+        ledger.append(store, each)
+    assert ledger.entries(store, "vgg16-x") == written
+    assert ledger.entries(store, "vgg16-other") == []
+    assert store.keys("ledger/")[0] == "ledger/vgg16-x/000001.json"
+
+
+def test_of_two_deciders_at_once_one_wins_and_the_other_is_told(store: Store) -> None:
+    told: list[str] = []
+
+    def decide(version: str) -> None:
+        try:
+            ledger.append(store, entry(1, "promote", version))
+        except RefusedError as refused:
+            told.append(str(refused))
+
+    deciders = [threading.Thread(target=decide, args=(str(version),)) for version in range(5)]
+    for each in deciders:
+        each.start()
+    for each in deciders:
+        each.join()
+    assert len(ledger.entries(store, "vgg16-x")) == 1
+    assert len(told) == 4
+    assert "vgg16 history vgg16-x" in told[0]
+
+
+@given(st.lists(st.booleans(), max_size=20))
+def test_a_rollback_brings_back_what_was_in_production_before(promotions: list[bool]) -> None:
+    history: list[LedgerEntry] = []
+    expected: list[str] = []
+    for number, promotes in enumerate(promotions, start=1):
+        if promotes:
+            history.append(entry(number, "promote", str(number)))
+            expected.append(str(number))
+        elif len(expected) > 1:
+            expected.pop()
+            history.append(entry(number, "rollback", expected[-1]))
+    assert ledger.productions(history) == expected
+
+
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory, tensorflow):
+    """A registry over a database and folder of its own, with three versions of one small model."""
+    from vgg16.config import BackboneChoice, Experiment, Head
+    from vgg16.datasets import Arrays
+    from vgg16.records import DatasetRef, TrainingResult
+    from vgg16.registry import connect
+    from vgg16.train import build_for
+
+    folder = tmp_path_factory.mktemp("registry")
+    registry = connect(f"sqlite:///{folder / 'mlflow.db'}", folder / "mlflow")
+    images = np.random.RandomState(0).randint(0, 255, (8, 32, 32, 3)).astype(np.uint8)
+    data = Arrays(images, np.arange(8) % 2, np.repeat(np.arange(4, dtype=np.int8), 2), ("cat", "dog"))
+    ref = DatasetRef(name="pets", digest="d" * 64, key="", class_names=("cat", "dog"), splits=data.counts())
+    experiment = Experiment.model_validate(
+        {
+            "name": "pets-scratch",
+            "description": "",
+            "dataset": {"name": "digits"},
+            "backbone": BackboneChoice(name="vgg11", width=0.05),
+            "head": Head(units=(8,)),
+        }
+    )
+    model = build_for(experiment, data)
+    for _ in range(3):
+        with registry.run(experiment, ref, {"vgg16.chain": "c1"}) as run_id:
+            registry.log_dataset(ref, data)
+            registry.log_result(TrainingResult(status="finished", seconds=1, images_per_s=1, epochs=()))
+            uri = registry.log_model(model, data.class_names, images[:2])
+        registry.register("vgg16-pets", run_id, uri)
+    return registry, model, images, experiment, ref
+
+
+def stages(registry) -> dict[str, str]:
+    return {each.version: each.stage for each in registry.versions("vgg16-pets")}
+
+
+def aliases(registry) -> dict[str, str]:
+    return {alias: str(version) for alias, version in registry.client.get_registered_model("vgg16-pets").aliases.items()}
+
+
+def test_stage_and_alias_move_together(registered) -> None:
+    registry = registered[0]
+    registry.move("vgg16-pets", "1", "Staging")
+    assert (stages(registry)["1"], aliases(registry)) == ("Staging", {"challenger": "1"})
+    registry.move("vgg16-pets", "1", "Production")
+    assert (stages(registry)["1"], aliases(registry)) == ("Production", {"champion": "1"})
+    registry.move("vgg16-pets", "2", "Staging")
+    registry.move("vgg16-pets", "2", "Production")
+    registry.move("vgg16-pets", "2", "Production")
+    assert stages(registry) == {"1": "Archived", "2": "Production", "3": "None"}
+    assert aliases(registry) == {"champion": "2"}
+    registry.move("vgg16-pets", "2", "Archived")
+    assert aliases(registry) == {}
+
+
+def test_stages_and_alias_follow_the_ledger_whatever_they_were(registered) -> None:
+    registry = registered[0]
+    registry.move("vgg16-pets", "3", "Production")
+    registry.client.set_registered_model_alias("vgg16-pets", "champion", "1")
+    for production in ("2", "1", ""):
+        registry.follow("vgg16-pets", production)
+        found = [version for version, stage in stages(registry).items() if stage == "Production"]
+        assert found == ([production] if production else [])
+        assert aliases(registry).get("champion", "") == production
+
+
+def test_registering_a_run_twice_gives_one_version(registered) -> None:
+    registry = registered[0]
+    before = registry.versions("vgg16-pets")
+    assert registry.register("vgg16-pets", before[1].run_id, "models:/whatever") == before[1]
+    assert registry.versions("vgg16-pets") == before
+
+
+def test_a_verdict_is_written_on_its_version(registered) -> None:
+    registry = registered[0]
+    registry.tag("vgg16-pets", "3", Verdict(verdict="refuse", reasons=("too slow", "too big")))
+    assert registry.version("vgg16-pets", "3").verdict == "refuse"
+    tags = registry.client.get_model_version("vgg16-pets", "3").tags
+    assert tags["vgg16.reasons"] == "too slow; too big"
+
+
+def test_a_run_carries_all_settings_the_dataset_with_its_digest_and_a_readable_name(registered) -> None:
+    from vgg16.config import flat
+    from vgg16.registry import dataset_of
+
+    registry, _, _, experiment, ref = registered
+    (run, *_) = registry.runs(chain="c1")
+    assert run.info.run_name == "pets-scratch s1 dddddddd"
+    settings = {key: str(value) for key, value in flat(experiment.model_dump(mode="json")).items()}
+    assert run.data.params == settings
+    assert (run.inputs.dataset_inputs[0].dataset.name, run.inputs.dataset_inputs[0].dataset.digest) == ("pets", "d" * 36)
+    assert registry.experiment_of(run) == experiment
+    assert dataset_of(run) == ref
+
+
+READ = """
+import sys
+from pathlib import Path
+import numpy as np
+from flows import settings
+settings.apply()
+settings.import_tensorflow()
+from vgg16.registry import connect, load_model
+folder = connect(sys.argv[1], None).download(sys.argv[2])
+model, class_names = load_model(folder)
+assert class_names == ("cat", "dog"), class_names
+np.save(sys.argv[4], model.predict(np.load(sys.argv[3]), verbose=0))
+"""
+
+
+@pytest.mark.parametrize("uri", ["models:/vgg16-pets/1", "models:/vgg16-pets@somealias"])
+def test_a_registered_model_answers_the_same_in_another_process(registered, tmp_path: Path, uri: str) -> None:
+    import mlflow
+
+    registry, model, images, *_ = registered
+    registry.client.set_registered_model_alias("vgg16-pets", "somealias", "2")
+    np.save(tmp_path / "images.npy", images)
+    arguments = [mlflow.get_tracking_uri(), uri, str(tmp_path / "images.npy"), str(tmp_path / "answers.npy")]
+    subprocess.run([sys.executable, "-c", READ, *arguments], check=True)
+    assert np.load(tmp_path / "answers.npy") == pytest.approx(model.predict(images, verbose=0), abs=1e-6)
+
+
+def test_a_registered_model_has_a_signature_an_example_and_pinned_requirements(registered) -> None:
+    from mlflow.models import Model
+
+    described = Model.load("models:/vgg16-pets/1")
+    assert described.signature.inputs.to_dict()[0]["tensor-spec"] == {"dtype": "uint8", "shape": (-1, 32, 32, 3)}
+    assert described.saved_input_example_info
+    requirements = (registered[0].download("models:/vgg16-pets/1") / "requirements.txt").read_text()
+    assert "tensorflow==" in requirements
+    assert "keras==" in requirements
+
+
+def test_what_is_not_registered_is_refused_with_what_is(registered) -> None:
+    registry = registered[0]
+    with pytest.raises(RequestError, match="There are: 1, 2, 3"):
+        registry.version("vgg16-pets", "9")
+    with pytest.raises(RequestError, match="There are: vgg16-pets"):
+        registry.version("vgg16-cats", "1")
+    with pytest.raises(RequestError, match="No model"):
+        registry.download("models:/vgg16-cats/1")
+    with pytest.raises(RequestError, match="no run"):
+        registry.find_run("nosuchrun")

@@ -1,0 +1,209 @@
+"""The architecture: what the paper and Keras say of it, its options, freezing, and saving."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vgg16 import catalog
+from vgg16.config import BackboneChoice, Experiment, Head
+from vgg16.errors import RequestError
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+# Keras Applications' table for VGG16 and VGG19, torchvision's for vgg11 and vgg13.
+PUBLISHED = {"vgg11": 132_863_336, "vgg13": 133_047_848, "vgg16": 138_357_544, "vgg19": 143_667_240}
+
+
+def built(options: BackboneChoice | None = None, head: Head | None = None, size: int = 32, classes: int = 10):
+    from vgg16.model import build
+
+    options = options or BackboneChoice()
+    return build(catalog.BACKBONES[options.name], options, head or Head(), image_size=size, classes=classes)
+
+
+@pytest.mark.parametrize("row", catalog.BACKBONES.values(), ids=lambda row: row.name)
+def test_every_backbone_has_its_published_number_of_parameters(row) -> None:
+    from vgg16.model import describe
+
+    model = built(BackboneChoice(name=row.name), Head(units=row.head), row.image_size, row.classes)
+    described = describe(model, row.name)
+    assert described.parameters == described.trainable == PUBLISHED[row.name]
+
+
+def test_vgg16_has_the_layers_and_weights_of_keras_applications() -> None:
+    import keras
+
+    theirs = keras.applications.VGG16(weights=None, include_top=True, input_shape=(32, 32, 3), classes=10)
+    ours = built(head=Head(units=(4096, 4096)))
+    known = [layer.name for layer in theirs.layers if not layer.name.startswith("input")]
+    assert [layer.name for layer in ours.layers][3:] == known
+    assert ours.layers[0].name == "image_input"
+    for name in known:
+        shapes = [weight.shape for weight in theirs.get_layer(name).weights]
+        assert [weight.shape for weight in ours.get_layer(name).weights] == shapes
+
+
+def test_a_forward_pass_costs_the_published_operations() -> None:
+    from vgg16.model import describe
+
+    described = describe(built(head=Head(units=(4096, 4096)), size=224, classes=1000), "vgg16")
+    assert described.flops == pytest.approx(2 * 15.47e9, rel=1e-3)  # 15.5 billion multiply-additions
+
+
+def names(model) -> list[str]:
+    return [layer.name for layer in model.layers]
+
+
+def test_dropout_stands_in_8_places_and_never_beside_a_pooling_layer() -> None:
+    kinds = [type(layer).__name__ for layer in built(BackboneChoice(dropout=0.2)).layers]
+    places = [index for index, kind in enumerate(kinds) if kind == "Dropout"]
+    assert len(places) == 8
+    for place in places:
+        assert kinds[place - 1] == "Conv2D"
+        assert "MaxPooling2D" not in (kinds[place - 1], kinds[place + 1])
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_batch_normalisation_adds_13_layers_and_16896_parameters_on_its_side_of_each_relu(where: str) -> None:
+    from vgg16.model import describe
+
+    plain = describe(built(), "plain")
+    model = built(BackboneChoice(batch_norm=where))
+    described = describe(model, where)
+    assert described.parameters - plain.parameters == 16_896
+    assert described.trainable - plain.trainable == 8_448
+    norms = [index for index, layer in enumerate(model.layers) if type(layer).__name__ == "BatchNormalization"]
+    assert len(norms) == 13
+    for index in norms:
+        convolution, after = model.layers[index - 1], model.layers[index + 1]
+        assert convolution.activation.__name__ == ("linear" if where == "before" else "relu")
+        assert (type(after).__name__ == "ReLU") == (where == "before")
+
+
+def test_width_multiplies_the_filters() -> None:
+    assert [layer.filters for layer in built(BackboneChoice(width=0.25)).layers if hasattr(layer, "filters")] == [
+        16, 16, 32, 32, 64, 64, 64, 128, 128, 128, 128, 128, 128,
+    ]  # fmt: skip
+
+
+def test_an_image_too_small_for_five_poolings_is_refused() -> None:
+    with pytest.raises(RequestError, match="at least 32"):
+        built(size=24)
+
+
+@pytest.mark.parametrize("experiment", catalog.EXPERIMENTS.values(), ids=lambda row: row.name)
+def test_every_experiment_builds_from_uint8_images_to_probabilities(experiment: Experiment) -> None:
+    from vgg16.datasets import choose, read_source
+    from vgg16.train import build_for
+
+    row = catalog.DATASETS[experiment.dataset.name]
+    data = choose(row, read_source(row), experiment.dataset.model_copy(update={"limit": 120}))
+    model = build_for(experiment, data)
+    assert model.input.dtype == "uint8"
+    answers = model.predict(data.images[:7], verbose=0)
+    assert answers.shape == (7, len(row.class_names))
+    assert answers.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_network_sees_the_training_images_with_mean_0_and_variance_1(patches) -> None:
+    import keras
+
+    from vgg16.model import build, channel_statistics
+
+    statistics = channel_statistics(patches.images)
+    model = build(
+        catalog.BACKBONES["vgg11"],
+        BackboneChoice(name="vgg11", width=0.05),
+        Head(),
+        image_size=32,
+        classes=2,
+        normalization=statistics,
+    )
+    seen = keras.Model(model.input, model.get_layer("normalize").output).predict(patches.images, verbose=0)
+    assert seen.mean(axis=(0, 1, 2)) == pytest.approx(np.zeros(3), abs=1e-4)
+    assert seen.var(axis=(0, 1, 2)) == pytest.approx(np.ones(3), abs=1e-3)
+
+
+FROZEN = {
+    "all": (),
+    "head": ("block1", "block2", "block3", "block4", "block5"),
+    "block1": (),
+    "block4": ("block1", "block2", "block3"),
+    "block5": ("block1", "block2", "block3", "block4"),
+}
+
+
+@pytest.mark.parametrize("trains", FROZEN)
+def test_frozen_blocks_have_no_trainable_weight_and_no_active_dropout(trains: str) -> None:
+    from vgg16.model import freeze
+
+    model = built(BackboneChoice(width=0.05, dropout=0.3, batch_norm="after"))
+    freeze(model, "head", 0.3)
+    freeze(model, trains, 0.3)
+    for layer in model.layers:
+        if not layer.name.startswith("block"):
+            continue
+        frozen = layer.name.startswith(FROZEN[trains]) if FROZEN[trains] else False
+        assert bool(layer.trainable_weights) == (bool(layer.weights) and not frozen)
+        if "_drop" in layer.name:
+            assert layer.rate == (0.0 if frozen else 0.3)
+    assert all(model.get_layer(name).trainable for name in ("fc1", "predictions"))
+
+
+def test_a_block_that_is_not_there_is_refused() -> None:
+    from vgg16.model import freeze
+
+    with pytest.raises(RequestError, match="blocks 1 to 5"):
+        freeze(built(BackboneChoice(width=0.05)), "block7", 0.0)
+
+
+def test_a_base_hands_on_every_weight_of_its_blocks_and_none_of_its_head() -> None:
+    from vgg16.model import take_base
+
+    options = BackboneChoice(width=0.05, batch_norm="after")
+    base, model = built(options, classes=52), built(options)
+    head = model.get_layer("fc1").get_weights()
+    assert take_base(model, base) == 26
+    for layer in model.layers:
+        if layer.name.startswith("block"):
+            for given, taken in zip(base.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True):
+                assert (given == taken).all()
+    assert (model.get_layer("fc1").get_weights()[0] == head[0]).all()
+
+
+@pytest.mark.parametrize("options", [{"width": 0.1}, {"batch_norm": "none"}, {"name": "vgg19"}], ids=str)
+def test_a_base_of_another_shape_is_refused_by_the_layer_that_differs(options: dict[str, object]) -> None:
+    from vgg16.model import take_base
+
+    base = built(BackboneChoice(width=0.05, batch_norm="after"))
+    asked = BackboneChoice.model_validate({"width": 0.05, "batch_norm": "after"} | options)
+    if asked.batch_norm == "none":
+        model, base = built(BackboneChoice(width=0.05, batch_norm="after")), built(asked)
+    else:
+        model = built(asked)
+    with pytest.raises(RequestError, match="block"):
+        take_base(model, base)
+
+
+READ = """
+import sys
+import numpy as np
+from flows import settings
+settings.import_tensorflow()
+import keras
+model = keras.models.load_model(sys.argv[1], compile=False, safe_mode=True)
+np.save(sys.argv[3], model.predict(np.load(sys.argv[2]), verbose=0))
+"""
+
+
+def test_saved_is_loaded_in_another_process(patches, tmp_path: Path) -> None:
+    model = built(BackboneChoice(width=0.05, batch_norm="before", dropout=0.2), Head(units=(16, 8), dropout=0.5), classes=2)
+    answers = model.predict(patches.images, verbose=0)
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "images.npy", patches.images)
+    files = [str(tmp_path / name) for name in ("model.keras", "images.npy", "answers.npy")]
+    subprocess.run([sys.executable, "-c", READ, *files], check=True)
+    assert np.abs(np.load(files[2]) - answers).max() < 1e-6
