@@ -93,30 +93,24 @@ def show(name: str, overrides: tuple[str, ...]) -> Answer:
     """Layers, shapes, parameters and FLOPs, without training."""
     from flows import settings
     from vgg16 import catalog
-    from vgg16.config import BackboneChoice, Head
+    from vgg16.config import Backbone, BackboneChoice, Head
 
-    if name in catalog.BACKBONES:
+    row = catalog.find({**catalog.BACKBONES, **catalog.EXPERIMENTS}, "experiment or backbone", name)
+    if isinstance(row, Backbone):
         if overrides:
             raise RequestError("--set belongs to an experiment.", f"There are: {', '.join(catalog.EXPERIMENTS)}.")
-        row = catalog.BACKBONES[name]
-        asked = (row, BackboneChoice(name=name), Head(units=row.head), row.image_size, row.classes)
+        options, head = BackboneChoice(name=name), Head(units=row.head)
+        image_size, classes = row.image_size, row.classes
     else:
         (experiment,), _ = catalog.choose([name], overrides)
+        row, options, head = catalog.backbone(experiment.backbone.name), experiment.backbone, experiment.head
+        image_size = experiment.image_size
         classes = len(catalog.dataset(experiment.dataset.name).class_names)
-        asked = (
-            catalog.backbone(experiment.backbone.name),
-            experiment.backbone,
-            experiment.head,
-            experiment.image_size,
-            classes,
-        )
     settings.apply()
     settings.import_tensorflow()
     from vgg16.model import build, describe
 
-    backbone, options, head, image_size, classes = asked
-    built = build(backbone, options, head, image_size=image_size, classes=classes)
-    return describe(built, name).model_dump(mode="json")
+    return describe(build(row, options, head, image_size=image_size, classes=classes), name).model_dump(mode="json")
 
 
 # Data
@@ -366,6 +360,10 @@ def _speak() -> Any:
 
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     applied = settings.apply()
+    if applied.prefect_server:
+        from flows import doctor
+
+        doctor.prefect()
     from flows.progress import console
 
     console.quiet = False

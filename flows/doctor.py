@@ -88,7 +88,10 @@ def prefect() -> str:
     with get_client(sync_client=True) as client:
         failure = client.api_healthcheck()
         if failure is not None:
-            raise Vgg16Error(f"{client.api_url} does not answer: {failure}", "Start it, or unset PREFECT_API_URL.")
+            raise Vgg16Error(
+                f"The Prefect server {client.api_url} does not answer: {failure}.",
+                "Start it, or unset PREFECT_API_URL (or the Prefect profile) to run in this process.",
+            )
         return str(client.api_url)
 
 

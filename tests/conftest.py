@@ -143,7 +143,13 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Store]:
     ports |= {f"{name}.grpc": free_port() for name in ("master.port", "volume.port", "filer.port", "s3.port")}
     log = folder / "log"
     command = [str(Path(sys.executable).parent / "weed"), "server", f"-dir={folder}", "-ip=127.0.0.1", "-s3"]
-    command += ["-ip.bind=127.0.0.1", f"-s3.config={folder / 's3.json'}", "-volume.max=100", "-master.telemetry=false", "-s3.port.iceberg=0"]
+    command += [
+        "-ip.bind=127.0.0.1",
+        f"-s3.config={folder / 's3.json'}",
+        "-volume.max=100",
+        "-master.telemetry=false",
+        "-s3.port.iceberg=0",
+    ]
     command += [f"-{name}={port}" for name, port in ports.items()]
     with log.open("wb") as output:
         server = subprocess.Popen(command, stdout=output, stderr=output)

@@ -121,7 +121,7 @@ EXPERIMENTS = {
 }
 
 
-Row = TypeVar("Row", Dataset, Backbone, Experiment)
+Row = TypeVar("Row")
 
 
 def find(rows: Mapping[str, Row], kind: str, name: str) -> Row:

@@ -1,12 +1,14 @@
 """What may be asked, and how a wrong request is told."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vgg16 import catalog
 from vgg16.config import apply_settings, flat
-from vgg16.errors import RequestError, Vgg16Error
+from vgg16.errors import RequestError
 
 SCRATCH = catalog.EXPERIMENTS["digits-scratch"]
 FINETUNE = catalog.EXPERIMENTS["digits-finetune"]
@@ -84,10 +86,8 @@ def test_a_wrong_setting_is_refused_with_what_would_be_right(setting: str) -> No
 
 @given(st.text())
 def test_any_text_as_a_setting_applies_or_is_refused(setting: str) -> None:
-    try:
+    with contextlib.suppress(RequestError):
         apply_settings([SCRATCH], [setting])
-    except Vgg16Error as refused:
-        assert refused.message
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,9 @@ def test_saved_is_loaded(row, arrays, store: Store, tmp_path) -> None:
     assert loaded.class_names == arrays.class_names
 
 
-def test_an_interrupted_publish_is_refused_and_completed_by_the_next(patches, store: Store, tmp_path, monkeypatch) -> None:
+def test_an_interrupted_publish_is_refused_and_completed_by_the_next(
+    patches, store: Store, tmp_path, monkeypatch
+) -> None:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 

@@ -148,7 +148,9 @@ def stages(registry) -> dict[str, str]:
 
 
 def aliases(registry) -> dict[str, str]:
-    return {alias: str(version) for alias, version in registry.client.get_registered_model("vgg16-pets").aliases.items()}
+    return {
+        alias: str(version) for alias, version in registry.client.get_registered_model("vgg16-pets").aliases.items()
+    }
 
 
 def test_stage_and_alias_move_together(registered) -> None:
@@ -201,7 +203,10 @@ def test_a_run_carries_all_settings_the_dataset_with_its_digest_and_a_readable_n
     assert run.info.run_name == "pets-scratch s1 dddddddd"
     settings = {key: str(value) for key, value in flat(experiment.model_dump(mode="json")).items()}
     assert run.data.params == settings
-    assert (run.inputs.dataset_inputs[0].dataset.name, run.inputs.dataset_inputs[0].dataset.digest) == ("pets", "d" * 36)
+    assert (run.inputs.dataset_inputs[0].dataset.name, run.inputs.dataset_inputs[0].dataset.digest) == (
+        "pets",
+        "d" * 36,
+    )
     assert registry.experiment_of(run) == experiment
     assert dataset_of(run) == ref
 

@@ -200,7 +200,9 @@ np.save(sys.argv[3], model.predict(np.load(sys.argv[2]), verbose=0))
 
 
 def test_saved_is_loaded_in_another_process(patches, tmp_path: Path) -> None:
-    model = built(BackboneChoice(width=0.05, batch_norm="before", dropout=0.2), Head(units=(16, 8), dropout=0.5), classes=2)
+    model = built(
+        BackboneChoice(width=0.05, batch_norm="before", dropout=0.2), Head(units=(16, 8), dropout=0.5), classes=2
+    )
     answers = model.predict(patches.images, verbose=0)
     model.save(tmp_path / "model.keras")
     np.save(tmp_path / "images.npy", patches.images)

@@ -97,7 +97,10 @@ def test_both_losses_learn_from_labels_of_their_own_kind(tiny: Experiment, patch
 
 def test_label_smoothing_keeps_the_loss_above_its_floor(tiny: Experiment, patches: Arrays) -> None:
     asked = changed(
-        tiny, loss="categorical_crossentropy", label_smoothing=0.4, phases=[phase(epochs=6, optimizer={"learning_rate": 0.02})]
+        tiny,
+        loss="categorical_crossentropy",
+        label_smoothing=0.4,
+        phases=[phase(epochs=6, optimizer={"learning_rate": 0.02})],
     )
     _, _, result = trained(asked, patches)
     floor = -(0.8 * np.log(0.8) + 0.2 * np.log(0.2))  # the entropy of targets 0.8 and 0.2
@@ -139,7 +142,7 @@ def test_the_learning_rate_follows_its_schedule(name: str, tiny: Experiment, pat
     asked = phase(
         epochs=4,
         optimizer={"name": "sgd", "learning_rate": 0.1},
-        schedule={"name": name.split()[0], "warmup_epochs": warmup},
+        schedule={"name": name.split(maxsplit=1)[0], "warmup_epochs": warmup},
     )
     _, _, result = trained(changed(tiny, phases=[asked], batch_size=1), patches)
     assert [each.learning_rate for each in result.epochs] == pytest.approx(rates, abs=2e-3)

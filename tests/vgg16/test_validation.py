@@ -25,9 +25,7 @@ def failed(arrays: Arrays) -> set[str]:
 
 
 def ref_of(name: str, arrays: Arrays) -> DatasetRef:
-    return DatasetRef(
-        name=name, digest=arrays.digest(), key="", class_names=arrays.class_names, splits=arrays.counts()
-    )
+    return DatasetRef(name=name, digest=arrays.digest(), key="", class_names=arrays.class_names, splits=arrays.counts())
 
 
 @pytest.mark.parametrize("row", catalog.DATASETS.values(), ids=lambda row: row.name)
@@ -124,7 +122,9 @@ def test_the_data_docs_fetch_nothing_and_show_every_class_and_what_broke(digits:
     damaged = images(black)(digits)
     table = validation.facts(damaged)
     page = validation.data_docs(ref_of("digits", damaged), damaged, table, validation.judge(DIGITS, table))
-    links = re.findall(r"""(?:src|href|srcset|action|data)\s*=\s*["']([^"']*)""", page) + re.findall(r"url\(([^)]*)", page)
+    links = re.findall(r"""(?:src|href|srcset|action|data)\s*=\s*["']([^"']*)""", page) + re.findall(
+        r"url\(([^)]*)", page
+    )
     assert links
     assert all(link.startswith("data:image/png;base64,") for link in links)
     assert "<script" not in page

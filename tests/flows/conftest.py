@@ -1,0 +1,46 @@
+"""One real run of the chain, the one of `make run`, that many tests look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True)
+class FirstRun:
+    """The folders of a newcomer, the command bound to them, and what the first run answered."""
+
+    home: Path
+    elsewhere: Path
+    command: Callable[..., Any]
+    answer: dict[str, Any]
+    told: str
+
+
+@pytest.fixture(scope="session")
+def first_run(vgg16: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
+    """`vgg16 run digits-scratch digits-finetune`, in an empty folder with an empty HOME."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    home, elsewhere = folder / "project" / ".vgg16", folder / "elsewhere"
+    home.parent.mkdir()
+    elsewhere.mkdir()
+
+    def command(*arguments: str, **environment: str) -> Any:
+        variables = {"HOME": str(elsewhere), "VGG16_HOME": "", **environment}
+        return vgg16(*arguments, "--json", cwd=home.parent, **variables)
+
+    done = command("run", "digits-scratch", "digits-finetune")
+    assert done.status == 0, done.stderr
+    return FirstRun(home, elsewhere, command, done.json, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def second_run(first_run: FirstRun) -> dict[str, Any]:
+    """A challenger that learned too little, after the first run."""
+    done = first_run.command("run", "digits-scratch", "--set", "phases.0.epochs=2")
+    assert done.status == 0, done.stderr
+    return done.json

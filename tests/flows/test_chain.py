@@ -1,0 +1,212 @@
+"""The chain as a person runs it: real data, real training, real registry, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import VGG16
+from tests.flows.conftest import FirstRun
+
+
+def test_the_first_run_promotes_the_better_of_a_scratch_and_a_fine_tuned_model(first_run: FirstRun) -> None:
+    answer = first_run.answer
+    assert answer["verdict"] == "promote"
+    assert answer["stage"] == "Production"
+    assert [run["experiment"] for run in answer["runs"]] == ["digits-scratch", "digits-finetune"]
+    by_val = max(answer["runs"], key=lambda run: run["metrics"]["best_val_top1"])
+    assert answer["challenger"] == by_val["model"]
+    assert answer["dataset"]["name"] == "digits"
+    assert answer["seconds"]["total"] < 300
+
+
+def test_the_scratch_model_reaches_97_percent_on_test(first_run: FirstRun) -> None:
+    scratch, finetune = (run["metrics"] for run in first_run.answer["runs"])
+    assert scratch["test_top1"] >= 0.97
+    assert finetune["test_top1"] >= 0.95
+    names = {"train_loss", "train_top1", "val_loss", "val_top1", "best_val_top1", "gate_top1"}
+    names |= {"test_top1", "test_top5", "test_loss", "images_per_s"}
+    assert names <= scratch.keys()
+
+
+def test_progress_is_told_for_every_epoch_and_nothing_else_is_printed(first_run: FirstRun) -> None:
+    lines = [line for line in first_run.told.splitlines() if line.strip()]
+    assert sum("epoch" in line and "val_top1" in line for line in lines) == 28
+    starts = ("data ", "validation ", "training ", "base ", "verdict ", "  digits", "  glyphs", "            ")
+    assert [line for line in lines if not line.startswith(starts)] == []
+
+
+def test_everything_is_inside_the_home(first_run: FirstRun) -> None:
+    assert list(first_run.home.parent.iterdir()) == [first_run.home]
+    assert list(first_run.elsewhere.rglob("*")) == []
+    assert {"mlflow.db", "store", "samples"} <= {path.name for path in first_run.home.iterdir()}
+    assert Path(first_run.answer["docs"]).is_file()
+
+
+def test_curves_figures_tables_and_the_dataset_are_in_the_mlflow_run(first_run: FirstRun) -> None:
+    run_id = first_run.answer["runs"][0]["run_id"]
+    (run,) = first_run.command("compare", run_id).json["runs"]
+    assert run["params"]["phases.0.epochs"] == "10"
+    artifacts = first_run.home / "mlflow" / "digits" / run_id / "artifacts"
+    files = {path.relative_to(artifacts).as_posix() for path in artifacts.rglob("*") if path.is_file()}
+    assert files >= {
+        "experiment.json",
+        "learning_curves.png",
+        "gate/evaluation.json",
+        "test/evaluation.json",
+        "test/confusion_matrix.csv",
+        "test/confusion_matrix.png",
+        "test/mistakes.png",
+    }
+
+
+def test_compare_without_names_shows_the_members_of_the_last_run(first_run: FirstRun) -> None:
+    members = [run["run_id"] for run in first_run.answer["runs"]]
+    ours = first_run.command("compare", *members).json["runs"]
+    assert [run["run_id"] for run in ours] == members
+
+
+def test_the_champion_reads_digits_from_picture_files(first_run: FirstRun) -> None:
+    pictures = sorted((first_run.home / "samples" / "digits").glob("*.png"))
+    assert len(pictures) == 10
+    found = first_run.command("predict", *map(str, pictures)).json["predictions"]
+    assert [each["image"] for each in found] == [str(picture) for picture in pictures]
+    right = sum(each["label"] == picture.stem[-1] for each, picture in zip(found, pictures, strict=True))
+    assert right >= 9
+    for each in found:
+        assert each["top5"][0] == {"label": each["label"], "probability": each["probability"]}
+        assert len(each["top5"]) == 5
+
+
+def test_a_second_run_that_is_no_better_leaves_the_champion_and_says_why(
+    first_run: FirstRun, second_run: dict[str, Any]
+) -> None:
+    champion = first_run.answer["challenger"]["version"]
+    assert second_run["verdict"] == "refuse"
+    assert second_run["stage"] == "Archived"
+    assert second_run["production"] == champion
+    assert any("no better than" in reason for reason in second_run["reasons"])
+    versions = first_run.command("models", "vgg16-digits").json["models"]
+    assert [each["version"] for each in versions if each["stage"] == "Production"] == [champion]
+    members = first_run.command("compare").json["runs"]
+    assert [run["run_id"] for run in members] == [second_run["runs"][0]["run_id"]]
+
+
+def test_the_life_of_a_champion(first_run: FirstRun, second_run: dict[str, Any]) -> None:
+    command = first_run.command
+    champion = first_run.answer["challenger"]["version"]
+    other = next(run["model"]["version"] for run in first_run.answer["runs"] if run["model"]["version"] != champion)
+
+    nothing_before = command("rollback", "vgg16-digits")
+    assert nothing_before.status == 3
+    assert "no earlier production version" in nothing_before.json["error"]["message"]
+
+    already = command("promote", "vgg16-digits", champion)
+    assert (already.status, already.json["error"]["kind"]) == (3, "refused")
+
+    unexplained = command("promote", "vgg16-digits", other, "--force")
+    assert (unexplained.status, unexplained.json["error"]["kind"]) == (2, "request")
+
+    forced = command("promote", "vgg16-digits", other, "--force", "--reason", "a demonstration")
+    assert forced.status == 0
+    assert (forced.json["stage"], forced.json["previous"]) == ("Production", champion)
+
+    back = command("rollback", "vgg16-digits", "--reason", "the demonstration is over")
+    assert (back.json["version"], back.json["previous"], back.json["stage"]) == (champion, other, "Production")
+
+    first, second, third = command("history", "vgg16-digits").json["entries"]
+    assert [each["action"] for each in (first, second, third)] == ["promote", "promote", "rollback"]
+    assert second["forced"]
+    assert second["reasons"][0] == "forced: a demonstration"
+    assert third["reasons"] == ["the demonstration is over"]
+    assert (first["version"], second["version"], third["version"]) == (champion, other, champion)
+    stages = {each["version"]: each["stage"] for each in command("models", "vgg16-digits").json["models"]}
+    assert stages[champion] == "Production"
+    assert stages[other] == "Archived"
+
+    refused = command("promote", "vgg16-digits", second_run["challenger"]["version"])
+    assert refused.status == 3
+    assert "no better" in refused.json["error"]["message"]
+    assert len(command("history", "vgg16-digits").json["entries"]) == 3
+
+
+def test_the_ui_opens_at_the_comparison_and_ends_when_asked(first_run: FirstRun) -> None:
+    try:
+        url = first_run.command("ui").json["url"]
+        assert "compare-runs" in url
+        assert httpx.get(url).status_code == 200
+        assert first_run.command("ui").json["url"] == url
+    finally:
+        first_run.command("ui", "--stop")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
+
+
+def test_the_doctor_finds_nothing_and_then_a_stage_that_was_moved_by_hand(first_run: FirstRun) -> None:
+    well = first_run.command("doctor")
+    assert well.status == 0
+    assert all(check["ok"] for check in well.json["checks"])
+    registry_file = first_run.home / "mlflow.db"
+    champion = next(
+        each["version"] for each in first_run.command("models").json["models"] if each["stage"] == "Production"
+    )
+    move = "update model_versions set current_stage = ? where name = 'vgg16-digits' and version = ?"
+    import sqlite3
+
+    with sqlite3.connect(registry_file) as database:
+        database.execute(move, ("Archived", champion))
+    ill = first_run.command("doctor")
+    with sqlite3.connect(registry_file) as database:
+        database.execute(move, ("Production", champion))
+    assert ill.status == 1
+    assert "stages" in ill.json["error"]["message"]
+    assert [check["name"] for check in ill.json["checks"] if not check["ok"]] == ["stages"]
+
+
+def processes_of(home: Path) -> list[int]:
+    """The processes whose environment names this home."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"VGG16_HOME={home}\0".encode() in (process / "environ").read_bytes():
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
+def test_an_interrupted_run_ends_with_its_status_and_leaves_nothing_running(
+    first_run: FirstRun, sent: signal.Signals, status: int
+) -> None:
+    process = subprocess.Popen(
+        [VGG16, "run", "digits-scratch", "--set", "phases.0.epochs=500"],
+        env=os.environ | {"VGG16_HOME": str(first_run.home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "epoch  2/500" in line:
+            break
+    process.send_signal(sent)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == status, told
+    assert "Traceback" not in told
+    deadline = time.monotonic() + 20
+    while processes_of(first_run.home) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert processes_of(first_run.home) == []
+    import sqlite3
+
+    with sqlite3.connect(first_run.home / "mlflow.db") as database:
+        running = database.execute("select count(*) from runs where status = 'RUNNING'").fetchone()
+    assert running == (0,)
