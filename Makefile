@@ -5,13 +5,16 @@ UV_VERSION := 0.13.9
 LOCK := $(if $(GPU),requirements-gpu.lock,requirements.lock)
 READY := .venv/ready-$(LOCK)
 
-.PHONY: run test check lock setup
+.PHONY: run test check bench setup lock
 
 run: $(READY)  ## digits: from scratch and fine-tuned, the better one promoted
 	.venv/bin/vgg16 run digits-scratch digits-finetune
 
 test: $(READY)  ## every test; no network, no GPU
 	.venv/bin/python -m pytest
+
+bench: $(READY)  ## the figures of the README: fine-tuning against scratch with ten labels a class
+	.venv/bin/python benchmarks/few_labels.py
 
 check: $(READY)  ## style, types and the laws of the house
 	.venv/bin/ruff check .
