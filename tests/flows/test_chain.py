@@ -96,7 +96,12 @@ def test_a_second_run_that_is_no_better_leaves_the_champion_and_says_why(
     versions = first_run.command("models", "vgg16-digits").json["models"]
     assert [each["version"] for each in versions if each["stage"] == "Production"] == [champion]
     members = first_run.command("compare").json["runs"]
-    assert [run["run_id"] for run in members] == [second_run["runs"][0]["run_id"]]
+    assert [run["run_id"] for run in members] == [run["run_id"] for run in second_run["runs"]]
+
+
+def test_with_ten_labels_a_class_fine_tuning_beats_scratch(second_run: dict[str, Any]) -> None:
+    scratch, finetune = (run["metrics"]["test_top1"] for run in second_run["runs"])
+    assert finetune > scratch + 0.1
 
 
 def test_the_life_of_a_champion(first_run: FirstRun, second_run: dict[str, Any]) -> None:
