@@ -320,16 +320,14 @@ def _only_champion(champions: list[Any]) -> str:
 @answers(lambda answer: click.echo(answer["url"] or "stopped"))
 def ui(stop: bool) -> Answer:
     """The MLflow UI, opened at the comparison of the last run's members."""
-    from flows import mlflow_ui
-
-    registry = _registry()
-    from flows import settings
+    from flows import mlflow_ui, settings
 
     known = settings.load()
     if stop:
         mlflow_ui.stop(known)
         return {"url": ""}
-    url = mlflow_ui.start(known) + mlflow_ui.comparison(registry.last_chain())
+    page = mlflow_ui.comparison(_registry().last_chain())
+    url = mlflow_ui.start(known) + page
     if sys.stdout.isatty() and (
         sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):

@@ -33,8 +33,12 @@ def start(settings: Settings) -> str:
     log = settings.home / "mlflow-ui.log"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", settings.tracking_uri, "--default-artifact-root", str(settings.artifacts)]
+    # The runners of MLflow's own jobs would be eight more processes with 2 GB, and nothing here asks for such a job.
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with log.open("w") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, cwd=settings.home)
+        server = subprocess.Popen(
+            command, stdout=output, stderr=output, start_new_session=True, cwd=settings.home, env=environment
+        )
     (settings.home / "mlflow-ui.json").write_text(json.dumps({"url": url, "pid": server.pid}))
     deadline = time.monotonic() + START_SECONDS
     while not _answers(url):
@@ -54,10 +58,14 @@ def stop(settings: Settings) -> None:
 
 
 def comparison(runs: list[Any]) -> str:
-    """The path of the page that compares these MLflow runs."""
-    ids = json.dumps([run.info.run_id for run in runs], separators=(",", ":"))
-    experiments = json.dumps(sorted({run.info.experiment_id for run in runs}), separators=(",", ":"))
-    return f"/#/compare-runs?runs={quote(ids)}&experiments={quote(experiments)}"
+    """The path of the page that compares these MLflow runs, all of one experiment: each metric and curve as a chart.
+
+    MLflow's own page `compare-runs` begins with a plot that means little for two runs, and draws no curves. Without
+    the workflow's type the page is laid out for traces of language models.
+    """
+    ids = ", ".join(f"'{run.info.run_id}'" for run in runs)
+    query = f"searchFilter={quote(f'attributes.run_id IN ({ids})')}&compareRunsMode=CHART&workflowType=machine_learning"
+    return f"/#/experiments/{runs[0].info.experiment_id}/runs?{query}"
 
 
 def _known(settings: Settings) -> dict[str, Any]:

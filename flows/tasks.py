@@ -57,9 +57,9 @@ _COMPUTE: Any = {"retries": 0, "cache_policy": NO_CACHE}
 
 def open_registry() -> Registry:
     """The registry that the settings name."""
+    known = settings.apply()
     from vgg16.registry import connect
 
-    known = settings.apply()
     return connect(known.tracking_uri, known.artifacts)
 
 
