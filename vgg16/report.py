@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def learning_curves(result: TrainingResult, title: str) -> Figure:
     """Loss and top-1 of train and val for each epoch, the best epoch marked."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     epochs = [each.epoch for each in result.epochs]
@@ -26,6 +27,7 @@ def learning_curves(result: TrainingResult, title: str) -> Figure:
         if result.best_epoch:
             axes.axvline(result.best_epoch, color="gray", linestyle=":", label=f"best epoch ({result.best_epoch})")
         axes.set(xlabel="epoch", ylabel=label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
     # The first epochs of a normalised network can have a loss on val that would flatten all that follows.
@@ -43,7 +45,7 @@ def confusion_matrix(evaluation: Evaluation, title: str) -> Figure:
     counts = np.array(evaluation.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = [score.name for score in evaluation.classes]
-    side = min(max(4.5, 0.32 * len(names)), 16)
+    side = min(max(4.5, 0.25 * len(names)), 16)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -54,9 +56,9 @@ def confusion_matrix(evaluation: Evaluation, title: str) -> Figure:
     if len(names) <= 60:
         for row, column in zip(*np.nonzero(counts), strict=True):
             color = "white" if shares[row, column] > 0.5 else "black"
-            size = 9 if len(names) <= 20 else 5
+            size = 9 if len(names) <= 20 else 7
             axes.text(column, row, counts[row, column], ha="center", va="center", color=color, fontsize=size)
-    figure.colorbar(image, ax=axes, label="share of the label's images", shrink=0.8)
+    figure.colorbar(image, ax=axes, label="share of the label's images", shrink=0.8, aspect=30)
     return figure
 
 
@@ -67,18 +69,20 @@ def mistakes(
     from matplotlib.figure import Figure
 
     chosen = confident_mistakes(probabilities, labels)
-    columns = 8
-    rows = max(-(-len(chosen) // columns), 1)
-    figure = Figure(figsize=(11, 1.75 * rows + 0.6), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    # Three columns at least, or the title would not fit.
+    columns = min(max(len(chosen), 3), 8)
+    rows = -(-len(chosen) // columns)
+    figure = Figure(figsize=(1.4 * columns, 1.8 * rows + 0.7), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel() if rows else np.array([])
     for axes in grid:
         axes.axis("off")
     for axes, index in zip(grid, chosen, strict=False):
         answer = int(probabilities[index].argmax())
         axes.imshow(images[index])
+        # Longer names than these would run into the next picture's.
         axes.set_title(
-            f"{class_names[labels[index]]} taken for {class_names[answer]}\n{probabilities[index, answer]:.0%}",
+            f"{class_names[labels[index]]:.18}\nas {class_names[answer]:.13}, {probabilities[index, answer]:.0%}",
             fontsize=8,
         )
-    figure.suptitle(f"{title}: {'the most confident mistakes' if len(chosen) else 'no mistake'}")
+    figure.suptitle(f"{title}\n{'the most confident mistakes: label, answer' if rows else 'no mistake'}", fontsize=11)
     return figure
