@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from typing import Any
 
 import click
@@ -90,11 +93,17 @@ def run(answer: Answer) -> None:
     )
     decision({**answer, **answer["challenger"]})
     click.echo(f"\n{answer['seconds']['total']:.0f} s in all. Everything is in {answer['home']}. Now look at it:")
-    click.echo(f"  {answer['docs']}    the data, in a browser")
-    click.echo("  vgg16 ui         the runs side by side in MLflow")
-    click.echo(f"  vgg16 history {answer['challenger']['name']}")
+    vgg16 = _command()
+    click.echo(f"  the data, in a browser    {answer['docs']}")
+    click.echo(f"  the runs, side by side    {vgg16} ui")
+    click.echo(f"  who promoted what         {vgg16} history {answer['challenger']['name']}")
     if answer["production"]:
-        click.echo(f"  vgg16 predict {answer['samples']}/*.png")
+        click.echo(f"  a few answers             {vgg16} predict {answer['samples']}/*.png")
+
+
+def _command() -> str:
+    """How this program can be called again: by its name, or where that is not on the PATH, by its file."""
+    return "vgg16" if shutil.which("vgg16") else os.path.relpath(sys.argv[0])
 
 
 def compare(answer: Answer) -> None:

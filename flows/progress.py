@@ -53,8 +53,9 @@ def training(name: str, epochs: int) -> Iterator[tuple[Callable[[EpochMetrics], 
         def on_epoch(metrics: EpochMetrics) -> None:
             bar.update(task, metrics=f"val_top1 {metrics.val_top1:.4f}")
             say(
-                f"  {name}  epoch {metrics.epoch:>2}/{epochs}  train_loss {metrics.train_loss:.4f}  train_top1 "
-                f"{metrics.train_top1:.4f}  val_loss {metrics.val_loss:.4f}  val_top1 {metrics.val_top1:.4f}"
+                f"  epoch {metrics.epoch:>{len(str(epochs))}}/{epochs}  train_loss {metrics.train_loss:7.4f}  "
+                f"train_top1 {metrics.train_top1:.4f}  val_loss {metrics.val_loss:7.4f}  "
+                f"val_top1 {metrics.val_top1:.4f}"
             )
 
         yield on_epoch, on_step
