@@ -369,6 +369,10 @@ def _speak() -> Any:
 
 
 def _registry() -> Any:
+    from flows import settings
+
+    # Before Prefect is imported, or it would speak of telemetry and write outside the home.
+    settings.apply()
     from flows.tasks import open_registry
 
     return open_registry()

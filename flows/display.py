@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from typing import Any
@@ -24,8 +25,9 @@ def table(title: str, rows: list[dict[str, Any]]) -> None:
         click.echo("none yet")
         return
     drawn = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for key, value in rows[0].items():
-        drawn.add_column(key, justify="right" if _numeric(value) else "left", overflow="fold")
+    for key in rows[0]:
+        numeric = all(_numeric(row[key]) for row in rows)
+        drawn.add_column(key, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*("" if value is None else str(value) for value in row.values()))
     console.print(drawn, markup=False)
@@ -37,7 +39,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def _numeric(value: object) -> bool:
-    return isinstance(value, int | float) or (isinstance(value, str) and value[:1].isdigit() and " " not in value)
+    return value is None or bool(re.fullmatch(r"(-?[\d,]+(\.\d+)?%?)?", str(value)))
 
 
 def catalog(answer: Answer) -> None:
