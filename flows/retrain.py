@@ -48,7 +48,11 @@ def retrain(experiments: list[str], overrides: list[str] | None = None) -> Any:
     seconds["promote"] = time.perf_counter() - before
     seconds["total"] = time.perf_counter() - start
     production = decision.version if decision.stage == "Production" else decision.previous
-    create_markdown_artifact(key="retrain-summary", markdown=_summary(ref, report, runs, decision, production))
+    create_markdown_artifact(
+        key="retrain-summary",
+        markdown=_summary(ref, report, runs, decision, production),
+        description=f"{decision.verdict}: {decision.name} version {decision.version}",
+    )
     answer = {
         "dataset": {"name": ref.name, "digest": ref.digest},
         "runs": [_told(run) for run in runs],
@@ -60,7 +64,11 @@ def retrain(experiments: list[str], overrides: list[str] | None = None) -> Any:
         "docs": report.docs,
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
     }
-    return Completed(name="Promoted" if decision.verdict == "promote" else "Refused", data=answer)
+    return Completed(
+        name="Promoted" if decision.verdict == "promote" else "Refused",
+        message=f"{decision.name} version {decision.version}: {'; '.join(decision.reasons)}",
+        data=answer,
+    )
 
 
 def _told(run: Run) -> dict[str, Any]:
@@ -77,20 +85,31 @@ def _told(run: Run) -> dict[str, Any]:
 
 def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decision: Decision, production: str) -> str:
     rows = "\n".join(
-        f"| {run.run_name} | {run.model.version if run.model else run.status} "
+        f"| {run.experiment} | {run.model.version if run.model else run.status} "
         f"| {run.metrics.get('best_val_top1', 0):.4f} | {run.metrics.get('gate_top1', 0):.4f} "
         f"| {run.metrics.get('test_top1', 0):.4f} | `{run.run_id}` |"
         for run in runs
     )
+    reasons = "\n".join(f"- {reason}" for reason in decision.reasons)
+    # No links: a browser opens neither a path nor s3:// from a server's page.
     return f"""# {decision.verdict}: {decision.name} version {decision.version}
 
-{"".join(f"- {reason}{chr(10)}" for reason in decision.reasons)}
-Production before: {decision.previous or "none"}. Production now: {production or "none"}.
+{reasons}
 
-| run | version | best val top-1 | gate top-1 | test top-1 | MLflow run |
+| in production | version |
+| --- | --- |
+| before | {decision.previous or "none"} |
+| now | {production or "none"} |
+
+## Runs
+
+| experiment | version | best val top-1 | gate top-1 | test top-1 | MLflow run |
 | --- | --- | --- | --- | --- | --- |
 {rows}
 
-Data: {ref.name}, digest `{ref.digest}`, {report.checked} expectations hold; [Data Docs]({report.docs}).
-MLflow: {settings.load().tracking_uri}
+## Evidence
+
+- Data: {ref.name}, digest `{ref.digest[:8]}`; {report.checked} expectations hold
+- Data Docs: `{report.docs}`
+- MLflow: `{settings.load().tracking_uri}`
 """
