@@ -78,6 +78,7 @@ def validated(answer: Answer) -> None:
 
 
 def run(answer: Answer) -> None:
+    click.echo()
     table(
         f"{answer['dataset']['name']} {answer['dataset']['digest'][:8]}",
         [
