@@ -55,6 +55,7 @@ class Registry:
         it as FAILED."""
         name = f"{experiment.name} s{experiment.seed} {ref.digest[:8]}"
         described = {"vgg16.experiment": experiment.name, "vgg16.dataset": ref.model_dump_json(), **tags}
+        described["mlflow.note.content"] = experiment.description
         with mlflow.start_run(experiment_id=self._experiment(ref.name), run_name=name, tags=described) as run:
             mlflow.log_params(flat(experiment.model_dump(mode="json")))
             mlflow.log_dict(experiment.model_dump(mode="json"), "experiment.json")
