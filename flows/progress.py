@@ -53,7 +53,7 @@ def training(name: str, epochs: int) -> Iterator[tuple[Callable[[EpochMetrics], 
         def on_epoch(metrics: EpochMetrics) -> None:
             bar.update(task, metrics=f"val_top1 {metrics.val_top1:.4f}")
             say(
-                f"  epoch {metrics.epoch:>{len(str(epochs))}}/{epochs}  train_loss {metrics.train_loss:7.4f}  "
+                f"  epoch {metrics.epoch:>2}/{epochs}  train_loss {metrics.train_loss:7.4f}  "
                 f"train_top1 {metrics.train_top1:.4f}  val_loss {metrics.val_loss:7.4f}  "
                 f"val_top1 {metrics.val_top1:.4f}"
             )

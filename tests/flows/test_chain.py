@@ -145,7 +145,7 @@ def test_the_life_of_a_champion(first_run: FirstRun, second_run: dict[str, Any])
 def test_the_ui_opens_at_the_comparison_and_ends_when_asked(first_run: FirstRun) -> None:
     try:
         url = first_run.command("ui").json["url"]
-        assert "compare-runs" in url
+        assert "compareRunsMode=CHART" in url
         assert httpx.get(url).status_code == 200
         assert first_run.command("ui").json["url"] == url
     finally:
