@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_link_artifact, create_table_artifact
 
-from flows import tasks
+from flows import settings, tasks
 from vgg16.config import DatasetChoice
 from vgg16.errors import DataError
 from vgg16.records import DatasetRef, ValidationReport
@@ -16,10 +16,9 @@ def ingest(choice: DatasetChoice) -> tuple[DatasetRef, ValidationReport]:
     """Fetch, publish and validate. Raises DataError, with what was expected and found, where an expectation fails."""
     ref = tasks.fetch_data(choice)
     report = tasks.validate_data(ref)
-    # No link: a browser opens neither a path nor s3:// from a server's page.
     verdict = f"{len(report.failed)} of {report.checked} expectations failed" if report.failed else "all hold"
-    create_markdown_artifact(
-        key=f"data-docs-{ref.name}", markdown=f"Data Docs of {ref.name}: `{report.docs}`", description=verdict
+    create_link_artifact(
+        key=f"data-docs-{ref.name}", link=settings.as_link(report.docs), link_text=report.docs, description=verdict
     )
     if report.ok:
         return ref, report

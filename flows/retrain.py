@@ -87,11 +87,10 @@ def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decisio
     rows = "\n".join(
         f"| {run.experiment} | {run.model.version if run.model else run.status} "
         f"| {run.metrics.get('best_val_top1', 0):.4f} | {run.metrics.get('gate_top1', 0):.4f} "
-        f"| {run.metrics.get('test_top1', 0):.4f} | `{run.run_id}` |"
+        f"| {run.metrics.get('test_top1', 0):.4f} | {f'[{run.run_id}]({run.url})' if run.url else f'`{run.run_id}`'} |"
         for run in runs
     )
     reasons = "\n".join(f"- {reason}" for reason in decision.reasons)
-    # No links: a browser opens neither a path nor s3:// from a server's page.
     return f"""# {decision.verdict}: {decision.name} version {decision.version}
 
 {reasons}
@@ -109,7 +108,7 @@ def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decisio
 
 ## Evidence
 
-- Data: {ref.name}, digest `{ref.digest[:8]}`; {report.checked} expectations hold
-- Data Docs: `{report.docs}`
+- Data: {ref.name}, digest `{ref.digest}`; {report.checked} expectations hold
+- Data Docs: [{report.docs}]({settings.as_link(report.docs)})
 - MLflow: `{settings.load().tracking_uri}`
 """

@@ -111,6 +111,11 @@ def _names_a_prefect_server() -> bool:
     return "PREFECT_API_URL" in known.get("profiles", {}).get(active, {})
 
 
+def as_link(address: str) -> str:
+    """An address as a browser takes it; a page of a server may show a file's, but opens it only when it is copied."""
+    return address if "://" in address else Path(address).as_uri()
+
+
 def import_tensorflow() -> None:
     """Import TensorFlow without what its C++ side prints before it has read any log level."""
     with _muted(2):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect import task
+from prefect.artifacts import create_image_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.tasks import exponential_backoff
 
@@ -149,6 +150,7 @@ def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: s
         experiment=experiment.name,
         run_id=run_id,
         run_name=found.info.run_name,
+        url=registry.url(found),
         model=None,
         metrics=found.data.metrics,
         status=result.status,
@@ -177,6 +179,11 @@ def evaluate_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
         }
         # The figures of gate would show a person the images that decide.
         registry.log_evaluation(run.run_id, evaluation, figures if split == "test" else {})
+    create_image_artifact(
+        key=f"confusion-matrix-{run.experiment}",
+        image_url=report.as_data_uri(figures["confusion_matrix"]),
+        description=f"{run.run_name} on test",
+    )
     metrics = registry.find_run(run.run_id).data.metrics
     say(f"            test top-1 {metrics['test_top1']:.4f}, top-5 {metrics['test_top5']:.4f}")
     return run.model_copy(update={"metrics": metrics})

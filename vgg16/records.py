@@ -107,11 +107,12 @@ class ModelVersion(Frozen):
 
 
 class Run(Frozen):
-    """One trained experiment. `model` is None where training diverged."""
+    """One trained experiment. `model` is None where training diverged; `url` is "" without an MLflow server."""
 
     experiment: str
     run_id: str
     run_name: str
+    url: str
     model: ModelVersion | None
     metrics: dict[str, float]
     status: Literal["finished", "diverged"]

@@ -144,6 +144,12 @@ class Registry:
                 return self.runs(chain=run.data.tags["vgg16.chain"])[::-1]
         raise RequestError("There is no run yet.", "Make one: vgg16 run digits-scratch digits-finetune")
 
+    def url(self, run: Any) -> str:
+        """The run's page on the MLflow server, "" where the registry is a database."""
+        server: str = mlflow.get_tracking_uri()
+        page = f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        return server.rstrip("/") + page if server.startswith("http") else ""
+
     def experiment_of(self, run: Any) -> Experiment:
         """The experiment that a run trained, settings included."""
         return Experiment.model_validate(mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/experiment.json"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,6 +62,13 @@ def confusion_matrix(evaluation: Evaluation, title: str) -> Figure:
             axes.text(column, row, counts[row, column], ha="center", va="center", color=color, fontsize=size)
     figure.colorbar(image, ax=axes, label="share of the label's images", shrink=0.8, aspect=30)
     return figure
+
+
+def as_data_uri(figure: Figure) -> str:
+    """The figure as PNG in an address that needs no server."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def mistakes(

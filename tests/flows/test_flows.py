@@ -65,6 +65,7 @@ def test_with_a_server_the_runs_and_their_artifacts_show_there(
     for fact in ("refuse", done.json["dataset"]["digest"], done.json["runs"][0]["run_id"], done.json["docs"]):
         assert fact in summary
     assert done.json["docs"] in artifacts["data-docs-digits"]
+    assert "data:image/png;base64," in artifacts["confusion-matrix-digits-scratch"]
     logs = httpx.post(f"{prefect_server}/logs/filter", json={"limit": 200}).json()
     assert any("epoch" in line["message"] and "val_top1" in line["message"] for line in logs)
 
