@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 import signal
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable
@@ -30,7 +32,13 @@ def answers(show: Callable[[Answer], None]) -> Callable[[Callable[..., Answer]],
         @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
         @functools.wraps(command)
         def run(*args: Any, as_json: bool, **kwargs: Any) -> Answer:
-            answer = command(*args, **kwargs)
+            try:
+                answer = command(*args, **kwargs)
+            except Vgg16Error as error:
+                # The facts are the answer as far as it came.
+                if error.facts and not as_json:
+                    show(error.facts)
+                raise
             if not as_json:
                 show(answer)
             return answer
@@ -104,9 +112,9 @@ def show(name: str, overrides: tuple[str, ...]) -> Answer:
     else:
         (experiment,), _ = catalog.choose([name], overrides)
         row, options, head = catalog.backbone(experiment.backbone.name), experiment.backbone, experiment.head
-        image_size = experiment.image_size
-        classes = len(catalog.dataset(experiment.dataset.name).class_names)
-    settings.apply()
+        learned = catalog.dataset(experiment.dataset.name)
+        image_size, classes = learned.image_size, len(learned.class_names)
+    settings.prepare(writes=False)
     settings.import_tensorflow()
     from vgg16.model import build, describe
 
@@ -132,7 +140,7 @@ def fetch(dataset: str) -> Answer:
     row = catalog.dataset(dataset)
     from flows import settings
 
-    store = open_store(settings.apply().store)
+    store = open_store(settings.prepare().store)
     ref = datasets.save(store, row.name, datasets.read_source(row))
     return {
         "dataset": ref.name,
@@ -231,7 +239,7 @@ def promote(name: str, version: str, stage: Literal["staging", "production"], fo
     from flows.promote import promote as promote_flow
 
     decision = promote_flow(name, version, stage, force, reason)
-    if decision.verdict != "promote":
+    if decision.verdict != "promote" and not force:
         raise RefusedError(
             f"{name} version {version} may not be promoted: {'; '.join(decision.reasons)}.",
             "--force --reason TEXT promotes it all the same, and the ledger keeps that.",
@@ -260,11 +268,10 @@ def rollback(name: str, reason: str) -> Answer:
 def history(name: str) -> Answer:
     """The ledger: every promotion and rollback, who, when and why."""
     _registry().known_versions(name)
-    from flows import settings
+    from flows.tasks import open_store
     from vgg16 import ledger
-    from vgg16.storage import open_store
 
-    entries = ledger.entries(open_store(settings.apply().store), name)
+    entries = ledger.entries(open_store(), name)
     return {"entries": [entry.model_dump(mode="json") for entry in entries]}
 
 
@@ -285,12 +292,10 @@ def predict(images: tuple[str, ...], model_uri: str | None) -> Answer:
     uri = model_uri or _only_champion(registry.champions())
     from flows import settings
 
-    folder = registry.download(uri)
     settings.import_tensorflow()
     from vgg16.evaluate import predict as answer_images
-    from vgg16.registry import load_model
 
-    model, class_names = load_model(folder)
+    model, class_names = registry.load(uri)
     probabilities = answer_images(model, read_pictures([Path(image) for image in images], model.input_shape[1]))
     return {
         "model": uri,
@@ -344,8 +349,7 @@ def doctor() -> Answer:
     found = [check.model_dump() for check in checks()]
     broken = [check["name"] for check in found if not check["ok"]]
     if broken:
-        told = "; ".join(f"{check['name']}: {check['detail']}" for check in found if not check["ok"])
-        raise Vgg16Error(f"{len(broken)} of {len(found)} checks failed. {told}", "", {"checks": found})
+        raise Vgg16Error(f"{len(broken)} of {len(found)} checks failed: {', '.join(broken)}.", "", {"checks": found})
     return {"checks": found}
 
 
@@ -357,40 +361,75 @@ def _speak() -> Any:
     from flows import settings
 
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    applied = settings.apply()
-    if applied.prefect_server:
-        from flows import doctor
-
-        doctor.prefect()
+    applied = settings.prepare()
+    if not applied.prefect_server:
+        _start_temporary_server()
     from flows.progress import console
 
     console.quiet = False
     return applied
 
 
+def _start_temporary_server() -> None:
+    """Start Prefect's temporary server, which the flows then find, in a session of its own.
+
+    A terminal's Ctrl-C goes to all processes of its group: a server among them would be gone before the flow had
+    told it how it ended, and Prefect would try to reach it for minutes.
+    """
+    from unittest import mock
+
+    from prefect.server.api.server import SubprocessASGIServer
+
+    with mock.patch("subprocess.Popen", functools.partial(subprocess.Popen, start_new_session=True)):
+        SubprocessASGIServer().start()
+
+
 def _registry() -> Any:
     from flows import settings
 
     # Before Prefect is imported, or it would speak of telemetry and write outside the home.
-    settings.apply()
+    settings.prepare(writes=False)
     from flows.tasks import open_registry
 
     return open_registry()
 
 
+class Terminated(BaseException):
+    """SIGTERM. No Exception, as KeyboardInterrupt is none: nothing may take it for a failure of its own."""
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise Terminated
+
+
+def _print_json(answer: Answer, stdout: Any) -> None:
+    print(json.dumps(_finite(answer), default=str, allow_nan=False), file=stdout, flush=True)
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for each number that JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def main() -> NoReturn:
     """Run a command; every failure ends as a paragraph, and with `--json` as one object, and its exit status."""
     # Prefect hands a SIGTERM on after its own handling; an exception, unlike the default, ends its server as well.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, _terminate)
     as_json = "--json" in sys.argv
     stdout = _stdout_for_json() if as_json else sys.stdout
     try:
         answer = cli.main(standalone_mode=False)
         if as_json and isinstance(answer, dict):
-            print(json.dumps(answer, default=str), file=stdout, flush=True)
+            _print_json(answer, stdout)
         sys.exit(0)
     except (KeyboardInterrupt, click.Abort):
         error, status = Vgg16Error("Interrupted."), 130
+    except Terminated:
+        error, status = Vgg16Error("Terminated."), 143
     except click.ClickException as refused:
         error = RequestError(refused.format_message(), _usage(refused))
         status = error.status
@@ -399,7 +438,7 @@ def main() -> NoReturn:
         status = error.status
     if as_json:
         told = {"kind": error.kind, "message": error.message, "hint": error.hint}
-        print(json.dumps({"error": told, **error.facts}, default=str), file=stdout, flush=True)
+        _print_json({"error": told, **error.facts}, stdout)
     else:
         click.secho(f"vgg16: {error}", fg="red", err=True)
     sys.exit(status)

@@ -140,8 +140,8 @@ def models(answer: Answer) -> None:
 
 
 def decision(answer: Answer) -> None:
-    color = {"promote": "green", "refuse": "yellow", "undecided": "yellow"}[answer["verdict"]]
-    words = {"promote": "promoted", "refuse": "not promoted", "undecided": "undecided"}[answer["verdict"]]
+    words = {"Production": "promoted", "Staging": "staged"}.get(answer["stage"], "not promoted")
+    color = "yellow" if words == "not promoted" else "green"
     click.secho(f"{answer['name']} version {answer['version']}: {words}, stage {answer['stage']}", fg=color, bold=True)
     for reason in answer["reasons"]:
         click.echo(f"  - {reason}")

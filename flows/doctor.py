@@ -47,7 +47,7 @@ def packages() -> str:
 
 def home() -> str:
     """The home can be written to."""
-    known = settings.apply()
+    known = settings.prepare()
     free = shutil.disk_usage(known.home).free / 1e9
     return f"{known.home} ({free:.1f} GB free)"
 
@@ -62,7 +62,6 @@ def store() -> str:
 
 def tensorflow() -> str:
     """TensorFlow is there, its fast kernels are on, and which devices it sees."""
-    settings.apply()
     settings.import_tensorflow()
     import tensorflow as tf
 
@@ -75,24 +74,20 @@ def mlflow() -> str:
     """The tracking server or database answers."""
     from flows.tasks import open_registry
 
-    registry = open_registry()
-    return f"{settings.load().tracking_uri} ({len(registry.names())} registered models)"
+    known = settings.load()
+    if known.artifacts is None:
+        settings.reach(known.tracking_uri, "MLflow", "MLFLOW_TRACKING_URI")
+    return f"{known.tracking_uri} ({len(open_registry().names())} registered models)"
 
 
 def prefect() -> str:
     """The Prefect server answers; without one, flows run in this process."""
     if not settings.load().prefect_server:
         return "no server named: flows run in this process"
-    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL
 
-    with get_client(sync_client=True) as client:
-        failure = client.api_healthcheck()
-        if failure is not None:
-            raise Vgg16Error(
-                f"The Prefect server {client.api_url} does not answer: {failure}.",
-                "Start it, or unset PREFECT_API_URL (or the Prefect profile) to run in this process.",
-            )
-        return str(client.api_url)
+    settings.reach(PREFECT_API_URL.value() or "", "Prefect", "PREFECT_API_URL")
+    return str(PREFECT_API_URL.value())
 
 
 def stages() -> str:
@@ -100,16 +95,25 @@ def stages() -> str:
     from flows.tasks import open_registry, open_store
     from vgg16 import ledger
 
-    registry = open_registry()
-    moved = []
+    registry, store = open_registry(), open_store()
+    wrong = []
     for name in registry.names():
-        said = ledger.productions(ledger.entries(open_store(), name))[-1:]
-        found = [each.version for each in registry.versions(name) if each.stage == "Production"]
-        if said != found:
-            moved.append(f"{name}: the ledger says {said or 'none'}, MLflow {found or 'none'}")
-    if moved:
-        raise Vgg16Error(f"{'; '.join(moved)}.", "The next promote, rollback or run puts the ledger's version back.")
-    return "stages are what the ledger says"
+        said = ledger.productions(ledger.entries(store, name))[-1:]
+        versions = registry.versions(name)
+        found = [each.version for each in versions if each.stage == "Production"]
+        decides = registry.ledger_address(name)
+        if decides not in ("", store.address):
+            wrong.append(f"{name}: its ledger is in {decides}, set VGG16_STORE to it")
+        elif said and said[0] not in [each.version for each in versions]:
+            wrong.append(f"{name}: version {said[0]}, in production, was deleted in MLflow; promote or roll back")
+        elif said != found:
+            mend = "the next promote, rollback or run puts that back"
+            wrong.append(
+                f"{name}: in production is {said or 'none'} by the ledger, {found or 'none'} in MLflow; {mend}"
+            )
+    if wrong:
+        raise Vgg16Error(f"{'; '.join(wrong)}.")
+    return "every model has in production what its ledger says"
 
 
 CHECKS: tuple[Callable[[], str], ...] = (python, packages, home, store, tensorflow, mlflow, prefect, stages)

@@ -11,7 +11,7 @@ from vgg16.errors import DataError
 from vgg16.records import DatasetRef, ValidationReport
 
 
-@flow(name="ingest", flow_run_name="ingest {choice.name}", validate_parameters=False)
+@flow(name="ingest", flow_run_name="ingest {choice.name}")
 def ingest(choice: DatasetChoice) -> tuple[DatasetRef, ValidationReport]:
     """Fetch, publish and validate. Raises DataError, with what was expected and found, where an expectation fails."""
     ref = tasks.fetch_data(choice)
@@ -27,10 +27,5 @@ def ingest(choice: DatasetChoice) -> tuple[DatasetRef, ValidationReport]:
     raise DataError(
         f"{ref.name} {ref.digest[:8]} failed {len(report.failed)} of {report.checked} expectations: {lines}.",
         f"Nothing was trained. The pictures are in {report.docs}",
-        {
-            "dataset": ref.name,
-            "digest": ref.digest,
-            "failed": [each.model_dump() for each in report.failed],
-            "docs": report.docs,
-        },
+        report.model_dump(mode="json"),
     )

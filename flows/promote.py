@@ -8,12 +8,15 @@ from prefect import flow
 
 from flows import tasks
 from flows.progress import say
-from vgg16 import ledger
 from vgg16.errors import RefusedError
-from vgg16.records import Decision, Verdict
+from vgg16.ledger import ConflictError
+from vgg16.records import Decision, Stage, Verdict
+
+# A decision that another one overtakes is made again on what is so by then.
+TRIES = 3
 
 
-@flow(name="promote", flow_run_name="promote {name} {version}", validate_parameters=False)
+@flow(name="promote", flow_run_name="promote {name} {version}")
 def promote(
     name: str,
     version: str,
@@ -26,62 +29,65 @@ def promote(
     With `force` it is promoted whatever the verdict, which the ledger keeps with the reason. Raises RefusedError for
     the version that is in production already.
     """
-    history = tasks.repair_stages(name)
-    in_production = ledger.productions(history)
-    champion = in_production[-1] if in_production else ""
-    if version == champion:
+    for tries in range(1, TRIES + 1):
+        try:
+            return _decide(name, version, stage, force, reason)
+        except ConflictError:
+            if tries == TRIES:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _decide(name: str, version: str, stage: Literal["staging", "production"], force: bool, reason: str) -> Decision:
+    standing = tasks.repair_stages(name)
+    if version == standing.champion:
         raise RefusedError(f"{name} version {version} is in production already.")
-    verdict, evidence = tasks.judge_version(name, version)
-    if stage == "staging":
-        tasks.tag_verdict(name, version, verdict)
-        tasks.move_stage(name, version, "Staging")
-        return _decision(name, version, verdict, "Staging", champion)
+    verdict, evidence, digest = tasks.judge_version(name, version, standing.champion, stage)
+    if force:
+        verdict = verdict.model_copy(update={"reasons": (f"forced: {reason}", *verdict.reasons)})
+    tasks.tag_verdict(name, version, verdict)
     if verdict.verdict != "promote" and not force:
-        tasks.tag_verdict(name, version, verdict)
         tasks.move_stage(name, version, "Archived")
-        return _decision(name, version, verdict, "Archived", champion)
+        return _told(name, version, verdict, "Archived", standing.champion)
     tasks.move_stage(name, version, "Staging")
-    reasons = (f"forced: {reason}", *verdict.reasons) if force else verdict.reasons
-    entry = tasks.next_entry(
-        history,
-        name=name,
-        action="promote",
-        version=version,
-        verdict=verdict.verdict,
-        reasons=reasons,
-        forced=force,
-        evidence=evidence,
-    )
-    tasks.write_ledger(entry)
+    if stage == "staging":
+        return _told(name, version, verdict, "Staging", standing.champion, forced=force)
+    facts = {"name": name, "action": "promote", "version": version, "forced": force, "evidence": evidence}
+    tasks.write_ledger(standing, facts | verdict.model_dump() | {"dataset_digest": digest})
     tasks.repair_stages(name)
-    decided = Verdict(verdict="promote", reasons=reasons)
-    tasks.tag_verdict(name, version, decided)
-    return _decision(name, version, decided, "Production", champion)
+    return _told(name, version, verdict, "Production", standing.champion, forced=force)
 
 
-@flow(name="rollback", flow_run_name="rollback {name}", validate_parameters=False)
+@flow(name="rollback", flow_run_name="rollback {name}")
 def rollback(name: str, reason: str = "") -> Decision:
     """Bring back the version that was in production before. Raises RefusedError where there was none."""
-    history = tasks.repair_stages(name)
-    in_production = ledger.productions(history)
-    if len(in_production) < 2:
-        found = f"version {in_production[0]} is the first" if in_production else "nothing is in production"
+    standing = tasks.repair_stages(name)
+    if not standing.before:
+        found = f"version {standing.champion} is the first" if standing.champion else "nothing is in production"
         raise RefusedError(f"{name} has no earlier production version to bring back: {found}.")
-    version, previous = in_production[-2], in_production[-1]
     reasons = (reason or "asked for",)
-    entry = tasks.next_entry(history, name=name, action="rollback", version=version, verdict="promote", reasons=reasons)
-    tasks.write_ledger(entry)
+    facts = {"name": name, "action": "rollback", "version": standing.before, "verdict": None, "reasons": reasons}
+    tasks.write_ledger(standing, facts)
     tasks.repair_stages(name)
-    return _decision(name, version, Verdict(verdict="promote", reasons=reasons), "Production", previous)
+    say(f"rollback    {name} version {standing.before} is in production again")
+    return Decision(
+        name=name,
+        version=standing.before,
+        verdict=None,
+        reasons=reasons,
+        stage="Production",
+        previous=standing.champion,
+    )
 
 
-def _decision(name: str, version: str, verdict: Verdict, stage: str, previous: str) -> Decision:
+def _told(name: str, version: str, verdict: Verdict, stage: Stage, previous: str, *, forced: bool = False) -> Decision:
     say(f"verdict     {verdict.verdict} {name} version {version}: {'; '.join(verdict.reasons)}")
     return Decision(
         name=name,
         version=version,
         verdict=verdict.verdict,
         reasons=verdict.reasons,
-        stage=stage,  # type: ignore[arg-type]
+        stage=stage,
         previous=previous,
+        forced=forced,
     )

@@ -20,14 +20,14 @@ from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef, Decision, Run, ValidationReport
 
 
-@flow(name="retrain", validate_parameters=False)
+@flow(name="retrain")
 def retrain(experiments: list[str], overrides: list[str] | None = None) -> Any:
     """Run the whole chain; `overrides` are KEY=VALUE settings as `--set` takes them.
 
     The run ends as `Promoted` or `Refused`, both a success. Raises DataError for data that failed its expectations
     and Vgg16Error where every experiment diverged.
     """
-    settings.apply()
+    settings.prepare()
     chosen, notes = catalog.choose(experiments, overrides or [])
     for note in notes:
         say(note)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import httpx
+
 from vgg16.errors import RequestError, Vgg16Error
 
 HOME = ".vgg16"
@@ -38,18 +40,41 @@ def load() -> Settings:
         home=home,
         store=os.environ.get("VGG16_STORE") or str(home / "store"),
         tracking_uri=tracking_uri or f"sqlite:///{home / 'mlflow.db'}",
-        artifacts=None if tracking_uri else home / "mlflow",
+        artifacts=None if tracking_uri.startswith(("http://", "https://")) else home / "mlflow",
         prefect_server=_names_a_prefect_server(),
     )
 
 
 def apply() -> Settings:
-    """Make the home, refuse one that cannot be written to, and set what libraries read when they are imported."""
+    """Set what libraries read when they are imported. Writes nothing."""
     settings = load()
-    _writable(settings.home)
     for name, value in _environment(settings).items():
         os.environ.setdefault(name, value)
     return settings
+
+
+def prepare(*, writes: bool = True) -> Settings:
+    """Apply, make the home, and refuse a silent server and, for what `writes`, a full or read-only home."""
+    settings = apply()
+    _check_home(settings.home, writes)
+    if settings.artifacts is None:
+        reach(settings.tracking_uri, "MLflow", "MLFLOW_TRACKING_URI")
+    if settings.prefect_server:
+        from prefect.settings import PREFECT_API_URL
+
+        reach(PREFECT_API_URL.value() or "", "Prefect", "PREFECT_API_URL")
+    return settings
+
+
+def reach(address: str, what: str, variable: str) -> None:
+    """Raises Vgg16Error where the server at this address does not answer, before its client would try for minutes."""
+    try:
+        httpx.get(f"{address.rstrip('/')}/health", timeout=5)
+    except httpx.HTTPError as error:
+        raise Vgg16Error(
+            f"The {what} server at {address} does not answer: {error}.",
+            f"Start it, or correct or unset {variable}.",
+        ) from None
 
 
 def _environment(settings: Settings) -> dict[str, str]:
@@ -61,6 +86,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # half a minute; its own seven tries are four minutes of silence
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "GX_ANALYTICS_ENABLED": "false",
@@ -79,10 +105,12 @@ def _home() -> Path:
     return next((folder / HOME for folder in (here, *here.parents) if (folder / HOME).is_dir()), here / HOME)
 
 
-def _writable(home: Path) -> None:
+def _check_home(home: Path, writes: bool) -> None:
     hint = "Choose another home with VGG16_HOME=FOLDER."
     try:
         home.mkdir(parents=True, exist_ok=True)
+        if not writes:
+            return
         probe = home / f".probe-{os.getpid()}"
         probe.write_bytes(b"vgg16")
         probe.unlink()
@@ -100,7 +128,7 @@ def _names_a_prefect_server() -> bool:
     """Whether PREFECT_API_URL, or the user's active Prefect profile, names a server."""
     if os.environ.get("PREFECT_API_URL"):
         return True
-    profiles = Path(os.environ.get("PREFECT_HOME", Path.home() / ".prefect")) / "profiles.toml"
+    profiles = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser() / "profiles.toml"
     try:
         known = tomllib.loads(profiles.read_text())
     except FileNotFoundError:

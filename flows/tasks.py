@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import os
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from prefect import task
 from prefect.artifacts import create_image_artifact
@@ -22,14 +23,14 @@ from flows import settings
 from flows.progress import say, training
 from vgg16 import catalog, ledger, storage
 from vgg16.config import DatasetChoice, Experiment
-from vgg16.errors import Vgg16Error
+from vgg16.errors import RefusedError, Vgg16Error
 from vgg16.records import (
     DatasetRef,
     Evaluation,
     LedgerEntry,
-    ModelVersion,
     Run,
     Stage,
+    Standing,
     ValidationReport,
     Verdict,
 )
@@ -39,11 +40,19 @@ if TYPE_CHECKING:
     from vgg16.registry import Registry
 
 
+# What MLflow says of a server that is busy or away, and not of a request that is wrong.
+_PASSING = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "INTERNAL_ERROR")
+
+
 def _may_pass(_task: object, _run: object, state: Any) -> bool:
-    """Whether a failure is one of input and output, which may pass; what we say ourselves is final."""
+    """Whether a failure is one of input and output that may pass; what a server or we ourselves refuse is final."""
     error = state.result(raise_on_failure=False)
-    outside = type(error).__module__.partition(".")[0] in ("botocore", "urllib3", "requests", "mlflow")
-    return (isinstance(error, OSError) or outside) and not isinstance(error, Vgg16Error)
+    if isinstance(error, (FileNotFoundError, PermissionError)):
+        return False
+    status = getattr(error, "response", None)
+    if isinstance(status, dict):  # boto3's ClientError
+        return int(status.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)) >= 500
+    return isinstance(error, OSError) or getattr(error, "error_code", "") in _PASSING
 
 
 _IO: Any = {
@@ -84,7 +93,6 @@ def fetch_data(choice: DatasetChoice) -> DatasetRef:
     dataset = catalog.dataset(choice.name)
     arrays = datasets.choose(dataset, datasets.read_source(dataset), choice)
     ref = datasets.save(open_store(), dataset.name, arrays)
-    datasets.write_samples(arrays, settings.load().home / "samples" / dataset.name)
     counts = ", ".join(f"{split} {count}" for split, count in ref.splits.items())
     say(f"data        {ref.name} {ref.digest[:8]}: {sum(ref.splits.values())} images ({counts})")
     return ref
@@ -94,6 +102,7 @@ def fetch_data(choice: DatasetChoice) -> DatasetRef:
 def validate_data(ref: DatasetRef) -> ValidationReport:
     """Images -> facts -> Great Expectations -> report and Data Docs in the store."""
     from vgg16 import validation
+    from vgg16.datasets import write_samples
 
     arrays = load_dataset(ref)
     table = validation.facts(arrays)
@@ -105,6 +114,8 @@ def validate_data(ref: DatasetRef) -> ValidationReport:
         page = Path(folder, "docs.html")
         page.write_text(validation.data_docs(ref, arrays, table, answers), encoding="utf-8")
         store.upload(page, key)
+    if report.ok:
+        write_samples(arrays, settings.load().home / "samples" / ref.name)
     docs = f"{store.address}/{key}"
     verdict = "all hold" if report.ok else f"{len(report.failed)} failed"
     say(f"validation  {report.checked} expectations, {verdict}; Data Docs: {docs}")
@@ -118,12 +129,11 @@ def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: s
     settings.apply()
     settings.import_tensorflow()
     from vgg16 import report
-    from vgg16.registry import load_model
     from vgg16.train import build_for, train
 
     registry = open_registry()
     arrays = load_dataset(ref)
-    base = load_model(registry.download(base_uri))[0] if base_uri else None
+    base = registry.load(base_uri)[0] if base_uri else None
     tags = {"vgg16.chain": chain, "vgg16.request": request_digest(experiment, ref, base_uri), "vgg16.base": base_uri}
     with registry.run(experiment, ref, tags | _code()) as run_id:
         registry.log_dataset(ref, arrays)
@@ -141,7 +151,7 @@ def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: s
         registry.log_figure(run_id, report.learning_curves(result, experiment.name), "learning_curves")
         ended = result.status == "finished"
         uri = registry.log_model(model, arrays.class_names, arrays.part("val")[0][:2]) if ended else ""
-    found = registry.find_run(run_id)
+    found = registry.run_of(run_id)
     say(
         f"            {result.status} in {result.seconds:.0f} s ({result.images_per_s:.0f} images/s), "
         + (f"best val top-1 {result.best_val_top1:.4f} in epoch {result.best_epoch}" if ended else result.cause)
@@ -164,10 +174,9 @@ def evaluate_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
     """The logged model's answers on gate and test -> metrics, tables and figures in its run."""
     settings.import_tensorflow()
     from vgg16 import evaluate, report
-    from vgg16.registry import load_model
 
     registry = open_registry()
-    model, class_names = load_model(registry.download(model_uri))
+    model, class_names = registry.load(model_uri)
     arrays = load_dataset(ref)
     for split in ("gate", "test"):
         images, labels = arrays.part(split)
@@ -184,7 +193,7 @@ def evaluate_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
         image_url=report.as_data_uri(figures["confusion_matrix"]),
         description=f"{run.run_name} on test",
     )
-    metrics = registry.find_run(run.run_id).data.metrics
+    metrics = registry.run_of(run.run_id).data.metrics
     say(f"            test top-1 {metrics['test_top1']:.4f}, top-5 {metrics['test_top5']:.4f}")
     return run.model_copy(update={"metrics": metrics})
 
@@ -194,69 +203,98 @@ def register_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
     """The run's model becomes a version of the dataset's registered model."""
     from vgg16.registry import model_name
 
-    version = open_registry().register(model_name(ref.name), run.run_id, model_uri)
+    registry = open_registry()
+    version = registry.register(model_name(ref.name), run.run_id, model_uri)
+    registry.complete(run.run_id)
     return run.model_copy(update={"model": version})
 
 
 @task(name="find base", **_IO)
-def find_base(experiment: Experiment, ref: DatasetRef) -> str:
+def find_base(experiment: Experiment, ref: DatasetRef, base_uri: str) -> str:
     """The address of a registered model that this very request already gave, "" where there is none."""
     from vgg16.registry import model_name
 
     registry = open_registry()
-    done = {run.info.run_id for run in registry.runs(request=request_digest(experiment, ref, ""))}
+    done = {run.info.run_id for run in registry.runs(request=request_digest(experiment, ref, base_uri))}
     made = [each for each in registry.versions(model_name(ref.name)) if each.run_id in done]
     return f"models:/{made[-1].name}/{made[-1].version}" if made else ""
 
 
 @task(name="judge", **_COMPUTE)
-def judge_version(name: str, version: str) -> tuple[Verdict, dict[str, float]]:
-    """Challenger and champion, loaded from the registry in the same way, on the same gate images -> verdict and
-    evidence."""
+def judge_version(
+    name: str, version: str, champion: str, stage: Literal["staging", "production"]
+) -> tuple[Verdict, dict[str, float], str]:
+    """Challenger and champion ("" for none), loaded from the registry in the same way, on the same gate images ->
+    the verdict for this stage, its evidence, and the dataset's digest."""
     settings.import_tensorflow()
     from vgg16 import evaluate, gates
-    from vgg16.registry import dataset_of, load_model
+    from vgg16.registry import dataset_of
 
     registry = open_registry()
-    challenger = registry.version(name, version)
-    run = registry.find_run(challenger.run_id)
-    experiment = registry.experiment_of(run)
-    images, labels = load_dataset(dataset_of(run)).part("gate")
+    run = registry.run_of(registry.version(name, version).run_id)
+    ref = dataset_of(run)
+    images, labels = load_dataset(ref).part("gate")
 
     def score(judged: str) -> Evaluation:
-        model, class_names = load_model(registry.download(f"models:/{name}/{judged}"))
+        model, class_names = registry.load(f"models:/{name}/{judged}")
+        if class_names != ref.class_names:
+            raise Vgg16Error(
+                f"{name} version {judged} knows other classes than the dataset that version {version} learned from.",
+                "Versions of one model must answer the same classes in the same order.",
+            )
         return evaluate.evaluate("gate", images, evaluate.predict(model, images), labels, class_names)
 
-    in_production = ledger.productions(ledger.entries(open_store(), name))
-    champion = in_production[-1] if in_production else ""
-    evidence = gates.Evidence(score(version), score(champion) if champion else None, champion, experiment.gate)
+    rules = registry.experiment_of(run).gate
+    evidence = gates.Evidence(score(version), score(champion) if champion else None, champion, rules)
     numbers = {"gate_images": float(len(images)), "challenger_gate_top1": evidence.challenger.top1}
     if evidence.champion:
         numbers["champion_gate_top1"] = evidence.champion.top1
-    return gates.judge(evidence), numbers
+    return gates.judge(evidence, stage), numbers, ref.digest
 
 
 @task(name="move stage", **_IO)
-def move_stage(name: str, version: str, stage: Stage) -> ModelVersion:
+def move_stage(name: str, version: str, stage: Stage) -> None:
     """Stage and alias of a version that no ledger entry is needed for: Staging and Archived."""
-    registry = open_registry()
-    registry.move(name, version, stage)
-    return registry.version(name, version)
+    open_registry().move(name, version, stage)
 
 
 @task(name="repair stages", **_IO)
-def repair_stages(name: str) -> list[LedgerEntry]:
-    """Make the registry's production what the ledger says, should a kill have come between; the ledger's entries."""
-    history = ledger.entries(open_store(), name)
-    in_production = ledger.productions(history)
-    open_registry().follow(name, in_production[-1] if in_production else "")
-    return history
+def repair_stages(name: str) -> Standing:
+    """Make the registry's production what the ledger says, should a kill have come between.
+
+    Raises RefusedError where the ledger of this model is in another store: an empty one here would unseat the champion.
+    """
+    registry, store = open_registry(), open_store()
+    decides = registry.ledger_address(name)
+    if decides not in ("", store.address):
+        raise RefusedError(
+            f"The ledger of {name} is in {decides}, but the store here is {store.address}.",
+            f"Set VGG16_STORE={decides}",
+        )
+    history = ledger.entries(store, name)
+    promoted = ledger.productions(history)
+    if history:
+        registry.follow(name, promoted[-1])
+    known = {each.version for each in registry.versions(name)}
+    champion = promoted[-1] if promoted and promoted[-1] in known else ""
+    before = [version for version in promoted[:-1] if version in known]
+    return Standing(history=tuple(history), champion=champion, before=before[-1] if before else "")
 
 
 @task(name="write ledger", **_COMPUTE)
-def write_ledger(entry: LedgerEntry) -> None:
-    """Append the entry; of two deciders one wins. Never tried again: a second try would meet its own first."""
-    ledger.append(open_store(), entry)
+def write_ledger(standing: Standing, facts: dict[str, Any]) -> None:
+    """Append the entry that comes next, made by this user now, then let stage and alias follow. Of two deciders one
+    wins; never tried again, for a second try would decide on what has changed."""
+    registry, store = open_registry(), open_store()
+    entry = LedgerEntry(
+        number=len(standing.history) + 1,
+        previous=standing.champion,
+        by=_user(),
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        **facts,
+    )
+    registry.set_ledger_address(entry.name, store.address)
+    ledger.append(store, entry)
 
 
 @task(name="tag verdict", **_IO)
@@ -265,16 +303,11 @@ def tag_verdict(name: str, version: str, verdict: Verdict) -> None:
     open_registry().tag(name, version, verdict)
 
 
-def next_entry(history: list[LedgerEntry], **facts: Any) -> LedgerEntry:
-    """The entry that comes after these, made by this user now."""
-    in_production = ledger.productions(history)
-    return LedgerEntry(
-        number=len(history) + 1,
-        previous=in_production[-1] if in_production else "",
-        by=getpass.getuser(),
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        **facts,
-    )
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container's user may have no name
+        return f"uid {os.getuid()}"
 
 
 def request_digest(experiment: Experiment, ref: DatasetRef, base_uri: str) -> str:

@@ -14,7 +14,7 @@ from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef, Run
 
 
-@flow(name="train", flow_run_name="train {experiment.name}", validate_parameters=False)
+@flow(name="train", flow_run_name="train {experiment.name}")
 def train(experiment: Experiment, ref: DatasetRef, chain: str = "") -> Run:
     """Train on published and validated data; a diverged run has no model, and is a result."""
     run, model_uri = tasks.train_model(experiment, ref, _base(experiment), chain)
@@ -29,7 +29,7 @@ def _base(experiment: Experiment) -> str:
         return experiment.base or ""
     base = catalog.experiment(experiment.base)
     ref, _ = ingest(base.dataset)
-    known = tasks.find_base(base, ref)
+    known = tasks.find_base(base, ref, _base(base))
     if known:
         say(f"base        {base.name}: {known}")
         return known

@@ -159,8 +159,15 @@ def choose(names: Sequence[str], overrides: Sequence[str]) -> tuple[list[Experim
         raise RequestError("Name at least one experiment.", f"There are: {', '.join(EXPERIMENTS)}.")
     chosen, notes = apply_settings([experiment(name) for name in dict.fromkeys(names)], list(overrides))
     for each in chosen:
-        dataset(each.dataset.name)
-        backbone(each.backbone.name)
+        blocks, size = len(backbone(each.backbone.name).blocks), dataset(each.dataset.name).image_size
+        for phase in each.phases:
+            if phase.trains.startswith("block") and int(phase.trains.removeprefix("block")) > blocks:
+                raise RequestError(
+                    f"{each.name}: trains={phase.trains}, but {each.backbone.name} has {blocks} blocks.",
+                    f"Choose all, head, or block1 to block{blocks}.",
+                )
+        if size < 2**blocks:
+            raise RequestError(f"The {blocks} poolings of {each.backbone.name} leave nothing of {size}x{size} pixels.")
         if each.base and not each.base.startswith("models:/"):
             experiment(each.base)
     if len({each.dataset for each in chosen}) > 1:

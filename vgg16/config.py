@@ -6,7 +6,7 @@ import difflib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from vgg16.errors import RequestError
 
@@ -52,7 +52,8 @@ class Backbone(Frozen):
 class DatasetChoice(Frozen):
     """Which dataset, and how much of it.
 
-    `limit`: this many images of train and val together and a fifth as many of gate and test together, stratified.
+    `limit`: this many images of train and val together and a fifth as many of gate and test together, stratified,
+    with at least one of every class in each split.
     `per_class`: this many training images of each class; val, gate and test stay whole.
     """
 
@@ -77,25 +78,26 @@ class BackboneChoice(Frozen):
 class Head(Frozen):
     """The fully connected layers `fc1`, `fc2` ... between `flatten` and `predictions`; dropout after each of them."""
 
-    units: tuple[int, ...] = (512,)
+    units: tuple[PositiveInt, ...] = (512,)
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Optimizer(Frozen):
-    """`weight_decay` is decoupled from the gradient and spares biases and normalisations."""
+    """`weight_decay` is decoupled from the gradient (arXiv 1711.05101): each step shrinks a weight by learning rate
+    times decay of itself. It spares biases and normalisations."""
 
     name: Literal["adam", "sgd"] = "adam"
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = True
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
 class Schedule(Frozen):
     """The learning rate: a linear warm-up of `warmup_epochs`, then `constant`, or `cosine` down to zero."""
 
     name: Literal["constant", "cosine"] = "cosine"
-    warmup_epochs: float = Field(default=0.0, ge=0)
+    warmup_epochs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
 class Phase(Frozen):
@@ -131,10 +133,9 @@ class Experiment(Frozen):
     name: str
     description: str
     dataset: DatasetChoice
-    image_size: int = Field(default=32, ge=8, le=1024)
     backbone: BackboneChoice = BackboneChoice()
     head: Head = Head()
-    base: str | None = None
+    base: str | None = Field(default=None, min_length=1)
     phases: tuple[Phase, ...] = Field(default=(Phase(),), min_length=1)
     batch_size: int = Field(default=64, ge=1)
     loss: Literal["sparse_categorical_crossentropy", "categorical_crossentropy"] = "sparse_categorical_crossentropy"

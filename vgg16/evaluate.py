@@ -43,6 +43,7 @@ def evaluate(
         top5=float((best5 == labels[:, None]).any(axis=1).mean()),
         # A probability of zero in float32 stands for at most the smallest number above it.
         loss=float(-np.log(np.maximum(likelihood, np.finfo(np.float32).tiny)).mean()),
+        ece=calibration_error(probabilities, labels),
         classes=tuple(
             ClassScore(
                 name=name,
@@ -54,6 +55,17 @@ def evaluate(
         ),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
     )
+
+
+def calibration_error(probabilities: Probabilities, labels: Labels, bins: int = 15) -> float:
+    """Expected calibration error of the answers, 0 to 1: the gap between confidence and accuracy, averaged over
+    equally wide bins of confidence by their images. Guo et al., arXiv 1706.04599, equation 3."""
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == labels
+    # A confidence on an edge belongs to the bin below it.
+    which = np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1)
+    gaps = [abs(float((right[which == each] - confidence[which == each]).sum())) for each in range(bins)]
+    return sum(gaps) / len(labels) if np.isfinite(confidence).all() else float("nan")
 
 
 def confident_mistakes(probabilities: Probabilities, labels: Labels, most: int = 24) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from vgg16.config import GateRules
 from vgg16.records import Evaluation, Verdict
@@ -57,18 +58,18 @@ def better_than_champion(evidence: Evidence) -> Finding:
     )
 
 
-GATES: dict[str, Callable[[Evidence], Finding]] = {
-    "finite": finite,
-    "floor": floor,
-    "better_than_champion": better_than_champion,
+# What a version must pass to come that far. Staging asks only whether it works.
+GATES: dict[Literal["staging", "production"], tuple[Callable[[Evidence], Finding], ...]] = {
+    "staging": (finite,),
+    "production": (finite, floor, better_than_champion),
 }
 
 
-def judge(evidence: Evidence) -> Verdict:
-    """`promote` where every gate passes; else `refuse`, with the reasons of those that did not."""
-    findings = {name: gate(evidence) for name, gate in GATES.items()}
-    failed = [finding for finding in findings.values() if not finding.passed]
+def judge(evidence: Evidence, stage: Literal["staging", "production"] = "production") -> Verdict:
+    """`promote` where every gate of the stage passes; else `refuse`, with the reasons of those that did not."""
+    findings = [gate(evidence) for gate in GATES[stage]]
+    failed = [finding for finding in findings if not finding.passed]
     return Verdict(
         verdict="refuse" if failed else "promote",
-        reasons=tuple(finding.reason for finding in failed or findings.values()),
+        reasons=tuple(finding.reason for finding in failed or findings),
     )

@@ -8,6 +8,10 @@ from vgg16.records import LedgerEntry
 from vgg16.storage import ExistsError, Store
 
 
+class ConflictError(RefusedError):
+    """Another decision came first; what this one was based on is no longer so."""
+
+
 def _key(name: str, number: int) -> str:
     return f"ledger/{name}/{number:06d}.json"
 
@@ -21,22 +25,28 @@ def entries(store: Store, name: str) -> list[LedgerEntry]:
 
 
 def append(store: Store, entry: LedgerEntry) -> None:
-    """Write entry n+1. Raises RefusedError where another process wrote that number first."""
+    """Write entry n+1. Raises ConflictError where another process wrote that number first."""
+    key, content = _key(entry.name, entry.number), entry.model_dump_json(indent=1).encode()
     try:
-        store.create(_key(entry.name, entry.number), entry.model_dump_json(indent=1).encode())
+        store.create(key, content)
     except ExistsError:
-        raise RefusedError(
-            f"{entry.name}: somebody else decided on it at the same time, so this {entry.action} was not made.",
-            f"`vgg16 history {entry.name}` shows what happened; then decide again.",
-        ) from None
+        # A client that sends a request again, whose answer was lost, meets its own entry.
+        if store.read(key) != content:
+            raise ConflictError(
+                f"{entry.name}: somebody else decided on it at the same time, so this {entry.action} was not made.",
+                f"`vgg16 history {entry.name}` shows what happened; then decide again.",
+            ) from None
 
 
 def productions(history: list[LedgerEntry]) -> list[str]:
-    """The versions in production, the present one last: a promotion adds one, a rollback takes the last away."""
+    """The versions in production, the present one last: a promotion adds one, a rollback takes away what came after
+    the version that it brings back."""
     versions: list[str] = []
     for entry in history:
         if entry.action == "promote":
             versions.append(entry.version)
         else:
             versions.pop()
+            while versions[-1] != entry.version:
+                versions.pop()
     return versions

@@ -42,7 +42,8 @@ class ValidationReport(Frozen):
 
 
 class EpochMetrics(Frozen):
-    """One epoch, counted from 1 over all phases. Top-1 is 0 to 1; the learning rate is that of the last step."""
+    """One epoch, counted from 1 over all phases. Top-1 is 0 to 1; losses are those that training minimises, label
+    smoothing included; the learning rate is where the schedule stands after the epoch's last step."""
 
     epoch: int
     train_loss: float
@@ -75,7 +76,8 @@ class ClassScore(Frozen):
 
 class Evaluation(Frozen):
     """A model's answers on one split. `confusion[i][j]`: images of class i answered j. `loss` is the mean
-    cross-entropy in nats. `images_digest` tells whether two evaluations saw the same images."""
+    cross-entropy in nats, `ece` the expected calibration error. `images_digest` tells whether two evaluations saw the
+    same images."""
 
     split: Split
     images: int
@@ -83,6 +85,7 @@ class Evaluation(Frozen):
     top1: float
     top5: float
     loss: float
+    ece: float
     classes: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
 
@@ -120,7 +123,9 @@ class Run(Frozen):
 
 
 class LedgerEntry(Frozen):
-    """One promotion or rollback. `previous` is the version that was in production before, "" where none was."""
+    """One promotion or rollback. `previous` is the version that was in production before, "" where none was.
+    `verdict` is what the gates said, None for a rollback, which asks none; `dataset_digest` is that of the images
+    behind the evidence."""
 
     number: int
     name: str
@@ -129,19 +134,30 @@ class LedgerEntry(Frozen):
     previous: str
     by: str
     at: str
-    verdict: Outcome
+    verdict: Outcome | None
     reasons: tuple[str, ...]
     forced: bool = False
     evidence: dict[str, float] = Field(default_factory=dict)
     dataset_digest: str = ""
 
 
+class Standing(Frozen):
+    """Where a registered model stands: its ledger, the version in production, and the one that a rollback brings
+    back; "" for none, or for one that was deleted in MLflow."""
+
+    history: tuple[LedgerEntry, ...]
+    champion: str
+    before: str
+
+
 class Decision(Frozen):
-    """How a judgement ended: the stage that the version has now, and the production version before it."""
+    """How a judgement ended: what the gates said (None for a rollback), the stage that the version has now, and the
+    production version before it."""
 
     name: str
     version: str
-    verdict: Outcome
+    verdict: Outcome | None
     reasons: tuple[str, ...]
     stage: Stage
     previous: str
+    forced: bool = False

@@ -6,6 +6,8 @@ Stages are deprecated in MLflow but asked for: a version's stage and alias move 
 from __future__ import annotations
 
 import json
+import re
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
+from mlflow.entities import RunData
 from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 from mlflow.exceptions import MlflowException
 
@@ -72,7 +75,7 @@ class Registry:
         mlflow.log_metrics(metrics.model_dump(exclude={"epoch"}), step=metrics.epoch)
 
     def log_result(self, result: TrainingResult) -> None:
-        """How training ended, in the active run."""
+        """How training ended, in the active run. A diverged run is complete with this."""
         mlflow.log_metrics(
             {
                 "best_val_top1": result.best_val_top1,
@@ -81,12 +84,17 @@ class Registry:
                 "images_per_s": result.images_per_s,
             }
         )
-        mlflow.set_tags({"vgg16.status": result.status, "vgg16.cause": result.cause})
+        if result.status == "diverged":
+            mlflow.set_tags({"vgg16.status": result.status, "vgg16.cause": result.cause})
+
+    def complete(self, run_id: str) -> None:
+        """Call a run finished: it is trained, evaluated and registered, and is listed and compared from now on."""
+        self.client.set_tag(run_id, "vgg16.status", "finished")
 
     def log_evaluation(self, run_id: str, evaluation: Evaluation, figures: dict[str, Figure]) -> None:
         """A split's metrics, tables and figures."""
         split = evaluation.split
-        for metric in ("top1", "top5", "loss"):
+        for metric in ("top1", "top5", "loss", "ece"):
             self.client.log_metric(run_id, f"{split}_{metric}", getattr(evaluation, metric))
         self.client.log_dict(run_id, evaluation.model_dump(mode="json"), f"{split}/evaluation.json")
         self.client.log_text(run_id, _csv(evaluation), f"{split}/confusion_matrix.csv")
@@ -126,15 +134,16 @@ class Registry:
             )
         )
 
+    def run_of(self, run_id: str) -> Any:
+        """The MLflow run of this id, complete or not."""
+        return self.client.get_run(run_id)
+
     def find_run(self, run_id: str) -> Any:
-        """One MLflow run, by its id or the id's first characters. Raises RequestError."""
-        try:
-            return self.client.get_run(run_id)
-        except MlflowException:
-            found = [run for run in self.runs(most=1000) if run.info.run_id.startswith(run_id)]
+        """A complete run, by its id or the id's first characters. Raises RequestError."""
+        found = [run for run in self.runs(most=1000) if run.info.run_id.startswith(run_id)]
         if len(found) == 1:
             return found[0]
-        told = f"{len(found)} runs begin with {run_id!r}." if found else f"There is no run {run_id!r}."
+        told = f"{len(found)} runs begin with {run_id!r}." if found else f"There is no finished run {run_id!r}."
         raise RequestError(told, "`vgg16 compare` shows the last run's members.")
 
     def last_chain(self) -> list[Any]:
@@ -166,17 +175,34 @@ class Registry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        made = self.client.create_model_version(name, model_uri, run_id=run_id)
-        return self._version(made)
+        # A server takes a model that is no file of the run by its id alone.
+        model_id = model_uri.removeprefix("models:/")
+        return self._version(self.client.create_model_version(name, model_uri, run_id=run_id, model_id=model_id))
 
     def names(self) -> list[str]:
-        """All registered models."""
-        return [model.name for model in self.client.search_registered_models()]
+        """All registered models of this project."""
+        found: list[str] = []
+        token = None
+        while token != "":
+            page = self.client.search_registered_models(f"name LIKE '{model_name('%')}'", page_token=token)
+            found += [model.name for model in page]
+            token = page.token or ""
+        return found
 
     def versions(self, name: str) -> list[ModelVersion]:
-        """All versions of a registered model, the first one first."""
-        found = self.client.search_model_versions(f"name='{name}'")
+        """All versions of a registered model that runs of this project made, the first one first."""
+        if not re.fullmatch(r"[\w.-]+", name):
+            return []
+        found = [each for each in self.client.search_model_versions(f"name='{name}'") if each.run_id]
         return [self._version(each) for each in sorted(found, key=lambda each: int(each.version))]
+
+    def ledger_address(self, name: str) -> str:
+        """The store whose ledger decides on this model, "" before its first promotion."""
+        return str(self.client.get_registered_model(name).tags.get("vgg16.ledger", ""))
+
+    def set_ledger_address(self, name: str, address: str) -> None:
+        """Say for all clients where the ledger of this model is."""
+        self.client.set_registered_model_tag(name, "vgg16.ledger", address)
 
     def known_versions(self, name: str) -> list[ModelVersion]:
         """All versions of a registered model. Raises RequestError that names the models that exist."""
@@ -216,12 +242,14 @@ class Registry:
                 self.client.delete_registered_model_alias(name, alias)
 
     def follow(self, name: str, production: str) -> None:
-        """Make stages and alias what the ledger says: this version in production, "" for none."""
-        for each in self.versions(name):
-            if each.stage == "Production" and each.version != production:
-                self.move(name, each.version, "Archived")
+        """Make stages and alias what the ledger says: this version in production, "" for none. A version that was
+        deleted in MLflow leaves none in production."""
+        stages = {each.version: each.stage for each in self.versions(name)}
+        for version, stage in stages.items():
+            if stage == "Production" and version != production:
+                self.move(name, version, "Archived")
         holder = str(self.client.get_registered_model(name).aliases.get(ALIASES["Production"], ""))
-        if production and (holder != production or self.version(name, production).stage != "Production"):
+        if production in stages and (holder != production or stages[production] != "Production"):
             self.move(name, production, "Production")
 
     def tag(self, name: str, version: str, verdict: Verdict) -> None:
@@ -229,27 +257,54 @@ class Registry:
         self.client.set_model_version_tag(name, version, "vgg16.verdict", verdict.verdict)
         self.client.set_model_version_tag(name, version, "vgg16.reasons", "; ".join(verdict.reasons))
 
-    def download(self, model_uri: str) -> Path:
-        """A local folder with the model's files. Raises RequestError for an address that names no model."""
+    def load(self, model_uri: str) -> tuple[keras.Model, tuple[str, ...]]:
+        """A logged or registered model and its class names, read in Keras' safe mode: no code comes with it, no
+        pickle is opened. Raises RequestError for an address that names no model, Vgg16Error for one that is damaged.
+        """
+        import keras
+
+        with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
+            # Files on this machine are read where they are.
+            kept = self._download(model_uri, None if self.artifacts else folder)
+            try:
+                described = mlflow.models.Model.load(str(kept))
+                names = json.loads((described.metadata or {})["class_names"])
+                model = keras.models.load_model(kept / "data" / "model.keras", compile=False, safe_mode=True)
+            except (KeyError, ValueError, OSError, MlflowException) as error:
+                raise Vgg16Error(f"The model {model_uri} cannot be read: {error}", "Was it logged by vgg16?") from None
+            return model, tuple(names)
+
+    def _download(self, model_uri: str, folder: str | None) -> Path:
         try:
-            return Path(mlflow.artifacts.download_artifacts(model_uri))
-        except (MlflowException, OSError) as error:
-            known = [f"models:/{version.name}@champion" for version in self.champions()]
-            raise RequestError(
-                f"No model at {model_uri!r}: {str(error).splitlines()[0]}",
-                f"There {'are' if len(known) > 1 else 'is'}: {', '.join(known)}." if known else "",
-            ) from None
+            found = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=folder))
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            raise self._no_model(model_uri, str(error).splitlines()[0]) from None
+        except FileNotFoundError as error:
+            raise self._no_model(model_uri, str(error)) from None
+        if not found.is_dir():
+            raise self._no_model(model_uri, "a file, not a model's folder")
+        return found
+
+    def _no_model(self, model_uri: str, why: str) -> RequestError:
+        known = [f"models:/{version.name}@champion" for version in self.champions()]
+        hint = f"There {'are' if len(known) > 1 else 'is'}: {', '.join(known)}." if known else ""
+        return RequestError(f"No model at {model_uri!r}: {why}", hint)
 
     def _version(self, found: MlflowVersion) -> ModelVersion:
-        run = self.client.get_run(found.run_id)
+        try:
+            run = self.client.get_run(found.run_id).data
+        except MlflowException:  # deleted, and the version is still of use
+            run = RunData()
         return ModelVersion(
             name=found.name,
             version=str(found.version),
             stage=found.current_stage or "None",
             run_id=found.run_id,
-            experiment=run.data.tags["vgg16.experiment"],
+            experiment=run.tags.get("vgg16.experiment", ""),
             verdict=found.tags.get("vgg16.verdict", ""),
-            metrics=run.data.metrics,
+            metrics=run.metrics,
         )
 
     def _experiment(self, name: str) -> str:
@@ -259,18 +314,6 @@ class Registry:
         # A local database would put the files into the working directory.
         location = (self.artifacts / name).as_uri() if self.artifacts else None
         return str(self.client.create_experiment(name, artifact_location=location))
-
-
-def load_model(folder: Path) -> tuple[keras.Model, tuple[str, ...]]:
-    """A downloaded model and its class names, read in Keras' safe mode: no code comes with it, no pickle is opened."""
-    import keras
-
-    try:
-        described = mlflow.models.Model.load(str(folder))
-        names = json.loads((described.metadata or {})["class_names"])
-        return keras.models.load_model(folder / "data" / "model.keras", compile=False, safe_mode=True), tuple(names)
-    except (KeyError, ValueError, OSError, MlflowException) as error:
-        raise Vgg16Error(f"The model in {folder} cannot be read: {error}", "Was it logged by vgg16?") from None
 
 
 def dataset_of(run: Any) -> DatasetRef:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -88,11 +88,7 @@ class FolderStore:
         return sorted(path.relative_to(self.folder).as_posix() for path in files)
 
     def _draft(self, key: str) -> Path:
-        folder = self.path(key).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, prefix=".draft-")
-        os.close(handle)
-        return Path(name)
+        return _draft(self.path(key).parent)
 
 
 class S3Store:
@@ -180,9 +176,12 @@ def fetch(store: Store, key: str, cache: Path) -> Path:
     for name, facts in json.loads(manifest)["files"].items():
         path = folder / name
         if not isinstance(store, FolderStore) and not _same(path, facts):
-            draft = path.with_name(f".{name}.part")
-            store.download(f"{key}/{name}", draft)
-            draft.replace(path)
+            draft = _draft(folder)
+            try:
+                store.download(f"{key}/{name}", draft)
+                draft.replace(path)
+            finally:
+                draft.unlink(missing_ok=True)
         if not _same(path, facts):
             raise Vgg16Error(
                 f"{store.address}/{key}/{name} differs from its manifest: expected {facts['bytes']} bytes with "
@@ -190,6 +189,14 @@ def fetch(store: Store, key: str, cache: Path) -> Path:
                 f"Remove {store.address}/{key} and fetch it again.",
             )
     return folder
+
+
+def _draft(folder: Path) -> Path:
+    """A new empty file that nobody else writes to and no reader looks at, with the rights of an ordinary file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f".draft-{uuid.uuid4().hex}"
+    draft.touch(exist_ok=False)
+    return draft
 
 
 def _same(path: Path, facts: dict[str, object]) -> bool:

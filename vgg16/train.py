@@ -38,7 +38,7 @@ def build_for(experiment: Experiment, data: Arrays, base: keras.Model | None = N
         catalog.BACKBONES[experiment.backbone.name],
         experiment.backbone,
         experiment.head,
-        image_size=experiment.image_size,
+        image_size=data.images.shape[1],
         classes=len(data.class_names),
         normalization=normalization,
     )

@@ -197,12 +197,14 @@ def test_an_interrupted_run_ends_with_its_status_and_leaves_nothing_running(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     assert process.stderr is not None
     for line in process.stderr:
         if "epoch  2/500" in line:
             break
-    process.send_signal(sent)
+    # As a terminal, `timeout` and systemd do it: to all processes of the group.
+    os.killpg(process.pid, sent)
     _, told = process.communicate(timeout=60)
     assert process.returncode == status, told
     assert "Traceback" not in told

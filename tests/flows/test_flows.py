@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,9 +16,18 @@ import pytest
 import yaml
 
 from tests.conftest import free_port, wait_for
+from vgg16.storage import S3Store
 
 ROOT = Path(__file__).parents[2]
 PREFECT = str(Path(sys.executable).parent / "prefect")
+
+
+def answers(url: str) -> bool:
+    """Whether a server says that it is well."""
+    try:
+        return httpx.get(f"{url}/health").is_success
+    except httpx.HTTPError:
+        return False
 
 
 @pytest.fixture(scope="session")
@@ -31,17 +41,32 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     url = f"http://127.0.0.1:{port}/api"
 
-    def ready() -> bool:
-        try:
-            return httpx.get(f"{url}/health").is_success
-        except httpx.HTTPError:
-            return False
-
     try:
-        wait_for(ready, server, log)
+        wait_for(lambda: answers(url), server, log)
         yield url
     finally:
         server.terminate()
+        server.wait(30)
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real MLflow server with a database and artifacts of its own."""
+    folder = tmp_path_factory.mktemp("mlflow-server")
+    port, log = free_port(), folder / "log"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder)]
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(lambda: answers(url), server, log)
+        yield url
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
 
 
@@ -70,11 +95,52 @@ def test_with_a_server_the_runs_and_their_artifacts_show_there(
     assert any("epoch" in line["message"] and "val_top1" in line["message"] for line in logs)
 
 
-def test_a_server_that_does_not_answer_is_told(vgg16: Callable[..., Any], tmp_path: Path) -> None:
-    nobody = f"http://127.0.0.1:{free_port()}/api"
-    failed = vgg16("run", "digits-scratch", "--json", VGG16_HOME=str(tmp_path / "home"), PREFECT_API_URL=nobody)
+def test_a_team_shares_an_mlflow_server_and_a_store_in_s3(
+    prefect_server: str, mlflow_server: str, s3: S3Store, vgg16: Callable[..., Any], tmp_path: Path
+) -> None:
+    servers = {"PREFECT_API_URL": prefect_server, "MLFLOW_TRACKING_URI": mlflow_server}
+    keys = s3.client._request_signer._credentials  # type: ignore[attr-defined]
+    bucket = {
+        "VGG16_STORE": "s3://tests/team",
+        "AWS_ENDPOINT_URL_S3": s3.client.meta.endpoint_url,
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    alice = {"VGG16_HOME": str(tmp_path / "alice"), **servers, **bucket}
+    bob = {"VGG16_HOME": str(tmp_path / "bob"), **servers}
+
+    run = vgg16("run", "digits-scratch", *SMALL, "--set", "gate.floor=0", "--json", **alice)
+    assert run.status == 0, run.stderr
+    assert (run.json["verdict"], run.json["stage"]) == ("promote", "Production")
+    assert "ledger/vgg16-digits/000001.json" in [key.removeprefix("team/") for key in keys_in(s3)]
+
+    # Bob forgot the store; his own, an empty one, must not unseat the champion.
+    forgot = vgg16("rollback", "vgg16-digits", "--json", **bob)
+    assert forgot.status == 3
+    assert "s3://tests/team" in forgot.json["error"]["hint"]
+    (version,) = vgg16("models", "vgg16-digits", "--json", **bob).json["models"]
+    assert (version["version"], version["stage"]) == ("1", "Production")
+
+    samples = sorted(map(str, (tmp_path / "alice" / "samples" / "digits").iterdir()))
+    found = vgg16("predict", *samples, "--json", **(bob | bucket)).json
+    assert found["model"] == "models:/vgg16-digits@champion"
+    assert len(found["predictions"]) == 10
+
+
+def keys_in(s3: S3Store) -> list[str]:
+    """Every key of the bucket."""
+    return [item["Key"] for item in s3.client.list_objects_v2(Bucket=s3.bucket).get("Contents", [])]
+
+
+@pytest.mark.parametrize("variable", ["PREFECT_API_URL", "MLFLOW_TRACKING_URI"])
+def test_a_server_that_does_not_answer_is_told(vgg16: Callable[..., Any], tmp_path: Path, variable: str) -> None:
+    nobody = {variable: f"http://127.0.0.1:{free_port()}"}
+    failed = vgg16("run", "digits-scratch", "--json", VGG16_HOME=str(tmp_path / "home"), **nobody)
     assert failed.status == 1
     assert failed.json["error"]["kind"] == "failed"
+    assert "does not answer" in failed.json["error"]["message"]
+    assert variable in failed.json["error"]["hint"]
     assert "Traceback" not in failed.stderr
 
 
@@ -130,16 +196,27 @@ def test_bad_data_stops_the_chain_before_any_training(monkeypatch: pytest.Monkey
     assert open_registry().runs(experiment="digits-scratch") == []
 
 
-def test_a_failure_of_input_and_output_is_tried_again_and_our_own_word_is_final() -> None:
+def test_a_failure_of_input_and_output_is_tried_again_and_a_refusal_is_final() -> None:
+    from botocore.exceptions import ClientError
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
     from prefect.states import Failed
 
     from flows.tasks import _may_pass
     from vgg16.errors import RefusedError
+
+    def answered(status: int) -> ClientError:
+        return ClientError({"ResponseMetadata": {"HTTPStatusCode": status}}, "PutObject")  # type: ignore[typeddict-item]
 
     def passes(error: Exception) -> bool:
         return _may_pass(None, None, Failed(data=error))
 
     assert passes(ConnectionError("refused"))
     assert passes(TimeoutError())
+    assert passes(answered(503))
+    assert passes(MlflowException("busy", error_code=TEMPORARILY_UNAVAILABLE))
+    assert not passes(answered(403))
+    assert not passes(MlflowException.invalid_parameter_value("wrong"))
+    assert not passes(FileNotFoundError())
     assert not passes(RefusedError("no"))
     assert not passes(ValueError("a defect"))

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from vgg16 import gates, ledger
 from vgg16.config import GateRules
-from vgg16.errors import RefusedError, RequestError
+from vgg16.errors import RequestError
 from vgg16.records import Evaluation, LedgerEntry, Verdict
 from vgg16.storage import Store
 
 
 def scored(top1: float, *, loss: float = 0.5, digest: str = "same") -> Evaluation:
     return Evaluation(
-        split="gate", images=100, images_digest=digest, top1=top1, top5=1, loss=loss, classes=(), confusion=()
+        split="gate", images=100, images_digest=digest, top1=top1, top5=1, loss=loss, ece=0, classes=(), confusion=()
     )
 
 
@@ -45,6 +45,13 @@ def test_the_verdict_and_its_reason(case: str) -> None:
     found = gates.judge(gates.Evidence(challenger, champion, "3" if champion else "", GateRules(floor=0.5)))
     assert found.verdict == verdict
     assert any(reason in each for each in found.reasons)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_staging_asks_only_for_numbers(case: str) -> None:
+    challenger, champion, *_ = CASES[case]
+    found = gates.judge(gates.Evidence(challenger, champion, "3", GateRules(floor=0.5)), "staging")
+    assert (found.verdict == "promote") == math.isfinite(challenger.loss)
 
 
 def test_evaluations_of_different_images_are_not_compared() -> None:
@@ -83,7 +90,7 @@ def test_of_two_deciders_at_once_one_wins_and_the_other_is_told(store: Store) ->
     def decide(version: str) -> None:
         try:
             ledger.append(store, entry(1, "promote", version))
-        except RefusedError as refused:
+        except ledger.ConflictError as refused:
             told.append(str(refused))
 
     deciders = [threading.Thread(target=decide, args=(str(version),)) for version in range(5)]
@@ -94,6 +101,17 @@ def test_of_two_deciders_at_once_one_wins_and_the_other_is_told(store: Store) ->
     assert len(ledger.entries(store, "vgg16-x")) == 1
     assert len(told) == 4
     assert "vgg16 history vgg16-x" in told[0]
+
+
+def test_an_entry_whose_answer_was_lost_is_not_a_conflict_with_itself(store: Store) -> None:
+    ledger.append(store, entry(1, "promote", "1"))
+    ledger.append(store, entry(1, "promote", "1"))
+    assert len(ledger.entries(store, "vgg16-x")) == 1
+
+
+def test_a_rollback_over_a_version_that_was_deleted_takes_that_away_too() -> None:
+    history = [entry(1, "promote", "1"), entry(2, "promote", "2"), entry(3, "promote", "3"), entry(4, "rollback", "1")]
+    assert ledger.productions(history) == ["1"]
 
 
 @given(st.lists(st.booleans(), max_size=20))
@@ -115,7 +133,7 @@ def registered(tmp_path_factory, tensorflow):
     """A registry over a database and folder of its own, with three versions of one small model."""
     from vgg16.config import BackboneChoice, Experiment, Head
     from vgg16.datasets import Arrays
-    from vgg16.records import DatasetRef, TrainingResult
+    from vgg16.records import DatasetRef
     from vgg16.registry import connect
     from vgg16.train import build_for
 
@@ -137,9 +155,9 @@ def registered(tmp_path_factory, tensorflow):
     for _ in range(3):
         with registry.run(experiment, ref, {"vgg16.chain": "c1"}) as run_id:
             registry.log_dataset(ref, data)
-            registry.log_result(TrainingResult(status="finished", seconds=1, images_per_s=1, epochs=()))
             uri = registry.log_model(model, data.class_names, images[:2])
         registry.register("vgg16-pets", run_id, uri)
+        registry.complete(run_id)
     return registry, model, images, experiment, ref
 
 
@@ -218,9 +236,8 @@ import numpy as np
 from flows import settings
 settings.apply()
 settings.import_tensorflow()
-from vgg16.registry import connect, load_model
-folder = connect(sys.argv[1], None).download(sys.argv[2])
-model, class_names = load_model(folder)
+from vgg16.registry import connect
+model, class_names = connect(sys.argv[1], Path()).load(sys.argv[2])
 assert class_names == ("cat", "dog"), class_names
 np.save(sys.argv[4], model.predict(np.load(sys.argv[3]), verbose=0))
 """
@@ -244,7 +261,9 @@ def test_a_registered_model_has_a_signature_an_example_and_pinned_requirements(r
     described = Model.load("models:/vgg16-pets/1")
     assert described.signature.inputs.to_dict()[0]["tensor-spec"] == {"dtype": "uint8", "shape": (-1, 32, 32, 3)}
     assert described.saved_input_example_info
-    requirements = (registered[0].download("models:/vgg16-pets/1") / "requirements.txt").read_text()
+    import mlflow
+
+    requirements = Path(mlflow.artifacts.download_artifacts("models:/vgg16-pets/1"), "requirements.txt").read_text()
     assert "tensorflow==" in requirements
     assert "keras==" in requirements
 
@@ -256,6 +275,8 @@ def test_what_is_not_registered_is_refused_with_what_is(registered) -> None:
     with pytest.raises(RequestError, match="There are: vgg16-pets"):
         registry.version("vgg16-cats", "1")
     with pytest.raises(RequestError, match="No model"):
-        registry.download("models:/vgg16-cats/1")
-    with pytest.raises(RequestError, match="no run"):
+        registry.load("models:/vgg16-cats/1")
+    with pytest.raises(RequestError, match="no registered model"):
+        registry.known_versions("it's")
+    with pytest.raises(RequestError, match="no finished run"):
         registry.find_run("nosuchrun")
