@@ -18,6 +18,7 @@ from flows.settings import Settings
 from vgg16.errors import Vgg16Error
 
 START_SECONDS = 90  # an empty database is migrated first
+STOP_SECONDS = 10
 
 
 def start(settings: Settings) -> str:
@@ -54,6 +55,12 @@ def stop(settings: Settings) -> None:
     known = _known(settings)
     if known and _answers(known["url"]):
         os.killpg(known["pid"], signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while _answers(known["url"]):
+            if time.monotonic() > deadline:
+                os.killpg(known["pid"], signal.SIGKILL)
+                break
+            time.sleep(0.1)
     (settings.home / "mlflow-ui.json").unlink(missing_ok=True)
 
 
