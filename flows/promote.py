@@ -81,7 +81,7 @@ def rollback(name: str, reason: str = "") -> Decision:
 
 
 def _told(name: str, version: str, verdict: Verdict, stage: Stage, previous: str, *, forced: bool = False) -> Decision:
-    say(f"verdict     {verdict.verdict} {name} version {version}: {'; '.join(verdict.reasons)}")
+    say(f"verdict     {verdict.verdict}: {name} version {version} goes to {stage}")
     return Decision(
         name=name,
         version=version,

@@ -149,6 +149,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Store]:
         "-volume.max=100",
         "-master.telemetry=false",
         "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
     ]
     command += [f"-{name}={port}" for name, port in ports.items()]
     with log.open("wb") as output:

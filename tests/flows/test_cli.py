@@ -58,6 +58,11 @@ REQUESTS = {
     "misspelt key": (["run", "digits-scratch", "--set", "phases.0.epoch=1"], "phases.0.epochs"),
     "wrong type": (["run", "digits-scratch", "--set", "seed=one"], "integer"),
     "out of range": (["run", "digits-scratch", "--set", "batch_size=0"], "greater than or equal to 1"),
+    "an infinite rate": (["run", "digits-scratch", "--set", "phases.0.optimizer.learning_rate=Infinity"], "finite"),
+    "no units": (["run", "digits-scratch", "--set", "head.units=[-5]"], "greater than 0"),
+    "a block that is not there": (["run", "digits-scratch", "--set", "phases.0.trains=block9"], "block1 to block5"),
+    "an empty base": (["run", "digits-finetune", "--set", "base="], "at least 1 character"),
+    "a name that is none": (["models", "it's"], "no registered model"),
     "no equals sign": (["run", "digits-scratch", "--set", "seed"], "KEY=VALUE"),
     "two datasets": (["run", "digits-scratch", "glyphs-scratch"], "one dataset"),
     "unknown dataset in a setting": (["run", "digits-scratch", "--set", "dataset=cifar"], "no dataset"),
@@ -66,7 +71,7 @@ REQUESTS = {
     "unknown option": (["run", "digits-scratch", "--fast"], "--fast"),
     "unknown command": (["retrain"], "No such command"),
     "unknown kind": (["list", "models"], "datasets"),
-    "unknown row": (["show", "vgg61"], "Did you mean vgg16"),
+    "unknown row": (["show", "vgg61"], "no experiment or backbone 'vgg61'. Did you mean"),
     "unknown dataset": (["data", "fetch", "digit"], "Did you mean digits"),
     "unknown dataset to check": (["data", "validate", "mnist"], "There are"),
     "no such picture": (["predict", "cat.png"], "no picture file cat.png"),
@@ -79,7 +84,7 @@ REQUESTS = {
     "force without a reason": (["promote", "vgg16-digits", "1", "--force"], "--reason"),
     "unknown stage": (["promote", "vgg16-digits", "1", "--stage", "live"], "staging"),
     "no run yet": (["compare"], "no run yet"),
-    "unknown run": (["compare", "abc"], "no run 'abc'"),
+    "unknown run": (["compare", "abc"], "no finished run 'abc'"),
 }
 
 
