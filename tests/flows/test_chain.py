@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.conftest import VGG16
 from tests.flows.conftest import FirstRun
 
 
@@ -173,47 +168,3 @@ def test_the_doctor_finds_nothing_and_then_a_stage_that_was_moved_by_hand(first_
     assert ill.status == 1
     assert "stages" in ill.json["error"]["message"]
     assert [check["name"] for check in ill.json["checks"] if not check["ok"]] == ["stages"]
-
-
-def processes_of(home: Path) -> list[int]:
-    """The processes whose environment names this home."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"VGG16_HOME={home}\0".encode() in (process / "environ").read_bytes():
-                found.append(int(process.name))
-        except OSError:
-            continue
-    return found
-
-
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
-def test_an_interrupted_run_ends_with_its_status_and_leaves_nothing_running(
-    first_run: FirstRun, sent: signal.Signals, status: int
-) -> None:
-    process = subprocess.Popen(
-        [VGG16, "run", "digits-scratch", "--set", "phases.0.epochs=500"],
-        env=os.environ | {"VGG16_HOME": str(first_run.home)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "epoch  2/500" in line:
-            break
-    # As a terminal, `timeout` and systemd do it: to all processes of the group.
-    os.killpg(process.pid, sent)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == status, told
-    assert "Traceback" not in told
-    deadline = time.monotonic() + 20
-    while processes_of(first_run.home) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert processes_of(first_run.home) == []
-    import sqlite3
-
-    with sqlite3.connect(first_run.home / "mlflow.db") as database:
-        running = database.execute("select count(*) from runs where status = 'RUNNING'").fetchone()
-    assert running == (0,)

@@ -1,0 +1,56 @@
+"""A run that is interrupted from outside ends in order and leaves nothing behind that the next one meets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import VGG16
+
+
+def processes_of(home: Path) -> list[int]:
+    """The processes whose environment names this home."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"VGG16_HOME={home}\0".encode() in (process / "environ").read_bytes():
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
+def test_an_interrupted_run_ends_with_its_status_and_leaves_nothing_running(
+    tmp_path: Path, sent: signal.Signals, status: int
+) -> None:
+    home = tmp_path / "home"
+    process = subprocess.Popen(
+        [VGG16, "run", "digits-scratch", "--set", "phases.0.epochs=500"],
+        env=os.environ | {"VGG16_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "epoch  2/500" in line:
+            break
+    # As a terminal, `timeout` and systemd do it: to all processes of the group.
+    os.killpg(process.pid, sent)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == status, told
+    assert "Traceback" not in told
+    deadline = time.monotonic() + 20
+    while processes_of(home) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert processes_of(home) == []
+    with sqlite3.connect(home / "mlflow.db") as database:
+        assert database.execute("select status from runs").fetchall() == [("FAILED",)]
