@@ -25,8 +25,10 @@ from vgg16.errors import RefusedError, RequestError, Vgg16Error
 Answer = dict[str, Any]
 
 
-def answers(show: Callable[[Answer], None]) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
-    """Give a command its `--json` and print what it answers."""
+def answers(
+    show: Callable[[Answer], None], refused: Callable[[Answer], None] | None = None
+) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Give a command its `--json` and print what it answers; `refused` prints the facts that came with an error."""
 
     def decorate(command: Callable[..., Answer]) -> Callable[..., Answer]:
         @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
@@ -35,9 +37,8 @@ def answers(show: Callable[[Answer], None]) -> Callable[[Callable[..., Answer]],
             try:
                 answer = command(*args, **kwargs)
             except Vgg16Error as error:
-                # The facts are the answer as far as it came.
-                if error.facts and not as_json:
-                    show(error.facts)
+                if refused and error.facts and not as_json:
+                    refused(error.facts)
                 raise
             if not as_json:
                 show(answer)
@@ -153,7 +154,7 @@ def fetch(dataset: str) -> Answer:
 
 @data.command()
 @click.argument("dataset")
-@answers(display.validated)
+@answers(display.validated, refused=display.validated)
 def validate(dataset: str) -> Answer:
     """Check a dataset against its expectations and write its Data Docs."""
     from vgg16 import catalog
@@ -173,7 +174,7 @@ def validate(dataset: str) -> Answer:
 @cli.command()
 @click.argument("experiments", nargs=-1, required=True, metavar="EXPERIMENT...")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A setting, such as phases.0.epochs=2.")
-@answers(display.run)
+@answers(display.run, refused=display.validated)
 def run(experiments: tuple[str, ...], overrides: tuple[str, ...]) -> Answer:
     """The whole chain: check the data, train each experiment, judge the best."""
     from vgg16 import catalog
@@ -229,7 +230,7 @@ def models(name: str | None) -> Answer:
 @click.option("--stage", type=click.Choice(["staging", "production"]), default="production", show_default=True)
 @click.option("--force", is_flag=True, help="Promote whatever the verdict; kept in the ledger with the reason.")
 @click.option("--reason", default="", help="Why; asked for with --force.")
-@answers(display.decision)
+@answers(display.decision, refused=display.decision)
 def promote(name: str, version: str, stage: Literal["staging", "production"], force: bool, reason: str) -> Answer:
     """Judge a version and, if the evidence is good enough, put it into production."""
     if force and not reason:
@@ -341,7 +342,7 @@ def ui(stop: bool) -> Answer:
 
 
 @cli.command()
-@answers(display.checks)
+@answers(display.checks, refused=display.checks)
 def doctor() -> Answer:
     """What is reachable, missing or broken, and the mend."""
     from flows.doctor import checks

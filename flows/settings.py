@@ -145,7 +145,8 @@ def as_link(address: str) -> str:
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow without what its C++ side prints before it has read any log level."""
+    """Apply, and import TensorFlow without what its C++ side prints before it has read any log level."""
+    apply()
     with _muted(2):
         import tensorflow as tf
 

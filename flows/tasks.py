@@ -126,7 +126,6 @@ def validate_data(ref: DatasetRef) -> ValidationReport:
 def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: str) -> tuple[Run, str]:
     """Experiment + data -> a fitted model, logged in an MLflow run; the run, and the model's address ("" where
     training diverged)."""
-    settings.apply()
     settings.import_tensorflow()
     from vgg16 import report
     from vgg16.train import build_for, train
@@ -283,8 +282,8 @@ def repair_stages(name: str) -> Standing:
 
 @task(name="write ledger", **_COMPUTE)
 def write_ledger(standing: Standing, facts: dict[str, Any]) -> None:
-    """Append the entry that comes next, made by this user now, then let stage and alias follow. Of two deciders one
-    wins; never tried again, for a second try would decide on what has changed."""
+    """Append the entry that comes next, made by this user now. Of two deciders one wins; never tried again, for a
+    second try would decide on what has changed."""
     registry, store = open_registry(), open_store()
     entry = LedgerEntry(
         number=len(standing.history) + 1,
@@ -322,8 +321,9 @@ def _code() -> dict[str, str]:
     from importlib.metadata import version
 
     known = {"vgg16.version": version("vgg16")}
-    if shutil.which("git"):
+    checkout = Path(__file__).parents[1]
+    if (checkout / ".git").exists() and shutil.which("git"):
         describe = ["git", "describe", "--always", "--dirty"]
-        answer = subprocess.run(describe, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+        answer = subprocess.run(describe, cwd=checkout, capture_output=True, text=True, check=False)
         known["vgg16.commit"] = answer.stdout.strip()
     return known

@@ -54,7 +54,8 @@ class EpochMetrics(Frozen):
 
 
 class TrainingResult(Frozen):
-    """How training ended. `best_epoch` is the one whose weights the model carries, 0 where none was finite."""
+    """How training ended. `best_epoch` is the one whose weights the model carries, 0 where none was finite;
+    `images_per_s` counts training images over wall time, validation included."""
 
     status: Literal["finished", "diverged"]
     cause: str = ""

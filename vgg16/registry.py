@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
+import pandas as pd
 from mlflow.entities import RunData
 from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 from mlflow.exceptions import MlflowException
@@ -97,7 +98,11 @@ class Registry:
         for metric in ("top1", "top5", "loss", "ece"):
             self.client.log_metric(run_id, f"{split}_{metric}", getattr(evaluation, metric))
         self.client.log_dict(run_id, evaluation.model_dump(mode="json"), f"{split}/evaluation.json")
-        self.client.log_text(run_id, _csv(evaluation), f"{split}/confusion_matrix.csv")
+        names = [score.name for score in evaluation.classes]
+        matrix = pd.DataFrame(evaluation.confusion, index=pd.Index(names, name="label \\ answer"), columns=names)
+        self.client.log_text(run_id, matrix.to_csv(), f"{split}/confusion_matrix.csv")
+        classes = pd.DataFrame([score.model_dump() for score in evaluation.classes])
+        self.client.log_text(run_id, classes.to_csv(index=False), f"{split}/classes.csv")
         for name, figure in figures.items():
             self.client.log_figure(run_id, figure, f"{split}/{name}.png")
 
@@ -319,13 +324,6 @@ class Registry:
 def dataset_of(run: Any) -> DatasetRef:
     """The dataset that a run learned from."""
     return DatasetRef.model_validate_json(run.data.tags["vgg16.dataset"])
-
-
-def _csv(evaluation: Evaluation) -> str:
-    names = [score.name for score in evaluation.classes]
-    rows: list[list[object]] = [["label \\ answer", *names]]
-    rows += [[name, *row] for name, row in zip(names, evaluation.confusion, strict=True)]
-    return "\n".join(",".join(map(str, row)) for row in rows) + "\n"
 
 
 def _requirements() -> list[str]:

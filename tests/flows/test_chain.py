@@ -56,6 +56,7 @@ def test_curves_figures_tables_and_the_dataset_are_in_the_mlflow_run(first_run: 
         "learning_curves.png",
         "gate/evaluation.json",
         "test/evaluation.json",
+        "test/classes.csv",
         "test/confusion_matrix.csv",
         "test/confusion_matrix.png",
         "test/mistakes.png",

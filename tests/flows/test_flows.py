@@ -171,10 +171,13 @@ def test_every_deployment_names_a_flow_and_its_parameters() -> None:
         assert set(deployment["parameters"]) <= set(known)
 
 
-def test_bad_data_stops_the_chain_before_any_training(monkeypatch: pytest.MonkeyPatch, prefect_server: str) -> None:
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    from flows.retrain import retrain
+@pytest.mark.parametrize(
+    "command", [["run", "digits-scratch"], ["data", "validate", "digits"]], ids=lambda each: each[0]
+)
+def test_bad_data_stops_the_chain_before_any_training(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    from flows.cli import cli
     from flows.tasks import open_registry
     from vgg16 import datasets
     from vgg16.errors import DataError
@@ -185,15 +188,18 @@ def test_bad_data_stops_the_chain_before_any_training(monkeypatch: pytest.Monkey
         return images, labels
 
     monkeypatch.setitem(datasets.SOURCES, "digits", broken)
-    with temporary_settings({PREFECT_API_URL: prefect_server}), pytest.raises(DataError) as refused:
-        retrain(["digits-scratch"])
+    with pytest.raises(DataError) as refused:
+        cli.main(command, standalone_mode=False)
     assert "no_blank_image: expected more than one brightness in an image, found 1 of 1797" in refused.value.message
+    assert refused.value.status == 3
     facts = refused.value.facts
     assert facts["dataset"] == "digits"
+    assert facts["ok"] is False
     assert facts["failed"][0]["expectation"] == "no_blank_image"
     assert Path(facts["docs"]).is_file()
-    assert refused.value.status == 3
-    assert open_registry().runs(experiment="digits-scratch") == []
+    assert "26 expectations, refused" in capsys.readouterr().out
+    client = open_registry().client
+    assert client.search_runs([each.experiment_id for each in client.search_experiments()]) == []
 
 
 def test_a_failure_of_input_and_output_is_tried_again_and_a_refusal_is_final() -> None:
