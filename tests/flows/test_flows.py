@@ -144,6 +144,21 @@ def test_a_server_that_does_not_answer_is_told(vgg16: Callable[..., Any], tmp_pa
     assert "Traceback" not in failed.stderr
 
 
+def test_where_every_experiment_diverges_the_run_fails_with_the_causes_and_registers_nothing(
+    prefect_server: str, vgg16: Callable[..., Any], tmp_path: Path
+) -> None:
+    names = {"VGG16_HOME": str(tmp_path / "home"), "PREFECT_API_URL": prefect_server}
+    wild = ["--set", "phases.0.optimizer.learning_rate=1e30"]
+    failed = vgg16("run", "digits-scratch", *SMALL, *wild, "--json", **names)
+    assert failed.status == 1
+    assert "Every experiment diverged. digits-scratch: " in failed.json["error"]["message"]
+    assert "learning rate" in failed.json["error"]["hint"]
+    assert "Traceback" not in failed.stderr
+    assert vgg16("models", "--json", **names).json == {"models": []}
+    (run,) = vgg16("compare", "--json", **names).json["runs"]
+    assert run["status"] == "diverged"
+
+
 def test_the_deployments_of_prefect_yaml_are_accepted_by_a_server(prefect_server: str, tmp_path: Path) -> None:
     environment = os.environ | {
         "PREFECT_API_URL": prefect_server,
