@@ -95,13 +95,21 @@ def run(answer: Answer) -> None:
         ],
     )
     decision({**answer, **answer["challenger"]})
-    click.echo(f"\n{answer['seconds']['total']:.0f} s in all. Everything is in {answer['home']}. Now look at it:")
+    click.echo(
+        f"\n{answer['seconds']['total']:.0f} s in all. Everything is in {_short(answer['home'])}. Now look at it:"
+    )
     vgg16 = _command()
-    click.echo(f"  the data, in a browser    {answer['docs']}")
+    click.echo(f"  the data, in a browser    {_short(answer['docs'])}")
     click.echo(f"  the runs, side by side    {vgg16} ui")
     click.echo(f"  who promoted what         {vgg16} history {answer['challenger']['name']}")
     if answer["production"]:
-        click.echo(f"  a few answers             {vgg16} predict {answer['samples']}/*.png")
+        click.echo(f"  a few answers             {vgg16} predict {_short(answer['samples'])}/*.png")
+
+
+def _short(address: str) -> str:
+    """A path below the working directory as it is typed there; any other address as it is."""
+    below = os.path.relpath(address) if address.startswith("/") else address
+    return address if below.startswith("..") else below
 
 
 def _command() -> str:

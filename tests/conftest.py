@@ -23,6 +23,10 @@ for _name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME", "VGG16_S
     os.environ.pop(_name, None)
 os.environ["VGG16_HOME"] = _HOME.name
 os.environ["HOME"] = _HOME.name
+# What a newcomer's shell has: neither what the settings add nor what MLflow leaves behind in this process.
+ENVIRONMENT = dict(os.environ)
+# A server that a test starts by itself tells nobody of it either.
+QUIET = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
 
 from flows import settings  # noqa: E402
@@ -97,7 +101,7 @@ def vgg16() -> Callable[..., Answer]:
         done = subprocess.run(
             [VGG16, *arguments],
             cwd=cwd,
-            env=os.environ | environment,
+            env=ENVIRONMENT | environment,
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.conftest import free_port, wait_for
+from tests.conftest import ENVIRONMENT, QUIET, free_port, wait_for
 from vgg16.storage import S3Store
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +35,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API address of a real Prefect server with a home of its own."""
     folder = tmp_path_factory.mktemp("prefect-server")
     port, log = free_port(), folder / "log"
-    environment = os.environ | {"PREFECT_HOME": str(folder)}
+    environment = ENVIRONMENT | QUIET | {"PREFECT_HOME": str(folder)}
     command = [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"]
     with log.open("wb") as output:
         server = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
@@ -56,7 +56,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port, log = free_port(), folder / "log"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder)]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = ENVIRONMENT | QUIET | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with log.open("wb") as output:
         server = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True
@@ -160,11 +160,15 @@ def test_where_every_experiment_diverges_the_run_fails_with_the_causes_and_regis
 
 
 def test_the_deployments_of_prefect_yaml_are_accepted_by_a_server(prefect_server: str, tmp_path: Path) -> None:
-    environment = os.environ | {
-        "PREFECT_API_URL": prefect_server,
-        "PREFECT_HOME": str(tmp_path),
-        "PROJECT_DIR": str(ROOT),
-    }
+    environment = (
+        ENVIRONMENT
+        | QUIET
+        | {
+            "PREFECT_API_URL": prefect_server,
+            "PREFECT_HOME": str(tmp_path),
+            "PROJECT_DIR": str(ROOT),
+        }
+    )
     for command in (["work-pool", "create", "cpu", "--type", "process"], ["--no-prompt", "deploy", "--all"]):
         done = subprocess.run(
             [PREFECT, *command], env=environment, cwd=ROOT, capture_output=True, text=True, check=False

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import VGG16
+from tests.conftest import ENVIRONMENT, VGG16
 
 
 def processes_of(home: Path) -> list[int]:
@@ -33,7 +33,7 @@ def test_an_interrupted_run_ends_with_its_status_and_leaves_nothing_running(
     home = tmp_path / "home"
     process = subprocess.Popen(
         [VGG16, "run", "digits-scratch", "--set", "phases.0.epochs=500"],
-        env=os.environ | {"VGG16_HOME": str(home)},
+        env=ENVIRONMENT | {"VGG16_HOME": str(home)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
