@@ -61,7 +61,7 @@ def tiny() -> Experiment:
             "name": "tiny",
             "description": "for tests",
             "dataset": {"name": "digits"},
-            "backbone": BackboneChoice(width=0.05, batch_norm="after"),
+            "backbone": BackboneChoice(name="vgg11", width=0.05, batch_norm="after"),
             "head": Head(units=(16,)),
             "phases": [{"epochs": 2, "optimizer": {"learning_rate": 0.01}}],
             "batch_size": 16,
