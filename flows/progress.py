@@ -3,7 +3,6 @@ and to the Prefect run's log where there is one. The command line makes the cons
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -30,8 +29,7 @@ def _log(text: str) -> None:
         get_run_context()
     except MissingContextError:
         return
-    logger = get_run_logger()
-    logger.log(logging.INFO, text)
+    get_run_logger().info(text)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Literal
 
 from prefect import flow
@@ -29,13 +30,10 @@ def promote(
     With `force` it is promoted whatever the verdict, which the ledger keeps with the reason. Raises RefusedError for
     the version that is in production already.
     """
-    for tries in range(1, TRIES + 1):
-        try:
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(ConflictError):
             return _decide(name, version, stage, force, reason)
-        except ConflictError:
-            if tries == TRIES:
-                raise
-    raise AssertionError("unreachable")
+    return _decide(name, version, stage, force, reason)
 
 
 def _decide(name: str, version: str, stage: Literal["staging", "production"], force: bool, reason: str) -> Decision:

@@ -124,9 +124,9 @@ class Registry:
         )
         return str(info.model_uri)
 
-    def runs(self, *, experiment: str = "", chain: str = "", request: str = "", most: int = 100) -> list[Any]:
-        """Finished MLflow runs, the newest first: of one experiment, one chain or one request where given."""
-        asked = {"vgg16.experiment": experiment, "vgg16.chain": chain, "vgg16.request": request}
+    def runs(self, *, chain: str = "", request: str = "", most: int = 100) -> list[Any]:
+        """Complete MLflow runs, the newest first: of one chain or one request where given."""
+        asked = {"vgg16.chain": chain, "vgg16.request": request}
         conditions = [f"tags.`{tag}` = '{value}'" for tag, value in asked.items() if value]
         return list(
             self.client.search_runs(
