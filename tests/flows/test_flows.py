@@ -245,3 +245,27 @@ def test_a_failure_of_input_and_output_is_tried_again_and_a_refusal_is_final() -
     assert not passes(FileNotFoundError())
     assert not passes(RefusedError("no"))
     assert not passes(ValueError("a defect"))
+
+
+@pytest.mark.parametrize(("conflicts", "decided"), [(0, True), (2, True), (3, False)])
+def test_a_decision_that_another_overtakes_is_made_again_three_times_in_all(
+    monkeypatch: pytest.MonkeyPatch, conflicts: int, decided: bool
+) -> None:
+    from flows import promote
+    from vgg16.ledger import ConflictError
+
+    outcomes: list[Any] = [ConflictError("overtaken")] * conflicts + ["decision"]
+
+    def decide(*_: object) -> Any:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, ConflictError):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(promote, "_decide", decide)
+    if decided:
+        assert promote.promote.fn("vgg16-x", "1") == "decision"
+    else:
+        with pytest.raises(ConflictError):
+            promote.promote.fn("vgg16-x", "1")
+        assert outcomes == ["decision"]
