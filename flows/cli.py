@@ -142,7 +142,7 @@ def fetch(dataset: str) -> Answer:
     from flows import settings
 
     store = open_store(settings.prepare().store)
-    ref = datasets.save(store, row.name, datasets.read_source(row))
+    ref = datasets.save(store, row.name, datasets.make(row))
     return {
         "dataset": ref.name,
         "digest": ref.digest,

@@ -91,7 +91,7 @@ def fetch_data(choice: DatasetChoice) -> DatasetRef:
     from vgg16 import datasets
 
     dataset = catalog.dataset(choice.name)
-    arrays = datasets.choose(dataset, datasets.read_source(dataset), choice)
+    arrays = datasets.choose(dataset, datasets.make(dataset), choice)
     ref = datasets.save(open_store(), dataset.name, arrays)
     counts = ", ".join(f"{split} {count}" for split, count in ref.splits.items())
     say(f"data        {ref.name} {ref.digest[:8]}: {sum(ref.splits.values())} images ({counts})")

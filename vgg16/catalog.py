@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from vgg16.config import (
+    Archive,
     Augmentation,
     Backbone,
     BackboneChoice,
@@ -22,6 +23,40 @@ from vgg16.config import (
     apply_settings,
 )
 from vgg16.errors import RequestError
+
+# The 20 superclasses of CIFAR-100 and their classes. Krizhevsky, "Learning Multiple Layers of Features from Tiny
+# Images", technical report, 2009.
+_CIFAR100 = {
+    superclass: tuple(classes.split())
+    for superclass, classes in {
+        "aquatic_mammals": "beaver dolphin otter seal whale",
+        "fish": "aquarium_fish flatfish ray shark trout",
+        "flowers": "orchid poppy rose sunflower tulip",
+        "food_containers": "bottle bowl can cup plate",
+        "fruit_and_vegetables": "apple mushroom orange pear sweet_pepper",
+        "household_electrical_devices": "clock keyboard lamp telephone television",
+        "household_furniture": "bed chair couch table wardrobe",
+        "insects": "bee beetle butterfly caterpillar cockroach",
+        "large_carnivores": "bear leopard lion tiger wolf",
+        "large_man-made_outdoor_things": "bridge castle house road skyscraper",
+        "large_natural_outdoor_scenes": "cloud forest mountain plain sea",
+        "large_omnivores_and_herbivores": "camel cattle chimpanzee elephant kangaroo",
+        "medium_mammals": "fox porcupine possum raccoon skunk",
+        "non-insect_invertebrates": "crab lobster snail spider worm",
+        "people": "baby boy girl man woman",
+        "reptiles": "crocodile dinosaur lizard snake turtle",
+        "small_mammals": "hamster mouse rabbit shrew squirrel",
+        "trees": "maple_tree oak_tree palm_tree pine_tree willow_tree",
+        "vehicles_1": "bicycle bus motorcycle pickup_truck train",
+        "vehicles_2": "lawn_mower rocket streetcar tank tractor",
+    }.items()
+}
+
+
+def _toronto(file: str) -> tuple[str, ...]:
+    """The official address, and the same server by its other name."""
+    return f"https://www.cs.toronto.edu/~kriz/{file}", f"https://cave.cs.toronto.edu/kriz/{file}"
+
 
 DATASETS = {
     row.name: row
@@ -39,6 +74,39 @@ DATASETS = {
             class_names=tuple(string.ascii_uppercase + string.ascii_lowercase),
             image_size=32,
             mean=(35, 80),
+        ),
+        Dataset(
+            name="cifar10",
+            description="60,000 photographs of 32x32 pixels in 10 classes",
+            class_names=tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
+            image_size=32,
+            mean=(110, 130),
+            archive=Archive(
+                addresses=_toronto("cifar-10-binary.tar.gz"),
+                bytes=170_052_171,
+                sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                folder="cifar-10-batches-bin",
+                train=tuple(f"data_batch_{number}.bin" for number in range(1, 6)),
+                test=("test_batch.bin",),
+                names=("batches.meta.txt",),
+            ),
+        ),
+        Dataset(
+            name="cifar100",
+            description="60,000 photographs of 32x32 pixels in 100 classes of 20 superclasses",
+            class_names=tuple(sorted(name for names in _CIFAR100.values() for name in names)),
+            superclasses=_CIFAR100,
+            image_size=32,
+            mean=(110, 130),
+            archive=Archive(
+                addresses=_toronto("cifar-100-binary.tar.gz"),
+                bytes=168_513_733,
+                sha256="58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+                folder="cifar-100-binary",
+                train=("train.bin",),
+                test=("test.bin",),
+                names=("coarse_label_names.txt", "fine_label_names.txt"),
+            ),
         ),
     )
 }

@@ -20,18 +20,37 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class Dataset(Frozen):
-    """A named source of images.
+class Archive(Frozen):
+    """A dataset's official archive: a tar file of records, each its label bytes, then the planes R, G and B row by row.
 
-    `mean` is the range in which the mean intensity of all images must lie, 0 to 255; `split_seed` belongs to
-    the dataset, so that no experiment can move an image from `test` to `train`.
+    `addresses` are tried in their order. `train` and `test` are the files of the official parts inside `folder`;
+    `names` lists for each label byte of a record, in their order, the file of its names.
+    """
+
+    addresses: tuple[str, ...]
+    bytes: int
+    sha256: str
+    folder: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+class Dataset(Frozen):
+    """A named source of images; without an `archive` they are made by this machine.
+
+    `superclasses` are groups of the classes, each by its name. `mean` is the range in which the mean intensity of all
+    images must lie, 0 to 255. `split_seed` belongs to the dataset, so that no experiment can move an image from `test`
+    to `train`; where the archive has an official test part, that is `test`, whatever `test_fraction` says.
     """
 
     name: str
     description: str
     class_names: tuple[str, ...]
+    superclasses: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     image_size: int
     mean: tuple[float, float]
+    archive: Archive | None = None
     split_seed: int = 0
     val_fraction: float = 0.2
     gate_fraction: float = 0.1

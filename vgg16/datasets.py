@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vgg16.archives import read_records
 from vgg16.config import SPLITS, Dataset, DatasetChoice, Split
 from vgg16.errors import RequestError
 from vgg16.records import DatasetRef
@@ -111,16 +112,23 @@ def _glyphs(class_names: tuple[str, ...], size: int) -> tuple[Images, Labels]:
     return np.repeat(np.stack(images)[..., None], 3, axis=-1), np.array(labels, np.int64)
 
 
-SOURCES: dict[str, Callable[[Dataset], tuple[Images, Labels]]] = {
+MADE: dict[str, Callable[[Dataset], tuple[Images, Labels]]] = {
     "digits": lambda _: _digits(),
     "glyphs": lambda dataset: _glyphs(dataset.class_names, dataset.image_size),
 }
 
 
-def read_source(dataset: Dataset) -> Arrays:
-    """The whole dataset with its splits, the same bytes on every call."""
-    images, labels = SOURCES[dataset.name](dataset)
+def make(dataset: Dataset) -> Arrays:
+    """The whole of a dataset that this machine makes, with its splits; the same bytes on every call."""
+    images, labels = MADE[dataset.name](dataset)
     return Arrays(images, labels, assign_splits(dataset, images, labels), dataset.class_names)
+
+
+def read_archive(dataset: Dataset, path: Path) -> Arrays:
+    """The whole of a dataset from a copy of its archive, with its splits: `test` is the official one."""
+    assert dataset.archive
+    images, labels, test = read_records(dataset, dataset.archive, path)
+    return Arrays(images, labels, assign_splits(dataset, images, labels, test), dataset.class_names)
 
 
 def allocate(total: int, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -141,13 +149,18 @@ def _ranked(dataset: Dataset, images: Images) -> NDArray[np.int64]:
     return np.argsort([hashlib.sha256(seed + image.tobytes()).digest() for image in images], kind="stable")
 
 
-def assign_splits(dataset: Dataset, images: Images, labels: Labels) -> NDArray[np.int8]:
+def assign_splits(
+    dataset: Dataset, images: Images, labels: Labels, official_test: NDArray[np.bool_] | None = None
+) -> NDArray[np.int8]:
     """Each image's split, as an index into SPLITS; stratified by class. int8 [n]."""
     splits = np.full(len(images), SPLITS.index("train"), np.int8)
     order = _ranked(dataset, images)
+    if official_test is not None:
+        splits[official_test] = SPLITS.index("test")
+        order = order[~official_test[order]]
     for label in range(len(dataset.class_names)):
         members = order[labels[order] == label]
-        test = round(len(members) * dataset.test_fraction)
+        test = round(len(members) * dataset.test_fraction) if official_test is None else 0
         val = test + round((len(members) - test) * dataset.val_fraction)
         gate = val + round((len(members) - test) * dataset.gate_fraction)
         for split, start, end in (("test", 0, test), ("val", test, val), ("gate", val, gate)):

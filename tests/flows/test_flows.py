@@ -206,7 +206,7 @@ def test_bad_data_stops_the_chain_before_any_training(
         images[5] = 0
         return images, labels
 
-    monkeypatch.setitem(datasets.SOURCES, "digits", broken)
+    monkeypatch.setitem(datasets.MADE, "digits", broken)
     with pytest.raises(DataError) as refused:
         cli.main(command, standalone_mode=False)
     assert "no_blank_image: expected more than one brightness in an image, found 1 of 1797" in refused.value.message

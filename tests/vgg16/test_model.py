@@ -96,11 +96,11 @@ def test_an_image_too_small_for_five_poolings_is_refused() -> None:
 
 @pytest.mark.parametrize("experiment", catalog.EXPERIMENTS.values(), ids=lambda row: row.name)
 def test_every_experiment_builds_from_uint8_images_to_probabilities(experiment: Experiment) -> None:
-    from vgg16.datasets import choose, read_source
+    from vgg16.datasets import choose, make
     from vgg16.train import build_for
 
     row = catalog.DATASETS[experiment.dataset.name]
-    data = choose(row, read_source(row), experiment.dataset.model_copy(update={"limit": 120}))
+    data = choose(row, make(row), experiment.dataset.model_copy(update={"limit": 120}))
     model = build_for(experiment, data)
     assert model.input.dtype == "uint8"
     answers = model.predict(data.images[:7], verbose=0)

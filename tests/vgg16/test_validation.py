@@ -16,7 +16,7 @@ DIGITS = catalog.DATASETS["digits"]
 
 @pytest.fixture(scope="module")
 def digits() -> Arrays:
-    return datasets.read_source(DIGITS)
+    return datasets.make(DIGITS)
 
 
 def failed(arrays: Arrays) -> set[str]:
@@ -28,9 +28,9 @@ def ref_of(name: str, arrays: Arrays) -> DatasetRef:
     return DatasetRef(name=name, digest=arrays.digest(), key="", class_names=arrays.class_names, splits=arrays.counts())
 
 
-@pytest.mark.parametrize("row", catalog.DATASETS.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in catalog.DATASETS.values() if not row.archive], ids=lambda row: row.name)
 def test_every_dataset_of_the_catalog_holds(row) -> None:
-    arrays = datasets.read_source(row)
+    arrays = datasets.make(row)
     answers = validation.judge(row, validation.facts(arrays))
     report = validation.report(ref_of(row.name, arrays), answers)
     assert report.ok
