@@ -76,7 +76,12 @@ def list_(kind: str | None) -> Answer:
             for row in catalog.DATASETS.values()
         ],
         "backbones": [
-            {"name": row.name, "convolutions": sum(count for count, _ in row.blocks), "about": row.description}
+            {
+                "name": row.name,
+                "blocks": len(row.blocks) or row.depth,
+                "imagenet": row.pretrained is not None,
+                "about": row.description,
+            }
             for row in catalog.BACKBONES.values()
         ],
         "experiments": [
@@ -102,24 +107,25 @@ def show(name: str, overrides: tuple[str, ...]) -> Answer:
     """Layers, shapes, parameters and FLOPs, without training."""
     from flows import settings
     from vgg16 import catalog
-    from vgg16.config import Backbone, BackboneChoice, Head
+    from vgg16.config import Backbone, BackboneChoice
 
     row = catalog.find({**catalog.BACKBONES, **catalog.EXPERIMENTS}, "experiment or backbone", name)
     if isinstance(row, Backbone):
         if overrides:
             raise RequestError("--set belongs to an experiment.", f"There are: {', '.join(catalog.EXPERIMENTS)}.")
-        options, head = BackboneChoice(name=name), Head(units=row.head)
-        image_size, classes = row.image_size, row.classes
+        options, head = BackboneChoice(name=name), row.head
+        input_size, image_size, classes = row.image_size, None, row.classes
     else:
         (experiment,), _ = catalog.choose([name], overrides)
         row, options, head = catalog.backbone(experiment.backbone.name), experiment.backbone, experiment.head
         learned = catalog.dataset(experiment.dataset.name)
-        image_size, classes = learned.image_size, len(learned.class_names)
+        input_size, image_size, classes = learned.image_size, experiment.image_size, len(learned.class_names)
     settings.prepare(writes=False)
     settings.import_tensorflow()
     from vgg16.model import build, describe
 
-    return describe(build(row, options, head, image_size=image_size, classes=classes), name).model_dump(mode="json")
+    model = build(row, options, head, input_size=input_size, image_size=image_size, classes=classes)
+    return describe(model, name).model_dump(mode="json")
 
 
 # Data

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -32,11 +33,20 @@ def _log(text: str) -> None:
     get_run_logger().info(text)
 
 
+@dataclass(frozen=True)
+class Told:
+    """What `train` reports to: an epoch that ended; steps, and images through a frozen base, done of all."""
+
+    epoch: Callable[[EpochMetrics], None]
+    step: Callable[[int, int], None]
+    images: Callable[[int, int], None]
+
+
 @contextmanager
-def training(name: str, epochs: int) -> Iterator[tuple[Callable[[EpochMetrics], None], Callable[[int, int], None]]]:
-    """The two callbacks that `train` reports through: a bar on a terminal, a line per epoch elsewhere."""
+def training(name: str, epochs: int) -> Iterator[Told]:
+    """A bar on a terminal, a line per epoch elsewhere."""
     columns = (
-        TextColumn(f"  {name}"),
+        TextColumn("  {task.description}"),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
@@ -46,7 +56,10 @@ def training(name: str, epochs: int) -> Iterator[tuple[Callable[[EpochMetrics], 
         task = bar.add_task(name, total=None, metrics="")
 
         def on_step(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+            bar.update(task, description=name, completed=done, total=total)
+
+        def on_images(done: int, total: int) -> None:
+            bar.update(task, description="features", completed=done, total=total)
 
         def on_epoch(metrics: EpochMetrics) -> None:
             bar.update(task, metrics=f"val_top1 {metrics.val_top1:.4f}")
@@ -56,4 +69,4 @@ def training(name: str, epochs: int) -> Iterator[tuple[Callable[[EpochMetrics], 
                 f"val_top1 {metrics.val_top1:.4f}"
             )
 
-        yield on_epoch, on_step
+        yield Told(on_epoch, on_step, on_images)

@@ -153,6 +153,10 @@ def import_tensorflow() -> None:
         tf.config.list_physical_devices()
     import keras
 
+    from vgg16.devices import grow_memory
+
+    grow_memory()
+
     tf.get_logger().setLevel("ERROR")
     keras.config.disable_interactive_logging()
 

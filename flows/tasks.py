@@ -10,6 +10,8 @@ import getpass
 import hashlib
 import os
 import tempfile
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,6 +39,8 @@ from vgg16.records import (
 
 if TYPE_CHECKING:
     from vgg16.datasets import Arrays
+    from vgg16.features import Features
+    from vgg16.model import Weights
     from vgg16.registry import Registry
 
 
@@ -128,31 +132,32 @@ def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: s
     training diverged)."""
     settings.import_tensorflow()
     from vgg16 import report
-    from vgg16.train import build_for, train
+    from vgg16.train import Reports, train
 
     registry = open_registry()
     arrays = load_dataset(ref)
-    base = registry.load(base_uri)[0] if base_uri else None
+    base = _load_base(experiment, base_uri)
     tags = {"vgg16.chain": chain, "vgg16.request": request_digest(experiment, ref, base_uri), "vgg16.base": base_uri}
     with registry.run(experiment, ref, tags | _code()) as run_id:
         registry.log_dataset(ref, arrays)
-        model = build_for(experiment, arrays, base)
         start = f" from {experiment.base}" if experiment.base else ""
         say(f"training    {experiment.name}{start}, {experiment.epochs} epochs")
-        with training(experiment.name, experiment.epochs) as (on_epoch, on_step):
+        with training(experiment.name, experiment.epochs) as told:
 
             def on_epoch_logged(metrics: Any) -> None:
-                on_epoch(metrics)
+                told.epoch(metrics)
                 registry.log_epoch(metrics)
 
-            result = train(model, experiment, arrays, on_epoch_logged, on_step)
+            reports = Reports(on_epoch_logged, told.step, told.images, _keep_features(ref))
+            model, result = train(experiment, arrays, base, reports)
         registry.log_result(result)
         registry.log_figure(run_id, report.learning_curves(result, experiment.name), "learning_curves")
         ended = result.status == "finished"
         uri = registry.log_model(model, arrays.class_names, arrays.part("val")[0][:2]) if ended else ""
     found = registry.run_of(run_id)
     say(
-        f"            {result.status} in {result.seconds:.0f} s ({result.images_per_s:.0f} images/s), "
+        f"            {result.status} in {result.seconds:.0f} s ({result.images_per_s:.0f} images/s, "
+        f"{result.precision}), "
         + (f"best val top-1 {result.best_val_top1:.4f} in epoch {result.best_epoch}" if ended else result.cause)
     )
     run = Run(
@@ -166,6 +171,45 @@ def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: s
         cause=result.cause,
     )
     return run, uri
+
+
+def _load_base(experiment: Experiment, base_uri: str) -> Weights | None:
+    """The weights at this address, None for none."""
+    from vgg16.model import read_weights, weights_of
+
+    row = catalog.backbone(experiment.backbone.name)
+    if base_uri.startswith("models:/"):
+        return weights_of(open_registry().load(base_uri)[0])
+    if base_uri.startswith("s3://"):
+        with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
+            copy = Path(folder, base_uri.rpartition("/")[2])
+            storage.download(base_uri, copy)
+            return read_weights(row, str(copy))
+    return read_weights(row, base_uri) if base_uri else None
+
+
+def _keep_features(ref: DatasetRef) -> Any:
+    """Features of a frozen base are read from the store where they are kept, else computed and kept there."""
+    import numpy as np
+
+    store = open_store()
+
+    def keep(digest: str, compute: Callable[[], Features]) -> Features:
+        key = f"features/{ref.name}/{digest}"
+        if store.read(f"{key}/{storage.MANIFEST}") is not None:
+            say(f"  features    {digest[:8]}, kept in the store")
+            folder = storage.fetch(store, key, settings.load().home / "cache")
+            return {part: np.load(folder / f"{part}.npy") for part in ("train", "val")}
+        start = time.perf_counter()
+        found = compute()
+        with tempfile.TemporaryDirectory(prefix="vgg16-") as draft:
+            for part, array in found.items():
+                np.save(Path(draft, f"{part}.npy"), array)
+            storage.publish(store, key, Path(draft))
+        say(f"  features    {digest[:8]}, computed once in {time.perf_counter() - start:.0f} s and kept in the store")
+        return found
+
+    return keep
 
 
 @task(name="evaluate", **_COMPUTE)

@@ -24,8 +24,9 @@ def train(experiment: Experiment, ref: DatasetRef, chain: str = "") -> Run:
 
 
 def _base(experiment: Experiment) -> str:
-    """The `models:/` address of what the experiment starts from, "" for random weights."""
-    if experiment.base is None or experiment.base.startswith("models:/"):
+    """The address of what the experiment starts from, "" for random weights; that of an experiment's registered model,
+    trained first where there is none."""
+    if experiment.base not in catalog.EXPERIMENTS:
         return experiment.base or ""
     base = catalog.experiment(experiment.base)
     ref, _ = ingest(base.dataset)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import string
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from vgg16.config import (
@@ -19,6 +20,7 @@ from vgg16.config import (
     Head,
     Optimizer,
     Phase,
+    Pretrained,
     Schedule,
     apply_settings,
 )
@@ -111,7 +113,17 @@ DATASETS = {
     )
 }
 
-# Simonyan & Zisserman, "Very Deep Convolutional Networks", arXiv 1409.1556, table 1: configurations A, B, D, E.
+
+def _caffe(application: str, first_layer: str) -> Pretrained:
+    """Weights that were trained in Caffe: on the scale 0 to 255 less the channels' means, blue first."""
+    mean, variance = (123.68 / 255, 116.779 / 255, 103.939 / 255), (255**-2, 255**-2, 255**-2)
+    return Pretrained(application=application, mean=mean, variance=variance, bgr_layer=first_layer)
+
+
+_AVERAGED = Head(pooling="average", units=())
+
+# Simonyan & Zisserman, "Very Deep Convolutional Networks", arXiv 1409.1556, table 1: configurations A, B, D, E; then
+# networks of keras.applications.
 BACKBONES = {
     row.name: row
     for row in (
@@ -129,11 +141,39 @@ BACKBONES = {
             name="vgg16",
             description="configuration D: 13 convolutions",
             blocks=((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)),
+            pretrained=_caffe("VGG16", "block1_conv1"),
         ),
         Backbone(
             name="vgg19",
             description="configuration E: 16 convolutions",
             blocks=((2, 64), (2, 128), (4, 256), (4, 512), (4, 512)),
+            pretrained=_caffe("VGG19", "block1_conv1"),
+        ),
+        Backbone(
+            name="resnet50",
+            description="residual network, arXiv 1512.03385",
+            depth=5,
+            head=_AVERAGED,
+            pretrained=_caffe("ResNet50", "conv1_conv"),
+        ),
+        Backbone(
+            name="mobilenetv2",
+            description="inverted residuals, arXiv 1801.04381",
+            depth=16,
+            head=_AVERAGED,
+            pretrained=Pretrained(application="MobileNetV2", mean=(0.5, 0.5, 0.5), variance=(0.25, 0.25, 0.25)),
+        ),
+        Backbone(
+            name="efficientnetb0",
+            description="compound scaling, arXiv 1905.11946",
+            depth=7,
+            head=_AVERAGED,
+            # Its own first layer divides by 255 once more.
+            pretrained=Pretrained(
+                application="EfficientNetB0",
+                mean=(0.485, 0.456, 0.406),
+                variance=((0.229 / 255) ** 2, (0.224 / 255) ** 2, (0.225 / 255) ** 2),
+            ),
         ),
     )
 }
@@ -145,6 +185,122 @@ _HEAD = Head(units=(512,))
 
 def _sgd(learning_rate: float) -> Optimizer:
     return Optimizer(name="sgd", learning_rate=learning_rate, weight_decay=5e-4)
+
+
+_AUGMENTED = Augmentation(shift=4, flip=True)
+
+
+def _photographs(dataset: str, floors: tuple[float, float]) -> tuple[Experiment, ...]:
+    """The four experiments on a CIFAR dataset: for a GPU, from scratch and fine-tuned, and both for two cores.
+
+    `floors` are the least top-1 for production, of those for a GPU and of those for two cores.
+    """
+    full, fast = (GateRules(floor=floor) for floor in floors)
+    average = Head(pooling="average", units=(), batch_norm=True, dropout=0.3)
+    return (
+        Experiment(
+            name=f"{dataset}-scratch",
+            description="VGG-16 with batch normalisation, from random weights; for a GPU",
+            dataset=DatasetChoice(name=dataset),
+            backbone=BackboneChoice(name="vgg16", batch_norm="before"),
+            head=Head(units=(512,), batch_norm=True, dropout=0.5),
+            phases=(
+                Phase(
+                    epochs=200,
+                    optimizer=Optimizer(name="sgd", learning_rate=0.1, weight_decay=5e-4, average=0.999),
+                    schedule=Schedule(warmup_epochs=5),
+                ),
+            ),
+            batch_size=128,
+            augmentation=_AUGMENTED,
+            precision="auto",
+            gate=full,
+            loss="categorical_crossentropy",
+            label_smoothing=0.1,
+        ),
+        Experiment(
+            name=f"{dataset}-finetune",
+            description="ImageNet's VGG-16 at 128 pixels: the head, then blocks 4 and 5, then everything; for a GPU",
+            dataset=DatasetChoice(name=dataset),
+            base="imagenet",
+            head=average,
+            image_size=128,
+            phases=(
+                Phase(
+                    trains="head",
+                    epochs=10,
+                    optimizer=Optimizer(learning_rate=2e-3, weight_decay=1e-3),
+                    augmentation=Augmentation(flip=True),
+                ),
+                Phase(
+                    trains="block4",
+                    epochs=10,
+                    optimizer=Optimizer(name="sgd", learning_rate=2e-3, weight_decay=5e-4),
+                    schedule=Schedule(warmup_epochs=1),
+                ),
+                Phase(
+                    trains="all",
+                    epochs=20,
+                    optimizer=Optimizer(name="sgd", learning_rate=1e-3, weight_decay=5e-4, average=0.999),
+                    schedule=Schedule(warmup_epochs=1),
+                ),
+            ),
+            batch_size=64,
+            augmentation=_AUGMENTED,
+            precision="auto",
+            gate=full,
+            loss="categorical_crossentropy",
+            label_smoothing=0.1,
+        ),
+        Experiment(
+            name=f"{dataset}-scratch-fast",
+            description="half the width, images that grow from 16 to 32 pixels; half an hour on two cores",
+            dataset=DatasetChoice(name=dataset),
+            backbone=BackboneChoice(name="vgg16", width=0.5, batch_norm="after"),
+            head=Head(pooling="average", units=(), batch_norm=True, dropout=0.3),
+            phases=(
+                Phase(
+                    epochs=4, image_size=16, optimizer=_sgd(0.05), schedule=Schedule(name="constant", warmup_epochs=1)
+                ),
+                Phase(epochs=4, image_size=24, optimizer=_sgd(0.05), schedule=Schedule(name="constant")),
+                Phase(epochs=14, optimizer=_sgd(0.05)),
+            ),
+            batch_size=128,
+            augmentation=_AUGMENTED,
+            precision="auto",
+            gate=fast,
+            loss="categorical_crossentropy",
+            label_smoothing=0.1,
+        ),
+        Experiment(
+            name=f"{dataset}-finetune-fast",
+            description="ImageNet's VGG-16 at 64 pixels: the head, then blocks 3 to 5; an hour on two cores",
+            dataset=DatasetChoice(name=dataset),
+            base="imagenet",
+            head=average,
+            image_size=64,
+            phases=(
+                Phase(
+                    trains="head",
+                    epochs=12,
+                    optimizer=Optimizer(learning_rate=2e-3, weight_decay=1e-3),
+                    augmentation=Augmentation(flip=True),
+                ),
+                Phase(
+                    trains="block3",
+                    epochs=7,
+                    optimizer=Optimizer(name="sgd", learning_rate=2e-3, weight_decay=5e-4),
+                    schedule=Schedule(warmup_epochs=0.5),
+                ),
+            ),
+            batch_size=64,
+            augmentation=_AUGMENTED,
+            precision="auto",
+            gate=fast,
+            loss="categorical_crossentropy",
+            label_smoothing=0.1,
+        ),
+    )
 
 
 EXPERIMENTS = {
@@ -185,6 +341,8 @@ EXPERIMENTS = {
             phases=(Phase(epochs=8, optimizer=_sgd(0.05), schedule=Schedule(warmup_epochs=1)),),
             gate=GateRules(floor=0.6),
         ),
+        *_photographs("cifar10", floors=(0.85, 0.7)),
+        *_photographs("cifar100", floors=(0.6, 0.4)),
     )
 }
 
@@ -227,18 +385,45 @@ def choose(names: Sequence[str], overrides: Sequence[str]) -> tuple[list[Experim
         raise RequestError("Name at least one experiment.", f"There are: {', '.join(EXPERIMENTS)}.")
     chosen, notes = apply_settings([experiment(name) for name in dict.fromkeys(names)], list(overrides))
     for each in chosen:
-        blocks, size = len(backbone(each.backbone.name).blocks), dataset(each.dataset.name).image_size
-        for phase in each.phases:
-            if phase.trains.startswith("block") and int(phase.trains.removeprefix("block")) > blocks:
-                raise RequestError(
-                    f"{each.name}: trains={phase.trains}, but {each.backbone.name} has {blocks} blocks.",
-                    f"Choose all, head, or block1 to block{blocks}.",
-                )
-        if size < 2**blocks:
-            raise RequestError(f"The {blocks} poolings of {each.backbone.name} leave nothing of {size}x{size} pixels.")
-        if each.base and not each.base.startswith("models:/"):
-            experiment(each.base)
+        _check(each)
     if len({each.dataset for each in chosen}) > 1:
         found = ", ".join(f"{each.name} on {each.dataset.name}" for each in chosen)
         raise RequestError(f"One run compares experiments on one dataset, found {found}.", "Run them one by one.")
     return chosen, notes
+
+
+WEIGHTS_SUFFIXES = (".h5", ".hdf5", ".keras")
+
+
+def _check(asked: Experiment) -> None:
+    """Raises RequestError for parts that are each right and do not fit together."""
+    row = backbone(asked.backbone.name)
+    depth = len(row.blocks) or row.depth
+    for phase in asked.phases:
+        if phase.trains.startswith("block") and int(phase.trains.removeprefix("block")) > depth:
+            raise RequestError(
+                f"{asked.name}: trains={phase.trains}, but {row.name} has {depth} blocks.",
+                f"Choose all, head, or block1 to block{depth}.",
+            )
+    plain = asked.backbone == BackboneChoice(name=row.name)
+    if not row.blocks and not plain:
+        raise RequestError(f"{asked.name}: {row.name} takes no width, batch_norm or dropout.", "The VGG family does.")
+    if asked.base is None or asked.base.startswith(("models:/", "s3://")):
+        return
+    if asked.base == "imagenet":
+        if row.pretrained is None:
+            known = ", ".join(each.name for each in BACKBONES.values() if each.pretrained)
+            raise RequestError(f"{asked.name}: there are no ImageNet weights of {row.name}.", f"There are of: {known}.")
+        if (asked.backbone.width, asked.backbone.batch_norm) != (1, "none"):
+            raise RequestError(
+                f"{asked.name}: the ImageNet weights are of {row.name} with width 1 and without batch normalisation.",
+                "Set backbone.width=1 and backbone.batch_norm=none.",
+            )
+    elif "/" in asked.base or asked.base.endswith(WEIGHTS_SUFFIXES):
+        if not asked.base.endswith(WEIGHTS_SUFFIXES) or not Path(asked.base).expanduser().is_file():
+            raise RequestError(
+                f"base={asked.base}: expected a weights file ({', '.join(WEIGHTS_SUFFIXES)}), and there is none.",
+                "Or name imagenet, an experiment, models:/NAME/VERSION or s3://BUCKET/KEY.",
+            )
+    else:
+        experiment(asked.base)

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from vgg16.errors import RequestError
 
 Split = Literal["train", "val", "gate", "test"]
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+Device = Literal["auto", "cpu", "gpu"]
 SPLITS: tuple[Split, ...] = ("train", "val", "gate", "test")
 
 
@@ -57,14 +59,41 @@ class Dataset(Frozen):
     test_fraction: float = 0.2
 
 
+class Head(Frozen):
+    """What follows the base: its maps made flat, or their `average`; the fully connected layers `fc1`, `fc2` ... of
+    `units`; `predictions`. `batch_norm` stands before each of these dense layers, `dropout` too, but not before the
+    first where there are `units`."""
+
+    pooling: Literal["flatten", "average"] = "flatten"
+    units: tuple[PositiveInt, ...] = (512,)
+    batch_norm: bool = False
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class Pretrained(Frozen):
+    """ImageNet weights that Keras offers, and what they were trained to see.
+
+    `application` is the function of `keras.applications`. `mean` and `variance` are those of the channels R, G, B on
+    the scale 0 to 1. `bgr_layer` names the layer whose kernel takes blue first, "" where red comes first.
+    """
+
+    application: str
+    mean: tuple[float, float, float]
+    variance: tuple[float, float, float]
+    bgr_layer: str = ""
+
+
 class Backbone(Frozen):
-    """A convolutional base: (number of 3x3 convolutions, filters) for each block. Table 1 of arXiv 1409.1556."""
+    """A convolutional base: `blocks` of the VGG family, each (number of 3x3 convolutions, filters), table 1 of arXiv
+    1409.1556; or, without them, the network that `pretrained` names, whose layers are numbered in `depth` blocks."""
 
     name: str
     description: str
-    blocks: tuple[tuple[int, int], ...]
+    blocks: tuple[tuple[int, int], ...] = ()
+    depth: int = 5
+    pretrained: Pretrained | None = None
     image_size: int = 224
-    head: tuple[int, ...] = (4096, 4096)
+    head: Head = Head(units=(4096, 4096))
     classes: int = 1000
 
 
@@ -82,7 +111,7 @@ class DatasetChoice(Frozen):
 
 
 class BackboneChoice(Frozen):
-    """A row of the backbones and its options.
+    """A row of the backbones and, for the VGG family, its options.
 
     `width` multiplies the filters of every convolution. `batch_norm` stands before or after each ReLU.
     `dropout` is the rate after each convolution that has no pooling layer for a neighbour.
@@ -94,21 +123,16 @@ class BackboneChoice(Frozen):
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
-class Head(Frozen):
-    """The fully connected layers `fc1`, `fc2` ... between `flatten` and `predictions`; dropout after each of them."""
-
-    units: tuple[PositiveInt, ...] = (512,)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-
-
 class Optimizer(Frozen):
     """`weight_decay` is decoupled from the gradient (arXiv 1711.05101): each step shrinks a weight by learning rate
-    times decay of itself. It spares biases and normalisations."""
+    times decay of itself. It spares biases and normalisations. `average` above 0 is the momentum of an exponential
+    moving average of the weights, which is then what is evaluated and kept."""
 
     name: Literal["adam", "sgd"] = "adam"
     learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = True
+    average: float = Field(default=0.0, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
@@ -119,21 +143,24 @@ class Schedule(Frozen):
     warmup_epochs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
-class Phase(Frozen):
-    """One stretch of training. `trains`: `all`, `head`, or the first block that learns, such as `block5`."""
-
-    trains: str = Field(default="all", pattern=r"^(all|head|block[1-9])$")
-    epochs: int = Field(default=10, ge=1)
-    optimizer: Optimizer = Optimizer()
-    schedule: Schedule = Schedule()
-
-
 class Augmentation(Frozen):
-    """Of training images only: a random shift of up to `shift` pixels each way (edges filled with black), and a
-    random left-right `flip`."""
+    """Of training images only: a random shift of up to `shift` pixels each way (edges filled with black: the padded
+    random crop of the literature), and a random left-right `flip`."""
 
     shift: int = Field(default=0, ge=0, le=64)
     flip: bool = False
+
+
+class Phase(Frozen):
+    """One stretch of training. `trains`: `all`, `head`, or the first block that learns, such as `block5`. `image_size`
+    and `augmentation` stand in for the experiment's."""
+
+    trains: str = Field(default="all", pattern=r"^(all|head|block[1-9][0-9]?)$")
+    epochs: int = Field(default=10, ge=1)
+    image_size: int | None = Field(default=None, ge=8, le=1024)
+    augmentation: Augmentation | None = None
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
 
 
 class GateRules(Frozen):
@@ -145,8 +172,10 @@ class GateRules(Frozen):
 class Experiment(Frozen):
     """One row: dataset + backbone + head + phases + gate.
 
-    `base` is what fine-tuning starts from: an experiment of the catalog, or a registered model such as
-    `models:/vgg16-glyphs/1`; without it the weights start at random.
+    `base` is what fine-tuning starts from: `imagenet`, an experiment of the catalog, a registered model such as
+    `models:/vgg16-glyphs/1`, or a weights file, by its path or s3 address; without it the weights start at random.
+    `image_size` is the side that images are resized to inside the model, None for their own. `precision` is that of
+    training, `auto` the fastest of the device; the saved model is float32. `device`: `gpu` refuses to train without.
     """
 
     name: str
@@ -155,6 +184,7 @@ class Experiment(Frozen):
     backbone: BackboneChoice = BackboneChoice()
     head: Head = Head()
     base: str | None = Field(default=None, min_length=1)
+    image_size: int | None = Field(default=None, ge=8, le=1024)
     phases: tuple[Phase, ...] = Field(default=(Phase(),), min_length=1)
     batch_size: int = Field(default=64, ge=1)
     loss: Literal["sparse_categorical_crossentropy", "categorical_crossentropy"] = "sparse_categorical_crossentropy"
@@ -162,6 +192,8 @@ class Experiment(Frozen):
     augmentation: Augmentation = Augmentation()
     gate: GateRules = GateRules()
     seed: int = Field(default=1, ge=0, lt=2**31)
+    precision: Precision | Literal["auto"] = "float32"
+    device: Device = "auto"
 
     @model_validator(mode="after")
     def _smoothing_needs_vectors(self) -> Experiment:

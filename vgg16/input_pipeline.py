@@ -1,8 +1,12 @@
-"""Arrays become tf.data: shuffled and augmented for training, ordered and complete for inference."""
+"""Arrays become tf.data: shuffled and augmented for training, ordered and complete for inference.
+
+Order and augmentation are drawn from the seed alone, apart from what they are applied to: the features of a frozen base
+meet the same order and the same flips as the images that they come from.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +24,33 @@ def for_training(
     """Batches of (uint8 [b, h, w, 3], targets [b, ...]), every image once an epoch in an order new each epoch."""
     import tensorflow as tf
 
-    data = tf.data.Dataset.from_tensor_slices((images, targets))
-    data = data.shuffle(len(images), seed=seed, reshuffle_each_iteration=True)
-    if augmentation != Augmentation():
-        seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
-        data = tf.data.Dataset.zip(data, seeds).map(_augment(augmentation), num_parallel_calls=tf.data.AUTOTUNE)
-    return data.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    kept = tf.convert_to_tensor(images)
+
+    def look(index: Any, flips: Any, shifts: Any) -> Any:
+        taken = tf.gather(kept, index)
+        if augmentation.shift:
+            taken = _shifted(taken, shifts, augmentation.shift)
+        return tf.where(flips[:, None, None, None], taken[:, :, ::-1], taken) if augmentation.flip else taken
+
+    return _batches(look, targets, batch_size, augmentation, seed)
 
 
-def for_inference(images: Images, targets: NDArray[np.generic] | None, batch_size: int) -> tf.data.Dataset:
+def features_for_training(
+    features: NDArray[Any], targets: NDArray[np.generic], batch_size: int, augmentation: Augmentation, seed: int
+) -> tf.data.Dataset:
+    """The same for a frozen base's features [1 or 2, n, ...]: those of the images and, second, of the flipped ones."""
+    import tensorflow as tf
+
+    kept = tf.convert_to_tensor(features)
+
+    def look(index: Any, flips: Any, _: Any) -> Any:
+        side = tf.cast(flips, index.dtype) if augmentation.flip else tf.zeros_like(index)
+        return tf.gather_nd(kept, tf.stack([side, index], axis=1))
+
+    return _batches(look, targets, batch_size, augmentation, seed)
+
+
+def for_inference(images: NDArray[Any], targets: NDArray[np.generic] | None, batch_size: int) -> tf.data.Dataset:
     """Batches in the given order, each image exactly once, the last batch smaller where it does not divide."""
     import tensorflow as tf
 
@@ -36,19 +58,31 @@ def for_inference(images: Images, targets: NDArray[np.generic] | None, batch_siz
     return tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
-def _augment(augmentation: Augmentation):  # type: ignore[no-untyped-def]  # tensors are untyped
+def _batches(
+    look: Any, targets: NDArray[np.generic], batch_size: int, augmentation: Augmentation, seed: int
+) -> tf.data.Dataset:
     import tensorflow as tf
 
-    edge = augmentation.shift
+    wanted = tf.convert_to_tensor(targets)
+    order = tf.data.Dataset.range(len(targets)).shuffle(len(targets), seed=seed, reshuffle_each_iteration=True)
+    seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
 
-    def augment(sample, seed):  # type: ignore[no-untyped-def]
-        image, target = sample
-        seed = tf.bitcast(seed, tf.int64)
-        if edge:
-            padded = tf.pad(image, [[edge, edge], [edge, edge], [0, 0]])
-            image = tf.image.stateless_random_crop(padded, tf.shape(image), seed)
-        if augmentation.flip:
-            image = tf.image.stateless_random_flip_left_right(image, seed + 1)
-        return image, target
+    def take(index: Any, drawn: Any) -> Any:
+        drawn = tf.bitcast(drawn, tf.int64)
+        count = tf.size(index)
+        flips = tf.random.stateless_uniform([count], drawn) < 0.5
+        shifts = tf.random.stateless_uniform([count, 2], drawn + 1, 0, 2 * augmentation.shift + 1, tf.int32)
+        return look(index, flips, shifts), tf.gather(wanted, index)
 
-    return augment
+    both = tf.data.Dataset.zip(order.batch(batch_size), seeds)
+    return both.map(take, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _shifted(images: Any, shifts: Any, edge: int) -> Any:
+    """Each image [b, h, w, 3] as seen `edge` pixels beyond its borders, less its own two `shifts`."""
+    import tensorflow as tf
+
+    height, width = images.shape[1:3]
+    padded = tf.pad(images, [[0, 0], [edge, edge], [edge, edge], [0, 0]])
+    rows = tf.gather(padded, shifts[:, :1] + tf.range(height), axis=1, batch_dims=1)
+    return tf.gather(rows, shifts[:, 1:] + tf.range(width), axis=2, batch_dims=1)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vgg16.config import Frozen, Split
+from vgg16.config import Frozen, Precision, Split
 
 Stage = Literal["None", "Staging", "Production", "Archived"]
 Outcome = Literal["promote", "refuse", "undecided"]
@@ -55,7 +55,7 @@ class EpochMetrics(Frozen):
 
 class TrainingResult(Frozen):
     """How training ended. `best_epoch` is the one whose weights the model carries, 0 where none was finite;
-    `images_per_s` counts training images over wall time, validation included."""
+    `images_per_s` counts training images over wall time, validation included; `precision` is what was computed in."""
 
     status: Literal["finished", "diverged"]
     cause: str = ""
@@ -63,6 +63,7 @@ class TrainingResult(Frozen):
     best_val_top1: float = 0.0
     seconds: float
     images_per_s: float
+    precision: Precision
     epochs: tuple[EpochMetrics, ...]
 
 

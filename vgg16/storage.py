@@ -142,6 +142,12 @@ def open_store(address: str) -> Store:
     return FolderStore(Path(address).expanduser().absolute())
 
 
+def download(address: str, target: Path) -> None:
+    """Copy the object at s3://bucket/key to a new file."""
+    parts = urlsplit(address)
+    open_store(f"s3://{parts.netloc}").download(parts.path.lstrip("/"), target)
+
+
 def publish(store: Store, key: str, folder: Path) -> None:
     """Upload a folder's files below `key`, each with its size and digest in the manifest that comes last.
 

@@ -6,40 +6,54 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vgg16 import catalog
+from vgg16 import catalog, features
 from vgg16.config import Experiment, Optimizer, Phase
 from vgg16.datasets import Arrays, Labels
-from vgg16.input_pipeline import for_inference, for_training
-from vgg16.model import build, channel_statistics, freeze, normalization_of, take_base
+from vgg16.devices import computing_in, fastest, memory_told, using
+from vgg16.input_pipeline import features_for_training, for_inference, for_training
+from vgg16.model import Weights, build, channel_statistics, freeze, split, take_base
 from vgg16.records import EpochMetrics, TrainingResult
 
 if TYPE_CHECKING:
     import keras
 
-OnStep = Callable[[int, int], None]
-OnEpoch = Callable[[EpochMetrics], None]
 # Fewer epochs than this at chance may be a slow start; from here on it is called stuck.
 STUCK_EPOCHS = 3
 
 
-def build_for(experiment: Experiment, data: Arrays, base: keras.Model | None = None) -> keras.Model:
+@dataclass(frozen=True)
+class Reports:
+    """Who is told of what: each epoch; each step (done, of all); each batch of images that goes once through a frozen
+    base (done, of all). `keep` keeps a frozen base's features for the next run."""
+
+    epoch: Callable[[EpochMetrics], None] = lambda _: None
+    step: Callable[[int, int], None] = lambda *_: None
+    images: features.OnImages = lambda *_: None
+    keep: features.Keep = features.once
+
+
+def build_for(
+    experiment: Experiment, data: Arrays, base: Weights | None = None, image_size: int | None = None
+) -> keras.Model:
     """The experiment's model before training: random weights with the training images' normalisation, or the
-    base's weights with the normalisation that those were trained with."""
+    base's weights with the normalisation that those were trained with. `image_size` stands in for the experiment's."""
     import keras
 
     keras.utils.set_random_seed(experiment.seed)
-    normalization = channel_statistics(data.part("train")[0]) if base is None else normalization_of(base)
+    normalization = channel_statistics(data.part("train")[0]) if base is None else base.normalization
     model = build(
         catalog.BACKBONES[experiment.backbone.name],
         experiment.backbone,
         experiment.head,
-        image_size=data.images.shape[1],
+        input_size=data.images.shape[1],
         classes=len(data.class_names),
+        image_size=image_size or experiment.image_size,
         normalization=normalization,
     )
     if base is not None:
@@ -55,45 +69,78 @@ def targets(experiment: Experiment, labels: Labels, classes: int) -> NDArray[np.
 
 
 def train(
-    model: keras.Model,
-    experiment: Experiment,
-    data: Arrays,
-    on_epoch: OnEpoch = lambda _: None,
-    on_step: OnStep = lambda *_: None,
-) -> TrainingResult:
-    """Fit in place, phase after phase; the model ends with the weights of the epoch that was best on `val`.
+    experiment: Experiment, data: Arrays, base: Weights | None = None, reports: Reports = Reports()
+) -> tuple[keras.Model, TrainingResult]:
+    """Train phase after phase; the model, in float32, has the weights of the epoch that was best on `val`.
 
-    A loss that is not a number, or an accuracy that never leaves chance, ends as `diverged` with its cause.
+    Only epochs at the size of the last phase are compared. A loss that is not a number, or an accuracy that never
+    leaves chance, ends as `diverged` with its cause. Raises Vgg16Error where memory runs out.
     """
-    classes = len(data.class_names)
-    images, labels = data.part("train")
-    val_images, val_labels = data.part("val")
-    wanted = targets(experiment, labels, classes)
-    training = for_training(images, wanted, experiment.batch_size, experiment.augmentation, experiment.seed)
-    validation = for_inference(val_images, targets(experiment, val_labels, classes), 256)
-    steps = math.ceil(len(images) / experiment.batch_size)
-    watch = _watch(steps * experiment.epochs, on_epoch, on_step)
+    steps = math.ceil(int((data.splits == 0).sum()) / experiment.batch_size)
+    watch = _watch(experiment, steps * experiment.epochs, reports)
     start = time.perf_counter()
-    for phase in experiment.phases:
-        freeze(model, phase.trains, experiment.backbone.dropout)
-        _compile(model, experiment, phase, steps)
-        model.fit(
-            training, validation_data=validation, epochs=phase.epochs, shuffle=False, verbose=0, callbacks=[watch]
-        )
-        if watch.cause:
-            break
+    weights = None
+    asked, device = experiment.precision, experiment.device
+    used = fastest(device) if asked == "auto" else asked
+    with (
+        using(device),
+        computing_in(used),
+        memory_told(experiment, data.images.shape[1]),
+    ):
+        for phase in experiment.phases:
+            model = build_for(experiment, data, base, phase.image_size)
+            # Weights do not depend on the size of the images: each phase goes on where the one before it ended.
+            if weights is not None:
+                model.set_weights(weights)
+            _fit(model, experiment, phase, data, reports, watch)
+            weights = model.get_weights()
+            if watch.cause:
+                break
     seconds = time.perf_counter() - start
-    cause = watch.cause or _stuck(watch.epochs, val_labels)
+    cause = watch.cause or _stuck(watch.epochs, data.part("val")[1])
+    final = build_for(experiment, data, base, experiment.phases[-1].image_size)
     if watch.weights is not None:
-        model.set_weights(watch.weights)
-    return TrainingResult(
+        final.set_weights(watch.weights)
+    images = int((data.splits == 0).sum()) * len(watch.epochs)
+    return final, TrainingResult(
         status="diverged" if cause else "finished",
         cause=cause,
         best_epoch=watch.best.epoch if watch.best else 0,
         best_val_top1=watch.best.val_top1 if watch.best else 0.0,
         seconds=seconds,
-        images_per_s=len(images) * len(watch.epochs) / seconds,
+        images_per_s=images / seconds,
+        precision=used,
         epochs=tuple(watch.epochs),
+    )
+
+
+def _fit(model: keras.Model, experiment: Experiment, phase: Phase, data: Arrays, reports: Reports, watch: Any) -> None:  # noqa: PLR0917
+    """One phase, in place: through the whole model, or on the features of what is frozen."""
+    classes, batch = len(data.class_names), experiment.batch_size
+    augmentation = phase.augmentation or experiment.augmentation
+    (images, labels), (val_images, val_labels) = data.part("train"), data.part("val")
+    wanted, val_wanted = (targets(experiment, each, classes) for each in (labels, val_labels))
+    freeze(model, phase.trains, experiment.backbone.dropout)
+    parts = split(model, phase.trains)
+    if parts and features.worth_keeping(parts[0], data, augmentation):
+        base, learner = parts
+        found = reports.keep(
+            features.digest(base, data, augmentation),
+            lambda: features.compute(base, data, augmentation, reports.images),
+        )
+        train, val = features.floats(found["train"]), features.floats(found["val"][0])
+        training = features_for_training(train, wanted, batch, augmentation, experiment.seed)
+    else:
+        learner, val = model, val_images
+        training = for_training(images, wanted, batch, augmentation, experiment.seed)
+    _compile(learner, experiment, phase, math.ceil(len(images) / batch))
+    learner.fit(
+        training,
+        validation_data=for_inference(val, val_wanted, 256),
+        epochs=phase.epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=watch.of(model, phase),
     )
 
 
@@ -123,11 +170,16 @@ def _optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
         warmup_steps=warmup,
     )
     decay = asked.weight_decay or None
+    averaged = {"use_ema": True, "ema_momentum": asked.average} if asked.average else {}
     optimizer = (
-        keras.optimizers.Adam(rate, weight_decay=decay)
+        keras.optimizers.Adam(rate, weight_decay=decay, **averaged)
         if asked.name == "adam"
         else keras.optimizers.SGD(
-            rate, momentum=asked.momentum, nesterov=asked.nesterov and asked.momentum > 0, weight_decay=decay
+            rate,
+            momentum=asked.momentum,
+            nesterov=asked.nesterov and asked.momentum > 0,
+            weight_decay=decay,
+            **averaged,
         )
     )
     if decay:
@@ -135,7 +187,7 @@ def _optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-def _watch(total_steps: int, on_epoch: OnEpoch, on_step: OnStep) -> Any:
+def _watch(experiment: Experiment, total_steps: int, reports: Reports) -> Any:
     """A Keras callback over all phases: it reports, keeps the best weights, and stops at a loss that is no number."""
     import keras
 
@@ -146,14 +198,24 @@ def _watch(total_steps: int, on_epoch: OnEpoch, on_step: OnStep) -> Any:
             self.epochs: list[EpochMetrics] = []
             self.best: EpochMetrics | None = None
             self.weights: list[NDArray[np.float32]] | None = None
+            self.evaluated: list[NDArray[np.float32]] = []
             self.cause = ""
+
+        def of(self, whole: keras.Model, phase: Phase) -> list[keras.callbacks.Callback]:
+            """The callbacks of one phase, of which `whole` is the model even where only its head is fitted."""
+            self.whole, self.compares = whole, phase.image_size == experiment.phases[-1].image_size
+            # After this one: what was evaluated is noted while the averages are still in place.
+            return [self, *([keras.callbacks.SwapEMAWeights()] if phase.optimizer.average else [])]
 
         def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
             self.steps += 1
-            on_step(self.steps, total_steps)
+            reports.step(self.steps, total_steps)
             if not math.isfinite(logs["loss"]):
                 self.cause = f"the loss became {logs['loss']} in epoch {len(self.epochs) + 1}, step {batch + 1}"
                 self.model.stop_training = True
+
+        def on_test_end(self, _logs: dict[str, float]) -> None:
+            self.evaluated = self.whole.get_weights()
 
         def on_epoch_end(self, _epoch: int, logs: dict[str, float]) -> None:
             metrics = EpochMetrics(
@@ -165,15 +227,15 @@ def _watch(total_steps: int, on_epoch: OnEpoch, on_step: OnStep) -> Any:
                 learning_rate=float(self.model.optimizer.learning_rate),
             )
             self.epochs.append(metrics)
-            on_epoch(metrics)
+            reports.epoch(metrics)
             if not self.cause and not math.isfinite(metrics.val_loss):
                 self.cause = f"the loss on val became {metrics.val_loss} in epoch {metrics.epoch}"
             # A ReLU may turn the not-a-number of broken weights into a zero, and the loss then looks sane.
-            if not self.cause and not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
+            if not self.cause and not all(np.isfinite(weight).all() for weight in self.evaluated):
                 self.cause = f"weights became infinite or nan in epoch {metrics.epoch}"
             self.model.stop_training = bool(self.cause)
-            if not self.cause and (self.best is None or _rank(metrics) > _rank(self.best)):
-                self.best, self.weights = metrics, self.model.get_weights()
+            if self.compares and not self.cause and (self.best is None or _rank(metrics) > _rank(self.best)):
+                self.best, self.weights = metrics, self.evaluated
 
     return Watch()
 

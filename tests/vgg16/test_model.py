@@ -2,35 +2,39 @@
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vgg16 import catalog
-from vgg16.config import BackboneChoice, Experiment, Head
-from vgg16.errors import RequestError
+from vgg16.config import BackboneChoice, Dataset, Experiment, Head
+from vgg16.datasets import Arrays
+from vgg16.errors import RequestError, Vgg16Error
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
-# Keras Applications' table for VGG16 and VGG19, torchvision's for vgg11 and vgg13.
-PUBLISHED = {"vgg11": 132_863_336, "vgg13": 133_047_848, "vgg16": 138_357_544, "vgg19": 143_667_240}
+# Keras Applications' summaries, torchvision's for vgg11 and vgg13.
+PUBLISHED = {
+    "vgg11": 132_863_336, "vgg13": 133_047_848, "vgg16": 138_357_544, "vgg19": 143_667_240,
+    "resnet50": 25_636_712, "mobilenetv2": 3_538_984, "efficientnetb0": 5_330_571,
+}  # fmt: skip
 
 
 def built(options: BackboneChoice | None = None, head: Head | None = None, size: int = 32, classes: int = 10):
     from vgg16.model import build
 
     options = options or BackboneChoice()
-    return build(catalog.BACKBONES[options.name], options, head or Head(), image_size=size, classes=classes)
+    return build(catalog.BACKBONES[options.name], options, head or Head(), input_size=size, classes=classes)
 
 
 @pytest.mark.parametrize("row", catalog.BACKBONES.values(), ids=lambda row: row.name)
 def test_every_backbone_has_its_published_number_of_parameters(row) -> None:
     from vgg16.model import describe
 
-    model = built(BackboneChoice(name=row.name), Head(units=row.head), row.image_size, row.classes)
-    described = describe(model, row.name)
-    assert described.parameters == described.trainable == PUBLISHED[row.name]
+    model = built(BackboneChoice(name=row.name), row.head, row.image_size, row.classes)
+    assert describe(model, row.name).parameters == PUBLISHED[row.name]
 
 
 def test_vgg16_has_the_layers_and_weights_of_keras_applications() -> None:
@@ -89,21 +93,134 @@ def test_width_multiplies_the_filters() -> None:
     ]  # fmt: skip
 
 
-def test_an_image_too_small_for_five_poolings_is_refused() -> None:
-    with pytest.raises(RequestError, match="at least 32"):
-        built(size=24)
+@pytest.mark.parametrize("size", [8, 16, 24, 48])
+def test_small_and_odd_images_pass_all_five_poolings_with_the_weights_of_any_size(size: int) -> None:
+    options, head = BackboneChoice(width=0.05), Head(pooling="average", units=())
+    model, other = built(options, head, size), built(options, head, 32)
+    other.set_weights(model.get_weights())
+    assert model.predict(np.zeros((2, size, size, 3), np.uint8), verbose=0).shape == (2, 10)
+
+
+def photographs(count: int = 5, size: int = 32) -> np.ndarray:
+    return np.random.RandomState(0).randint(0, 256, (count, size, size, 3)).astype(np.uint8)
+
+
+def test_images_are_resized_inside_the_model_as_keras_resizes_them() -> None:
+    import keras
+
+    from vgg16.model import build
+
+    row, options, head = catalog.BACKBONES["vgg16"], BackboneChoice(width=0.05), Head()
+    model = build(row, options, head, input_size=32, image_size=64, classes=10)
+    larger = build(row, options, head, input_size=64, classes=10)
+    larger.set_weights(model.get_weights())
+    resized = keras.ops.image.resize(photographs().astype("float32"), (64, 64), interpolation="bilinear")
+    seen = keras.Model(model.input, model.get_layer("resize").output).predict(photographs(), verbose=0)
+    assert np.abs(seen - resized).max() < 1e-3
+    rounded = np.round(np.asarray(resized)).astype(np.uint8)
+    assert np.abs(model.predict(photographs(), verbose=0) - larger.predict(rounded, verbose=0)).max() < 0.02
+
+
+APPLICATIONS = [row for row in catalog.BACKBONES.values() if row.pretrained]
+
+
+@pytest.mark.parametrize("row", APPLICATIONS, ids=lambda row: row.name)
+def test_pretrained_weights_answer_as_in_keras_with_its_own_preprocessing(row, tmp_path) -> None:
+    import importlib
+
+    import keras
+
+    from vgg16.model import base_layers, build, read_weights, take_base
+
+    name = row.pretrained.application
+    theirs = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(64, 64, 3))
+    theirs.save_weights(tmp_path / "base.weights.h5")
+    base = read_weights(row, str(tmp_path / "base.weights.h5"))
+    ours = build(
+        row, BackboneChoice(name=row.name), row.head, input_size=64, classes=5, normalization=base.normalization
+    )
+    take_base(ours, base)
+    features = keras.Model(ours.input, ours.get_layer(list(base_layers(ours))[-1]).output)
+    pixels = photographs(3, 64)
+    if name == "EfficientNetB0":  # what its Keras layers compute with ImageNet's statistics in them
+        wanted = (pixels / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225]) * 255
+    else:
+        module = {"ResNet50": "resnet50", "MobileNetV2": "mobilenet_v2"}.get(name, name.lower())
+        wanted = importlib.import_module(f"keras.applications.{module}").preprocess_input(pixels.astype("float32"))
+    expected = theirs.predict(wanted.astype("float32"), verbose=0)
+    assert np.abs(features.predict(pixels, verbose=0) - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("trains", ["head", "block3"])
+@pytest.mark.parametrize("row", catalog.BACKBONES.values(), ids=lambda row: row.name)
+def test_the_frozen_part_and_the_part_that_learns_are_the_whole(row, trains: str) -> None:
+    from vgg16.model import freeze, split
+
+    options = BackboneChoice(name=row.name, width=0.05 if row.blocks else 1)
+    model = built(options, Head(pooling="average", units=(8,)), size=64)
+    freeze(model, trains, 0.0)
+    base, learner = split(model, trains)
+    assert not base.trainable_weights
+    assert len(learner.trainable_weights) == len(model.trainable_weights)
+    pixels = photographs(1, 64)
+    assert np.abs(learner(base(pixels)) - model(pixels)).max() < 1e-6
+
+
+BAD_WEIGHTS = {
+    "empty.h5": lambda path: path.write_bytes(b""),
+    "text.h5": lambda path: path.write_text("no weights"),
+    "text.keras": lambda path: path.write_text("no model"),
+    "a zip.keras": lambda path: zipfile.ZipFile(path, "w").writestr("config.json", "{}"),
+    "another network.weights.h5": lambda path: built(BackboneChoice(width=0.05)).save_weights(path),
+    "a folder.h5": lambda path: path.mkdir(),
+}
+
+
+@pytest.mark.parametrize("name", BAD_WEIGHTS)
+def test_a_file_that_holds_no_such_weights_is_told_and_the_next_is_read(name: str, tmp_path) -> None:
+    import keras
+
+    from vgg16.model import read_weights
+
+    BAD_WEIGHTS[name](tmp_path / name)
+    row = catalog.BACKBONES["mobilenetv2"]
+    with pytest.raises(Vgg16Error, match="cannot be read as weights of mobilenetv2") as raised:
+        read_weights(row, str(tmp_path / name))
+    assert "\n" not in raised.value.message
+    good = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3))
+    good.save_weights(tmp_path / "good.weights.h5")
+    assert read_weights(row, str(tmp_path / "good.weights.h5")).layers.keys() == {
+        layer.name for layer in good.layers if layer.weights
+    }
+
+
+def test_imagenet_without_a_network_says_the_ways_out(monkeypatch) -> None:
+    import keras
+
+    from vgg16.model import read_weights
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise Exception("URL fetch failure on https://...: None -- [Errno -3] Temporary failure in name resolution")
+
+    monkeypatch.setattr(keras.applications, "VGG16", unreachable)
+    with pytest.raises(Vgg16Error, match=r"could not be downloaded.*--set base=PATH"):
+        read_weights(catalog.BACKBONES["vgg16"], "imagenet")
+
+
+def noise(row: Dataset) -> Arrays:
+    """One image of noise of every class, in train."""
+    count = len(row.class_names)
+    return Arrays(photographs(count), np.arange(count), np.zeros(count, np.int8), row.class_names)
 
 
 @pytest.mark.parametrize("experiment", catalog.EXPERIMENTS.values(), ids=lambda row: row.name)
 def test_every_experiment_builds_from_uint8_images_to_probabilities(experiment: Experiment) -> None:
-    from vgg16.datasets import choose, make
     from vgg16.train import build_for
 
     row = catalog.DATASETS[experiment.dataset.name]
-    data = choose(row, make(row), experiment.dataset.model_copy(update={"limit": 120}))
-    model = build_for(experiment, data)
+    model = build_for(experiment, noise(row))
     assert model.input.dtype == "uint8"
-    answers = model.predict(data.images[:7], verbose=0)
+    answers = model.predict(photographs(7), verbose=0)
     assert answers.shape == (7, len(row.class_names))
     assert answers.sum(axis=1) == pytest.approx(1, abs=1e-5)
 
@@ -118,7 +235,7 @@ def test_the_network_sees_the_training_images_with_mean_0_and_variance_1(patches
         catalog.BACKBONES["vgg11"],
         BackboneChoice(name="vgg11", width=0.05),
         Head(),
-        image_size=32,
+        input_size=32,
         classes=2,
         normalization=statistics,
     )
@@ -161,12 +278,12 @@ def test_a_block_that_is_not_there_is_refused() -> None:
 
 
 def test_a_base_hands_on_every_weight_of_its_blocks_and_none_of_its_head() -> None:
-    from vgg16.model import take_base
+    from vgg16.model import take_base, weights_of
 
     options = BackboneChoice(width=0.05, batch_norm="after")
     base, model = built(options, classes=52), built(options)
     head = model.get_layer("fc1").get_weights()
-    assert take_base(model, base) == 26
+    assert take_base(model, weights_of(base)) == 26
     for layer in model.layers:
         if layer.name.startswith("block"):
             for given, taken in zip(base.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True):
@@ -176,7 +293,7 @@ def test_a_base_hands_on_every_weight_of_its_blocks_and_none_of_its_head() -> No
 
 @pytest.mark.parametrize("options", [{"width": 0.1}, {"batch_norm": "none"}, {"name": "vgg19"}], ids=str)
 def test_a_base_of_another_shape_is_refused_by_the_layer_that_differs(options: dict[str, object]) -> None:
-    from vgg16.model import take_base
+    from vgg16.model import take_base, weights_of
 
     base = built(BackboneChoice(width=0.05, batch_norm="after"))
     asked = BackboneChoice.model_validate({"width": 0.05, "batch_norm": "after"} | options)
@@ -185,7 +302,7 @@ def test_a_base_of_another_shape_is_refused_by_the_layer_that_differs(options: d
     else:
         model = built(asked)
     with pytest.raises(RequestError, match="block"):
-        take_base(model, base)
+        take_base(model, weights_of(base))
 
 
 READ = """

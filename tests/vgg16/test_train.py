@@ -5,6 +5,7 @@ import pytest
 
 from vgg16.config import Augmentation, Experiment, Phase
 from vgg16.datasets import Arrays
+from vgg16.errors import Vgg16Error
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -20,9 +21,9 @@ def phase(**values: object) -> dict[str, object]:
 def trained(experiment: Experiment, data: Arrays, base=None):
     from vgg16.train import build_for, train
 
-    model = build_for(experiment, data, base)
-    before = {layer.name: layer.get_weights() for layer in model.layers}
-    return model, before, train(model, experiment, data)
+    before = {layer.name: layer.get_weights() for layer in build_for(experiment, data, base).layers}
+    model, result = train(experiment, data, base)
+    return model, before, result
 
 
 def moved(model, before) -> set[str]:
@@ -64,13 +65,13 @@ def test_it_ends_with_the_weights_of_the_best_epoch_on_val(tiny: Experiment, pat
 
 
 def test_a_base_brings_its_normalisation_with_its_weights(tiny: Experiment, patches: Arrays) -> None:
-    from vgg16.model import normalization_of
+    from vgg16.model import weights_of
     from vgg16.train import build_for
 
-    base = build_for(tiny, patches)
+    base = weights_of(build_for(tiny, patches))
     darker = Arrays(patches.images // 3, patches.labels, patches.splits, patches.class_names)
-    assert normalization_of(build_for(tiny, darker)) != normalization_of(base)
-    assert normalization_of(build_for(tiny, darker, base)) == normalization_of(base)
+    assert weights_of(build_for(tiny, darker)).normalization != base.normalization
+    assert weights_of(build_for(tiny, darker, base)).normalization == base.normalization
 
 
 def test_the_same_seed_draws_the_same_weights_and_another_seed_others(tiny: Experiment, patches: Arrays) -> None:
@@ -149,17 +150,12 @@ def test_the_learning_rate_follows_its_schedule(name: str, tiny: Experiment, pat
 
 
 def test_progress_is_reported_for_every_step_and_every_epoch(tiny: Experiment, patches: Arrays) -> None:
-    from vgg16.train import build_for, train
+    from vgg16.train import Reports, train
 
     steps: list[tuple[int, int]] = []
     epochs: list[int] = []
-    train(
-        build_for(tiny, patches),
-        changed(tiny, batch_size=3),
-        patches,
-        lambda metrics: epochs.append(metrics.epoch),
-        lambda done, total: steps.append((done, total)),
-    )
+    reports = Reports(lambda metrics: epochs.append(metrics.epoch), lambda done, total: steps.append((done, total)))
+    train(changed(tiny, batch_size=3), patches, reports=reports)
     assert steps == [(done, 8) for done in range(1, 9)]
     assert epochs == [1, 2]
 
@@ -196,3 +192,130 @@ def test_augmentation_gives_what_it_says_and_more_than_one_of_it(patches: Arrays
     seen = [known[image.tobytes()] for image in batches(patches, augmentation)]
     assert len(seen) == len(patches.images)
     assert len(set(seen)) == len(possible(patches.images[0]))
+
+
+def fixed(base, data: Arrays, experiment: Experiment, monkeypatch):
+    """Trained on features computed once, and trained the plain way with the frozen base in the loop."""
+    from vgg16 import features
+    from vgg16.train import train
+
+    once = train(experiment, data, base)
+    monkeypatch.setattr(features, "worth_keeping", lambda *_: False)
+    return once, train(experiment, data, base)
+
+
+@pytest.mark.parametrize("flip", [False, True], ids=["as they are", "flipped"])
+@pytest.mark.parametrize("trains", ["head", "block4"])
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_training_on_features_computed_once_is_training_the_plain_way(
+    tiny: Experiment, patches: Arrays, monkeypatch, precision: str, trains: str, flip: bool
+) -> None:
+    asked = changed(
+        tiny,
+        head={"units": (8,), "dropout": 0.3, "batch_norm": True},
+        image_size=40,
+        phases=[phase(trains=trains, epochs=3, optimizer={"name": "sgd", "learning_rate": 0.05})],
+        augmentation={"flip": flip},
+        precision=precision,
+        batch_size=4,
+    )
+    (kept, by_features), (plain, by_images) = fixed(None, patches, asked, monkeypatch)
+    rounding = 1e-4 if precision == "float32" else 3e-2
+    for mine, theirs in zip(by_features.epochs, by_images.epochs, strict=True):
+        assert mine.train_loss == pytest.approx(theirs.train_loss, rel=rounding)
+        assert mine.val_loss == pytest.approx(theirs.val_loss, rel=rounding)
+    assert by_features.best_epoch == by_images.best_epoch
+    for mine, theirs in zip(kept.get_weights(), plain.get_weights(), strict=True):
+        assert np.abs(mine - theirs).max() <= rounding * max(np.abs(theirs).max(), 1)
+
+
+def test_features_are_asked_for_once_under_what_they_follow_from(tiny: Experiment, patches: Arrays) -> None:
+    from vgg16.train import Reports, train
+
+    kept: dict[str, dict[str, np.ndarray]] = {}
+    images: list[tuple[int, int]] = []
+
+    def keep(digest: str, compute) -> dict[str, np.ndarray]:
+        if digest not in kept:
+            kept[digest] = compute()
+        return kept[digest]
+
+    def run(data: Arrays = patches, trains: str = "head", **values: object) -> tuple[int, int]:
+        """Features kept so far, and images that went through the base for this run."""
+        images.clear()
+        asked = changed(tiny, phases=[phase(trains=trains, epochs=1)], **values)
+        train(asked, data, reports=Reports(images=lambda *done: images.append(done), keep=keep))
+        return len(kept), images[-1][0] if images else 0
+
+    other = Arrays(255 - patches.images, patches.labels, patches.splits, patches.class_names)
+    assert run() == (1, 20)
+    assert run() == (1, 0)
+    assert run(batch_size=4, head={"units": (3,)}) == (1, 0)
+    assert run(augmentation={"flip": True}) == (2, 30)
+    assert run(image_size=40) == (3, 20)
+    assert run(seed=2) == (4, 20)
+    assert run(other) == (5, 20)
+    assert run(trains="block5") == (6, 20)
+    assert run(precision="mixed_bfloat16") == (7, 20)
+    assert run(augmentation={"shift": 2}) == (7, 0)
+    assert run(trains="all") == (7, 0)
+
+
+def test_phases_may_see_images_of_growing_size_and_only_the_last_size_competes(
+    tiny: Experiment, patches: Arrays
+) -> None:
+    sizes = [phase(epochs=2, image_size=16), phase(epochs=1, image_size=24), phase(epochs=1)]
+    model, before, result = trained(changed(tiny, phases=sizes), patches)
+    assert [each.epoch for each in result.epochs] == [1, 2, 3, 4]
+    assert result.best_epoch == 4
+    assert model.input_shape == (None, 32, 32, 3)
+    assert "resize" not in before
+    assert "block1_conv1" in moved(model, before)
+
+
+def test_the_moving_average_is_what_is_evaluated_and_kept(tiny: Experiment, patches: Arrays) -> None:
+    from vgg16.evaluate import evaluate, predict
+
+    optimizer = {"name": "sgd", "learning_rate": 0.03}
+    raw, _, _ = trained(changed(tiny, phases=[phase(epochs=4, optimizer=optimizer)]), patches)
+    asked = changed(tiny, phases=[phase(epochs=4, optimizer=optimizer | {"average": 0.9})])
+    averaged, _, result = trained(asked, patches)
+    kernel = "block3_conv1"
+    assert (averaged.get_layer(kernel).get_weights()[0] != raw.get_layer(kernel).get_weights()[0]).any()
+    images, labels = patches.part("val")
+    seen = evaluate("val", images, predict(averaged, images), labels, patches.class_names)
+    assert seen.loss == pytest.approx(result.epochs[result.best_epoch - 1].val_loss, rel=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_whatever_it_was_trained_in_the_model_is_float32(tiny: Experiment, patches: Arrays, precision: str) -> None:
+    import keras
+
+    model, _, result = trained(changed(tiny, precision=precision), patches)
+    assert result.precision == precision
+    assert {layer.compute_dtype for layer in model.layers if layer.weights} == {"float32"}
+    assert model.predict(patches.images[:2], verbose=0).dtype == np.float32
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_gpu_that_tensorflow_cannot_see_is_an_error_before_anything_trains(
+    tiny: Experiment, patches: Arrays, tensorflow
+) -> None:
+    if tensorflow.config.list_physical_devices("GPU"):
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(Vgg16Error, match=r"TensorFlow sees no GPU, only CPU:0"):
+        trained(changed(tiny, device="gpu"), patches)
+    assert trained(changed(tiny, device="cpu"), patches)[2].status == "finished"
+
+
+def test_out_of_memory_says_the_batch_size_that_was_tried_and_what_to_try(
+    tiny: Experiment, patches: Arrays, tensorflow
+) -> None:
+    def exhausted(*_: int) -> None:
+        raise tensorflow.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[16,64,32,32]")
+
+    from vgg16.train import Reports, train
+
+    with pytest.raises(Vgg16Error, match=r"batch_size 16 and images of 48x48 pixels. Try --set batch_size=8"):
+        train(changed(tiny, image_size=48), patches, reports=Reports(step=exhausted))
+    assert trained(tiny, patches)[2].status == "finished"
