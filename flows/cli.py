@@ -136,19 +136,39 @@ def data() -> None:
     """Get and check datasets."""
 
 
+def of_a_source(command: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Give a command the options that say where a dataset comes from, and refuse them where they are wrong."""
+
+    @click.argument("dataset")
+    @click.option(
+        "--source", default="", metavar="URI", help="The archive: a path, file://, https:// or s3:// address."
+    )
+    @click.option("--sha256", default="", metavar="HEX", help="What the archive's sha256 must be.")
+    @functools.wraps(command)
+    def run(dataset: str, source: str, sha256: str) -> Answer:
+        from flows.fetch import check_request
+
+        check_request(dataset, source, sha256)
+        return command(dataset, source, sha256)
+
+    return run
+
+
 @data.command()
-@click.argument("dataset")
 @answers(display.fetched)
-def fetch(dataset: str) -> Answer:
-    """Get a dataset, split it and keep it in the store."""
-    from vgg16 import catalog, datasets
+@of_a_source
+def fetch(dataset: str, source: str, sha256: str) -> Answer:
+    """Get a dataset, split it and keep it in the store.
+
+    Without --source: the dataset as it was fetched before, else from its official address.
+    """
+    from vgg16.config import DatasetChoice
     from vgg16.storage import open_store
 
-    row = catalog.dataset(dataset)
-    from flows import settings
+    store = open_store(_open_console().store)
+    from flows.fetch import fetch as fetch_dataset
 
-    store = open_store(settings.prepare().store)
-    ref = datasets.save(store, row.name, datasets.make(row))
+    ref = fetch_dataset(DatasetChoice(name=dataset), source, sha256)
     return {
         "dataset": ref.name,
         "digest": ref.digest,
@@ -159,18 +179,16 @@ def fetch(dataset: str) -> Answer:
 
 
 @data.command()
-@click.argument("dataset")
 @answers(display.validated, refused=display.validated)
-def validate(dataset: str) -> Answer:
+@of_a_source
+def validate(dataset: str, source: str, sha256: str) -> Answer:
     """Check a dataset against its expectations and write its Data Docs."""
-    from vgg16 import catalog
     from vgg16.config import DatasetChoice
 
-    choice = DatasetChoice(name=catalog.dataset(dataset).name)
     _speak()
     from flows.ingest import ingest
 
-    _, report = ingest(choice)
+    _, report = ingest(DatasetChoice(name=dataset), source, sha256)
     return report.model_dump(mode="json")
 
 
@@ -363,17 +381,23 @@ def doctor() -> Answer:
 # What all commands share
 
 
-def _speak() -> Any:
-    """Settings applied, and the console told to report progress, which Prefect's own lines would only repeat."""
+def _open_console() -> Any:
+    """Settings applied, and the console told to report progress."""
     from flows import settings
 
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     applied = settings.prepare()
-    if not applied.prefect_server:
-        _start_temporary_server()
     from flows.progress import console
 
     console.quiet = False
+    return applied
+
+
+def _speak() -> Any:
+    """An open console, whose lines Prefect's own would only repeat, and a server for the flows."""
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    applied = _open_console()
+    if not applied.prefect_server:
+        _start_temporary_server()
     return applied
 
 

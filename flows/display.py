@@ -73,8 +73,10 @@ def fetched(answer: Answer) -> None:
 
 def validated(answer: Answer) -> None:
     verdict = "all hold" if answer["ok"] else "refused"
-    click.echo(f"{answer['dataset']} {answer['digest'][:8]}: {answer['checked']} expectations, {verdict}")
-    click.echo(f"Data Docs: {answer['docs']}")
+    name = f"{answer['dataset']} {answer['digest'][:8]}".strip()
+    click.echo(f"{name}: {answer['checked']} {'expectation' if answer['checked'] == 1 else 'expectations'}, {verdict}")
+    if answer["docs"]:  # none where the records themselves were refused
+        click.echo(f"Data Docs: {answer['docs']}")
 
 
 def run(answer: Answer) -> None:

@@ -12,9 +12,12 @@ from vgg16.records import DatasetRef, ValidationReport
 
 
 @flow(name="ingest", flow_run_name="ingest {choice.name}")
-def ingest(choice: DatasetChoice) -> tuple[DatasetRef, ValidationReport]:
-    """Fetch, publish and validate. Raises DataError, with what was expected and found, where an expectation fails."""
-    ref = tasks.fetch_data(choice)
+def ingest(choice: DatasetChoice, source: str = "", sha256: str = "") -> tuple[DatasetRef, ValidationReport]:
+    """Fetch, publish and validate; `source` and `sha256` as `flows.fetch` takes them.
+
+    Raises DataError, with what was expected and found, where an expectation fails.
+    """
+    ref = tasks.fetch_data(choice, source, sha256)
     report = tasks.validate_data(ref)
     verdict = f"{len(report.failed)} of {report.checked} expectations failed" if report.failed else "all hold"
     create_link_artifact(

@@ -3,14 +3,27 @@ and to the Prefect run's log where there is one. The command line makes the cons
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from vgg16.records import EpochMetrics
+
+# Between the lines of a download where no bar can be drawn.
+LINE_SECONDS = 10.0
 
 console = Console(stderr=True, quiet=True, highlight=False)
 
@@ -22,6 +35,8 @@ def say(text: str) -> None:
 
 
 def _log(text: str) -> None:
+    if "prefect" not in sys.modules:  # then there is no run, and importing it takes a second
+        return
     from prefect.context import get_run_context
     from prefect.exceptions import MissingContextError
     from prefect.logging import get_run_logger
@@ -70,3 +85,27 @@ def training(name: str, epochs: int) -> Iterator[Told]:
             )
 
         yield Told(on_epoch, on_step, on_images)
+
+
+@contextmanager
+def downloading(name: str) -> Iterator[Callable[[int, int | None], None]]:
+    """The callback that `download` reports through, in bytes: a bar on a terminal, a line now and then elsewhere."""
+    columns = (
+        TextColumn(f"  {name}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    told = time.monotonic()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name, total=None)
+
+        def on_bytes(done: int, total: int | None) -> None:
+            nonlocal told
+            bar.update(task, completed=done, total=total)
+            if not console.is_terminal and time.monotonic() - told >= LINE_SECONDS:
+                told = time.monotonic()
+                say(f"  {name}  {done / 1e6:.0f} MB" + (f" of {total / 1e6:.0f} MB" if total else ""))
+
+        yield on_bytes

@@ -90,13 +90,11 @@ def load_dataset(ref: DatasetRef) -> Arrays:
 
 
 @task(name="fetch data", **_IO)
-def fetch_data(choice: DatasetChoice) -> DatasetRef:
+def fetch_data(choice: DatasetChoice, source: str = "", sha256: str = "") -> DatasetRef:
     """Source -> images, labels and splits -> the store."""
-    from vgg16 import datasets
+    from flows.fetch import fetch
 
-    dataset = catalog.dataset(choice.name)
-    arrays = datasets.choose(dataset, datasets.make(dataset), choice)
-    ref = datasets.save(open_store(), dataset.name, arrays)
+    ref = fetch(choice, source, sha256)
     counts = ", ".join(f"{split} {count}" for split, count in ref.splits.items())
     say(f"data        {ref.name} {ref.digest[:8]}: {sum(ref.splits.values())} images ({counts})")
     return ref

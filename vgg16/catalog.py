@@ -26,6 +26,7 @@ from vgg16.config import (
 )
 from vgg16.errors import RequestError
 
+_CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
 # The 20 superclasses of CIFAR-100 and their classes. Krizhevsky, "Learning Multiple Layers of Features from Tiny
 # Images", technical report, 2009.
 _CIFAR100 = {
@@ -80,13 +81,14 @@ DATASETS = {
         Dataset(
             name="cifar10",
             description="60,000 photographs of 32x32 pixels in 10 classes",
-            class_names=tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
+            class_names=tuple(_CIFAR10.split()),
             image_size=32,
             mean=(110, 130),
             archive=Archive(
                 addresses=_toronto("cifar-10-binary.tar.gz"),
                 bytes=170_052_171,
                 sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                records=60_000,
                 folder="cifar-10-batches-bin",
                 train=tuple(f"data_batch_{number}.bin" for number in range(1, 6)),
                 test=("test_batch.bin",),
@@ -104,6 +106,7 @@ DATASETS = {
                 addresses=_toronto("cifar-100-binary.tar.gz"),
                 bytes=168_513_733,
                 sha256="58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+                records=60_000,
                 folder="cifar-100-binary",
                 train=("train.bin",),
                 test=("test.bin",),

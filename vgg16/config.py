@@ -25,13 +25,15 @@ class Frozen(BaseModel):
 class Archive(Frozen):
     """A dataset's official archive: a tar file of records, each its label bytes, then the planes R, G and B row by row.
 
-    `addresses` are tried in their order. `train` and `test` are the files of the official parts inside `folder`;
-    `names` lists for each label byte of a record, in their order, the file of its names.
+    `addresses` are tried in their order; `bytes` and `sha256` are those of the official file. A copy of it may hold
+    fewer than `records`, not more. `train` and `test` are the files of the official parts inside `folder`; `names`
+    lists for each label byte of a record, in their order, the file of its names; the last byte is the class.
     """
 
     addresses: tuple[str, ...]
     bytes: int
     sha256: str
+    records: int
     folder: str
     train: tuple[str, ...]
     test: tuple[str, ...]

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from vgg16.archives import read_records
 from vgg16.config import SPLITS, Dataset, DatasetChoice, Split
 from vgg16.errors import RequestError
-from vgg16.records import DatasetRef
-from vgg16.storage import Store, publish
+from vgg16.records import DatasetRef, Fetched
+from vgg16.storage import MANIFEST, Store, publish
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -124,10 +125,10 @@ def make(dataset: Dataset) -> Arrays:
     return Arrays(images, labels, assign_splits(dataset, images, labels), dataset.class_names)
 
 
-def read_archive(dataset: Dataset, path: Path) -> Arrays:
-    """The whole of a dataset from a copy of its archive, with its splits: `test` is the official one."""
-    assert dataset.archive
-    images, labels, test = read_records(dataset, dataset.archive, path)
+def read_archive(dataset: Dataset, path: Path, origin: str) -> Arrays:
+    """The whole of a dataset from a copy of its archive, with its splits: `test` is the official one. Raises what
+    `read_records` does; `origin` is where a person knows the file from."""
+    images, labels, test = read_records(dataset, path, origin)
     return Arrays(images, labels, assign_splits(dataset, images, labels, test), dataset.class_names)
 
 
@@ -169,8 +170,14 @@ def assign_splits(
 
 
 def choose(dataset: Dataset, arrays: Arrays, choice: DatasetChoice) -> Arrays:
-    """The part that `choice` asks for. Raises RequestError where the dataset has fewer images than asked."""
-    cells = np.bincount(_cells(arrays), minlength=len(SPLITS) * len(arrays.class_names)).reshape(len(SPLITS), -1)
+    """The part that `choice` asks for. Raises RequestError where the dataset has fewer images than asked.
+
+    An image whose label is no class is in every part, for validation to meet it.
+    """
+    if choice.limit is None and choice.per_class is None:
+        return arrays
+    cells = np.bincount(_cells(arrays)[_labelled(arrays)], minlength=len(SPLITS) * len(arrays.class_names))
+    cells = cells.reshape(len(SPLITS), -1)
     learn, judge = [SPLITS.index("train"), SPLITS.index("val")], [SPLITS.index("gate"), SPLITS.index("test")]
     if choice.limit is not None:
         least, most = 2 * len(arrays.class_names), int(cells[learn].sum())
@@ -192,10 +199,19 @@ def choose(dataset: Dataset, arrays: Arrays, choice: DatasetChoice) -> Arrays:
             )
         cells[0] = choice.per_class
     order = _ranked(dataset, arrays.images)
-    cell_of = _cells(arrays)[order]
-    kept = np.concatenate([order[cell_of == cell][:count] for cell, count in enumerate(cells.ravel())])
+    labelled = order[_labelled(arrays)[order]]
+    cell_of = _cells(arrays)[labelled]
+    kept = np.concatenate(
+        [np.flatnonzero(~_labelled(arrays))]
+        + [labelled[cell_of == cell][:count] for cell, count in enumerate(cells.ravel())]
+    )
     kept.sort()
     return Arrays(arrays.images[kept], arrays.labels[kept], arrays.splits[kept], arrays.class_names)
+
+
+def _labelled(arrays: Arrays) -> NDArray[np.bool_]:
+    """Which images have a label that is a class."""
+    return (arrays.labels >= 0) & (arrays.labels < len(arrays.class_names))
 
 
 def _cells(arrays: Arrays) -> NDArray[np.int64]:
@@ -203,17 +219,43 @@ def _cells(arrays: Arrays) -> NDArray[np.int64]:
     return arrays.splits.astype(np.int64) * len(arrays.class_names) + arrays.labels
 
 
-def save(store: Store, name: str, arrays: Arrays) -> DatasetRef:
-    """Publish the arrays under their digest and say where."""
+def save(store: Store, name: str, arrays: Arrays, scratch: Path | None = None) -> DatasetRef:
+    """Publish the arrays under their digest and say where. The files on their way are in `scratch`, which whoever
+    names it empties after a kill; by default in the system's folder for such."""
     digest = arrays.digest()
     key = f"datasets/{name}/{digest}"
-    with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
+    with tempfile.TemporaryDirectory(prefix="vgg16-", dir=scratch) as folder:
         np.save(Path(folder, "images.npy"), arrays.images)
         np.save(Path(folder, "labels.npy"), arrays.labels)
         np.save(Path(folder, "splits.npy"), arrays.splits)
         Path(folder, "class_names.json").write_text(json.dumps(arrays.class_names))
         publish(store, key, Path(folder))
     return DatasetRef(name=name, digest=digest, key=key, class_names=arrays.class_names, splits=arrays.counts())
+
+
+def remember(store: Store, fetched: Fetched, scratch: Path) -> None:
+    """From now on the dataset's name stands for this in the store."""
+    with tempfile.TemporaryDirectory(prefix="vgg16-", dir=scratch) as folder:
+        file = Path(folder, "current.json")
+        file.write_text(fetched.model_dump_json(indent=1))
+        store.upload(file, _current(fetched.dataset.name))
+
+
+def recall(store: Store, name: str) -> Fetched | None:
+    """What the dataset's name stands for in the store; None where it was not fetched, or its publishing was cut off
+    or removed."""
+    content = store.read(_current(name))
+    if content is None:
+        return None
+    try:
+        fetched = Fetched.model_validate_json(content)
+    except ValidationError:
+        return None
+    return fetched if store.read(f"{fetched.dataset.key}/{MANIFEST}") is not None else None
+
+
+def _current(name: str) -> str:
+    return f"datasets/{name}/current.json"
 
 
 def write_samples(arrays: Arrays, folder: Path) -> None:

@@ -22,6 +22,16 @@ class DatasetRef(Frozen):
     splits: dict[Split, int]
 
 
+class Fetched(Frozen):
+    """What a dataset's name stands for in a store: the whole of it, and the archive that it was read from: where that
+    was, its sha256, and when it was read."""
+
+    dataset: DatasetRef
+    source: str
+    sha256: str
+    at: str
+
+
 class FailedExpectation(Frozen):
     """What was expected of the data and what was found instead."""
 

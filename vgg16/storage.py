@@ -3,11 +3,15 @@ a reader meets either a whole object or none. The one door to boto3."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -22,6 +26,17 @@ MANIFEST = "manifest.json"
 
 class ExistsError(Exception):
     """`create` met an object of that key."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The bytes of a file elsewhere from `start` on. `total` is the size of the whole, None where it is not told;
+    `entity` tells this content from another that comes to have the same address, "" where nothing does."""
+
+    start: int
+    total: int | None
+    entity: str
+    chunks: Iterator[bytes]
 
 
 class Store(Protocol):
@@ -62,23 +77,18 @@ class FolderStore:
             return None
 
     def create(self, key: str, content: bytes) -> None:
-        draft = self._draft(key)
-        try:
+        with _draft(self.path(key).parent) as draft:
             draft.write_bytes(content)
-            # A link fails where the name is taken, and until then nobody sees half a file.
-            os.link(draft, self.path(key))
-        except FileExistsError:
-            raise ExistsError(key) from None
-        finally:
-            draft.unlink(missing_ok=True)
+            try:
+                # A link fails where the name is taken, and until then nobody sees half a file.
+                os.link(draft, self.path(key))
+            except FileExistsError:
+                raise ExistsError(key) from None
 
     def upload(self, source: Path, key: str) -> None:
-        draft = self._draft(key)
-        try:
+        with _draft(self.path(key).parent) as draft:
             shutil.copyfile(source, draft)
             draft.replace(self.path(key))
-        finally:
-            draft.unlink(missing_ok=True)
 
     def download(self, key: str, target: Path) -> None:
         shutil.copyfile(self.path(key), target)
@@ -86,9 +96,6 @@ class FolderStore:
     def keys(self, prefix: str) -> list[str]:
         files = (path for path in self.path(prefix).rglob("*") if path.is_file() and not path.name.startswith("."))
         return sorted(path.relative_to(self.folder).as_posix() for path in files)
-
-    def _draft(self, key: str) -> Path:
-        return _draft(self.path(key).parent)
 
 
 class S3Store:
@@ -120,23 +127,52 @@ class S3Store:
         self.client.upload_file(str(source), self.bucket, self.prefix + key)
 
     def download(self, key: str, target: Path) -> None:
-        self.client.download_file(self.bucket, self.prefix + key, str(target))
+        # Into the open file: by its name, boto3 would write to another beside it, which a kill leaves there.
+        with target.open("wb") as file:
+            self.client.download_fileobj(self.bucket, self.prefix + key, file)
 
     def keys(self, prefix: str) -> list[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
         found = (item["Key"] for page in pages for item in page.get("Contents", []))
         return sorted(key.removeprefix(self.prefix) for key in found)
 
+    @contextmanager
+    def stream(self, key: str, start: int, entity: str) -> Iterator[Stream]:
+        """The object's bytes from `start` on where it is still that `entity`, else from 0 on.
+
+        Raises ConnectionError for what may pass, and Vgg16Error for an object that is not there or not to be read.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+
+        bucket, name = self.bucket, f"s3://{self.bucket}/{self.prefix}{key}"
+        hint = "boto3's variables and profiles name the server and the credentials: AWS_ENDPOINT_URL_S3, AWS_PROFILE."
+        try:
+            found = self.client.head_object(Bucket=bucket, Key=self.prefix + key)
+            same = found["ETag"] == entity and start <= found["ContentLength"]
+            begin, total = start if same else 0, found["ContentLength"]
+            chunks: Iterator[bytes] = iter(())
+            if begin < total:
+                answer = self.client.get_object(
+                    Bucket=bucket, Key=self.prefix + key, Range=f"bytes={begin}-", IfMatch=found["ETag"]
+                )
+                chunks = answer["Body"].iter_chunks(1 << 20)
+            yield Stream(begin, total, found["ETag"], chunks)
+        except ClientError as error:
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+            if status >= 500 or status == 412:
+                raise ConnectionError(f"{name}: {error}") from None
+            raise Vgg16Error(f"{name} cannot be read: {error}.", hint) from None
+        except (HTTPClientError, IncompleteReadError) as error:
+            raise ConnectionError(f"{name}: {error}") from None
+        except BotoCoreError as error:
+            raise Vgg16Error(f"{name} cannot be read: {error}", hint) from None
+
 
 def open_store(address: str) -> Store:
     """The store at `s3://bucket/prefix` or in a folder. Raises RequestError for any other kind of address."""
     parts = urlsplit(address)
     if parts.scheme == "s3" and parts.netloc:
-        import boto3
-        from botocore.config import Config
-
-        client = boto3.client("s3", config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard"}))
-        return S3Store(parts.netloc, parts.path, client)
+        return _bucket(parts.netloc, parts.path)
     if parts.scheme:
         raise RequestError(f"VGG16_STORE: expected a folder or s3://bucket/prefix, found {address}.")
     return FolderStore(Path(address).expanduser().absolute())
@@ -144,8 +180,22 @@ def open_store(address: str) -> Store:
 
 def download(address: str, target: Path) -> None:
     """Copy the object at s3://bucket/key to a new file."""
-    parts = urlsplit(address)
-    open_store(f"s3://{parts.netloc}").download(parts.path.lstrip("/"), target)
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    _bucket(bucket, "").download(key, target)
+
+
+def open_object(address: str, start: int, entity: str) -> AbstractContextManager[Stream]:
+    """The bytes of the object `s3://bucket/key`, as S3Store.stream gives them."""
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    return _bucket(bucket, "").stream(key, start, entity)
+
+
+def _bucket(name: str, prefix: str) -> S3Store:
+    import boto3
+    from botocore.config import Config
+
+    client = boto3.client("s3", config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard"}))
+    return S3Store(name, prefix, client)
 
 
 def publish(store: Store, key: str, folder: Path) -> None:
@@ -157,7 +207,7 @@ def publish(store: Store, key: str, folder: Path) -> None:
         return
     files = {}
     for path in sorted(folder.iterdir()):
-        files[path.name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
         store.upload(path, f"{key}/{path.name}")
     manifest = json.dumps({"files": files}, indent=1).encode()
     try:
@@ -182,12 +232,9 @@ def fetch(store: Store, key: str, cache: Path) -> Path:
     for name, facts in json.loads(manifest)["files"].items():
         path = folder / name
         if not isinstance(store, FolderStore) and not _same(path, facts):
-            draft = _draft(folder)
-            try:
+            with _draft(folder) as draft:
                 store.download(f"{key}/{name}", draft)
                 draft.replace(path)
-            finally:
-                draft.unlink(missing_ok=True)
         if not _same(path, facts):
             raise Vgg16Error(
                 f"{store.address}/{key}/{name} differs from its manifest: expected {facts['bytes']} bytes with "
@@ -197,22 +244,58 @@ def fetch(store: Store, key: str, cache: Path) -> Path:
     return folder
 
 
-def _draft(folder: Path) -> Path:
-    """A new empty file that nobody else writes to and no reader looks at, with the rights of an ordinary file."""
+@contextmanager
+def _draft(folder: Path) -> Iterator[Path]:
+    """A new empty file that nobody else writes to and no reader looks at, with the rights of an ordinary file.
+
+    It is locked while it is in use, and a kill unlocks it: so the drafts below the folder that are not locked are those
+    of killed processes, and are removed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".draft-{uuid.uuid4().hex}"
-    draft.touch(exist_ok=False)
-    return draft
+    for left in folder.rglob(".draft-*"):
+        _remove_unlocked(left)
+    while True:
+        draft = folder / f".draft-{uuid.uuid4().hex}"
+        with draft.open("xb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not draft.exists():  # another process took it for one that was left, before it was locked
+                continue
+            try:
+                yield draft
+            finally:
+                draft.unlink(missing_ok=True)
+            return
+
+
+def _remove_unlocked(draft: Path) -> None:
+    with suppress(FileNotFoundError, BlockingIOError), draft.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        draft.unlink()
+
+
+@contextmanager
+def alone(lock: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock on this machine, whose kernel releases it however the process ends; `on_wait` is called where
+    another process holds it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _same(path: Path, facts: dict[str, object]) -> bool:
-    return path.is_file() and path.stat().st_size == facts["bytes"] and _sha256(path) == facts["sha256"]
+    return path.is_file() and path.stat().st_size == facts["bytes"] and sha256_of(path) == facts["sha256"]
 
 
 def _found(path: Path) -> str:
-    return f"{path.stat().st_size} bytes with {_sha256(path)[:12]}..." if path.is_file() else "no file"
+    return f"{path.stat().st_size} bytes with {sha256_of(path)[:12]}..." if path.is_file() else "no file"
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's content, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
