@@ -264,17 +264,21 @@ def _answer(rule: Rule, given: dict[str, Any]) -> Answer:
     found = given["result"]
     if "unexpected_count" in found:
         share = f"{found['unexpected_count']} of {found['element_count']} images"
-        examples = ", ".join(str(each["value"]) for each in found["partial_unexpected_counts"][:5])
+        examples = ", ".join(_text(each["value"]) for each in found["partial_unexpected_counts"][:5])
         observed = f"{share} otherwise" + (f": {examples}" if examples else "")
         if not found["unexpected_count"]:
             observed = f"all {found['element_count']} images"
     elif found.get("partial_missing_list"):
         observed = f"missing: {', '.join(found['partial_missing_list'][:5])}"
     elif found.get("observed_value") is not None:
-        observed = f"{float(found['observed_value']):.4g}"
+        observed = _text(found["observed_value"])
     else:
         observed = ""
     return Answer(rule, given["success"], observed, tuple(found.get("partial_unexpected_index_list", ())[:20]))
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def report(ref: DatasetRef, answers: tuple[Answer, ...]) -> ValidationReport:
@@ -289,23 +293,48 @@ def report(ref: DatasetRef, answers: tuple[Answer, ...]) -> ValidationReport:
     )
 
 
-def data_docs(ref: DatasetRef, arrays: Arrays, table: pd.DataFrame, answers: tuple[Answer, ...]) -> str:
-    """One HTML page that fetches nothing: the answers, what broke them in pictures, and samples of every class."""
-    labels = arrays.labels
-    samples = [np.flatnonzero(labels == index)[:12] for index in range(len(arrays.class_names))]
+def data_docs(
+    dataset: Dataset, ref: DatasetRef, arrays: Arrays, table: pd.DataFrame, answers: tuple[Answer, ...]
+) -> str:
+    """One HTML page that fetches nothing: the answers, what broke them in pictures, the images that stand more than
+    once, and samples of every class under its superclass."""
     counts = table.groupby(["label", "split"]).size().unstack(fill_value=0).reindex(columns=list(SPLITS), fill_value=0)
+    samples = {
+        name: _pictures(arrays.images, np.flatnonzero(arrays.labels == index)[:12])
+        for index, name in enumerate(arrays.class_names)
+    }
     page = Environment(loader=PackageLoader("vgg16"), autoescape=True).get_template("data_docs.html")
     return page.render(
         ref=ref,
         ok=all(each.ok for each in answers),
         answers=[(each, _pictures(arrays.images, each.rows)) for each in sorted(answers, key=_urgency)],
-        counts=counts,
+        counts=list(counts.iterrows()),
         splits=SPLITS,
         statistics=table.groupby("split")[["mean", "std", "min", "max"]].mean().round(1).reindex(list(SPLITS)).dropna(),
-        samples=[
-            (name, _pictures(arrays.images, rows)) for name, rows in zip(arrays.class_names, samples, strict=True)
-        ],
+        samples=samples,
+        superclasses=dataset.superclasses or {"": dataset.class_names},
+        copies=_copies(arrays.images, table),
+        copied=int(table.loc[table["copies"] > 1, "digest"].nunique()),
     )
+
+
+COPIES_SHOWN = 100
+
+
+def _copies(images: Images, table: pd.DataFrame) -> list[tuple[str, list[str], bool, bool]]:
+    """For the first COPIES_SHOWN images that stand more than once: their pictures side by side, split/label of each,
+    whether they are in two splits, whether they have two labels. What is both comes first."""
+    found = table[table["copies"] > 1].sort_values(["splits", "labels"], ascending=False, kind="stable")
+    shown = list(found.groupby("digest", sort=False))[:COPIES_SHOWN]
+    return [
+        (
+            _pictures(images, group.index[:4]),
+            list(group["cell"][:4]),
+            bool(group["splits"].iloc[0] > 1),
+            bool(group["labels"].iloc[0] > 1),
+        )
+        for _, group in shown
+    ]
 
 
 def _urgency(answer: Answer) -> tuple[bool, bool]:
