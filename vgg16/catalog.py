@@ -95,6 +95,7 @@ DATASETS = {
             description="60,000 photographs of 32x32 pixels in 10 classes",
             class_names=tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
             image_size=32,
+            # Measured on 3,600 of its images, but for the colours, whose means are published: 125.3, 123.0, 113.9.
             typical={
                 "mean_intensity": (120.7, 32.6),
                 "red_over_green": (2.3, 17.6),

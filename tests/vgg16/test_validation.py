@@ -19,9 +19,9 @@ MADE = [row for row in catalog.DATASETS.values() if not row.archive]
 ARCHIVED = [row for row in catalog.DATASETS.values() if row.archive]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def digits() -> Arrays:
-    return datasets.make(DIGITS)
+    return made("digits")
 
 
 def failed(row: Dataset, arrays: Arrays) -> set[str]:
@@ -31,6 +31,11 @@ def failed(row: Dataset, arrays: Arrays) -> set[str]:
 
 def ref_of(name: str, arrays: Arrays) -> DatasetRef:
     return DatasetRef(name=name, digest=arrays.digest(), key="", class_names=arrays.class_names, splits=arrays.counts())
+
+
+@cache
+def made(name: str) -> Arrays:
+    return datasets.make(catalog.dataset(name))
 
 
 @cache
@@ -76,7 +81,7 @@ def split(row: Dataset, images: np.ndarray, labels: np.ndarray, test: np.ndarray
 
 @pytest.mark.parametrize("row", MADE, ids=lambda row: row.name)
 def test_every_dataset_that_this_machine_makes_holds(row: Dataset) -> None:
-    holds(row, datasets.make(row))
+    holds(row, made(row.name))
 
 
 @pytest.mark.parametrize("row", ARCHIVED, ids=lambda row: row.name)
@@ -94,7 +99,7 @@ def holds(row: Dataset, arrays: Arrays) -> None:
 
 @pytest.mark.parametrize("row", MADE, ids=lambda row: row.name)
 def test_every_part_of_a_made_dataset_holds(row: Dataset) -> None:
-    parts_hold(row, datasets.make(row))
+    parts_hold(row, made(row.name))
 
 
 @pytest.mark.parametrize("row", ARCHIVED, ids=lambda row: row.name)
@@ -211,7 +216,7 @@ def test_each_mutation_is_caught_in_as_few_images_as_the_table_says(
     name: str, dataset: str, request: pytest.FixtureRequest
 ) -> None:
     mutation, row = MUTATIONS[name], catalog.dataset(dataset)
-    arrays = archived(dataset, request.getfixturevalue("real_data")) if row.archive else datasets.make(row)
+    arrays = archived(dataset, request.getfixturevalue("real_data")) if row.archive else made(dataset)
     assert mutation.rule in failed(row, mutated(row, arrays, name, mutation.least[dataset]))
 
 
