@@ -108,13 +108,14 @@ def validate_data(ref: DatasetRef) -> ValidationReport:
 
     arrays = load_dataset(ref)
     table = validation.facts(arrays)
-    answers = validation.judge(catalog.dataset(ref.name), table)
+    dataset = catalog.dataset(ref.name)
+    answers = validation.judge(dataset, table)
     report = validation.report(ref, answers)
     store = open_store()
     key = f"docs/{ref.name}-{ref.digest[:8]}.html"
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
         page = Path(folder, "docs.html")
-        page.write_text(validation.data_docs(ref, arrays, table, answers), encoding="utf-8")
+        page.write_text(validation.data_docs(dataset, ref, arrays, table, answers), encoding="utf-8")
         store.upload(page, key)
     if report.ok:
         write_samples(arrays, settings.load().home / "samples" / ref.name)

@@ -43,9 +43,14 @@ class Archive(Frozen):
 class Dataset(Frozen):
     """A named source of images; without an `archive` they are made by this machine.
 
-    `superclasses` are groups of the classes, each by its name. `mean` is the range in which the mean intensity of all
-    images must lie, 0 to 255. `split_seed` belongs to the dataset, so that no experiment can move an image from `test`
-    to `train`; where the archive has an official test part, that is `test`, whatever `test_fraction` says.
+    `superclasses` are groups of the classes, each by its name. `split_seed` belongs to the dataset, so that no
+    experiment can move an image from `test` to `train`; where the archive has an official test part, that is `test`,
+    whatever `test_fraction` says.
+
+    What its images are known to be: `typical` holds for each of `validation.MEASURES` the mean over all images and the
+    standard deviation among them, which tells how far chance moves the mean of fewer (a larger one where neighbours in
+    the source resemble each other). `tolerated` names expectations that a share of the untouched images breaks; what it
+    does not name allows none. `imbalance`: how far a class may be from its even share of a split, as a part of that.
     """
 
     name: str
@@ -53,7 +58,9 @@ class Dataset(Frozen):
     class_names: tuple[str, ...]
     superclasses: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     image_size: int
-    mean: tuple[float, float]
+    typical: dict[str, tuple[float, float]]
+    tolerated: dict[str, float] = Field(default_factory=dict)
+    imbalance: float = 0.0
     archive: Archive | None = None
     split_seed: int = 0
     val_fraction: float = 0.2
