@@ -217,7 +217,7 @@ def _paragraph(text: str) -> None:
 def _counts(things: Iterable[str], most: int = 10) -> str:
     """What there is most of, with its count."""
     counted = Counter(things).most_common()
-    told = [f"{count} {thing}" for thing, count in counted[:most]]
+    told = [f"{thing} ({count})" for thing, count in counted[:most]]
     return ", ".join(told) + (f" and {len(counted) - most} more" if len(counted) > most else "")
 
 

@@ -69,7 +69,7 @@ def _stands_for(asked: str) -> list[str]:
         told = f"No picture matches {asked}."
     else:
         raise RequestError(
-            f"There is no picture file {asked}.", f"IMAGE is a file in {_KINDS}, a folder of them, or a glob."
+            f"There is no picture file {asked}.", "IMAGE is a picture file, a folder of them, or a glob."
         )
     if not found:
         raise RequestError(told, f"Looked for files in {' '.join(SUFFIXES)}; name any other file itself.")
@@ -162,7 +162,7 @@ def read_picture(path: str, size: int) -> tuple[Images, Source]:
     except RequestError:
         raise
     except UnidentifiedImageError:
-        raise RequestError(f"expected {_KINDS}, found a file that begins with {head!r}") from None
+        raise RequestError(f"expected a whole {_KINDS}, found a file that begins with {head!r}") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         most = Image.MAX_IMAGE_PIXELS or 0
         raise RequestError(f"too large, perhaps a decompression bomb: expected at most {most:,} pixels") from None
@@ -173,11 +173,11 @@ def read_picture(path: str, size: int) -> tuple[Images, Source]:
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes of a regular file; another kind of file could be endless."""
-    kind = path.stat()
-    if not stat.S_ISREG(kind.st_mode):
-        what = "a folder" if stat.S_ISDIR(kind.st_mode) else "a device or pipe"
-        raise RequestError(f"expected a file, found {what}")
+    """The first bytes of a file; a device could be endless, and a pipe silent."""
+    mode = path.stat().st_mode
+    # Opening a folder fails too, and says whether it may be searched.
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise RequestError("expected a file, found a device or pipe")
     with path.open("rb") as file:
         head = file.read(16)
     if not head:
@@ -187,7 +187,9 @@ def _head(path: Path) -> bytes:
 
 def _converted(picture: Image.Image, size: int) -> tuple[Images, Source]:
     stored, mode = picture.size, picture.mode
-    animated, turned = getattr(picture, "is_animated", False), _turn(picture) is not None
+    animated = getattr(picture, "is_animated", False)
+    # Pillow turns a TIFF while it loads it. A PNG would be loaded by the question, and its damage go unheard.
+    turned = _turn(picture) if picture.format == "TIFF" else None
     # A large JPEG is decoded at down to an eighth of its size, never below twice what is asked for.
     picture.draft(None, (2 * size, 2 * size))
     picture.load()
@@ -197,12 +199,11 @@ def _converted(picture: Image.Image, size: int) -> tuple[Images, Source]:
     clear = fitted.mode == "RGBA" and fitted.getchannel("A").getextrema() != (255, 255)
     if clear:
         fitted = Image.alpha_composite(Image.new("RGBA", fitted.size, "white"), fitted)
-    # Pillow has turned a TIFF when it loaded it.
     left = _turn(picture)
     upright = fitted if left is None else fitted.transpose(left)
     done = {
         "first frame": animated,
-        "turned upright": turned,
+        "turned upright": (turned, left) != (None, None),
         "16 bit scaled to 8": mode.startswith("I;16"),
         "transparency over white": clear,
         "converted to RGB": mode != "RGB" and not clear,
