@@ -305,32 +305,29 @@ def history(name: str) -> Answer:
 @click.option("--model", "model_uri", metavar="URI", help="models:/NAME/VERSION or models:/NAME@champion.")
 @answers(display.predictions)
 def predict(images: tuple[str, ...], model_uri: str | None) -> Answer:
-    """Class and probability of picture files. Without --model, by the only champion there is."""
-    from pathlib import Path
+    """Class and probability of pictures: files, folders and globs. Without --model, by the only champion there is.
 
-    from vgg16.pictures import read_pictures
+    Any size and colours: the middle square is cut out, resized to what the model sees, and transparency becomes
+    white. Files that cannot be read are listed with the reason.
+    """
+    from flows import progress, settings
+    from vgg16.pictures import find_pictures
 
-    for image in images:
-        if not Path(image).is_file():
-            raise RequestError(f"There is no picture file {image}.", "IMAGE is the path of a PNG, JPEG or WebP file.")
+    paths = find_pictures(images)
     registry = _registry()
     uri = model_uri or _only_champion(registry.champions())
-    from flows import settings
-
     settings.import_tensorflow()
-    from vgg16.evaluate import predict as answer_images
+    from vgg16.evaluate import predict_pictures
 
     model, class_names = registry.load(uri)
-    probabilities = answer_images(model, read_pictures([Path(image) for image in images], model.input_shape[1]))
+    progress.console.quiet = False
+    with progress.counting("pictures") as on_step:
+        predictions, failed = predict_pictures(model, class_names, paths, on_step)
     return {
         "model": uri,
-        "predictions": [_prediction(*each, class_names) for each in zip(images, probabilities, strict=True)],
+        "predictions": [each.model_dump(mode="json") for each in predictions],
+        "failed": [each.model_dump(mode="json") for each in failed],
     }
-
-
-def _prediction(image: str, probabilities: Any, class_names: tuple[str, ...]) -> Answer:
-    top5 = [{"label": class_names[i], "probability": float(probabilities[i])} for i in (-probabilities).argsort()[:5]]
-    return {"image": image, **top5[0], "top5": top5}
 
 
 def _only_champion(champions: list[Any]) -> str:

@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -184,19 +186,46 @@ def history(answer: Answer) -> None:
 
 
 def predictions(answer: Answer) -> None:
+    found = answer["predictions"]
     click.echo(f"by {answer['model']}")
     table(
         "",
         [
             {
-                "image": each["image"],
+                "image": _printable(each["image"]),
                 "label": each["label"],
                 "probability": f"{each['probability']:.1%}",
                 "then": ", ".join(f"{other['label']} {other['probability']:.1%}" for other in each["top5"][1:3]),
+                "was": f"{each['source']['mode']} {'x'.join(map(str, each['source']['size']))}",
             }
-            for each in answer["predictions"]
+            for each in found
         ],
     )
+    if len(found) > 10:
+        _paragraph(f"{len(found)} pictures: {_counts(each['label'] for each in found)}")
+    if done := _counts(each for picture in found for each in picture["source"]["done"]):
+        _paragraph(f"done to them: {done}")
+    if answer["failed"]:
+        click.secho(f"{len(answer['failed'])} could not be read:", fg="yellow")
+    for each in answer["failed"]:
+        _paragraph(f"  {_printable(each['image'])}: {each['reason']}")
+
+
+def _paragraph(text: str) -> None:
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
+    click.echo(click.wrap_text(text, width, subsequent_indent="    "))
+
+
+def _counts(things: Iterable[str], most: int = 10) -> str:
+    """What there is most of, with its count."""
+    counted = Counter(things).most_common()
+    told = [f"{thing} ({count})" for thing, count in counted[:most]]
+    return ", ".join(told) + (f" and {len(counted) - most} more" if len(counted) > most else "")
+
+
+def _printable(path: str) -> str:
+    """A file's name without what a terminal would obey or cannot encode."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in path)
 
 
 def checks(answer: Answer) -> None:

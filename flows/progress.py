@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     TaskProgressColumn,
     TextColumn,
@@ -109,3 +110,12 @@ def downloading(name: str) -> Iterator[Callable[[int, int | None], None]]:
                 say(f"  {name}  {done / 1e6:.0f} MB" + (f" of {total / 1e6:.0f} MB" if total else ""))
 
         yield on_bytes
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """The callback that work on many files reports through, done of total: a bar on a terminal, nothing elsewhere."""
+    columns = (TextColumn(f"  {what}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

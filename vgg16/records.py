@@ -109,6 +109,38 @@ class Verdict(Frozen):
     reasons: tuple[str, ...]
 
 
+class Source(Frozen):
+    """What a picture file held, width and height in pixels and Pillow's mode, and what was done to it, in order."""
+
+    size: tuple[int, int]
+    mode: str
+    done: tuple[str, ...]
+
+
+class Guess(Frozen):
+    """One class and its probability, 0 to 1."""
+
+    label: str
+    probability: float
+
+
+class Prediction(Frozen):
+    """A model's answer to one picture file, and its best five, or all where it knows fewer classes."""
+
+    image: str
+    label: str
+    probability: float
+    top5: tuple[Guess, ...]
+    source: Source
+
+
+class UnreadPicture(Frozen):
+    """A file that is no picture to us, and why."""
+
+    image: str
+    reason: str
+
+
 class ModelVersion(Frozen):
     """A registered version. Stages and versions are strings, as MLflow's servers answer them."""
 

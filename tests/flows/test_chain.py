@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from tests.flows.conftest import FirstRun
 
@@ -79,6 +80,44 @@ def test_the_champion_reads_digits_from_picture_files(first_run: FirstRun) -> No
     for each in found:
         assert each["top5"][0] == {"label": each["label"], "probability": each["probability"]}
         assert len(each["top5"]) == 5
+
+
+def test_a_folder_of_odd_pictures_is_answered_and_the_broken_ones_are_told(first_run: FirstRun, tmp_path: Path) -> None:
+    known = first_run.home / "samples" / "digits"
+    three = next(known.glob("*3.png"))
+    folder = tmp_path / "odd [1]"
+    (folder / "below").mkdir(parents=True)
+    picture = Image.open(three).resize((400, 300))
+    picture.convert("CMYK").save(folder / "b.jpg")
+    picture.convert("L").save(folder / "below" / "größer.WEBP")
+    (folder / "a.png").write_text("no picture")
+    (folder / "c.png").write_bytes(three.read_bytes()[:200])
+    (folder / "notes.txt").write_text("not looked at")
+
+    found = first_run.command("predict", str(folder), str(three), f"{known}/*.png")
+    assert found.status == 0
+    assert found.stderr == ""
+    answers, failed = found.json["predictions"], found.json["failed"]
+    assert [each["image"] for each in answers[:3]] == [f"{folder}/b.jpg", f"{folder}/below/größer.WEBP", str(three)]
+    assert len(answers) == 2 + 10
+    assert answers[0]["source"] == {
+        "size": [400, 300],
+        "mode": "CMYK",
+        "done": ["converted to RGB", "cropped to the middle square", "resized to 32x32"],
+    }
+    assert answers[2]["source"] == {"size": [32, 32], "mode": "RGB", "done": []}
+    assert [(each["image"], each["reason"][:8]) for each in failed] == [
+        (f"{folder}/a.png", "expected"),
+        (f"{folder}/c.png", "damaged:"),
+    ]
+
+    none = first_run.command("predict", f"{folder}/[ac].png", f"{folder}/notes.txt")
+    assert (none.status, none.json["error"]["kind"]) == (2, "request")
+    assert [each["image"] for each in none.json["failed"]] == [
+        f"{folder}/{name}" for name in ("a.png", "c.png", "notes.txt")
+    ]
+    assert all(each["reason"] in none.json["error"]["message"] for each in none.json["failed"])
+    assert none.stderr == ""
 
 
 def test_a_second_run_that_is_no_better_leaves_the_champion_and_says_why(

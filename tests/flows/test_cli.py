@@ -75,6 +75,8 @@ REQUESTS = {
     "unknown dataset": (["data", "fetch", "digit"], "Did you mean digits"),
     "unknown dataset to check": (["data", "validate", "mnist"], "There are"),
     "no such picture": (["predict", "cat.png"], "no picture file cat.png"),
+    "no picture in a folder": (["predict", str(Path(__file__).parent)], "has no pictures"),
+    "no picture in a glob": (["predict", "*.png"], "No picture matches *.png"),
     "no champion": (["predict", __file__], "No model is in production"),
     "not a picture": (["predict", __file__, "--model", "models:/nothing/1"], "No model at"),
     "unknown model": (["promote", "vgg16-cats", "1"], "no registered model"),
