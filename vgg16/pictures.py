@@ -46,8 +46,8 @@ def find_pictures(asked: Iterable[str]) -> list[str]:
     """The paths that files, folders and globs stand for, in their order, each once.
 
     A file is taken at its word. A folder is searched with all below it, sorted, and so is what a glob matches: files
-    with a picture's suffix; hidden ones are left out and links to folders not followed. Raises RequestError for a
-    path that is not there, and for a folder or glob without any picture.
+    with a picture's suffix; hidden ones are left out, and links to folders below it not followed. Raises RequestError
+    for a path that is not there, and for a folder or glob without any picture.
     """
     found: dict[Path, str] = {}
     for each in asked:
@@ -101,7 +101,7 @@ def _named_as_picture(path: Path) -> bool:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
