@@ -8,6 +8,7 @@ import re
 import stat
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -45,8 +46,8 @@ def find_pictures(asked: Iterable[str]) -> list[str]:
     """The paths that files, folders and globs stand for, in their order, each once.
 
     A file is taken at its word. A folder is searched with all below it, sorted, and so is what a glob matches: files
-    with a picture's suffix; hidden ones are left out and links to folders not followed. Raises RequestError for a
-    path that is not there, and for a folder or glob without any picture.
+    with a picture's suffix; hidden ones are left out, and links to folders below it not followed. Raises RequestError
+    for a path that is not there, and for a folder or glob without any picture.
     """
     found: dict[Path, str] = {}
     for each in asked:
@@ -100,7 +101,7 @@ def _named_as_picture(path: Path) -> bool:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
@@ -157,7 +158,7 @@ def read_picture(path: str, size: int) -> tuple[Images, Source]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as picture:
+            with Image.open(path, formats=FORMATS) as picture, _muted() if picture.format == "TIFF" else nullcontext():
                 return _converted(picture, size)
     except RequestError:
         raise
@@ -170,6 +171,19 @@ def read_picture(path: str, size: int) -> tuple[Images, Source]:
     except Exception as error:
         outside = isinstance(error, OSError) and error.strerror
         raise RequestError(outside or f"damaged: {str(error) or type(error).__name__}") from None
+
+
+@contextmanager
+def _muted() -> Iterator[None]:
+    """Inside, nothing reaches standard error: libtiff prints what is wrong with a file, and Pillow raises it too."""
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _head(path: Path) -> bytes:

@@ -158,3 +158,27 @@ def test_data_is_validated_with_data_docs(vgg16: Command, tmp_path: Path) -> Non
     answer = vgg16("data", "validate", "digits", "--json", VGG16_HOME=str(tmp_path / "home")).json
     assert (answer["ok"], answer["failed"]) == (True, [])
     assert f"all {answer['checked']} expectations hold" in Path(answer["docs"]).read_text()
+
+
+def test_many_predictions_end_with_counts_and_what_could_not_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    from flows import display
+
+    def prediction(number: int) -> dict[str, Any]:
+        guess = {"label": "cat" if number % 4 else "dog", "probability": 0.75}
+        source = {"size": [640, 480], "mode": "L", "done": ["converted to RGB"] if number < 3 else []}
+        return {"image": f"{number}\x1b[31m.png", **guess, "top5": [guess], "source": source}
+
+    failed = [{"image": "line\nbreak.png", "reason": "an empty file"}]
+    display.predictions(
+        {"model": "models:/m@champion", "predictions": [prediction(n) for n in range(12)], "failed": failed}
+    )
+    told = capsys.readouterr().out
+    assert "\x1b" not in told
+    lines = [line.rstrip() for line in told.splitlines()]
+    assert lines[2].split() == ["0\\x1b[31m.png", "dog", "75.0%", "L", "640x480"]
+    assert lines[-4:] == [
+        "12 pictures: cat (9), dog (3)",
+        "done to them: converted to RGB (3)",
+        "1 could not be read:",
+        "  line\\nbreak.png: an empty file",
+    ]

@@ -233,6 +233,8 @@ def test_a_clear_pixel_lends_its_neighbours_no_colour(tmp_path: Path) -> None:
 
 
 PNG, JPEG, WEBP = saved(RGB, "PNG"), saved(RGB, "JPEG"), saved(RGB, "WEBP")
+TIFF = saved(Image.effect_noise((64, 64), 50), "TIFF", compression="tiff_lzw")
+DAMAGED_TIFF = TIFF[:200] + b"\xff" * 400 + TIFF[600:]
 NO_PICTURE = "expected a whole PNG, JPEG, WebP, GIF, BMP or TIFF, found a file that begins with"
 
 BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
@@ -245,6 +247,7 @@ BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
     "cut png": (PNG[: len(PNG) // 2], "damaged: "),
     "cut jpeg": (JPEG[: len(JPEG) - 40], "damaged: image file is truncated"),
     "cut webp": (WEBP[: len(WEBP) // 2], "damaged: "),
+    "tiff with damaged pixels, which its C library speaks of": (DAMAGED_TIFF, "damaged: "),
     "cut gif": (saved(Image.effect_noise((64, 64), 50), "GIF")[:1500], "damaged: "),
     "png's first bytes": (PNG[:8], f"{NO_PICTURE} b'\\x89PNG"),
     "png with a damaged header": (PNG[:20] + b"?" + PNG[21:], f"{NO_PICTURE} b'\\x89PNG"),
@@ -269,7 +272,7 @@ def open_files() -> int:
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_no_picture_is_refused_with_the_reason(tmp_path: Path, case: str) -> None:
+def test_what_is_no_picture_is_refused_with_the_reason(tmp_path: Path, case: str, capfd: Any) -> None:
     make, told = BAD[case]
     path = tmp_path / "x.png"
     if isinstance(make, bytes):
@@ -284,6 +287,7 @@ def test_what_is_no_picture_is_refused_with_the_reason(tmp_path: Path, case: str
             read_picture(str(path), 16)
     assert refused.value.status == 2
     assert told in refused.value.message
+    assert capfd.readouterr() == ("", "")
     assert read_picture(str(tmp_path / "good.png"), 16)[0].shape == (16, 16, 3)
     assert open_files() == before
     assert {each.name for each in tmp_path.iterdir()} == {"x.png", "good.png"}
