@@ -49,8 +49,9 @@ class Dataset(Frozen):
 
     What its images are known to be: `typical` holds for each of `validation.MEASURES` the mean over all images and the
     standard deviation among them, which tells how far chance moves the mean of fewer (a larger one where neighbours in
-    the source resemble each other). `tolerated` names expectations that a share of the untouched images breaks; what it
-    does not name allows none. `imbalance`: how far a class may be from its even share of a split, as a part of that.
+    the source resemble each other); `measured_on` is how many images they come from. `tolerated` names expectations
+    that a share of the untouched images breaks; what it does not name allows none. `imbalance`: how far a class may be
+    from its even share of a split, as a part of that.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Dataset(Frozen):
     superclasses: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     image_size: int
     typical: dict[str, tuple[float, float]]
+    measured_on: int
     tolerated: dict[str, float] = Field(default_factory=dict)
     imbalance: float = 0.0
     archive: Archive | None = None

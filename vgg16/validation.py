@@ -182,8 +182,7 @@ def rules(dataset: Dataset, images: int) -> tuple[Rule, ...]:
                 "ExpectColumnMeanToBeBetween",
                 _between(name, low, high),
             )
-            # No estimate in the catalog is better than one from four thousand images.
-            for name, (low, high) in _reach(dataset, min(images, 4 * STRETCH)).items()
+            for name, (low, high) in _reach(dataset, min(images, dataset.measured_on)).items()
         ),
         *(
             Rule(

@@ -190,14 +190,14 @@ MUTATIONS = {
 }
 
 
-def mutated(row: Dataset, arrays: Arrays, name: str, count: int) -> Arrays:
-    """The dataset had it been fetched with that many of its images broken."""
+def mutated(row: Dataset, arrays: Arrays, name: str, count: int, every: int = 1) -> Arrays:
+    """The dataset had it been fetched with that many of its images broken: the first, or every so many-th."""
     images, labels = arrays.images.copy(), arrays.labels.copy()
     change = MUTATIONS[name].change
     if change is None:
         images[np.flatnonzero(arrays.splits == 3)[:count]] = images[np.flatnonzero(arrays.splits == 0)[:count]]
         return replace(arrays, images=images)
-    change(images, labels, np.arange(count))
+    change(images, labels, np.arange(count) * every)
     return (
         split(row, images, labels, arrays.splits == 3) if row.archive else replace(arrays, images=images, labels=labels)
     )
@@ -212,6 +212,28 @@ def test_each_mutation_is_caught_in_as_few_images_as_the_table_says(
     mutation, row = MUTATIONS[name], catalog.dataset(dataset)
     arrays = archived(dataset, request.getfixturevalue("real_data")) if row.archive else made(dataset)
     assert mutation.rule in failed(row, mutated(row, arrays, name, mutation.least[dataset]))
+
+
+# Broken images that lie scattered: the expectation, and for each dataset the fewest that it sees: every so many-th.
+SCATTERED = {
+    "labels shuffled": ("label_signal", {"cifar10": 3, "cifar100": 25}),
+    "channels swapped": ("red_over_green", {"cifar10": 5, "cifar100": 30}),
+    "planes read as pixels": ("roughness_across", {"cifar10": 40, "cifar100": 130}),
+    "pixels read as planes": ("tint", {"cifar10": 50, "cifar100": 130}),
+    "half a record gone": ("tint", {"cifar10": 25, "cifar100": 70}),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset"), [(name, dataset) for name, (_, every) in SCATTERED.items() for dataset in every]
+)
+def test_scattered_damage_is_caught_in_as_few_images_as_the_table_says(
+    name: str, dataset: str, real_data: Path
+) -> None:
+    rule, every = SCATTERED[name]
+    row, arrays = catalog.dataset(dataset), archived(dataset, real_data)
+    damaged = mutated(row, arrays, name, len(arrays.labels) // every[dataset], every[dataset])
+    assert rule in failed(row, damaged)
 
 
 @pytest.mark.parametrize("dataset", [row.name for row in ARCHIVED])
