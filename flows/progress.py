@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
 from rich.progress import (
@@ -71,11 +72,14 @@ def training(name: str, epochs: int) -> Iterator[Told]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=None, metrics="")
 
-        def on_step(done: int, total: int) -> None:
-            bar.update(task, description=name, completed=done, total=total)
+        told = time.monotonic()
 
-        def on_images(done: int, total: int) -> None:
-            bar.update(task, description="features", completed=done, total=total)
+        def on(what: str, unit: str, done: int, total: int) -> None:
+            nonlocal told
+            bar.update(task, description=what, completed=done, total=total)
+            if not console.is_terminal and time.monotonic() - told >= LINE_SECONDS:
+                told = time.monotonic()
+                say(f"  {what}  {done} of {total} {unit}")
 
         def on_epoch(metrics: EpochMetrics) -> None:
             bar.update(task, metrics=f"val_top1 {metrics.val_top1:.4f}")
@@ -85,7 +89,7 @@ def training(name: str, epochs: int) -> Iterator[Told]:
                 f"val_top1 {metrics.val_top1:.4f}"
             )
 
-        yield Told(on_epoch, on_step, on_images)
+        yield Told(on_epoch, partial(on, name, "steps"), partial(on, "features", "images"))
 
 
 @contextmanager

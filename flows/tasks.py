@@ -223,7 +223,8 @@ def evaluate_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
     for split in ("gate", "test"):
         images, labels = arrays.part(split)
         answers = evaluate.predict(model, images)
-        evaluation = evaluate.evaluate(split, images, answers, labels, class_names)
+        superclasses = catalog.dataset(ref.name).superclasses
+        evaluation = evaluate.evaluate(split, images, answers, labels, class_names, superclasses)
         figures = {
             "confusion_matrix": report.confusion_matrix(evaluation, run.run_name),
             "mistakes": report.mistakes(images, labels, answers, class_names, f"{run.run_name}, {split}"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,21 +68,29 @@ def _prediction(path: str, source: Source, answer: Probabilities, class_names: t
     return Prediction(image=path, label=top5[0].label, probability=top5[0].probability, top5=top5, source=source)
 
 
-def evaluate(
-    split: Split, images: Images, probabilities: Probabilities, labels: Labels, class_names: tuple[str, ...]
+def evaluate(  # noqa: PLR0917  # what is judged: a split's images, and the answers to them
+    split: Split,
+    images: Images,
+    probabilities: Probabilities,
+    labels: Labels,
+    class_names: tuple[str, ...],
+    superclasses: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Evaluation:
-    """Score the probabilities [n, k] of these images against labels int64 [n]."""
+    """Score the probabilities [n, k] of these images against labels int64 [n]; `superclasses` are groups of classes."""
     n, k = probabilities.shape
     answers = probabilities.argmax(axis=1)
     best5 = np.argsort(-probabilities, axis=1)[:, :5]
     confusion = np.bincount(labels * k + answers, minlength=k * k).reshape(k, k)
     right, asked, answered = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    groups = {name: group for group, names in (superclasses or {}).items() for name in names}
+    group = np.array([groups.get(name, name) for name in class_names])
     likelihood = probabilities[np.arange(n), labels].astype(np.float64)
     return Evaluation(
         split=split,
         images=n,
         images_digest=hashlib.sha256(images.tobytes() + labels.astype("<i8").tobytes()).hexdigest(),
         top1=float((answers == labels).mean()),
+        superclass_top1=float(confusion[group[:, None] == group].sum() / n) if groups else None,
         top5=float((best5 == labels[:, None]).any(axis=1).mean()),
         # A probability of zero in float32 stands for at most the smallest number above it.
         loss=float(-np.log(np.maximum(likelihood, np.finfo(np.float32).tiny)).mean()),

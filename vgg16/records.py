@@ -89,13 +89,14 @@ class ClassScore(Frozen):
 class Evaluation(Frozen):
     """A model's answers on one split. `confusion[i][j]`: images of class i answered j. `loss` is the mean
     cross-entropy in nats, `ece` the expected calibration error. `images_digest` tells whether two evaluations saw the
-    same images."""
+    same images. `superclass_top1` counts an answer in the label's superclass, None where there are none."""
 
     split: Split
     images: int
     images_digest: str
     top1: float
     top5: float
+    superclass_top1: float | None = None
     loss: float
     ece: float
     classes: tuple[ClassScore, ...]

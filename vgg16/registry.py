@@ -95,8 +95,10 @@ class Registry:
     def log_evaluation(self, run_id: str, evaluation: Evaluation, figures: dict[str, Figure]) -> None:
         """A split's metrics, tables and figures."""
         split = evaluation.split
-        for metric in ("top1", "top5", "loss", "ece"):
-            self.client.log_metric(run_id, f"{split}_{metric}", getattr(evaluation, metric))
+        for metric in ("top1", "top5", "superclass_top1", "loss", "ece"):
+            value = getattr(evaluation, metric)
+            if value is not None:
+                self.client.log_metric(run_id, f"{split}_{metric}", value)
         self.client.log_dict(run_id, evaluation.model_dump(mode="json"), f"{split}/evaluation.json")
         names = [score.name for score in evaluation.classes]
         matrix = pd.DataFrame(evaluation.confusion, index=pd.Index(names, name="label \\ answer"), columns=names)

@@ -50,6 +50,16 @@ def test_the_scores_are_those_of_scikit_learn() -> None:
     assert [each.images for each in found.classes] == support.tolist()
 
 
+def test_an_answer_in_the_superclass_of_the_label_counts_for_it() -> None:
+    images, probabilities, labels = answers()
+    groups = {"early": ("a", "c", "d"), "late": ("b", "e", "f", "g")}
+    of = np.array([next(group for group, names in groups.items() if name in names) for name in NAMES])
+    found = evaluate("test", images, probabilities, labels, NAMES, groups)
+    assert found.superclass_top1 == pytest.approx((of[probabilities.argmax(axis=1)] == of[labels]).mean())
+    assert found.top1 < found.superclass_top1 < 1
+    assert evaluate("test", images, probabilities, labels, NAMES).superclass_top1 is None
+
+
 def test_confidence_that_is_accuracy_has_no_calibration_error_and_certainty_that_errs_has_all() -> None:
     labels = np.array([0] * 8 + [1] * 2)
     honest = np.tile(np.array([0.8, 0.2], np.float32), (10, 1))
