@@ -24,8 +24,8 @@ from rich.progress import (
 
 from vgg16.records import EpochMetrics
 
-# Between the lines of a download where no bar can be drawn.
-LINE_SECONDS = 10.0
+# Of silence, after which long work speaks where no bar can be drawn.
+LINE_SECONDS = 30.0
 
 console = Console(stderr=True, quiet=True, highlight=False)
 
@@ -82,6 +82,8 @@ def training(name: str, epochs: int) -> Iterator[Told]:
                 say(f"  {what}  {done} of {total} {unit}")
 
         def on_epoch(metrics: EpochMetrics) -> None:
+            nonlocal told
+            told = time.monotonic()
             bar.update(task, metrics=f"val_top1 {metrics.val_top1:.4f}")
             say(
                 f"  epoch {metrics.epoch:>2}/{epochs}  train_loss {metrics.train_loss:7.4f}  "
