@@ -68,7 +68,7 @@ def download(address: str, folder: Path, most: int, on_bytes: Callable[[int, int
         except ConnectionError as error:
             why = str(error)
             if isinstance(error, _AnewError):
-                part.unlink(missing_ok=True)
+                discard(part)
         except OSError as error:
             raise Vgg16Error(
                 f"{part} cannot be written: {error.strerror}.", "Free some space and call again."
@@ -78,6 +78,12 @@ def download(address: str, folder: Path, most: int, on_bytes: Callable[[int, int
         f"{address} broke off {len(PAUSES) + 1} times: {why}.",
         f"{here} bytes are kept; the next call goes on from there.",
     )
+
+
+def discard(part: Path) -> None:
+    """Remove a download, whole or not, with what it would be continued by."""
+    part.unlink(missing_ok=True)
+    part.with_suffix(".entity").unlink(missing_ok=True)
 
 
 class _AnewError(ConnectionError):
@@ -102,7 +108,7 @@ def _go_on(address: str, part: Path, most: int, on_bytes: Callable[[int, int | N
             for chunk in stream.chunks:
                 done += len(chunk)
                 if done > most:
-                    part.unlink()
+                    discard(part)
                 _check_size(address, done, most)
                 file.write(chunk)
                 on_bytes(done, stream.total)
