@@ -15,7 +15,7 @@ from flows.progress import downloading, say
 from vgg16 import catalog, datasets, storage
 from vgg16.archives import archive_of, most_bytes
 from vgg16.config import Archive, Dataset, DatasetChoice
-from vgg16.downloads import download, local_file
+from vgg16.downloads import discard, download, local_file
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef, Fetched
 from vgg16.storage import Store
@@ -137,7 +137,7 @@ def _downloaded(asked: _Asked, folder: Path) -> tuple[Path, str, str]:
             try:
                 return file, address, _verified(file, address, expected)
             except Vgg16Error:
-                file.unlink()
+                discard(file)
                 raise
         except Vgg16Error as error:
             failures.append(str(error))

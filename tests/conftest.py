@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +35,7 @@ from flows import settings  # noqa: E402
 
 settings.apply()
 
-from vgg16.config import BackboneChoice, Experiment, Head  # noqa: E402
+from vgg16.config import BackboneChoice, Dataset, Experiment, Head  # noqa: E402
 from vgg16.datasets import Arrays  # noqa: E402
 from vgg16.storage import FolderStore, S3Store, Store  # noqa: E402
 
@@ -85,6 +87,47 @@ def patches() -> Arrays:
     labels = np.arange(40) % 2
     images = (random.randint(0, 60, (40, 32, 32, 3)) + labels[:, None, None, None] * 180).astype(np.uint8)
     return Arrays(images, labels.astype(np.int64), np.repeat(np.arange(4, dtype=np.int8), 10), ("dark", "bright"))
+
+
+def official_files(row: Dataset, train: int, test: int) -> dict[str, bytes]:
+    """The files of the row's archive in their official layout, by path: that many records of noise of every class in
+    its train and test part."""
+    archive = row.archive
+    assert archive
+    random = np.random.RandomState(0)
+    groups = list(row.superclasses.values())
+    group_of = [next(i for i, names in enumerate(groups) if name in names) for name in row.class_names if groups]
+    files = {}
+    for parts, per_class in ((archive.train, train), (archive.test, test)):
+        labels = np.tile(np.arange(len(row.class_names), dtype=np.uint8), per_class)
+        heads = [np.array(group_of, np.uint8)[labels]] if groups else []
+        records = np.column_stack([*heads, labels, random.randint(0, 256, (len(labels), 3072), np.uint8)])
+        for part, content in zip(parts, np.array_split(records, len(parts)), strict=True):
+            files[part] = content.tobytes()
+    names = [tuple(row.superclasses)] * bool(groups) + [row.class_names]
+    for file, each in zip(archive.names, names, strict=True):
+        files[file] = "".join(f"{name}\n" for name in each).encode()
+    return {f"{archive.folder}/{name}": content for name, content in files.items()}
+
+
+def tar_of(files: dict[str, bytes], mode: str = "w") -> bytes:
+    """A tar archive of these files, in tarfile's mode: w, w:gz, w:bz2, w:xz."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode=mode) as tar:  # type: ignore[call-overload]
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with real archives: VGG16_TEST_DATA, or shared/data beside the checkout."""
+    folder = Path(os.environ.get("VGG16_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip("no real data: VGG16_TEST_DATA=FOLDER names the folder of cifar-100-binary.tar.xz and its like")
+    return folder
 
 
 @dataclass(frozen=True)

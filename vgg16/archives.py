@@ -165,8 +165,12 @@ def _checked(archive: Archive, origin: str, member: tarfile.TarInfo, seen: set[P
     wrong = ""
     if inside.is_absolute() or ".." in inside.parts:
         wrong = "leads out of the archive"
+    elif member.issym() or member.islnk():
+        wrong = "is a link"
+    elif member.isdev():
+        wrong = "is a pipe" if member.isfifo() else "is a device"
     elif not (member.isreg() or member.isdir()) or member.issparse():
-        wrong = "is no ordinary file: a link, device, pipe or sparse file"
+        wrong = "is no ordinary file"
     elif inside in seen:
         wrong = "stands twice in it"
     elif member.size < 0:

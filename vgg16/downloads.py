@@ -39,13 +39,16 @@ def local_file(source: str) -> Path | None:
         return None
     if not source or "\0" in source or scheme not in ("", "file") or (scheme and parts.netloc not in ("", "localhost")):
         raise RequestError(f"{expected}, found {source!r}.")
-    path = Path(unquote(parts.path) if scheme else source).expanduser().absolute()
-    if not path.is_file():
-        raise RequestError(
-            f"{expected}, but {path} is {'a folder' if path.is_dir() else 'no file'}.",
-            "Name the archive as it was downloaded, not what was unpacked from it.",
-        )
-    return path
+    try:
+        path = Path(unquote(parts.path) if scheme else source).expanduser().absolute()
+        if path.is_file():
+            return path
+        found = f"{path} is {'a folder' if path.is_dir() else 'no file'}"
+    except (OSError, RuntimeError) as error:  # a name that is too long, ~somebody who is not known
+        found = f"{source!r} is no file: {error}"
+    raise RequestError(
+        f"{expected}, but {found}.", "Name the archive as it was downloaded, not what was unpacked from it."
+    )
 
 
 def download(address: str, folder: Path, most: int, on_bytes: Callable[[int, int | None], None]) -> Path:
@@ -65,7 +68,7 @@ def download(address: str, folder: Path, most: int, on_bytes: Callable[[int, int
         except ConnectionError as error:
             why = str(error)
             if isinstance(error, _AnewError):
-                part.unlink(missing_ok=True)
+                discard(part)
         except OSError as error:
             raise Vgg16Error(
                 f"{part} cannot be written: {error.strerror}.", "Free some space and call again."
@@ -75,6 +78,12 @@ def download(address: str, folder: Path, most: int, on_bytes: Callable[[int, int
         f"{address} broke off {len(PAUSES) + 1} times: {why}.",
         f"{here} bytes are kept; the next call goes on from there.",
     )
+
+
+def discard(part: Path) -> None:
+    """Remove a download, whole or not, with what it would be continued by."""
+    part.unlink(missing_ok=True)
+    part.with_suffix(".entity").unlink(missing_ok=True)
 
 
 class _AnewError(ConnectionError):
@@ -99,7 +108,7 @@ def _go_on(address: str, part: Path, most: int, on_bytes: Callable[[int, int | N
             for chunk in stream.chunks:
                 done += len(chunk)
                 if done > most:
-                    part.unlink()
+                    discard(part)
                 _check_size(address, done, most)
                 file.write(chunk)
                 on_bytes(done, stream.total)
@@ -146,7 +155,7 @@ def _stream(address: str, answer: httpx.Response, start: int, entity: str) -> St
         return Stream(start, start, entity, iter(()))  # all of it is here
     if answer.status_code == 206 and told.get("Content-Range", "").startswith(f"bytes {start}-"):
         total = told["Content-Range"].rpartition("/")[2]
-        return Stream(start, int(total) if total.isdigit() else None, entity, answer.iter_raw(1 << 20))
+        return Stream(start, int(total) if total.isdigit() else None, entity, answer.iter_raw())
     if answer.status_code in (206, 416):
         raise _AnewError(f"{answer.status_code} {answer.reason_phrase} to a request of what comes after {start} bytes")
     if answer.status_code != 200:
@@ -155,4 +164,4 @@ def _stream(address: str, answer: httpx.Response, start: int, entity: str) -> St
     tag = told.get("ETag", "")
     # A weak tag does not promise the same bytes.
     strong = tag if tag and not tag.startswith("W/") else told.get("Last-Modified", "")
-    return Stream(0, int(size) if size.isdigit() else None, strong, answer.iter_raw(1 << 20))
+    return Stream(0, int(size) if size.isdigit() else None, strong, answer.iter_raw())

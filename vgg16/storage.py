@@ -155,7 +155,7 @@ class S3Store:
                 answer = self.client.get_object(
                     Bucket=bucket, Key=self.prefix + key, Range=f"bytes={begin}-", IfMatch=found["ETag"]
                 )
-                chunks = answer["Body"].iter_chunks(1 << 20)
+                chunks = answer["Body"].iter_chunks(1 << 16)
             yield Stream(begin, total, found["ETag"], chunks)
         except ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)

@@ -5,22 +5,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.conftest import official_files, tar_of
 from vgg16 import catalog, datasets
 from vgg16.config import SPLITS, DatasetChoice
 from vgg16.errors import RequestError, Vgg16Error
+from vgg16.records import Fetched
 from vgg16.storage import Store, fetch
 
 
-@pytest.fixture(
-    scope="module", params=[row for row in catalog.DATASETS.values() if not row.archive], ids=lambda row: row.name
-)
+@pytest.fixture(scope="module", params=catalog.DATASETS.values(), ids=lambda row: row.name)
 def row(request: pytest.FixtureRequest):
     return request.param
 
 
 @pytest.fixture(scope="module")
-def arrays(row):
-    return datasets.make(row)
+def get(row, tmp_path_factory):
+    """The whole dataset; of an archive, 3,000 records of noise in train and 500 in test."""
+    if not row.archive:
+        return lambda: datasets.make(row)
+    path = tmp_path_factory.mktemp("archive") / "archive.tar"
+    classes = len(row.class_names)
+    path.write_bytes(tar_of(official_files(row, train=3000 // classes, test=500 // classes)))
+    return lambda: datasets.read_archive(row, path, str(path))
+
+
+@pytest.fixture(scope="module")
+def arrays(get):
+    return get()
 
 
 def test_a_source_gives_uint8_rgb_images_of_every_class(row, arrays) -> None:
@@ -29,15 +40,15 @@ def test_a_source_gives_uint8_rgb_images_of_every_class(row, arrays) -> None:
     assert set(arrays.labels) == set(range(len(row.class_names)))
 
 
-def test_a_source_gives_the_same_bytes_again(row, arrays) -> None:
-    assert datasets.make(row).digest() == arrays.digest()
+def test_a_source_gives_the_same_bytes_again(get, arrays) -> None:
+    assert get().digest() == arrays.digest()
 
 
 def test_splits_are_stratified_and_of_the_declared_sizes(row, arrays) -> None:
     n = len(arrays.labels)
     counts = arrays.counts()
     assert sum(counts.values()) == n
-    assert counts["test"] == pytest.approx(n * row.test_fraction, rel=0.02)
+    assert counts["test"] == (500 if row.archive else pytest.approx(n * row.test_fraction, rel=0.02))
     assert counts["val"] == pytest.approx((n - counts["test"]) * row.val_fraction, rel=0.03)
     assert counts["gate"] == pytest.approx((n - counts["test"]) * row.gate_fraction, rel=0.05)
     whole = np.bincount(arrays.labels) / n
@@ -48,7 +59,8 @@ def test_splits_are_stratified_and_of_the_declared_sizes(row, arrays) -> None:
 
 def test_splits_do_not_depend_on_the_order_of_the_source(row, arrays) -> None:
     order = np.random.RandomState(0).permutation(len(arrays.images))
-    shuffled = datasets.assign_splits(row, arrays.images[order], arrays.labels[order])
+    test = arrays.splits[order] == SPLITS.index("test") if row.archive else None
+    shuffled = datasets.assign_splits(row, arrays.images[order], arrays.labels[order], test)
     assert (shuffled == arrays.splits[order]).all()
 
 
@@ -114,6 +126,36 @@ def test_an_interrupted_publish_is_refused_and_completed_by_the_next(
         fetch(store, key, tmp_path / "cache")
     datasets.save(store, "patches", patches)
     assert datasets.load(fetch(store, key, tmp_path / "cache")).digest() == patches.digest()
+
+
+@pytest.mark.parametrize("choice", [{}, {"limit": 300}, {"per_class": 5}], ids=str)
+def test_an_image_whose_label_is_no_class_stays_for_validation_to_meet(row, arrays, choice) -> None:
+    labels = arrays.labels.copy()
+    labels[[3, 70]] = 255, len(row.class_names)
+    test = arrays.splits == SPLITS.index("test") if row.archive else None
+    broken = datasets.Arrays(
+        arrays.images, labels, datasets.assign_splits(row, arrays.images, labels, test), arrays.class_names
+    )
+    part = datasets.choose(row, broken, DatasetChoice(name=row.name, **choice))
+    assert sorted(part.labels[part.labels >= len(row.class_names)]) == [len(row.class_names), 255]
+
+
+def test_a_name_stands_for_what_was_remembered_last_while_it_is_whole(patches, store: Store, tmp_path) -> None:
+    assert datasets.recall(store, "patches") is None
+    ref = datasets.save(store, "patches", patches, tmp_path)
+    for source in ("first", "second"):
+        fetched = Fetched(dataset=ref, source=source, sha256="0" * 64, at="now")
+        datasets.remember(store, fetched, tmp_path)
+        assert datasets.recall(store, "patches") == fetched
+    for damage in (b"", b"{", b"[]", b'{"dataset": 1}', b"\xff"):
+        damaged = tmp_path / "damaged"
+        damaged.write_bytes(damage)
+        store.upload(damaged, "datasets/patches/current.json")
+        assert datasets.recall(store, "patches") is None
+    datasets.remember(
+        store, Fetched(dataset=ref.model_copy(update={"key": "gone"}), source="", sha256="", at=""), tmp_path
+    )
+    assert datasets.recall(store, "patches") is None
 
 
 @given(st.integers(0, 300), st.lists(st.integers(0, 40), min_size=1, max_size=12))

@@ -1,7 +1,9 @@
 """Objects in a folder and in a real S3 server."""
 
+import fcntl
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +77,41 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
         store.upload(tmp_path / "missing", "a/b")
     assert store.keys("") == []
     assert not list((tmp_path / "store").rglob(".draft*"))
+
+
+def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_kept(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    store.create("datasets/x/digest/a", b"a")
+    left, alive = (tmp_path / "store" / "datasets" / "x" / name for name in ("digest/.draft-left", ".draft-alive"))
+    left.write_bytes(b"half")
+    with alive.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        store.create("datasets/x/current.json", b"{}")
+        assert not left.exists()
+        assert alive.exists()
+    store.create("datasets/x/another", b"{}")
+    assert not list((tmp_path / "store").rglob(".draft*"))
+
+
+def test_a_large_object_travels_in_parts_each_with_its_checksum(s3: S3Store, tmp_path: Path) -> None:
+    source = tmp_path / "large"
+    source.mkdir()
+    (source / "images.npy").write_bytes(bytes(range(256)) * 70_000)
+    sent: list[tuple[str, set[str]]] = []
+
+    def note(request: Any, event_name: str, **_: object) -> None:
+        sent.append((event_name.rpartition(".")[2], {name.lower() for name in dict(request.headers)}))
+
+    s3.client.meta.events.register("before-send.s3", note)
+    try:
+        publish(s3, "datasets/large", source)
+    finally:
+        s3.client.meta.events.unregister("before-send.s3", note)
+    parts = [headers for operation, headers in sent if operation == "UploadPart"]
+    assert len(parts) == 3
+    assert all(any(name.startswith("x-amz-checksum") or name == "x-amz-trailer" for name in each) for each in parts)
+    fetched = fetch(s3, "datasets/large", tmp_path / "cache")
+    assert (fetched / "images.npy").read_bytes() == (source / "images.npy").read_bytes()
 
 
 def test_an_address_names_its_kind_of_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
