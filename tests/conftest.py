@@ -55,15 +55,6 @@ def tensorflow() -> Any:
     return tf
 
 
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    """The folder of real archives: VGG16_TEST_DATA, else shared/data beside the checkout."""
-    folder = Path(os.environ.get("VGG16_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
-    if not folder.is_dir():
-        pytest.skip(f"no real data: {folder} is missing; VGG16_TEST_DATA names another folder")
-    return folder
-
-
 @pytest.fixture
 def tiny() -> Experiment:
     """An experiment that trains in a second or two."""

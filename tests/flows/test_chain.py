@@ -35,7 +35,17 @@ def test_the_scratch_model_reaches_97_percent_on_test(first_run: FirstRun) -> No
 def test_progress_is_told_for_every_epoch_and_nothing_else_is_printed(first_run: FirstRun) -> None:
     lines = [line for line in first_run.told.splitlines() if line.strip()]
     assert sum("epoch" in line and "val_top1" in line for line in lines) == 28
-    starts = ("data ", "validation ", "training ", "base ", "verdict ", "  epoch ", "            ", "  digits-", "  glyphs-")
+    starts = (
+        "data ",
+        "validation ",
+        "training ",
+        "base ",
+        "verdict ",
+        "  epoch ",
+        "            ",
+        "  digits-",
+        "  glyphs-",
+    )
     assert [line for line in lines if not line.startswith(starts)] == []
 
 

@@ -1,0 +1,86 @@
+"""Fine-tuning from weights that are not ours, and CIFAR through the whole chain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vgg16.storage import S3Store
+
+Command = Callable[..., Any]
+WEIGHTS = "vgg16_weights_tf_dim_ordering_tf_kernels_notop_fp16.h5"
+
+
+@pytest.fixture(scope="module")
+def weights(tensorflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """VGG-16's base as keras.applications keeps it, with random weights."""
+    import keras
+
+    path = tmp_path_factory.mktemp("weights") / "base.weights.h5"
+    keras.applications.VGG16(weights=None, include_top=False, input_shape=(32, 32, 3)).save_weights(path)
+    return path
+
+
+def settings(base: str | Path, **more: object) -> list[str]:
+    """Of digits-finetune on few images: a head on the frozen base, seen flipped too, then its last block."""
+    chosen = {
+        "base": base, "dataset.limit": 100, "backbone.width": 1, "backbone.batch_norm": "none", "phases.0.epochs": 1,
+        "phases.1.epochs": 1, "phases.1.trains": "block5", "augmentation.shift": 0, "augmentation.flip": "true",
+    } | more  # fmt: skip
+    return [part for key, value in chosen.items() for part in ("--set", f"{key}={value}")]
+
+
+def test_features_of_a_frozen_base_are_computed_once_and_found_by_the_next_run(
+    vgg16: Command, weights: Path, tmp_path: Path
+) -> None:
+    home = {"VGG16_HOME": str(tmp_path)}
+    first = vgg16("run", "digits-finetune", *settings(weights), "--json", **home)
+    assert first.status == 0, first.stderr
+    assert first.stderr.count("computed once") == 2  # in front of the head, and in front of block5
+    assert len(list((tmp_path / "store" / "features" / "digits").glob("*/manifest.json"))) == 2
+    again = vgg16("run", "digits-finetune", *settings(weights, batch_size=20), "--json", **home)
+    assert again.status == 0, again.stderr
+    assert "computed once" not in again.stderr
+    assert again.stderr.count("kept in the store") == 2
+    assert first.json["runs"][0]["metrics"]["train_loss"] > 0
+
+
+def test_a_base_is_fetched_from_s3(vgg16: Command, weights: Path, s3: S3Store, tmp_path: Path) -> None:
+    s3.client.upload_file(str(weights), s3.bucket, "bases/base.weights.h5")
+    keys = s3.client._request_signer._credentials  # type: ignore[attr-defined]
+    known = {
+        "AWS_ENDPOINT_URL_S3": s3.client.meta.endpoint_url,
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "VGG16_HOME": str(tmp_path),
+    }
+    only_head = {"phases.0.epochs": 1, "phases.1.trains": "head"}
+    address = f"s3://{s3.bucket}/bases/base.weights.h5"
+    done = vgg16("run", "digits-finetune", *settings(address, **only_head), "--json", **known)
+    assert done.status == 0, done.stderr
+    missing = vgg16("run", "digits-finetune", *settings(f"{address}x.h5", **only_head), "--json", **known)
+    assert missing.status == 1
+    assert "Traceback" not in missing.stderr
+    assert "base.weights.h5x.h5" in missing.json["error"]["message"]
+
+
+def test_imagenet_weights_know_photographs_after_a_minute_on_a_few_of_them(
+    vgg16: Command, real_data: Path, tmp_path: Path
+) -> None:
+    archive = real_data / "cifar-10-binary.tar.xz"
+    fetched = vgg16("data", "fetch", "cifar10", "--source", str(archive), "--json", VGG16_HOME=str(tmp_path))
+    assert fetched.status == 0, fetched.stderr
+    few = ["--set", f"base={real_data / WEIGHTS}", "--set", "dataset.limit=2000", "--set", "phases.1.trains=head"]
+    done = vgg16("run", "cifar10-finetune-fast", *few, "--set", "phases.1.epochs=1", "--json", VGG16_HOME=str(tmp_path))
+    assert done.status == 0, done.stderr
+    (run,) = done.json["runs"]
+    assert run["metrics"]["test_top1"] > 0.7
+    assert done.json["stage"] == "Production"
+    samples = sorted((tmp_path / "samples" / "cifar10").glob("*.png"))
+    answers = vgg16("predict", str(samples[0].parent), "--json", VGG16_HOME=str(tmp_path)).json["predictions"]
+    assert len(answers) == len(samples) == 10
+    assert sum(each["label"] in each["image"] for each in answers) >= 5
