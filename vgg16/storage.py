@@ -179,9 +179,10 @@ def open_store(address: str) -> Store:
 
 
 def download(address: str, target: Path) -> None:
-    """Copy the object at s3://bucket/key to a new file."""
-    bucket, _, key = address.removeprefix("s3://").partition("/")
-    _bucket(bucket, "").download(key, target)
+    """Copy the object at s3://bucket/key to a new file. Raises Vgg16Error for one that is not there."""
+    with open_object(address, 0, "") as stream, target.open("wb") as file:
+        for chunk in stream.chunks:
+            file.write(chunk)
 
 
 def open_object(address: str, start: int, entity: str) -> AbstractContextManager[Stream]:
