@@ -67,9 +67,10 @@ def test_what_is_whole_already_is_asked_for_and_not_sent_again(tmp_path: Path) -
     [
         ({"ranges": False}, ["", "bytes=1000000-"]),
         ({"entity": False}, ["", ""]),
+        ({"weak": True}, ["", ""]),
         ({"wrong_ranges": True}, ["", "bytes=1000000-", ""]),
     ],
-    ids=["ignores ranges", "names no entity", "answers another range"],
+    ids=["ignores ranges", "names no entity", "promises no same bytes", "answers another range"],
 )
 def test_a_server_that_cannot_continue_is_asked_for_the_whole(
     tmp_path: Path, behaviour: dict[str, bool], asked: list[str]
