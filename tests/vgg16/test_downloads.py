@@ -122,6 +122,27 @@ def test_nobody_who_answers_is_told_at_once(tmp_path: Path) -> None:
         download(f"http://127.0.0.1:{free_port()}/x", tmp_path, MOST, silent)
 
 
+def test_secrets_in_an_address_are_sent_and_not_told(tmp_path: Path) -> None:
+    with serving(CONTENT) as server:
+        secret = f"{server.url.replace('//', '//user:password@')}?signature=secret"
+        assert download(secret, tmp_path, MOST, silent).read_bytes() == CONTENT
+        assert downloads.shown(secret) == server.url
+        server.statuses = [403]
+        with pytest.raises(Vgg16Error, match="answered 403") as told:
+            download(secret, tmp_path, MOST, silent)
+    assert "secret" not in str(told.value)
+    assert "password" not in str(told.value)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 20, b"\xff", b"a\nb"], ids=str)
+def test_a_download_whose_note_is_damaged_is_begun_anew(tmp_path: Path, damage: bytes) -> None:
+    with serving(CONTENT) as server:
+        file = download(server.url, tmp_path, MOST, silent)
+        file.with_suffix(".entity").write_bytes(damage)
+        assert download(server.url, tmp_path, MOST, silent).read_bytes() == CONTENT
+    assert server.asked == ["", ""]
+
+
 def test_an_object_in_s3_is_continued_where_it_is_still_the_same(
     s3: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
