@@ -15,7 +15,7 @@ from flows.progress import downloading, say
 from vgg16 import catalog, datasets, storage
 from vgg16.archives import archive_of, most_bytes
 from vgg16.config import Archive, Dataset, DatasetChoice
-from vgg16.downloads import discard, download, local_file
+from vgg16.downloads import discard, download, local_file, shown
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef, Fetched
 from vgg16.storage import Store
@@ -130,12 +130,13 @@ def _downloaded(asked: _Asked, folder: Path) -> tuple[Path, str, str]:
     name, expected = asked.dataset.name, asked.sha256 if asked.source else asked.archive.sha256
     failures = []
     for address in (asked.source,) if asked.source else asked.archive.addresses:
-        say(f"data        downloading {address}")
+        origin = shown(address)
+        say(f"data        downloading {origin}")
         try:
             with downloading(name) as on_bytes:
                 file = download(address, folder, most_bytes(asked.archive), on_bytes)
             try:
-                return file, address, _verified(file, address, expected)
+                return file, origin, _verified(file, origin, expected)
             except Vgg16Error:
                 discard(file)
                 raise

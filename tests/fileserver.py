@@ -20,6 +20,7 @@ class FileServer:
     content: bytes
     ranges: bool = True
     entity: bool = True
+    weak: bool = False
     length: bool = True
     wrong_ranges: bool = False
     cuts: list[int] = field(default_factory=list)
@@ -55,7 +56,7 @@ class FileServer:
         if self.length:
             handler.send_header("Content-Length", str(len(body)))
         if self.entity:
-            handler.send_header("ETag", tag)
+            handler.send_header("ETag", f"W/{tag}" if self.weak else tag)
         handler.end_headers()
         cut = self.cuts.pop(0) if self.cuts else len(body)
         for begin in range(0, min(cut, len(body)), self.piece):

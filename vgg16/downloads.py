@@ -51,13 +51,20 @@ def local_file(source: str) -> Path | None:
     )
 
 
+def shown(address: str) -> str:
+    """An address as it is told and kept: without the secrets that its user name, password and query may be."""
+    if address.startswith("s3://"):
+        return address
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
 def download(address: str, folder: Path, most: int, on_bytes: Callable[[int, int | None], None]) -> Path:
     """The file at an http, https or S3 address, of at most that many bytes, in the folder.
 
     `on_bytes` is told how many bytes are here, and of how many. Raises Vgg16Error where it cannot be had; what came
     before the connection broke stays for the next call.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.part"
     why = ""
     for pause in (0.0, *PAUSES):
@@ -75,7 +82,7 @@ def download(address: str, folder: Path, most: int, on_bytes: Callable[[int, int
             ) from None
     here = part.stat().st_size if part.exists() else 0
     raise Vgg16Error(
-        f"{address} broke off {len(PAUSES) + 1} times: {why}.",
+        f"{shown(address)} broke off {len(PAUSES) + 1} times: {why}.",
         f"{here} bytes are kept; the next call goes on from there.",
     )
 
@@ -93,11 +100,14 @@ class _AnewError(ConnectionError):
 def _go_on(address: str, part: Path, most: int, on_bytes: Callable[[int, int | None], None]) -> None:
     """One try. Raises ConnectionError where another may help."""
     entity_file = part.with_suffix(".entity")
-    entity = entity_file.read_text() if part.exists() and entity_file.exists() else ""
+    entity = entity_file.read_text(errors="replace") if part.exists() and entity_file.exists() else ""
+    if not (entity.isascii() and entity.isprintable()):  # no header takes it
+        entity = ""
     start = part.stat().st_size if entity else 0
     opened = open_object if address.startswith("s3://") else _open_http
     with opened(address, start, entity) as stream:
         _check_size(address, stream.total or 0, most)
+        part.parent.mkdir(parents=True, exist_ok=True)
         _check_space(part.parent, (stream.total or 0) - stream.start)
         if stream.start == 0:
             # In this order: bytes never stand beside the entity of others.
@@ -118,7 +128,7 @@ def _go_on(address: str, part: Path, most: int, on_bytes: Callable[[int, int | N
 
 def _check_size(address: str, size: int, most: int) -> None:
     if size > most:
-        raise Vgg16Error(f"{address} is not the archive: expected at most {most} bytes, found {size} or more.")
+        raise Vgg16Error(f"{shown(address)} is not the archive: expected at most {most} bytes, found {size} or more.")
 
 
 def _check_space(folder: Path, needed: int) -> None:
@@ -142,7 +152,7 @@ def _open_http(address: str, start: int, entity: str) -> Iterator[Stream]:
         with httpx.stream("GET", address, headers=headers, follow_redirects=True, timeout=timeout) as answer:
             yield _stream(address, answer, start, entity)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
-        raise Vgg16Error(f"{address} cannot be reached: {error or type(error).__name__}.") from None
+        raise Vgg16Error(f"{shown(address)} cannot be reached: {error or type(error).__name__}.") from None
     except httpx.HTTPError as error:
         raise ConnectionError(f"{error or type(error).__name__}") from None
 
@@ -159,7 +169,7 @@ def _stream(address: str, answer: httpx.Response, start: int, entity: str) -> St
     if answer.status_code in (206, 416):
         raise _AnewError(f"{answer.status_code} {answer.reason_phrase} to a request of what comes after {start} bytes")
     if answer.status_code != 200:
-        raise Vgg16Error(f"{address} answered {answer.status_code} {answer.reason_phrase}.")
+        raise Vgg16Error(f"{shown(address)} answered {answer.status_code} {answer.reason_phrase}.")
     size = told.get("Content-Length", "")
     tag = told.get("ETag", "")
     # A weak tag does not promise the same bytes.

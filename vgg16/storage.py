@@ -258,7 +258,8 @@ def _draft(folder: Path) -> Iterator[Path]:
     while True:
         draft = folder / f".draft-{uuid.uuid4().hex}"
         with draft.open("xb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            with suppress(OSError):  # a file system without locks keeps what a kill leaves
+                fcntl.flock(file, fcntl.LOCK_EX)
             if not draft.exists():  # another process took it for one that was left, before it was locked
                 continue
             try:
@@ -269,7 +270,7 @@ def _draft(folder: Path) -> Iterator[Path]:
 
 
 def _remove_unlocked(draft: Path) -> None:
-    with suppress(FileNotFoundError, BlockingIOError), draft.open("rb") as file:
+    with suppress(OSError), draft.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         draft.unlink()
 

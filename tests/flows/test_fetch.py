@@ -25,7 +25,7 @@ from flows import settings
 from flows.fetch import fetch
 from tests.conftest import ENVIRONMENT, VGG16, free_port, official_files, tar_of
 from tests.fileserver import serving
-from vgg16 import archives, catalog, datasets, downloads, storage
+from vgg16 import catalog, datasets, downloads, storage
 from vgg16.config import DatasetChoice
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.storage import S3Store
@@ -405,14 +405,23 @@ def test_after_a_kill_the_next_call_repairs_and_leaves_nothing_stray(home: Path,
     assert list((home / "downloads").iterdir()) == []
 
 
-def test_a_download_that_is_killed_goes_on_where_it_ended(home: Path, good: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)],
+    ids=["kill", "ctrl-c", "sigterm"],
+)
+def test_a_download_that_is_stopped_goes_on_where_it_ended(
+    home: Path, good: Path, sent: signal.Signals, status: int
+) -> None:
     with serving(GOOD, piece=50_000, pause=0.05) as server:
         killed = command(home, "data", "fetch", "cifar100", "--source", server.url)
         deadline = time.monotonic() + 30
         while sum(part.stat().st_size for part in home.rglob("*.part")) < 300_000 and time.monotonic() < deadline:
             time.sleep(0.02)
-        killed.kill()
-        killed.communicate(timeout=30)
+        killed.send_signal(sent)
+        _, told = killed.communicate(timeout=30)
+        assert killed.returncode == status, told
+        assert "Traceback" not in told
         kept = sum(part.stat().st_size for part in home.rglob("*.part"))
         assert 300_000 <= kept < len(GOOD)
         server.pause = 0
@@ -521,15 +530,30 @@ def test_without_a_terminal_a_download_tells_a_line_now_and_then(monkeypatch: py
 # Real data
 
 
-def test_the_real_cifar10_is_fetched_without_tensorflow(home: Path, real_data: Path) -> None:
-    archive = real_data / "cifar-10-binary.tar.xz"
+@pytest.mark.parametrize(
+    ("name", "splits"),
+    [
+        ("cifar10", {"train": 2100, "val": 600, "gate": 300, "test": 600}),
+        ("cifar100", {"train": 35_000, "val": 10_000, "gate": 5_000, "test": 10_000}),
+    ],
+)
+def test_real_archives_are_fetched_without_tensorflow_and_in_little_memory(
+    home: Path, real_data: Path, name: str, splits: dict[str, int]
+) -> None:
+    number = name.removeprefix("cifar")
+    archive = real_data / f"cifar-{number}-binary.tar.xz"
     if not archive.is_file():
         pytest.skip(f"no {archive}")
-    check = "import atexit, sys\natexit.register(lambda: print('heavy', 'tensorflow' in sys.modules, file=sys.stderr))"
-    process = command(home, "data", "fetch", "cifar10", "--source", str(archive), "--json", prelude=check)
-    answer, told = process.communicate(timeout=120)
+    check = """
+import atexit, resource, sys
+def tell():
+    print("tensorflow", "tensorflow" in sys.modules, file=sys.stderr)
+    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, file=sys.stderr)
+atexit.register(tell)"""
+    process = command(home, "data", "fetch", name, "--source", str(archive), "--json", prelude=check)
+    answer, told = process.communicate(timeout=200)
     assert process.returncode == 0, told
-    assert "heavy False" in told
-    assert json.loads(answer)["classes"] == 10
-    assert archives.archive_of(catalog.dataset("cifar10")).sha256 != storage.sha256_of(archive)
+    assert "tensorflow False" in told
+    assert int(told.split("peak ")[1]) < 1 << 30
     assert "is not the official archive" in told
+    assert json.loads(answer)["splits"] == splits

@@ -67,9 +67,10 @@ def test_what_is_whole_already_is_asked_for_and_not_sent_again(tmp_path: Path) -
     [
         ({"ranges": False}, ["", "bytes=1000000-"]),
         ({"entity": False}, ["", ""]),
+        ({"weak": True}, ["", ""]),
         ({"wrong_ranges": True}, ["", "bytes=1000000-", ""]),
     ],
-    ids=["ignores ranges", "names no entity", "answers another range"],
+    ids=["ignores ranges", "names no entity", "promises no same bytes", "answers another range"],
 )
 def test_a_server_that_cannot_continue_is_asked_for_the_whole(
     tmp_path: Path, behaviour: dict[str, bool], asked: list[str]
@@ -119,6 +120,27 @@ def test_a_disk_that_is_too_full_is_told_before_anything_is_written(
 def test_nobody_who_answers_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(Vgg16Error, match="cannot be reached"):
         download(f"http://127.0.0.1:{free_port()}/x", tmp_path, MOST, silent)
+
+
+def test_secrets_in_an_address_are_sent_and_not_told(tmp_path: Path) -> None:
+    with serving(CONTENT) as server:
+        secret = f"{server.url.replace('//', '//user:password@')}?signature=secret"
+        assert download(secret, tmp_path, MOST, silent).read_bytes() == CONTENT
+        assert downloads.shown(secret) == server.url
+        server.statuses = [403]
+        with pytest.raises(Vgg16Error, match="answered 403") as told:
+            download(secret, tmp_path, MOST, silent)
+    assert "secret" not in str(told.value)
+    assert "password" not in str(told.value)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 20, b"\xff", b"a\nb"], ids=str)
+def test_a_download_whose_note_is_damaged_is_begun_anew(tmp_path: Path, damage: bytes) -> None:
+    with serving(CONTENT) as server:
+        file = download(server.url, tmp_path, MOST, silent)
+        file.with_suffix(".entity").write_bytes(damage)
+        assert download(server.url, tmp_path, MOST, silent).read_bytes() == CONTENT
+    assert server.asked == ["", ""]
 
 
 def test_an_object_in_s3_is_continued_where_it_is_still_the_same(
