@@ -65,9 +65,12 @@ def tensorflow() -> str:
     settings.import_tensorflow()
     import tensorflow as tf
 
+    from vgg16.devices import fastest
+
     gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
     fast = os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
-    return f"{', '.join(gpus) or 'no GPU, ' + str(os.cpu_count()) + ' CPU cores'}; oneDNN {'on' if fast else 'off'}"
+    device = ", ".join(gpus) or f"no GPU, {os.cpu_count()} CPU cores"
+    return f"{device}; oneDNN {'on' if fast else 'off'}; precision=auto is {fastest('auto')}"
 
 
 def mlflow() -> str:

@@ -17,7 +17,7 @@ from vgg16.datasets import Arrays, Images
 if TYPE_CHECKING:
     import keras
 
-# float32, or the bits of bfloat16 as uint16: [1, n, ...] without flips, [2, n, ...] with them.
+# Floats, or the bits of bfloat16 as uint16: [1, n, ...] without flips, [2, n, ...] with them.
 Features = dict[str, NDArray[Any]]
 OnImages = Callable[[int, int], None]
 Keep = Callable[[str, Callable[[], Features]], Features]
@@ -77,7 +77,7 @@ def compute(
 
 
 def floats(stored: NDArray[Any]) -> NDArray[Any]:
-    """Stored features as the numbers that they are, float32 or bfloat16."""
+    """Stored features as the numbers that they are: float32, float16 or bfloat16."""
     import tensorflow as tf
 
     return stored.view(tf.bfloat16.as_numpy_dtype) if stored.dtype == np.uint16 else stored
@@ -85,4 +85,4 @@ def floats(stored: NDArray[Any]) -> NDArray[Any]:
 
 def _stored(answers: NDArray[Any]) -> NDArray[Any]:
     """NumPy's own files know no bfloat16: its bits are kept."""
-    return answers if answers.dtype == np.float32 else answers.view(np.uint16)
+    return answers.view(np.uint16) if answers.dtype.name == "bfloat16" else answers

@@ -80,13 +80,9 @@ def train(
     watch = _watch(experiment, steps * experiment.epochs, reports)
     start = time.perf_counter()
     weights = None
-    asked, device = experiment.precision, experiment.device
-    used = fastest(device) if asked == "auto" else asked
-    with (
-        using(device),
-        computing_in(used),
-        memory_told(experiment, data.images.shape[1]),
-    ):
+    device, size = experiment.device, data.images.shape[1]
+    precision = fastest(device) if experiment.precision == "auto" else experiment.precision
+    with using(device), computing_in(precision), memory_told(experiment, size):
         for phase in experiment.phases:
             model = build_for(experiment, data, base, phase.image_size)
             # Weights do not depend on the size of the images: each phase goes on where the one before it ended.
@@ -109,7 +105,7 @@ def train(
         best_val_top1=watch.best.val_top1 if watch.best else 0.0,
         seconds=seconds,
         images_per_s=images / seconds,
-        precision=used,
+        precision=precision,
         epochs=tuple(watch.epochs),
     )
 

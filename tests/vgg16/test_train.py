@@ -206,7 +206,7 @@ def fixed(base, data: Arrays, experiment: Experiment, monkeypatch):
 
 @pytest.mark.parametrize("flip", [False, True], ids=["as they are", "flipped"])
 @pytest.mark.parametrize("trains", ["head", "block4"])
-@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_training_on_features_computed_once_is_training_the_plain_way(
     tiny: Experiment, patches: Arrays, monkeypatch, precision: str, trains: str, flip: bool
 ) -> None:
