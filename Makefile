@@ -5,16 +5,20 @@ UV_VERSION := 0.13.9
 LOCK := $(if $(GPU),requirements-gpu.lock,requirements.lock)
 READY := .venv/ready-$(LOCK)
 
-.PHONY: run test check bench setup lock
+.PHONY: run test test-real check bench setup lock
 
 run: $(READY)  ## digits: from scratch and fine-tuned, the better one promoted
 	.venv/bin/vgg16 run digits-scratch digits-finetune
 
-test: $(READY)  ## every test; no network, no GPU
-	.venv/bin/python -m pytest
+test: $(READY)  ## every test that needs no data to download; no network, no GPU
+	.venv/bin/python -m pytest -m "not real"
 
-bench: $(READY)  ## the figures of the README: fine-tuning against scratch with ten labels a class
+test-real: $(READY)  ## tests on the real CIFAR archives in VGG16_TEST_DATA, skipped where there are none
+	.venv/bin/python -m pytest -m real
+
+bench: $(READY)  ## the figures of the README: fine-tuning against scratch with ten labels a class; features once
 	.venv/bin/python benchmarks/few_labels.py
+	.venv/bin/python benchmarks/features_once.py
 
 check: $(READY)  ## style, types and the laws of the house
 	.venv/bin/ruff check .

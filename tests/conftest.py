@@ -46,6 +46,13 @@ def pytest_unconfigure() -> None:
     _HOME.cleanup()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the real archives is `real`: it has a command of its own."""
+    for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("real")
+
+
 @pytest.fixture(scope="session")
 def tensorflow() -> Any:
     """TensorFlow, imported as the tasks do."""
