@@ -439,7 +439,8 @@ WEIGHTS_SUFFIXES = (".h5", ".hdf5", ".keras")
 
 
 def _check(asked: Experiment) -> None:
-    """Raises RequestError for parts that are each right and do not fit together."""
+    """Raises RequestError for parts that are not there, or do not fit together."""
+    dataset(asked.dataset.name)
     row = backbone(asked.backbone.name)
     depth = len(row.blocks) or row.depth
     for phase in asked.phases:

@@ -203,7 +203,7 @@ class Experiment(Frozen):
     augmentation: Augmentation = Augmentation()
     gate: GateRules = GateRules()
     seed: int = Field(default=1, ge=0, lt=2**31)
-    precision: Precision | Literal["auto"] = "float32"
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     device: Device = "auto"
 
     @model_validator(mode="after")

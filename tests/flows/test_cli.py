@@ -37,9 +37,16 @@ def test_help_answers_in_under_a_second(vgg16: Command) -> None:
 
 def test_list_shows_the_catalog_and_makes_no_home(vgg16: Command, tmp_path: Path) -> None:
     listed = vgg16("list", "--json", cwd=tmp_path, VGG16_HOME="").json
-    assert [row["name"] for row in listed["experiments"]] == ["digits-scratch", "digits-finetune", "glyphs-scratch"]
-    assert [row["name"] for row in listed["backbones"]] == ["vgg11", "vgg13", "vgg16", "vgg19"]
-    assert listed["datasets"][0]["name"] == "digits"
+    photographs = [
+        f"{dataset}-{kind}{size}"
+        for dataset in ("cifar10", "cifar100")
+        for size in ("", "-fast")
+        for kind in ("scratch", "finetune")
+    ]
+    names = {kind: [row["name"] for row in rows] for kind, rows in listed.items()}
+    assert names["experiments"] == ["digits-scratch", "digits-finetune", "glyphs-scratch", *photographs]
+    assert names["backbones"] == ["vgg11", "vgg13", "vgg16", "vgg19", "resnet50", "mobilenetv2", "efficientnetb0"]
+    assert names["datasets"] == ["digits", "glyphs", "cifar10", "cifar100"]
     assert vgg16("list", "datasets", "--json").json.keys() == {"datasets"}
     assert list(tmp_path.iterdir()) == []
 

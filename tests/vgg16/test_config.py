@@ -71,6 +71,13 @@ WRONG = {
     "phases.0.optimizer.name=rmsprop": "'adam' or 'sgd'",
     "label_smoothing=0.1": "loss=categorical_crossentropy",
     "phases=[]": "phases.0",
+    "phases.0.image_size=4": "greater than or equal to 8",
+    "phases.0.augmentation.shift=1": "phases.0.augmentation",
+    "phases.0.optimizer.average=1": "less than 1",
+    "head.pooling=max": "'flatten' or 'average'",
+    "image_size=2048": "less than or equal to 1024",
+    "precision=half": "'auto'",
+    "device=tpu": "'auto', 'cpu' or 'gpu'",
     "no-equals-sign": "KEY=VALUE",
     "=5": "KEY=VALUE",
 }
@@ -100,6 +107,13 @@ def test_any_text_as_a_setting_applies_or_is_refused(setting: str) -> None:
         (["digits-scratch"], ["dataset=cifar1000"], "no dataset"),
         (["digits-scratch"], ["backbone.name=vgg12"], "no backbone"),
         (["digits-finetune"], ["base=nowhere"], "no experiment"),
+        (["digits-finetune"], ["base=imagenet"], "Set backbone.width=1 and backbone.batch_norm=none"),
+        (["cifar10-finetune"], ["backbone.name=vgg11"], "no ImageNet weights of vgg11. There are of: vgg16, vgg19"),
+        (["cifar10-finetune"], ["backbone.name=resnet50", "backbone.width=0.5"], "resnet50 takes no width"),
+        (["cifar10-finetune"], ["backbone.name=efficientnetb0", "phases.1.trains=block8"], "block1 to block7"),
+        (["cifar10-finetune"], ["base=/nowhere/weights.h5"], "there is none"),
+        (["cifar10-finetune"], [f"base={__file__}"], "expected a weights file (.h5, .hdf5, .keras)"),
+        (["cifar10-scratch", "cifar100-scratch"], [], "one dataset"),
     ],
 )
 def test_an_impossible_run_is_refused(names: list[str], settings: list[str], told: str) -> None:
