@@ -306,7 +306,7 @@ def _photographs(dataset: str, floors: tuple[float, float]) -> tuple[Experiment,
                     epochs=4, image_size=16, optimizer=_sgd(0.05), schedule=Schedule(name="constant", warmup_epochs=1)
                 ),
                 Phase(epochs=4, image_size=24, optimizer=_sgd(0.05), schedule=Schedule(name="constant")),
-                Phase(epochs=20, optimizer=_sgd(0.05)),
+                Phase(epochs=16, optimizer=_sgd(0.05)),
             ),
             batch_size=128,
             augmentation=_AUGMENTED,
