@@ -11,6 +11,8 @@ from pathlib import Path
 from vgg16.config import Device, Experiment, Precision
 from vgg16.errors import Vgg16Error
 
+CPU_FLAGS = Path("/proc/cpuinfo")  # of Linux; elsewhere there is no such file
+
 
 def grow_memory() -> None:
     """Let TensorFlow take a GPU's memory as it needs it, and not all at once. To be called before a GPU is used."""
@@ -42,8 +44,7 @@ def fastest(device: Device) -> Precision:
 
     if device != "cpu" and tf.config.list_physical_devices("GPU"):
         return "mixed_float16"
-    flags = Path("/proc/cpuinfo")
-    return "mixed_bfloat16" if flags.is_file() and "amx_bf16" in flags.read_text() else "float32"
+    return "mixed_bfloat16" if CPU_FLAGS.is_file() and "amx_bf16" in CPU_FLAGS.read_text() else "float32"
 
 
 @contextmanager
