@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +24,8 @@ import pytest
 _HOME = tempfile.TemporaryDirectory(prefix="vgg16-tests-")
 for _name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME", "VGG16_STORE"):
     os.environ.pop(_name, None)
+# A shell starts what it puts into the background deaf to Ctrl-C, and tests send that to the processes they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["VGG16_HOME"] = _HOME.name
 os.environ["HOME"] = _HOME.name
 # What a newcomer's shell has: neither what the settings add nor what MLflow leaves behind in this process.

@@ -46,9 +46,10 @@ def digest(base: keras.Model, data: Arrays, augmentation: Augmentation) -> str:
     """What features follow from: the data, the base's weights, its resolution and preprocessing, the precision, the
     flips. 32 hexadecimal digits."""
     whole = hashlib.sha256()
-    layers = [(layer.name, type(layer).__name__, layer.dtype_policy.name) for layer in base.layers]
+    # Without names: Keras numbers those that a layer was not given by what else the process has built.
+    layers = [(type(layer).__name__, layer.dtype_policy.name, tuple(layer.output.shape)) for layer in base.layers]
     normalize = base.get_layer("normalize").get_config()
-    facts = [data.digest(), layers, [tuple(layer.output.shape) for layer in base.layers], augmentation.flip]
+    facts = [data.digest(), layers, augmentation.flip]
     whole.update(json.dumps([*facts, normalize["mean"], normalize["variance"]]).encode())
     for weight in base.get_weights():
         whole.update(np.ascontiguousarray(weight).tobytes())

@@ -230,9 +230,6 @@ def read_weights(backbone: Backbone, source: str) -> Weights:
     layers = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
     if given.bgr_layer:
         layers[given.bgr_layer][0] = layers[given.bgr_layer][0][:, :, ::-1]
-    # EfficientNet's own normalisation stays the identity that `build` makes: ours does the whole.
-    if "normalization" in layers:
-        layers["normalization"] = [np.zeros(3, np.float32), np.ones(3, np.float32), np.zeros((), np.float32)]
     return Weights(layers=layers, normalization=(given.mean, given.variance))
 
 
@@ -249,7 +246,11 @@ def take_base(model: keras.Model, base: Weights) -> int:
 
     Raises RequestError where a layer is missing in `base` or has another shape.
     """
-    taken = [model.get_layer(name) for name in base_layers(model) if model.get_layer(name).weights]
+    from keras import layers
+
+    # EfficientNet's own normalisation stays the identity that `build` makes: ours does the whole.
+    own = [model.get_layer(name) for name in base_layers(model)]
+    taken = [layer for layer in own if layer.weights and not isinstance(layer, layers.Normalization)]
     for layer in taken:
         arrays = base.layers.get(layer.name, [])
         expected, found = [tuple(w.shape) for w in layer.weights], [w.shape for w in arrays]

@@ -45,7 +45,10 @@ def test_an_interrupted_run_ends_with_its_status_and_leaves_nothing_running(
             break
     # As a terminal, `timeout` and systemd do it: to all processes of the group.
     os.killpg(process.pid, sent)
-    _, told = process.communicate(timeout=60)
+    try:
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == status, told
     assert "Traceback" not in told
     deadline = time.monotonic() + 20
