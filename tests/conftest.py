@@ -236,6 +236,17 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Store]:
         server.wait()
 
 
+def as_seen_by(s3: S3Store) -> dict[str, str]:
+    """The variables by which boto3 finds the server and its keys."""
+    keys = s3.client._request_signer._credentials  # type: ignore[attr-defined]
+    return {
+        "AWS_ENDPOINT_URL_S3": s3.client.meta.endpoint_url,
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
 @pytest.fixture(params=["folder", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """An empty store of every kind."""

@@ -23,7 +23,7 @@ import pytest
 
 from flows import settings
 from flows.fetch import fetch
-from tests.conftest import ENVIRONMENT, VGG16, free_port, official_files, tar_of
+from tests.conftest import ENVIRONMENT, VGG16, as_seen_by, free_port, official_files, tar_of
 from tests.fileserver import serving
 from vgg16 import catalog, datasets, downloads, storage
 from vgg16.config import DatasetChoice
@@ -458,17 +458,6 @@ def test_a_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
 
 
 # S3
-
-
-def as_seen_by(s3: S3Store) -> dict[str, str]:
-    """The variables that name the server and its keys."""
-    keys = s3.client._request_signer._credentials  # type: ignore[attr-defined]
-    return {
-        "AWS_ENDPOINT_URL_S3": s3.client.meta.endpoint_url,
-        "AWS_ACCESS_KEY_ID": keys.access_key,
-        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
 
 
 def test_from_s3_into_s3_in_parts_with_checksums(s3: S3Store, vgg16: Command, tmp_path: Path) -> None:

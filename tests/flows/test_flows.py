@@ -15,7 +15,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.conftest import ENVIRONMENT, QUIET, free_port, wait_for
+from tests.conftest import ENVIRONMENT, QUIET, as_seen_by, free_port, wait_for
 from vgg16.storage import S3Store
 
 ROOT = Path(__file__).parents[2]
@@ -99,14 +99,7 @@ def test_a_team_shares_an_mlflow_server_and_a_store_in_s3(
     prefect_server: str, mlflow_server: str, s3: S3Store, vgg16: Callable[..., Any], tmp_path: Path
 ) -> None:
     servers = {"PREFECT_API_URL": prefect_server, "MLFLOW_TRACKING_URI": mlflow_server}
-    keys = s3.client._request_signer._credentials  # type: ignore[attr-defined]
-    bucket = {
-        "VGG16_STORE": "s3://tests/team",
-        "AWS_ENDPOINT_URL_S3": s3.client.meta.endpoint_url,
-        "AWS_ACCESS_KEY_ID": keys.access_key,
-        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
+    bucket = {"VGG16_STORE": "s3://tests/team", **as_seen_by(s3)}
     alice = {"VGG16_HOME": str(tmp_path / "alice"), **servers, **bucket}
     bob = {"VGG16_HOME": str(tmp_path / "bob"), **servers}
 

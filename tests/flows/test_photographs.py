@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import as_seen_by
 from vgg16 import storage
 from vgg16.errors import Vgg16Error
 from vgg16.storage import S3Store
@@ -35,17 +36,6 @@ def settings(base: str | Path, **more: object) -> list[str]:
     return [part for key, value in chosen.items() for part in ("--set", f"{key}={value}")]
 
 
-def reached(s3: S3Store) -> dict[str, str]:
-    """The variables by which boto3 finds the server."""
-    keys = s3.client._request_signer._credentials  # type: ignore[attr-defined]
-    return {
-        "AWS_ENDPOINT_URL_S3": s3.client.meta.endpoint_url,
-        "AWS_ACCESS_KEY_ID": keys.access_key,
-        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-
-
 def test_features_of_a_base_are_computed_once_and_found_by_the_next_run_that_has_its_weights_from_s3(
     vgg16: Command, weights: Path, s3: S3Store, tmp_path: Path
 ) -> None:
@@ -56,14 +46,14 @@ def test_features_of_a_base_are_computed_once_and_found_by_the_next_run_that_has
     assert len(list((tmp_path / "store" / "features" / "digits").glob("*/manifest.json"))) == 2
     s3.client.upload_file(str(weights), s3.bucket, "bases/base.weights.h5")
     there = settings(f"s3://{s3.bucket}/bases/base.weights.h5", batch_size=20)
-    again = vgg16("run", "digits-finetune", *there, "--json", **home, **reached(s3))
+    again = vgg16("run", "digits-finetune", *there, "--json", **home, **as_seen_by(s3))
     assert again.status == 0, again.stderr
     assert "computed once" not in again.stderr
     assert again.stderr.count("kept in the store") == 2
 
 
 def test_a_base_that_is_not_in_s3_is_named(s3: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in reached(s3).items():
+    for name, value in as_seen_by(s3).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(Vgg16Error, match=r"s3://tests/bases/none.h5 cannot be read"):
         storage.download(f"s3://{s3.bucket}/bases/none.h5", tmp_path / "none.h5")
