@@ -1,9 +1,9 @@
 """What a frozen base costs when its features are computed once: the 100-epoch head at 64 pixels, batch 128, no
 augmentation, against its parts and against plain training with the base in the loop.
 
-`.venv/bin/python benchmarks/features_once.py` (about a quarter of an hour on two cores). The cost depends on neither
-pixels nor weights, so both are random: nothing is downloaded. Plain training is measured for two epochs and
-extrapolated to a hundred.
+`.venv/bin/python benchmarks/features_once.py` (minutes to half an hour on two cores; `--train` and `--val` take fewer
+images). The cost depends on neither pixels nor weights, so both are random: nothing is downloaded. Plain training is
+measured for two epochs and extrapolated to a hundred.
 """
 
 from __future__ import annotations
