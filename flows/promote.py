@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Literal
+from typing import Annotated, Literal
 
 from prefect import flow
+from pydantic import WithJsonSchema
 
 from flows import tasks
 from flows.progress import say
+from vgg16 import catalog
 from vgg16.errors import RefusedError
 from vgg16.ledger import ConflictError
 from vgg16.records import Decision, Stage, Verdict
@@ -16,10 +18,13 @@ from vgg16.records import Decision, Stage, Verdict
 # A decision that another one overtakes is made again on what is so by then.
 TRIES = 3
 
+# What the forms of the deployments offer: one registered model for each dataset.
+Named = Annotated[str, WithJsonSchema({"type": "string", "enum": [f"vgg16-{name}" for name in catalog.DATASETS]})]
+
 
 @flow(name="promote", flow_run_name="promote {name} {version}")
 def promote(
-    name: str,
+    name: Named,
     version: str,
     stage: Literal["staging", "production"] = "production",
     force: bool = False,
@@ -53,11 +58,12 @@ def _decide(name: str, version: str, stage: Literal["staging", "production"], fo
     facts = {"name": name, "action": "promote", "version": version, "forced": force, "evidence": evidence}
     tasks.write_ledger(standing, facts | verdict.model_dump() | {"dataset_digest": digest})
     tasks.repair_stages(name)
+    tasks.tell_of("promoted", name, f"{name} version {version} is in production: {'; '.join(verdict.reasons)}")
     return _told(name, version, verdict, "Production", standing.champion, forced=force)
 
 
 @flow(name="rollback", flow_run_name="rollback {name}")
-def rollback(name: str, reason: str = "") -> Decision:
+def rollback(name: Named, reason: str = "") -> Decision:
     """Bring back the version that was in production before. Raises RefusedError where there was none."""
     standing = tasks.repair_stages(name)
     if not standing.before:
@@ -67,7 +73,9 @@ def rollback(name: str, reason: str = "") -> Decision:
     facts = {"name": name, "action": "rollback", "version": standing.before, "verdict": None, "reasons": reasons}
     tasks.write_ledger(standing, facts)
     tasks.repair_stages(name)
-    say(f"rollback    {name} version {standing.before} is in production again")
+    text = f"{name} version {standing.before} is in production again, version {standing.champion} is not: {reasons[0]}"
+    tasks.tell_of("rolled-back", name, text)
+    say(f"rollback    {text}")
     return Decision(
         name=name,
         version=standing.before,

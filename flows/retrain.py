@@ -3,40 +3,51 @@
 from __future__ import annotations
 
 import time
-import uuid
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from prefect import flow
+from prefect import flow, runtime
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
+from pydantic import WithJsonSchema
 
-from flows import settings
+from flows import settings, tasks
 from flows.ingest import ingest
 from flows.progress import say
 from flows.promote import promote
-from flows.train import train
+from flows.train import train_each
 from vgg16 import catalog
 from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef, Decision, Run, ValidationReport
 
+# What the form of the deployment offers.
+Named = Annotated[str, WithJsonSchema({"type": "string", "enum": list(catalog.EXPERIMENTS)})]
+
 
 @flow(name="retrain")
-def retrain(experiments: list[str], overrides: list[str] | None = None) -> Any:
+def retrain(experiments: list[Named], overrides: list[str] | None = None, unless_unchanged: bool = False) -> Any:
     """Run the whole chain; `overrides` are KEY=VALUE settings as `--set` takes them.
 
-    The run ends as `Promoted` or `Refused`, both a success. Raises DataError for data that failed its expectations
-    and Vgg16Error where every experiment diverged.
+    The run ends as `Promoted`, `Refused` or, where it is asked for `unless_unchanged` and a chain of the same data,
+    code and settings has ended before, as `Skipped (unchanged)`: each a success. Raises DataError for data that failed
+    its expectations and Vgg16Error where every experiment diverged.
     """
+    tasks.check_tries()
     settings.prepare()
     chosen, notes = catalog.choose(experiments, overrides or [])
     for note in notes:
         say(note)
-    chain = uuid.uuid4().hex[:12]
+    # The same after a crash: what it has trained by then is found again.
+    chain = str(runtime.flow_run.id).replace("-", "")[:12]
     seconds: dict[str, float] = {}
     start = time.perf_counter()
+    if unless_unchanged:
+        ended = tasks.find_unchanged(tasks.chain_digest(chosen, tasks.fetch_data(chosen[0].dataset)))
+        if ended:
+            return Completed(name="Skipped (unchanged)", message=f"Data, code and settings are those of {ended}")
     ref, report = ingest(chosen[0].dataset)
     seconds["ingest"] = time.perf_counter() - start
-    runs = [train(each, ref, chain) for each in chosen]
+    runs = train_each(chosen, ref, chain)
     seconds["train"] = time.perf_counter() - start - seconds["ingest"]
     val_top1 = {(run.model.name, run.model.version): run.metrics["best_val_top1"] for run in runs if run.model}
     if not val_top1:
@@ -64,11 +75,11 @@ def retrain(experiments: list[str], overrides: list[str] | None = None) -> Any:
         "docs": report.docs,
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
     }
-    return Completed(
-        name="Promoted" if decision.verdict == "promote" else "Refused",
-        message=f"{decision.name} version {decision.version}: {'; '.join(decision.reasons)}",
-        data=answer,
-    )
+    name = "Promoted" if decision.verdict == "promote" else "Refused"
+    message = f"{decision.name} version {decision.version}: {'; '.join(decision.reasons)}"
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    tasks.remember_chain(tasks.chain_digest(chosen, ref), f"{at}, {name}: {message}")
+    return Completed(name=name, message=message, data=answer)
 
 
 def _told(run: Run) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import httpx
 
@@ -22,13 +23,15 @@ FREE_BYTES = 200_000_000
 
 @dataclass(frozen=True)
 class Settings:
-    """Where everything is. `artifacts` is None where an MLflow server keeps the files itself."""
+    """Where everything is. `artifacts` is None where an MLflow server keeps the files itself; `train_on` says whether
+    `retrain` trains by itself or sends each experiment to the work pool `gpu`."""
 
     home: Path
     store: str
     tracking_uri: str
     artifacts: Path | None
     prefect_server: bool
+    train_on: Literal["inline", "pool"]
 
 
 @cache
@@ -36,12 +39,16 @@ def load() -> Settings:
     """Read the environment. Writes nothing."""
     home = _home()
     tracking_uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    train_on = os.environ.get("VGG16_TRAIN_ON") or "inline"
+    if train_on != "inline" and train_on != "pool":  # noqa: PLR1714  # mypy narrows by this
+        raise RequestError(f"VGG16_TRAIN_ON: expected inline or pool, found {train_on!r}.")
     return Settings(
         home=home,
         store=os.environ.get("VGG16_STORE") or str(home / "store"),
         tracking_uri=tracking_uri or f"sqlite:///{home / 'mlflow.db'}",
         artifacts=None if tracking_uri.startswith(("http://", "https://")) else home / "mlflow",
         prefect_server=_names_a_prefect_server(),
+        train_on=train_on,
     )
 
 
@@ -91,6 +98,8 @@ def _environment(settings: Settings) -> dict[str, str]:
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "GX_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # flows.deploy calls a run dead that misses several
+        "PREFECT_CLIENT_MAX_RETRIES": "7",  # four minutes: a server that restarts stops no run
     }
     if not settings.prefect_server:
         values |= {"PREFECT_HOME": str(settings.home / "prefect"), "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true"}

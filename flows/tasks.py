@@ -6,19 +6,23 @@ computation that failed once fails the same way twice.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import hashlib
+import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from prefect import task
+import httpx
+from prefect import runtime, task
 from prefect.artifacts import create_image_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
 from prefect.tasks import exponential_backoff
 
 from flows import settings
@@ -30,6 +34,7 @@ from vgg16.records import (
     DatasetRef,
     Evaluation,
     LedgerEntry,
+    ModelVersion,
     Run,
     Stage,
     Standing,
@@ -67,6 +72,19 @@ _IO: Any = {
     "cache_policy": NO_CACHE,
 }
 _COMPUTE: Any = {"retries": 0, "cache_policy": NO_CACHE}
+
+# Of a flow run that crashed, each on any worker of its pool; so often it is not the machine's fault.
+TRIES = 5
+SERVER_SECONDS = 600.0
+
+
+def check_tries() -> None:
+    """Raises Vgg16Error in a flow run that a crash ended too often: failed, it is not put back into its queue."""
+    if (runtime.flow_run.run_count or 0) > TRIES:
+        raise Vgg16Error(
+            f"This run crashed {TRIES} times and is not tried again.",
+            "Its log, and that of its worker, end with the cause: out of memory, most often.",
+        )
 
 
 def open_registry() -> Registry:
@@ -159,17 +177,21 @@ def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: s
         f"{result.precision}), "
         + (f"best val top-1 {result.best_val_top1:.4f} in epoch {result.best_epoch}" if ended else result.cause)
     )
-    run = Run(
-        experiment=experiment.name,
-        run_id=run_id,
+    return _told(registry, found, None), uri
+
+
+def _told(registry: Registry, found: Any, model: ModelVersion | None) -> Run:
+    tags = found.data.tags
+    return Run(
+        experiment=tags["vgg16.experiment"],
+        run_id=found.info.run_id,
         run_name=found.info.run_name,
         url=registry.url(found),
-        model=None,
+        model=model,
         metrics=found.data.metrics,
-        status=result.status,
-        cause=result.cause,
+        status="diverged" if tags.get("vgg16.status") == "diverged" else "finished",
+        cause=tags.get("vgg16.cause", ""),
     )
-    return run, uri
 
 
 def _load_base(experiment: Experiment, base_uri: str) -> Weights | None:
@@ -263,6 +285,21 @@ def find_base(experiment: Experiment, ref: DatasetRef, base_uri: str) -> str:
     return f"models:/{made[-1].name}/{made[-1].version}" if made else ""
 
 
+@task(name="find run", **_IO)
+def find_run(experiment: Experiment, chain: str) -> Run | None:
+    """The complete run of this experiment in this chain, None where there is none yet."""
+    from vgg16.registry import dataset_of, model_name
+
+    registry = open_registry()
+    for found in registry.runs(chain=chain):
+        if found.data.tags["vgg16.experiment"] != experiment.name:
+            continue
+        versions = registry.versions(model_name(dataset_of(found).name))
+        made = [each for each in versions if each.run_id == found.info.run_id]
+        return _told(registry, found, made[0] if made else None)
+    return None
+
+
 @task(name="judge", **_COMPUTE)
 def judge_version(
     name: str, version: str, champion: str, stage: Literal["staging", "production"]
@@ -344,6 +381,55 @@ def write_ledger(standing: Standing, facts: dict[str, Any]) -> None:
 def tag_verdict(name: str, version: str, verdict: Verdict) -> None:
     """Write the verdict and its reasons on the version."""
     open_registry().tag(name, version, verdict)
+
+
+@task(name="find unchanged", **_IO)
+def find_unchanged(request: str) -> str:
+    """How and when a chain of this very request ended, "" where none did."""
+    content = open_store().read(f"chains/{request}.json")
+    return str(json.loads(content)["ended"]) if content else ""
+
+
+@task(name="remember chain", **_IO)
+def remember_chain(request: str, ended: str) -> None:
+    """Keep how a chain of this request ended; the first time counts."""
+    with contextlib.suppress(storage.ExistsError):
+        open_store().create(f"chains/{request}.json", json.dumps({"ended": ended}).encode())
+
+
+def chain_digest(experiments: Sequence[Experiment], ref: DatasetRef) -> str:
+    """What identifies a chain: its experiments with all settings, the data's content, this code and its packages."""
+    from importlib.metadata import version
+
+    digest = hashlib.sha256(ref.digest.encode())
+    for experiment in experiments:
+        digest.update(experiment.model_dump_json().encode())
+    root = Path(__file__).parents[1]
+    for file in sorted(path for package in ("vgg16", "flows") for path in (root / package).rglob("*.py")):
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    for package in ("tensorflow", "keras", "numpy"):
+        digest.update(version(package).encode())
+    return digest.hexdigest()[:32]
+
+
+def state_of(flow_run_id: Any) -> Any:
+    """The state of a flow run; a server that is away for some minutes is waited for."""
+    from prefect.client.orchestration import get_client
+
+    deadline = time.monotonic() + SERVER_SECONDS
+    while True:
+        try:
+            with get_client(sync_client=True) as client:
+                return client.read_flow_run(flow_run_id).state
+        except httpx.HTTPError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(2)
+
+
+def tell_of(event: str, name: str, text: str) -> None:
+    """Emit the event `vgg16.EVENT` of a registered model, for whom an automation tells of it."""
+    emit_event(f"vgg16.{event}", {"prefect.resource.id": f"vgg16.model.{name}"}, payload={"text": text})
 
 
 def _user() -> str:

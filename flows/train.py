@@ -1,26 +1,118 @@
 """The flow `train`: one experiment is trained, logged, evaluated and registered; first the base that it starts from,
-where no registered model answers that request yet."""
+where no registered model answers that request yet. And `train_each`: the members of a chain, here or on the pool."""
 
 from __future__ import annotations
 
-from prefect import flow
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from flows import tasks
+from prefect import flow, runtime
+from prefect.deployments import run_deployment
+
+from flows import settings, tasks
 from flows.ingest import ingest
-from flows.progress import say
-from vgg16 import catalog
+from flows.progress import LINE_SECONDS, say
+from vgg16 import catalog, storage
 from vgg16.config import Experiment
-from vgg16.errors import Vgg16Error
+from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef, Run
+
+POLL_SECONDS = 2.0
+# So long a run may be called crashed before an automation has put it back into its queue.
+CRASHED_SECONDS = 120.0
 
 
 @flow(name="train", flow_run_name="train {experiment.name}")
 def train(experiment: Experiment, ref: DatasetRef, chain: str = "") -> Run:
-    """Train on published and validated data; a diverged run has no model, and is a result."""
-    run, model_uri = tasks.train_model(experiment, ref, _base(experiment), chain)
+    """Train on published and validated data; a diverged run has no model, and is a result.
+
+    What this chain has trained already, before a kill, is answered again.
+    """
+    tasks.check_tries()
+    settings.prepare()
+    known = tasks.find_run(experiment, chain) if chain else None
+    if known:
+        return known
+    base = _base(experiment)
+    with _device():
+        run, model_uri = tasks.train_model(experiment, ref, base, chain)
     if not model_uri:
         return run
     return tasks.register_model(tasks.evaluate_model(run, model_uri, ref), model_uri, ref)
+
+
+def train_each(experiments: Sequence[Experiment], ref: DatasetRef, chain: str) -> list[Run]:
+    """The runs of a chain's members: one after the other in this process, or side by side on the workers of the pool.
+
+    Raises Vgg16Error where one failed, after all have ended.
+    """
+    if settings.load().train_on == "inline":
+        return [train(each, ref, chain) for each in experiments]
+    if not settings.load().prefect_server:
+        raise RequestError(
+            "VGG16_TRAIN_ON=pool sends training to the workers of a Prefect server, but none is named.",
+            "Set PREFECT_API_URL, or start one with `vgg16 up`.",
+        )
+    sent = {each.name: _send(each, ref, chain) for each in experiments}
+    say(f"training    {len(sent)} experiments, sent to the work pool gpu")
+    _wait(sent)
+    found = [tasks.find_run(each, chain) for each in experiments]
+    return [run for run in found if run]
+
+
+def _send(experiment: Experiment, ref: DatasetRef, chain: str) -> Any:
+    """The flow run of a member: the one that was sent before where this chain was killed and goes on."""
+    parameters = {"experiment": experiment.model_dump(mode="json"), "ref": ref.model_dump(mode="json"), "chain": chain}
+    key = f"{chain}-{experiment.name}"
+    flow_run: Any = run_deployment(
+        "train/train", parameters=parameters, timeout=0, idempotency_key=key, flow_run_name=f"train {experiment.name}"
+    )
+    return flow_run.id
+
+
+def _wait(sent: dict[str, Any]) -> None:
+    """Until each of these flow runs has ended, telling how they stand."""
+    failures: dict[str, str] = {}
+    states: dict[str, str] = {}
+    crashed: dict[str, float] = {}
+    waiting, told = dict(sent), time.monotonic()
+    while waiting:
+        time.sleep(POLL_SECONDS)
+        for name, flow_run_id in list(waiting.items()):
+            state = tasks.state_of(flow_run_id)
+            if states.get(name) != state.name:
+                states[name] = str(state.name)
+                say(f"  {name}  {state.name}")
+            if not state.is_crashed():
+                crashed.pop(name, None)
+            elif time.monotonic() - crashed.setdefault(name, time.monotonic()) < CRASHED_SECONDS:
+                continue
+            if state.is_final():
+                del waiting[name]
+                if not state.is_completed():
+                    failures[name] = f"{state.name}: {state.message}"
+        idle = [name for name in waiting if states[name] in ("Scheduled", "Late")]
+        if idle and len(idle) == len(waiting) and time.monotonic() - told > LINE_SECONDS:
+            told = time.monotonic()
+            say(f"  no worker of the pool gpu has taken {', '.join(idle)} yet")
+    if failures:
+        told_of = "; ".join(f"{name}: {cause}" for name, cause in failures.items())
+        raise Vgg16Error(f"{len(failures)} of {len(sent)} experiments were not trained. {told_of}.")
+
+
+@contextmanager
+def _device() -> Iterator[None]:
+    """On a worker, alone on its device: the lock is the kernel's, so that of a killed training is free at once."""
+    if not runtime.deployment.id:
+        yield
+        return
+    device = os.environ.get("CUDA_VISIBLE_DEVICES") or "all"
+    lock = settings.load().home / "locks" / f"device-{device}"
+    with storage.alone(lock, lambda: say("training    waiting for another training on this device")):
+        yield
 
 
 def _base(experiment: Experiment) -> str:
