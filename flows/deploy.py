@@ -66,7 +66,7 @@ AUTOMATIONS: tuple[Row, ...] = (
                 "type": "change-flow-run-state",
                 "state": "SCHEDULED",
                 "name": "AwaitingRetry",
-                "message": "Crashed: again.",
+                "message": "Once more.",
             }
         ],
     },
@@ -86,8 +86,7 @@ NOTIFICATIONS: tuple[tuple[Row, str], ...] = (
                 "within": 0,
             },
         },
-        "{{ deployment.name }}, {{ flow_run.name }}: {{ flow_run.state.name }}. {{ flow_run.state.message }} "
-        + "{{ flow_run|ui_url }}",
+        "{{ deployment.name }}, {{ flow_run.name }}: {{ flow_run.state.name }}. {{ flow_run.state.message }}",
     ),
     (
         {
