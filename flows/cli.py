@@ -234,6 +234,19 @@ def _run_facts(run: Any) -> Answer:
     }
 
 
+@cli.command()
+@answers(display.status)
+def status() -> Answer:
+    """The last ten scheduled runs with their verdicts, and the next."""
+    from flows import settings
+
+    if not settings.prepare(writes=False).prefect_server:
+        return {"runs": [], "next": None, "server": ""}
+    from flows.schedule import scheduled
+
+    return scheduled()
+
+
 # Models
 
 

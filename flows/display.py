@@ -121,6 +121,16 @@ def _command() -> str:
     return "vgg16" if shutil.which("vgg16") else os.path.relpath(sys.argv[0])
 
 
+def status(answer: Answer) -> None:
+    if not answer["server"]:
+        click.echo("No Prefect server is named, so nothing is scheduled. `vgg16 up` starts one here.")
+        return
+    table("", [{key: run[key] for key in ("when", "took", "state", "reason")} for run in answer["runs"]])
+    coming = answer["next"]
+    click.echo(f"next: {coming['when']}, {coming['deployment']}" if coming else "next: nothing is scheduled")
+    click.echo(f"{answer['server']}")
+
+
 def compare(answer: Answer) -> None:
     runs = answer["runs"]
     settings = {key for run in runs for key in run["params"]} - {"name", "description"}

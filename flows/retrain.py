@@ -82,6 +82,12 @@ def retrain(experiments: list[Named], overrides: list[str] | None = None, unless
     return Completed(name=name, message=message, data=answer)
 
 
+@retrain.on_cancellation
+def cancel_members(_flow: Any, flow_run: Any, _state: Any) -> None:
+    """What a chain that is cancelled had sent to the pool is cancelled with it."""
+    tasks.cancel_children(flow_run.id)
+
+
 def _told(run: Run) -> dict[str, Any]:
     model = {"name": run.model.name, "version": run.model.version} if run.model else None
     return {

@@ -427,6 +427,19 @@ def state_of(flow_run_id: Any) -> Any:
             time.sleep(2)
 
 
+def cancel_children(flow_run_id: Any) -> None:
+    """Cancel what this flow run sent to a pool and has not ended."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
+    from prefect.states import Cancelling
+
+    children = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[flow_run_id]))
+    with get_client(sync_client=True) as client:
+        for child in client.read_flow_runs(flow_run_filter=children):
+            if child.deployment_id and child.state and not child.state.is_final():
+                client.set_flow_run_state(child.id, Cancelling())
+
+
 def tell_of(event: str, name: str, text: str) -> None:
     """Emit the event `vgg16.EVENT` of a registered model, for whom an automation tells of it."""
     emit_event(f"vgg16.{event}", {"prefect.resource.id": f"vgg16.model.{name}"}, payload={"text": text})

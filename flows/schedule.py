@@ -1,0 +1,68 @@
+"""What the schedules of a Prefect server have run, how it ended, and what they run next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LAST = 10
+VERDICTS = {"Promoted": "promote", "Refused": "refuse"}
+
+
+def scheduled() -> dict[str, Any]:
+    """The last ten runs that a schedule of this project's deployments started, the newest first, and the next one.
+
+    Times are ISO 8601 in UTC. A run that came to no verdict has None; its state says why.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        DeploymentFilter,
+        DeploymentFilterName,
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateName,
+        FlowRunFilterTags,
+    )
+    from prefect.client.schemas.sorting import FlowRunSort
+    from prefect.settings import PREFECT_API_URL
+
+    ours = DeploymentFilter(name=DeploymentFilterName(any_=["retrain", "ingest"]))
+    by_schedule = FlowRunFilterTags(all_=["auto-scheduled"])
+    started = FlowRunFilterState(name=FlowRunFilterStateName(not_any_=["Scheduled"]))
+    waiting = FlowRunFilterState(name=FlowRunFilterStateName(any_=["Scheduled"]))
+    with get_client(sync_client=True) as client:
+        past = client.read_flow_runs(
+            deployment_filter=ours,
+            flow_run_filter=FlowRunFilter(tags=by_schedule, state=started),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+            limit=LAST,
+        )
+        coming = client.read_flow_runs(
+            deployment_filter=ours,
+            flow_run_filter=FlowRunFilter(tags=by_schedule, state=waiting),
+            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+            limit=1,
+        )
+        names = {each.id: each.name for each in client.read_deployments(deployment_filter=ours)}
+    first = coming[0] if coming else None
+    return {
+        "runs": [_told(run) for run in past],
+        "next": {"when": _when(first), "deployment": names[first.deployment_id]}
+        if first and first.deployment_id
+        else None,
+        "server": PREFECT_API_URL.value(),
+    }
+
+
+def _told(run: Any) -> dict[str, Any]:
+    return {
+        "id": str(run.id),
+        "when": _when(run),
+        "took": f"{run.total_run_time.total_seconds():.0f} s",
+        "state": run.state_name,
+        "verdict": VERDICTS.get(run.state_name),
+        "reason": run.state.message or "",
+    }
+
+
+def _when(run: Any) -> str:
+    return str(run.expected_start_time.isoformat(timespec="seconds"))
