@@ -83,7 +83,7 @@ def retrain(experiments: list[Named], overrides: list[str] | None = None, unless
 
 
 @retrain.on_cancellation
-def cancel_members(_flow: Any, flow_run: Any, _state: Any) -> None:
+def cancel_members(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001  # the names are Prefect's
     """What a chain that is cancelled had sent to the pool is cancelled with it."""
     tasks.cancel_children(flow_run.id)
 

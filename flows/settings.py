@@ -42,6 +42,11 @@ def load() -> Settings:
     train_on = os.environ.get("VGG16_TRAIN_ON") or "inline"
     if train_on not in ("inline", "pool"):
         raise RequestError(f"VGG16_TRAIN_ON: expected inline or pool, found {train_on!r}.")
+    if train_on == "pool" and not _names_a_prefect_server():
+        raise RequestError(
+            "VGG16_TRAIN_ON=pool sends training to the workers of a Prefect server, but none is named.",
+            "Set PREFECT_API_URL, or start one with `vgg16 up`.",
+        )
     return Settings(
         home=home,
         store=os.environ.get("VGG16_STORE") or str(home / "store"),
@@ -98,7 +103,6 @@ def _environment(settings: Settings) -> dict[str, str]:
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "GX_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # flows.deploy calls a run dead that misses several
         "PREFECT_CLIENT_MAX_RETRIES": "7",  # four minutes: a server that restarts stops no run
     }
     if not settings.prefect_server:

@@ -17,7 +17,7 @@ from flows.ingest import ingest
 from flows.progress import LINE_SECONDS, say
 from vgg16 import catalog, storage
 from vgg16.config import Experiment
-from vgg16.errors import RequestError, Vgg16Error
+from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef, Run
 
 POLL_SECONDS = 2.0
@@ -51,11 +51,6 @@ def train_each(experiments: Sequence[Experiment], ref: DatasetRef, chain: str) -
     """
     if settings.load().train_on == "inline":
         return [train(each, ref, chain) for each in experiments]
-    if not settings.load().prefect_server:
-        raise RequestError(
-            "VGG16_TRAIN_ON=pool sends training to the workers of a Prefect server, but none is named.",
-            "Set PREFECT_API_URL, or start one with `vgg16 up`.",
-        )
     sent = {each.name: _send(each, ref, chain) for each in experiments}
     say(f"training    {len(sent)} experiments, sent to the work pool gpu")
     _wait(sent)

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 import yaml
 
 from tests.conftest import ENVIRONMENT, QUIET, as_seen_by, free_port, wait_for
+from vgg16.config import Experiment
 from vgg16.storage import S3Store
 
 ROOT = Path(__file__).parents[2]
@@ -152,25 +155,111 @@ def test_where_every_experiment_diverges_the_run_fails_with_the_causes_and_regis
     assert run["status"] == "diverged"
 
 
-def test_the_deployments_of_prefect_yaml_are_accepted_by_a_server(prefect_server: str, tmp_path: Path) -> None:
-    environment = (
-        ENVIRONMENT
-        | QUIET
-        | {
-            "PREFECT_API_URL": prefect_server,
-            "PREFECT_HOME": str(tmp_path),
-            "PROJECT_DIR": str(ROOT),
-        }
-    )
-    for command in (["work-pool", "create", "cpu", "--type", "process"], ["--no-prompt", "deploy", "--all"]):
+@pytest.fixture(scope="session")
+def deployed(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The server's API address after `python -m flows.deploy`, run twice."""
+    environment = ENVIRONMENT | QUIET | {"PREFECT_API_URL": prefect_server, "VGG16_WEBHOOK": "http://127.0.0.1:1/hook"}
+    environment["PREFECT_HOME"] = environment["VGG16_HOME"] = str(tmp_path_factory.mktemp("deploy"))
+    for _ in range(2):
         done = subprocess.run(
-            [PREFECT, *command], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "flows.deploy"], env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
-    (deployed,) = httpx.post(f"{prefect_server}/deployments/filter", json={}).json()
-    assert deployed["name"] == "retrain"
-    assert deployed["parameters"] == {"experiments": ["digits-scratch", "digits-finetune"], "overrides": []}
-    assert set(deployed["parameter_openapi_schema"]["properties"]) == {"experiments", "overrides"}
+    return prefect_server
+
+
+def asked(server: str, what: str, **filters: Any) -> Any:
+    """What a Prefect server answers to a filter."""
+    return httpx.post(f"{server}/{what}/filter", json=filters).json()
+
+
+def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(deployed: str) -> None:
+    found = {each["name"]: each for each in asked(deployed, "deployments")}
+    assert {name: each["work_pool_name"] for name, each in found.items()} == {
+        "ingest": "cpu",
+        "retrain": "cpu",
+        "train": "gpu",
+        "promote": "cpu",
+        "rollback": "cpu",
+    }
+    for name in ("retrain", "promote", "rollback"):
+        assert found[name]["global_concurrency_limit"]["limit"] == 1
+        assert found[name]["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+    assert {each["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] for each in found.values()} == {"30"}
+    (schedule,) = found["retrain"]["schedules"]
+    assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 3 * * 1", "UTC")
+    assert schedule["parameters"] == {"unless_unchanged": True}
+    forms = {name: each["parameter_openapi_schema"]["properties"] for name, each in found.items()}
+    assert forms["promote"]["stage"]["enum"] == ["staging", "production"]
+    assert forms["promote"]["name"]["enum"] == forms["rollback"]["name"]["enum"]
+    assert "vgg16-cifar100" in forms["promote"]["name"]["enum"]
+    assert "digits-finetune" in forms["retrain"]["experiments"]["items"]["enum"]
+
+
+def test_a_deployment_refuses_an_unknown_experiment_before_any_worker_starts(deployed: str) -> None:
+    found = {each["name"]: each["id"] for each in asked(deployed, "deployments")}
+    refused = httpx.post(
+        f"{deployed}/deployments/{found['retrain']}/create_flow_run", json={"parameters": {"experiments": ["nope"]}}
+    )
+    assert refused.status_code == 409
+    assert "'nope' is not one of" in refused.text
+
+
+def test_a_server_has_each_pool_and_automation_once(deployed: str) -> None:
+    from flows.deploy import AUTOMATIONS, NOTIFICATIONS, POOLS
+
+    assert sorted(each["name"] for each in asked(deployed, "work_pools")) == sorted(POOLS)
+    names = sorted(row["name"] for row in (*AUTOMATIONS, *(row for row, _ in NOTIFICATIONS)))
+    assert sorted(each["name"] for each in asked(deployed, "automations")) == names
+
+
+def test_status_tells_what_is_scheduled_next(deployed: str, vgg16: Callable[..., Any], tmp_path: Path) -> None:
+    names = {"VGG16_HOME": str(tmp_path / "home"), "PREFECT_API_URL": deployed}
+
+    def next_run() -> Any:
+        return vgg16("status", "--json", **names).json["next"]
+
+    deadline = time.monotonic() + 30  # the server's scheduler looks every few seconds
+    while not (coming := next_run()) and time.monotonic() < deadline:
+        time.sleep(1)
+    assert coming["deployment"] == "retrain"
+    at = datetime.fromisoformat(coming["when"])
+    assert (at.isoweekday(), at.hour, at.utcoffset()) == (1, 3, timedelta(0))
+
+
+def test_status_without_a_server_says_how_to_get_one(vgg16: Callable[..., Any], tmp_path: Path) -> None:
+    told = vgg16("status", VGG16_HOME=str(tmp_path / "home"))
+    assert told.status == 0
+    assert "vgg16 up" in told.stdout
+    assert vgg16("status", "--json", VGG16_HOME=str(tmp_path / "home")).json["runs"] == []
+
+
+def test_training_on_a_pool_needs_a_server_that_is_named(vgg16: Callable[..., Any], tmp_path: Path) -> None:
+    refused = vgg16("run", "digits-scratch", "--json", VGG16_HOME=str(tmp_path / "home"), VGG16_TRAIN_ON="pool")
+    assert refused.status == 2
+    assert "PREFECT_API_URL" in refused.json["error"]["hint"]
+    wrong = vgg16("run", "digits-scratch", "--json", VGG16_HOME=str(tmp_path / "home"), VGG16_TRAIN_ON="gpu")
+    assert wrong.status == 2
+    assert "inline or pool" in wrong.json["error"]["message"]
+
+
+def test_a_chain_is_known_again_by_its_data_its_settings_and_its_code(
+    tiny: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import tasks
+    from vgg16.records import DatasetRef
+
+    ref = DatasetRef(name="digits", digest="1", key="", class_names=(), splits={})
+    known = tasks.chain_digest([tiny], ref)
+    assert tasks.chain_digest([tiny], ref) == known
+    assert tasks.chain_digest([tiny], ref.model_copy(update={"digest": "2"})) != known
+    assert tasks.chain_digest([tiny.model_copy(update={"seed": 9})], ref) != known
+    assert tasks.chain_digest([tiny, tiny], ref) != known
+    copied = tmp_path / "flows" / "tasks.py"
+    copied.parent.mkdir()
+    copied.write_text("changed")
+    monkeypatch.setattr(tasks, "__file__", str(copied))
+    assert tasks.chain_digest([tiny], ref) != known
 
 
 def test_every_deployment_names_a_flow_and_its_parameters() -> None:
@@ -179,8 +268,11 @@ def test_every_deployment_names_a_flow_and_its_parameters() -> None:
     for deployment in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]:
         file, name = deployment["entrypoint"].split(":")
         module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
-        known = inspect.signature(getattr(module, name).fn).parameters
-        assert set(deployment["parameters"]) <= set(known)
+        known = set(inspect.signature(getattr(module, name).fn).parameters)
+        assert set(deployment.get("parameters", {})) <= known
+        for schedule in deployment.get("schedules", []):
+            assert schedule["timezone"]
+            assert set(schedule["parameters"]) <= known
 
 
 @pytest.mark.parametrize(
