@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import requires, version
 
+import httpx
+
 from flows import settings
 from vgg16.config import Frozen
 from vgg16.errors import Vgg16Error
@@ -93,6 +95,80 @@ def prefect() -> str:
     return str(PREFECT_API_URL.value())
 
 
+def servers() -> str:
+    """The servers are of the versions that this code was made for."""
+    known = settings.load()
+    found = []
+    if known.artifacts is None:
+        found.append(("mlflow", httpx.get(f"{known.tracking_uri.rstrip('/')}/version", timeout=5).text.strip()))
+    if known.prefect_server:
+        from prefect.client.orchestration import get_client
+
+        with get_client(sync_client=True) as client:
+            found.append(("prefect", client.request("GET", "/admin/version").json()))
+    other = [f"{name} {there}, here {version(name)}" for name, there in found if not _alike(there, version(name))]
+    if other:
+        raise Vgg16Error(f"{'; '.join(other)}.", "Bring server and client to the same minor version.")
+    return ", ".join(f"{name} {there}" for name, there in found) or "none named"
+
+
+def workers() -> str:
+    """Every work pool of ours has a worker, and no run waits for one."""
+    if not settings.load().prefect_server:
+        return "none needed: no Prefect server is named"
+    from flows import schedule
+
+    found = schedule.workers()
+    idle = [f"{pool} has no worker" for pool, online in found.items() if not online]
+    late = schedule.late()
+    if idle or late:
+        told = [*idle, *(f"{name} has waited since {when}" for name, when in late)]
+        raise Vgg16Error(f"{'; '.join(told)}.", "Start one where a checkout is: prefect worker start --pool POOL")
+    return ", ".join(f"{pool}: {', '.join(online)}" for pool, online in found.items()) or "no pools: flows.deploy"
+
+
+def runs() -> str:
+    """No flow run is called running that has fallen silent, and no slot is held by a run that has ended."""
+    if not settings.load().prefect_server:
+        return "no Prefect server is named"
+    from flows import schedule
+
+    stale = schedule.stale_slots()
+    if stale:
+        told = [f"{name} holds {held} of {limit} for {used} running" for name, held, limit, used in stale]
+        mend = "It is freed by itself within five minutes, or by: prefect gcl update NAME --active-slots 0"
+        raise Vgg16Error(f"{'; '.join(told)}.", mend)
+    return "every slot belongs to a run"
+
+
+def trainings() -> str:
+    """No training was left: none without an owner in the store, none called running in MLflow."""
+    from flows.tasks import open_registry, open_store
+    from vgg16 import checkpoints
+
+    store, registry = open_store(), open_registry()
+    kept = checkpoints.unfinished(store)
+    known = {checkpoints.noted_run(store, each.request): each for each in kept}
+    live = {run_id for run_id, each in known.items() if not each.lapsed}
+    left = [
+        f"{registry.name_of(run_id) or each.request[:8]} stopped after epoch {each.epochs} ({each.bytes // 10**6} MB)"
+        for run_id, each in known.items()
+        if each.lapsed
+    ]
+    left += [f"{name} is called running, and nobody trains it" for name in registry.running(besides={*live, *known})]
+    if left:
+        raise Vgg16Error(
+            f"{'; '.join(left)}.",
+            "The same `vgg16 run` goes on with it. Or give it up: remove its folder below "
+            f"{store.address}/checkpoints, and end its run in MLflow.",
+        )
+    return ", ".join(f"{each.owner} trains" for each in kept) or "none is unfinished"
+
+
+def _alike(there: str, here: str) -> bool:
+    return there.split(".")[:2] == here.split(".")[:2]
+
+
 def stages() -> str:
     """Every registered model has in production what its ledger says."""
     from flows.tasks import open_registry, open_store
@@ -119,7 +195,20 @@ def stages() -> str:
     return "every model has in production what its ledger says"
 
 
-CHECKS: tuple[Callable[[], str], ...] = (python, packages, home, store, tensorflow, mlflow, prefect, stages)
+CHECKS: tuple[Callable[[], str], ...] = (
+    python,
+    packages,
+    home,
+    store,
+    tensorflow,
+    mlflow,
+    prefect,
+    servers,
+    workers,
+    runs,
+    trainings,
+    stages,
+)
 
 
 def checks() -> list[Check]:

@@ -1,7 +1,9 @@
-"""What the schedules of a Prefect server have run, how it ended, and what they run next."""
+"""What a Prefect server knows of our deployments: what their schedules have run, how it ended and what they run next;
+who works on their pools, and what is stuck."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 LAST = 10
@@ -66,3 +68,56 @@ def _told(run: Any) -> dict[str, Any]:
 
 def _when(run: Any) -> str:
     return str(run.expected_start_time.isoformat(timespec="seconds"))
+
+
+def workers() -> dict[str, list[str]]:
+    """The workers that are there, by pool."""
+    from prefect.client.orchestration import get_client
+
+    from flows.deploy import POOLS
+
+    async def ask() -> dict[str, list[str]]:
+        async with get_client() as client:
+            known = {each.name for each in await client.read_work_pools()}
+            return {
+                pool: [each.name for each in await client.read_workers_for_work_pool(pool) if each.status == "ONLINE"]
+                for pool in POOLS
+                if pool in known
+            }
+
+    return asyncio.run(ask())
+
+
+def late() -> list[tuple[str, str]]:
+    """The flow runs that no worker has taken in time, each with since when."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateName
+
+    waiting = FlowRunFilterState(name=FlowRunFilterStateName(any_=["Late"]))
+    with get_client(sync_client=True) as client:
+        return [(run.name, _when(run)) for run in client.read_flow_runs(flow_run_filter=FlowRunFilter(state=waiting))]
+
+
+def stale_slots() -> list[tuple[str, int, int, int]]:
+    """The deployments that hold more slots than they have runs: name, slots held, limit, runs."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterDeploymentId,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import StateType
+
+    at_work = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING]))
+    found = []
+    with get_client(sync_client=True) as client:
+        for deployment in client.read_deployments():
+            limit = deployment.global_concurrency_limit
+            if limit is None:
+                continue
+            of_it = FlowRunFilterDeploymentId(any_=[deployment.id])
+            used = len(client.read_flow_runs(flow_run_filter=FlowRunFilter(deployment_id=of_it, state=at_work)))
+            if limit.active_slots > used:
+                found.append((limit.name, limit.active_slots, limit.limit, used))
+    return found

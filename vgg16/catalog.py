@@ -346,19 +346,36 @@ def _photographs(dataset: str, floors: tuple[float, float]) -> tuple[Experiment,
     )
 
 
+_DIGITS_SCRATCH = Experiment(
+    name="digits-scratch",
+    description="VGG-16 with batch normalisation, from random weights",
+    dataset=DatasetChoice(name="digits"),
+    backbone=_SMALL,
+    head=_HEAD,
+    phases=(Phase(epochs=10, optimizer=_sgd(0.05), schedule=Schedule(warmup_epochs=1)),),
+    batch_size=32,
+    augmentation=Augmentation(shift=2),
+    gate=GateRules(floor=0.9),
+)
+
+
 EXPERIMENTS = {
     row.name: row
     for row in (
-        Experiment(
-            name="digits-scratch",
-            description="VGG-16 with batch normalisation, from random weights",
-            dataset=DatasetChoice(name="digits"),
-            backbone=_SMALL,
-            head=_HEAD,
-            phases=(Phase(epochs=10, optimizer=_sgd(0.05), schedule=Schedule(warmup_epochs=1)),),
-            batch_size=32,
-            augmentation=Augmentation(shift=2),
-            gate=GateRules(floor=0.9),
+        _DIGITS_SCRATCH,
+        _DIGITS_SCRATCH.model_copy(
+            update={
+                "name": "digits-adam",
+                "description": "digits-scratch with Adam in place of SGD",
+                "phases": (Phase(epochs=10, optimizer=Optimizer(name="adam", learning_rate=1e-3)),),
+            }
+        ),
+        _DIGITS_SCRATCH.model_copy(
+            update={
+                "name": "digits-dropout",
+                "description": "digits-scratch with dropout 0.2 between convolutions",
+                "backbone": _SMALL.model_copy(update={"dropout": 0.2}),
+            }
         ),
         Experiment(
             name="digits-finetune",

@@ -1,0 +1,149 @@
+"""A team on one machine, for tests and benchmarks: a local stack's servers, and workers that share nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+from tests.system.conftest import Stack
+
+
+class Team:
+    """A stack whose workers are the test's own, each with a home of its own: only S3 and the servers are shared."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self.stack, self.folder = stack, folder
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self.prefect = stack.environment["PREFECT_API_URL"]
+        self.mlflow = stack.environment["MLFLOW_TRACKING_URI"]
+
+    def worker(self, name: str, pool: str) -> None:
+        """Start a worker as another machine would."""
+        home = self.folder / name
+        home.mkdir(parents=True, exist_ok=True)
+        environment = self.stack.environment | {
+            "VGG16_HOME": str(home),
+            "PREFECT_HOME": str(home / "prefect"),
+            "VGG16_TRAIN_ON": "pool",
+            "OMP_NUM_THREADS": "1",
+            "TF_NUM_INTRAOP_THREADS": "1",
+        }
+        command = [environment["PREFECT"], "worker", "start", "--pool", pool, "--type", "process", "--limit", "1"]
+        with (home / "log").open("ab") as log:
+            self.workers[name] = subprocess.Popen(
+                [*command, "--name", name], env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def die(self, name: str) -> None:
+        """The whole machine: the worker and all that it started, at once."""
+        worker = psutil.Process(self.workers.pop(name).pid)
+        for process in [worker, *worker.children(recursive=True)]:
+            process.kill()
+
+    def engines(self) -> list[psutil.Process]:
+        """The processes of flow runs."""
+        found = []
+        for worker in self.workers.values():
+            found += psutil.Process(worker.pid).children(recursive=True)
+        return [each for each in found if "prefect.engine" in " ".join(_command(each))]
+
+    def ask(self, what: str, **filters: Any) -> Any:
+        """What Prefect answers to a filter."""
+        return httpx.post(f"{self.prefect}/{what}/filter", json=filters, timeout=30).raise_for_status().json()
+
+    def start(self, deployment: str = "retrain", **parameters: Any) -> str:
+        """The id of a new flow run."""
+        (found,) = self.ask("deployments", deployments={"name": {"any_": [deployment]}})
+        made = httpx.post(
+            f"{self.prefect}/deployments/{found['id']}/create_flow_run",
+            json={"parameters": parameters, "state": {"type": "SCHEDULED"}},
+            timeout=30,
+        )
+        return str(made.raise_for_status().json()["id"])
+
+    def run(self, flow_run: str) -> Any:
+        """A flow run as it stands."""
+        return httpx.get(f"{self.prefect}/flow_runs/{flow_run}", timeout=30).raise_for_status().json()
+
+    def ended(self, flow_run: str, seconds: float = 600) -> Any:
+        """A flow run that has come to its own end: not Crashed, from which it goes back into its queue."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = self.run(flow_run)
+            if found["state_type"] in ("COMPLETED", "FAILED", "CANCELLED"):
+                return found
+            time.sleep(1)
+        raise AssertionError(f"{found['state_name']} after {seconds} s: {found['state']}\n{self.logs()}")
+
+    def members(self, flow_run: str) -> list[Any]:
+        """What a chain sent to the pool."""
+        found = self.ask("flow_runs", flow_runs={"parent_flow_run_id": {"any_": [flow_run]}})
+        return [each for each in found if each["deployment_id"]]
+
+    def logs(self) -> str:
+        """The ends of the workers' logs."""
+        return "\n".join(f"{path}:\n{path.read_text()[-3000:]}" for path in self.folder.glob("*/log"))
+
+    def trained(self, flow_run: str) -> list[Any]:
+        """The MLflow runs of a chain."""
+        experiments = self._mlflow("experiments/search", max_results=100)["experiments"]
+        ids = [each["experiment_id"] for each in experiments]
+        chain = f"tags.`vgg16.chain` = '{flow_run.replace('-', '')[:12]}'"
+        return list(self._mlflow("runs/search", experiment_ids=ids, filter=chain).get("runs", []))
+
+    def steps(self, run: Any, metric: str = "val_top1") -> list[int]:
+        """The steps of a curve, in the order in which they are kept."""
+        asked = {"run_id": run["info"]["run_id"], "metric_key": metric, "max_results": 10000}
+        answer = httpx.get(f"{self.mlflow}/api/2.0/mlflow/metrics/get-history", params=asked, timeout=30)
+        return [int(each["step"]) for each in answer.raise_for_status().json()["metrics"]]
+
+    def versions_of(self, run: Any) -> list[Any]:
+        """The registered versions of a run's model."""
+        asked = {"filter": f"run_id = '{run['info']['run_id']}'"}
+        answer = httpx.get(f"{self.mlflow}/api/2.0/mlflow/model-versions/search", params=asked, timeout=30)
+        return list(answer.raise_for_status().json().get("model_versions", []))
+
+    def _mlflow(self, what: str, **asked: Any) -> Any:
+        return httpx.post(f"{self.mlflow}/api/2.0/mlflow/{what}", json=asked, timeout=30).raise_for_status().json()
+
+    def check_nothing_lost_or_doubled(self, flow_run: str, epochs: int, members: int = 1) -> None:
+        """One MLflow run for each member, finished, with each epoch once and in order, and one version of it."""
+        runs = self.trained(flow_run)
+        assert len(runs) == members
+        for run in runs:
+            assert run["info"]["status"] == "FINISHED"
+            for metric in ("val_top1", "train_loss"):
+                assert self.steps(run, metric) == list(range(1, epochs + 1))
+            assert len(self.versions_of(run)) == 1
+        for child in self.members(flow_run):
+            assert child["state_type"] == "COMPLETED"
+
+    def check_nothing_runs(self) -> None:
+        """No flow run is at work, and every slot is free."""
+        busy = self.ask("flow_runs", flow_runs={"state": {"type": {"any_": ["RUNNING", "PENDING"]}}})
+        assert [each["name"] for each in busy] == []
+        wait_for_it(lambda: not any(each["active_slots"] for each in self._limits()), 90)
+
+    def _limits(self) -> Any:
+        return httpx.post(f"{self.prefect}/v2/concurrency_limits/filter", json={}, timeout=30).json()
+
+
+def wait_for_it(so: Callable[[], Any], seconds: float) -> Any:
+    """What `so` says once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (said := so()):
+        assert time.monotonic() < deadline, f"not so after {seconds} s"
+        time.sleep(0.5)
+    return said
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []

@@ -1,0 +1,181 @@
+"""What breaks: workers, machines, servers and schedules, on the real parts of a team's setup. Nothing is lost, nothing
+is there twice, and nothing is left running."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from tests.system.conftest import Stack
+
+from tests.system.team import Team, wait_for_it
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
+
+EPOCHS = 30
+# An epoch of half a second or more: a kill falls into it, not between two runs.
+SMALL = ["dataset.limit=600", f"phases.0.epochs={EPOCHS}", "backbone.width=0.15", "gate.floor=0"]
+ROUNDS, KILLS = 5, 4
+
+
+@pytest.fixture(scope="module")
+def team(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    """The stack with its own workers ended, and one for `cpu`, two for `gpu` in their place."""
+    stack.end_workers()
+    team = Team(stack, tmp_path_factory.mktemp("machines"))
+    team.worker("office", "cpu")
+    team.worker("one", "gpu")
+    yield team
+    for name in list(team.workers):
+        team.die(name)
+
+
+def small(seed: int, *more: str) -> dict[str, Any]:
+    """A chain of one experiment that nobody has asked for before."""
+    return {"experiments": ["digits-scratch"], "overrides": [*SMALL, f"seed={seed}", *more]}
+
+
+def in_training(team: Team, flow_run: str, epochs: int = 2) -> None:
+    """Wait until a chain's training has told of so many epochs."""
+    wait_for_it(lambda: any(len(team.steps(run)) >= epochs for run in team.trained(flow_run)), 180)
+
+
+def test_a_machine_that_dies_in_training_is_missed_and_another_ends_the_run(team: Team) -> None:
+    chain = team.start(**small(1))
+    in_training(team, chain)
+    team.die("one")
+    team.worker("two", "gpu")
+    # Of the silence nobody is told but by the automation on heartbeats.
+    assert team.ended(chain)["state_name"] in ("Promoted", "Refused")
+    (member,) = team.members(chain)
+    assert member["run_count"] == 2
+    assert "resumes" in (team.folder / "two" / "log").read_text()
+    team.check_nothing_lost_or_doubled(chain, EPOCHS)
+    team.check_nothing_runs()
+
+
+def test_processes_killed_at_random_moments_lose_and_double_nothing(team: Team) -> None:
+    team.worker("one", "gpu")
+    seed = int(os.environ.get("VGG16_TEST_SEED") or time.time())
+    draw = random.Random(seed)
+    killed = Counter[str]()
+    for number in range(ROUNDS):
+        chain = team.start(**small(100 + number))
+        ours: set[str] = set()
+        while sum(killed[each] for each in ours) < KILLS:
+            time.sleep(draw.uniform(1, 15))
+            state = team.run(chain)["state_type"]
+            if state in ("COMPLETED", "FAILED"):
+                break
+            ours |= {chain, *(each["id"] for each in team.members(chain))}
+            for engine in draw.sample(team.engines(), k=len(team.engines())):
+                flow_run = _flow_run(engine)
+                if flow_run in ours and killed[flow_run] < KILLS:
+                    engine.kill()
+                    killed[flow_run] += 1
+                    break
+        ended = team.ended(chain)
+        assert ended["state_name"] in ("Promoted", "Refused"), f"VGG16_TEST_SEED={seed}: {ended['state']}"
+        team.check_nothing_lost_or_doubled(chain, EPOCHS)
+    team.check_nothing_runs()
+    assert killed.total() >= ROUNDS * KILLS
+
+
+def _flow_run(engine: psutil.Process) -> str:
+    try:
+        return str(engine.environ().get("PREFECT__FLOW_RUN_ID", ""))
+    except psutil.Error:
+        return ""
+
+
+@pytest.mark.parametrize("service", ["prefect", "mlflow"])
+def test_a_server_that_goes_away_in_mid_run_and_comes_back_stops_nothing(team: Team, service: str) -> None:
+    chain = team.start(**small({"prefect": 2, "mlflow": 3}[service]))
+    in_training(team, chain)
+    team.stack.kill(service)
+    time.sleep(20)
+    team.stack.up()
+    assert team.ended(chain)["state_name"] in ("Promoted", "Refused")
+    team.check_nothing_lost_or_doubled(chain, EPOCHS)
+    team.check_nothing_runs()
+
+
+def test_two_schedules_at_once_run_one_after_the_other_and_the_second_finds_nothing_new(team: Team) -> None:
+    both = [team.start(**small(4), unless_unchanged=True) for _ in range(2)]
+    ended = sorted((team.ended(each) for each in both), key=lambda each: str(each["start_time"]))
+    assert ended[0]["state_name"] in ("Promoted", "Refused")
+    assert ended[1]["state_name"] == "Skipped (unchanged)"
+    assert ended[0]["end_time"] <= ended[1]["start_time"]
+    assert ended[1]["total_run_time"] < 60
+
+
+def test_a_schedule_fires_by_itself_and_status_tells_how_it_ended(team: Team, vgg16: Callable[..., Any]) -> None:
+    (retrain,) = team.ask("deployments", deployments={"name": {"any_": ["retrain"]}})
+    every_minute = {
+        "active": True,
+        "slug": "every-minute",
+        "schedule": {"cron": "* * * * *", "timezone": "UTC"},
+        "parameters": small(5) | {"unless_unchanged": True},
+    }
+    address = f"{team.prefect}/deployments/{retrain['id']}/schedules"
+    (made,) = httpx.post(address, json=[every_minute], timeout=30).raise_for_status().json()
+    try:
+        said = wait_for_it(lambda: _scheduled(vgg16, team, "Skipped (unchanged)"), 300)
+    finally:
+        httpx.delete(f"{address}/{made['id']}", timeout=30).raise_for_status()
+    first = next(run for run in said["runs"] if run["verdict"])
+    assert first["verdict"] in ("promote", "refuse")
+    assert said["next"]["deployment"] == "retrain"
+    team.check_nothing_runs()
+
+
+def _scheduled(vgg16: Callable[..., Any], team: Team, state: str) -> Any:
+    said = vgg16("status", "--json", **team.stack.environment).json
+    return said if any(run["state"] == state for run in said["runs"]) else None
+
+
+def test_s3_with_wrong_keys_is_told_and_nothing_is_begun(team: Team, vgg16: Callable[..., Any], tmp_path: Path) -> None:
+    wrong = team.stack.environment | {"AWS_SECRET_ACCESS_KEY": "wrong", "VGG16_HOME": str(tmp_path / "home")}
+    failed = vgg16("run", "digits-scratch", "--json", **wrong)
+    assert failed.status == 1
+    assert "SignatureDoesNotMatch" in failed.json["error"]["message"]
+    assert "Traceback" not in failed.stderr
+
+
+def test_s3_that_refuses_connections_is_told(team: Team, vgg16: Callable[..., Any], tmp_path: Path) -> None:
+    gone = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "VGG16_HOME": str(tmp_path / "home")}
+    failed = vgg16("data", "fetch", "digits", "--json", **(team.stack.environment | gone))
+    assert failed.status == 1
+    assert "http://127.0.0.1:9" in failed.json["error"]["message"]
+    assert "Traceback" not in failed.stderr
+
+
+def test_secrets_are_in_no_log_no_parameter_and_no_artifact(team: Team) -> None:
+    secret = team.stack.environment["AWS_SECRET_ACCESS_KEY"].encode()
+    places = [*team.folder.rglob("*"), *team.stack.home.rglob("*")]
+    found = [path for path in places if path.is_file() and secret in path.read_bytes()]
+    # The stack's own, which only its owner may read.
+    assert {oct(path.stat().st_mode & 0o077) for path in found} == {"0o0"}
+    assert {path.parent for path in found} == {team.stack.home / "stack"}
+
+
+def test_a_run_that_a_person_cancels_takes_its_training_with_it(team: Team) -> None:
+    chain = team.start(**small(6))
+    in_training(team, chain)
+    cancelling = {"state": {"type": "CANCELLING"}}
+    httpx.post(f"{team.prefect}/flow_runs/{chain}/set_state", json=cancelling, timeout=30).raise_for_status()
+    assert team.ended(chain, 120)["state_type"] == "CANCELLED"
+    (member,) = team.members(chain)
+    assert team.ended(member["id"], 120)["state_type"] == "CANCELLED"
+    (run,) = team.trained(chain)
+    wait_for_it(lambda: team.trained(chain)[0]["info"]["status"] == "KILLED", 60)
+    assert run["info"]["status"] != "FINISHED"
+    team.check_nothing_runs()
