@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import http.server
 import inspect
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -156,9 +159,29 @@ def test_where_every_experiment_diverges_the_run_fails_with_the_causes_and_regis
 
 
 @pytest.fixture(scope="session")
-def deployed(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+def webhook() -> Iterator[tuple[str, list[Any]]]:
+    """The address of a receiver, and what it was sent."""
+    received: list[Any] = []
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/hook", received
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def deployed(prefect_server: str, webhook: tuple[str, list[Any]], tmp_path_factory: pytest.TempPathFactory) -> str:
     """The server's API address after `python -m flows.deploy`, run twice."""
-    environment = ENVIRONMENT | QUIET | {"PREFECT_API_URL": prefect_server, "VGG16_WEBHOOK": "http://127.0.0.1:1/hook"}
+    environment = ENVIRONMENT | QUIET | {"PREFECT_API_URL": prefect_server, "VGG16_WEBHOOK": webhook[0]}
     environment["PREFECT_HOME"] = environment["VGG16_HOME"] = str(tmp_path_factory.mktemp("deploy"))
     for _ in range(2):
         done = subprocess.run(
@@ -211,6 +234,28 @@ def test_a_server_has_each_pool_and_automation_once(deployed: str) -> None:
     assert sorted(each["name"] for each in asked(deployed, "work_pools")) == sorted(POOLS)
     names = sorted(row["name"] for row in (*AUTOMATIONS, *(row for row, _ in NOTIFICATIONS)))
     assert sorted(each["name"] for each in asked(deployed, "automations")) == names
+
+
+def test_a_failure_and_a_promotion_are_told_to_the_webhook(
+    deployed: str, webhook: tuple[str, list[Any]], vgg16: Callable[..., Any], tmp_path: Path
+) -> None:
+    def told(text: str) -> bool:
+        deadline = time.monotonic() + 30
+        while not (found := [each for each in webhook[1] if text in each["text"]]) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return bool(found)
+
+    found = {each["name"]: each["id"] for each in asked(deployed, "deployments")}
+    made = httpx.post(f"{deployed}/deployments/{found['retrain']}/create_flow_run", json={}).json()
+    cause = 'the person said "no"\nand left'
+    failed = {"state": {"type": "FAILED", "message": cause}, "force": True}
+    httpx.post(f"{deployed}/flow_runs/{made['id']}/set_state", json=failed).raise_for_status()
+    assert told(f"retrain, {made['name']}: Failed. {cause}")
+
+    names = {"VGG16_HOME": str(tmp_path / "home"), "PREFECT_API_URL": deployed}
+    run = vgg16("run", "digits-scratch", *SMALL, "--set", "gate.floor=0", "--json", **names)
+    assert run.json["verdict"] == "promote"
+    assert told("vgg16-digits version 1 is in production: ")
 
 
 def test_status_tells_what_is_scheduled_next(deployed: str, vgg16: Callable[..., Any], tmp_path: Path) -> None:
