@@ -20,7 +20,7 @@ BRIEF_SECONDS = 2.0  # what is on its way when training is cut off may still arr
 
 @contextmanager
 def curves(send: Callable[[Sequence[EpochMetrics]], None]) -> Iterator[Callable[[EpochMetrics], None]]:
-    """Where epochs are handed over. At the end it waits until they have arrived; raises Vgg16Error where they do not."""
+    """Where epochs are handed over. At the end it waits for those under way; raises Vgg16Error where they do not arrive."""
     waiting: list[EpochMetrics] = []
     changed, stop = threading.Condition(), threading.Event()
     failures: list[Exception] = []
@@ -40,11 +40,11 @@ def curves(send: Callable[[Sequence[EpochMetrics]], None]) -> Iterator[Callable[
             try:
                 send(batch)
             except Exception as error:  # a server away or ill, a network without a way: all may pass
-                if not failures:
-                    say("            MLflow does not answer; metrics wait")
                 failures.append(error)
                 if isinstance(error, LostLeaseError):
                     return
+                if len(failures) == 1:
+                    say("            MLflow does not answer; metrics wait")
                 stop.wait(RETRY_SECONDS)
                 continue
             with changed:
@@ -64,9 +64,8 @@ def curves(send: Callable[[Sequence[EpochMetrics]], None]) -> Iterator[Callable[
         arrived(BRIEF_SECONDS)
         raise
     else:
-        if not arrived(BRIEF_SECONDS) and not failures:
+        if not arrived(BRIEF_SECONDS):
             say(f"            waiting for MLflow, at most {WAIT_SECONDS:.0f} s")
-        if waiting:
             arrived(WAIT_SECONDS)
         if waiting:
             raise _unanswered(f"{len(waiting)} epochs are not logged", failures[-1] if failures else None)
