@@ -26,12 +26,14 @@ from prefect.events import emit_event
 from prefect.tasks import exponential_backoff
 
 from flows import settings
+from flows.curves import curves, kept_when_mlflow_fails
 from flows.progress import say, training
 from vgg16 import catalog, ledger, storage
 from vgg16.config import DatasetChoice, Experiment
 from vgg16.errors import RefusedError, Vgg16Error
 from vgg16.records import (
     DatasetRef,
+    EpochMetrics,
     Evaluation,
     LedgerEntry,
     ModelVersion,
@@ -43,6 +45,7 @@ from vgg16.records import (
 )
 
 if TYPE_CHECKING:
+    from vgg16.checkpoints import State
     from vgg16.datasets import Arrays
     from vgg16.features import Features
     from vgg16.model import Weights
@@ -146,31 +149,54 @@ def validate_data(ref: DatasetRef) -> ValidationReport:
 @task(name="train", **_COMPUTE)
 def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: str) -> tuple[Run, str]:
     """Experiment + data -> a fitted model, logged in an MLflow run; the run, and the model's address ("" where
-    training diverged)."""
+    training diverged). The same request that was cut off is resumed, in the same run."""
     settings.import_tensorflow()
-    from vgg16 import report
-    from vgg16.train import Reports, train
+    from vgg16 import checkpoints, report
+    from vgg16.train import Reports, fits, train
 
-    registry = open_registry()
+    registry, store = open_registry(), open_store()
     arrays = load_dataset(ref)
     base = _load_base(experiment, base_uri)
-    tags = {"vgg16.chain": chain, "vgg16.request": request_digest(experiment, ref, base_uri), "vgg16.base": base_uri}
-    with registry.run(experiment, ref, tags | _code()) as run_id:
-        registry.log_dataset(ref, arrays)
-        start = f" from {experiment.base}" if experiment.base else ""
-        say(f"training    {experiment.name}{start}, {experiment.epochs} epochs")
-        with training(experiment.name, experiment.epochs) as told:
+    request = request_digest(experiment, ref, base_uri)
+    tags = {"vgg16.chain": chain, "vgg16.request": request, "vgg16.base": base_uri}
+    with checkpoints.hold(store, request, say) as lease:
+        run_id, state = _unfinished(experiment, request, lambda found: fits(experiment, arrays, base, found))
+        with registry.run(experiment, ref, tags | _code(), run_id) as run_id, kept_when_mlflow_fails():
+            checkpoints.note_run(store, request, run_id)
+            registry.log_dataset(ref, arrays)
+            start = f" from {experiment.base}" if experiment.base else ""
+            after = f"after epoch {len(state.progress.epochs)} of {experiment.epochs}" if state else ""
+            say(
+                f"training    resumes {experiment.name} {after}, in run {run_id[:8]}"
+                if state
+                else f"training    {experiment.name}{start}, {experiment.epochs} epochs"
+            )
+            logged = registry.logged_epochs(run_id)
 
-            def on_epoch_logged(metrics: Any) -> None:
-                told.epoch(metrics)
-                registry.log_epoch(metrics)
+            def send(epochs: Sequence[EpochMetrics]) -> None:
+                lease.check()
+                registry.log_epochs(run_id, [each for each in epochs if each.epoch not in logged])
 
-            reports = Reports(on_epoch_logged, told.step, told.images, _keep_features(ref))
-            model, result = train(experiment, arrays, base, reports)
-        registry.log_result(result)
-        registry.log_figure(run_id, report.learning_curves(result, experiment.name), "learning_curves")
-        ended = result.status == "finished"
-        uri = registry.log_model(model, arrays.class_names, arrays.part("val")[0][:2]) if ended else ""
+            with training(experiment.name, experiment.epochs) as told, curves(send) as add:
+
+                def on_epoch(metrics: EpochMetrics) -> None:
+                    told.epoch(metrics)
+                    add(metrics)
+
+                for metrics in state.progress.epochs if state else ():
+                    add(metrics)
+                keep = checkpoints.saver(store, request, lease)
+                reports = Reports(on_epoch, told.step, told.images, _keep_features(ref), keep)
+                model, result = train(experiment, arrays, base, reports, state)
+            lease.check()
+            registry.log_result(result)
+            registry.log_figure(run_id, report.learning_curves(result, experiment.name), "learning_curves")
+            ended = result.status == "finished"
+            uri = registry.logged_model(run_id) if ended else ""
+            if ended and not uri:
+                uri = registry.log_model(model, arrays.class_names, arrays.part("val")[0][:2])
+    if not ended:
+        checkpoints.drop(store, request)
     found = registry.run_of(run_id)
     say(
         f"            {result.status} in {result.seconds:.0f} s ({result.images_per_s:.0f} images/s, "
@@ -192,6 +218,24 @@ def _told(registry: Registry, found: Any, model: ModelVersion | None) -> Run:
         status="diverged" if tags.get("vgg16.status") == "diverged" else "finished",
         cause=tags.get("vgg16.cause", ""),
     )
+
+
+def _unfinished(experiment: Experiment, request: str, fits: Callable[[State], bool]) -> tuple[str, State | None]:
+    """The run and the state that a training which was cut off has left, "" and None for none. A complete run is not
+    touched again."""
+    from vgg16 import checkpoints
+
+    registry, store = open_registry(), open_store()
+    run_id = checkpoints.noted_run(store, request)
+    standing = registry.standing(run_id) if run_id else ""
+    state = checkpoints.load(store, request)
+    misfit = standing != "complete" and state is not None and not fits(state)
+    if misfit:
+        say(f"training    the checkpoint of {experiment.name} does not fit this code: it starts anew, in a new run")
+    if misfit or standing == "complete":
+        checkpoints.clear(store, request)
+        return "", None
+    return (run_id if standing else ""), state
 
 
 def _load_base(experiment: Experiment, base_uri: str) -> Weights | None:
@@ -265,12 +309,14 @@ def evaluate_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
 
 @task(name="register", **_IO)
 def register_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
-    """The run's model becomes a version of the dataset's registered model."""
+    """The run's model becomes a version of the dataset's registered model; its checkpoints have served."""
+    from vgg16 import checkpoints
     from vgg16.registry import model_name
 
     registry = open_registry()
     version = registry.register(model_name(ref.name), run.run_id, model_uri)
     registry.complete(run.run_id)
+    checkpoints.drop(open_store(), registry.run_of(run.run_id).data.tags["vgg16.request"])
     return run.model_copy(update={"model": version})
 
 

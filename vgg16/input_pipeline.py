@@ -1,7 +1,8 @@
 """Arrays become tf.data: shuffled and augmented for training, ordered and complete for inference.
 
-Order and augmentation are drawn from the seed alone, apart from what they are applied to: the features of a frozen base
-meet the same order and the same flips as the images that they come from.
+Order and augmentation are drawn from the seed and the number of the epoch alone: a training that is resumed meets what
+the unbroken one would have met, and the features of a frozen base meet the same order and the same flips as the images
+that they come from.
 """
 
 from __future__ import annotations
@@ -18,10 +19,20 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+FIRST = range(1)
+
+
 def for_training(
-    images: Images, targets: NDArray[np.generic], batch_size: int, augmentation: Augmentation, seed: int
+    images: Images,
+    targets: NDArray[np.generic],
+    batch_size: int,
+    augmentation: Augmentation,
+    seed: int,
+    *,
+    epochs: range = FIRST,
 ) -> tf.data.Dataset:
-    """Batches of (uint8 [b, h, w, 3], targets [b, ...]), every image once an epoch in an order new each epoch."""
+    """Batches of (uint8 [b, h, w, 3], targets [b, ...]) of these epochs one after the other, every image once in each,
+    in an order new each epoch."""
     import tensorflow as tf
 
     kept = tf.convert_to_tensor(images)
@@ -32,11 +43,17 @@ def for_training(
             taken = _shifted(taken, shifts, augmentation.shift)
         return tf.where(flips[:, None, None, None], taken[:, :, ::-1], taken) if augmentation.flip else taken
 
-    return _batches(look, targets, batch_size, augmentation, seed)
+    return _batches(look, targets, batch_size, augmentation, seed, epochs=epochs)
 
 
 def features_for_training(
-    features: NDArray[Any], targets: NDArray[np.generic], batch_size: int, augmentation: Augmentation, seed: int
+    features: NDArray[Any],
+    targets: NDArray[np.generic],
+    batch_size: int,
+    augmentation: Augmentation,
+    seed: int,
+    *,
+    epochs: range = FIRST,
 ) -> tf.data.Dataset:
     """The same for a frozen base's features [1 or 2, n, ...]: those of the images and, second, of the flipped ones."""
     import tensorflow as tf
@@ -47,7 +64,7 @@ def features_for_training(
         side = tf.cast(flips, index.dtype) if augmentation.flip else tf.zeros_like(index)
         return tf.gather_nd(kept, tf.stack([side, index], axis=1))
 
-    return _batches(look, targets, batch_size, augmentation, seed)
+    return _batches(look, targets, batch_size, augmentation, seed, epochs=epochs)
 
 
 def for_inference(images: NDArray[Any], targets: NDArray[np.generic] | None, batch_size: int) -> tf.data.Dataset:
@@ -59,23 +76,28 @@ def for_inference(images: NDArray[Any], targets: NDArray[np.generic] | None, bat
 
 
 def _batches(
-    look: Any, targets: NDArray[np.generic], batch_size: int, augmentation: Augmentation, seed: int
+    look: Any, targets: NDArray[np.generic], batch_size: int, augmentation: Augmentation, seed: int, *, epochs: range
 ) -> tf.data.Dataset:
     import tensorflow as tf
 
     wanted = tf.convert_to_tensor(targets)
-    order = tf.data.Dataset.range(len(targets)).shuffle(len(targets), seed=seed, reshuffle_each_iteration=True)
-    seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
+    count = len(targets)
 
-    def take(index: Any, drawn: Any) -> Any:
-        drawn = tf.bitcast(drawn, tf.int64)
-        count = tf.size(index)
-        flips = tf.random.stateless_uniform([count], drawn) < 0.5
-        shifts = tf.random.stateless_uniform([count, 2], drawn + 1, 0, 2 * augmentation.shift + 1, tf.int32)
+    def of_epoch(epoch: Any) -> Any:
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, epoch])
+        batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        return batches.enumerate().map(lambda step, index: (epoch, step, index))
+
+    def take(epoch: Any, step: Any, index: Any) -> Any:
+        # Behind the bits that number the epoch, so that no two steps of a training draw the same.
+        drawn = tf.stack([seed, epoch + (step + 1) * 2**32])
+        size = tf.size(index)
+        flips = tf.random.stateless_uniform([size], drawn) < 0.5
+        shifts = tf.random.stateless_uniform([size, 2], drawn + 1, 0, 2 * augmentation.shift + 1, tf.int32)
         return look(index, flips, shifts), tf.gather(wanted, index)
 
-    both = tf.data.Dataset.zip(order.batch(batch_size), seeds)
-    return both.map(take, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    numbers = tf.data.Dataset.range(epochs.start, epochs.stop)
+    return numbers.flat_map(of_epoch).map(take, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def _shifted(images: Any, shifts: Any, edge: int) -> Any:

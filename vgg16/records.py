@@ -53,7 +53,8 @@ class ValidationReport(Frozen):
 
 class EpochMetrics(Frozen):
     """One epoch, counted from 1 over all phases. Top-1 is 0 to 1; losses are those that training minimises, label
-    smoothing included; the learning rate is where the schedule stands after the epoch's last step."""
+    smoothing included; the learning rate is where the schedule stands after the epoch's last step; `at` is when it
+    ended, in milliseconds since 1970."""
 
     epoch: int
     train_loss: float
@@ -61,6 +62,7 @@ class EpochMetrics(Frozen):
     val_loss: float
     val_top1: float
     learning_rate: float
+    at: int
 
 
 class TrainingResult(Frozen):

@@ -9,26 +9,31 @@ import json
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import mlflow
 import pandas as pd
-from mlflow.entities import RunData
+from mlflow.entities import Metric, RunData
 from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.utils.models import get_model_name_and_version
 
 from vgg16.config import Experiment, flat
 from vgg16.datasets import Arrays, Images
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef, EpochMetrics, Evaluation, ModelVersion, Stage, TrainingResult, Verdict
+from vgg16.storage import sha256_of
 
 if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
 
+# A logged model's file, and the tag in MLflow's database that keeps its digest.
+_KERAS = "data/model.keras"
+_SHA256 = "vgg16.sha256"
 ALIASES: dict[Stage, str] = {"Staging": "challenger", "Production": "champion"}
 
 
@@ -54,16 +59,35 @@ class Registry:
     # Runs
 
     @contextmanager
-    def run(self, experiment: Experiment, ref: DatasetRef, tags: dict[str, str]) -> Iterator[str]:
-        """A running MLflow run with the experiment as its parameters; yields the run's id. An exception inside ends
-        it as FAILED."""
+    def run(self, experiment: Experiment, ref: DatasetRef, tags: dict[str, str], run_id: str = "") -> Iterator[str]:
+        """A running MLflow run, a new one or that of `run_id` again, with the experiment as its parameters; yields the
+        run's id. An exception inside ends it as FAILED, an interruption as KILLED."""
         name = f"{experiment.name} s{experiment.seed} {ref.digest[:8]}"
         described = {"vgg16.experiment": experiment.name, "vgg16.dataset": ref.model_dump_json(), **tags}
         described["mlflow.note.content"] = experiment.description
-        with mlflow.start_run(experiment_id=self._experiment(ref.name), run_name=name, tags=described) as run:
+        # Its own way to end a run calls Ctrl-C a failure, and hides what happened where the server is away.
+        run = mlflow.start_run(run_id or None, self._experiment(ref.name), run_name=name, tags=described)
+        try:
             mlflow.log_params(flat(experiment.model_dump(mode="json")))
             mlflow.log_dict(experiment.model_dump(mode="json"), "experiment.json")
             yield run.info.run_id
+        except BaseException as error:
+            with suppress(Exception):
+                mlflow.end_run("FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
+        mlflow.end_run()
+
+    def standing(self, run_id: str) -> Literal["", "unfinished", "complete"]:
+        """How far a run has come, "" for one that is not there or was deleted."""
+        try:
+            run = self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return ""
+        if run.info.lifecycle_stage == "deleted":
+            return ""
+        return "complete" if "vgg16.status" in run.data.tags else "unfinished"
 
     def log_dataset(self, ref: DatasetRef, arrays: Arrays) -> None:
         """Name the dataset as the active run's input. MLflow keeps 36 characters of a digest."""
@@ -71,9 +95,20 @@ class Registry:
         data = mlflow.data.from_numpy(images, targets=labels, name=ref.name, digest=ref.digest[:36])
         mlflow.log_input(data, context="training")
 
-    def log_epoch(self, metrics: EpochMetrics) -> None:
-        """One epoch's curves, in the active run."""
-        mlflow.log_metrics(metrics.model_dump(exclude={"epoch"}), step=metrics.epoch)
+    def log_epochs(self, run_id: str, epochs: Sequence[EpochMetrics]) -> None:
+        """Curves, each point at the time when its epoch ended. MLflow keeps one of points that are equal in this too:
+        what is sent again changes nothing."""
+        for start in range(0, len(epochs), 100):  # it takes 1,000 numbers at once
+            points = [
+                Metric(name, value, each.at, each.epoch)
+                for each in epochs[start : start + 100]
+                for name, value in each.model_dump(exclude={"epoch", "at"}).items()
+            ]
+            self.client.log_batch(run_id, metrics=points)
+
+    def logged_epochs(self, run_id: str) -> set[int]:
+        """The epochs whose curves a run has."""
+        return {point.step for point in self.client.get_metric_history(run_id, "val_loss")}
 
     def log_result(self, result: TrainingResult) -> None:
         """How training ended, in the active run. A diverged run is complete with this."""
@@ -124,10 +159,20 @@ class Registry:
             pip_requirements=_requirements(),
             metadata={"class_names": json.dumps(class_names)},
         )
+        kept = mlflow.artifacts.download_artifacts(f"{info.model_uri}/{_KERAS}")
+        self.client.set_logged_model_tags(info.model_id, {_SHA256: sha256_of(Path(kept))})
         return str(info.model_uri)
 
+    def logged_model(self, run_id: str) -> str:
+        """The address of the model that was logged in a run, "" where none was logged to its end."""
+        found = self.client.search_logged_models(
+            [self.client.get_run(run_id).info.experiment_id], filter_string=f"source_run_id = '{run_id}'"
+        )
+        whole = [str(each.model_uri) for each in found if _SHA256 in each.tags]
+        return whole[0] if whole else ""
+
     def runs(self, *, chain: str = "", request: str = "", most: int = 100) -> list[Any]:
-        """Complete MLflow runs, the newest first: of one chain or one request where given."""
+        """Complete MLflow runs, the last to end first: of one chain or one request where given."""
         asked = {"vgg16.chain": chain, "vgg16.request": request}
         conditions = [f"tags.`{tag}` = '{value}'" for tag, value in asked.items() if value]
         return list(
@@ -136,7 +181,7 @@ class Registry:
                 filter_string=" and ".join(
                     [*conditions, "attributes.status = 'FINISHED'", "tags.`vgg16.status` != ''"]
                 ),
-                order_by=["attributes.start_time DESC"],
+                order_by=["attributes.end_time DESC"],  # a run that was resumed has an old start
                 max_results=most,
             )
         )
@@ -266,17 +311,18 @@ class Registry:
 
     def load(self, model_uri: str) -> tuple[keras.Model, tuple[str, ...]]:
         """A logged or registered model and its class names, read in Keras' safe mode: no code comes with it, no
-        pickle is opened. Raises RequestError for an address that names no model, Vgg16Error for one that is damaged.
-        """
+        pickle is opened. Raises RequestError for an address that names no model, Vgg16Error for one that is damaged, or
+        is not what the registry says that it is."""
         import keras
 
         with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
             # Files on this machine are read where they are.
             kept = self._download(model_uri, None if self.artifacts else folder)
             try:
+                self._verify(model_uri, kept / _KERAS)
                 described = mlflow.models.Model.load(str(kept))
                 names = json.loads((described.metadata or {})["class_names"])
-                model = keras.models.load_model(kept / "data" / "model.keras", compile=False, safe_mode=True)
+                model = keras.models.load_model(kept / _KERAS, compile=False, safe_mode=True)
             except (KeyError, ValueError, OSError, MlflowException) as error:
                 raise Vgg16Error(f"The model {model_uri} cannot be read: {error}", "Was it logged by vgg16?") from None
             return model, tuple(names)
@@ -293,6 +339,19 @@ class Registry:
         if not found.is_dir():
             raise self._no_model(model_uri, "a file, not a model's folder")
         return found
+
+    def _verify(self, model_uri: str, file: Path) -> None:
+        """Raises Vgg16Error for a file that is not the one whose digest MLflow's database keeps."""
+        found = get_model_name_and_version(self.client, model_uri)
+        model_id = found[0] if len(found) == 1 else self.client.get_model_version(*found).model_id
+        wanted = self.client.get_logged_model(model_id).tags.get(_SHA256, "") if model_id else ""
+        if sha256_of(file) != wanted:
+            expected = f"sha256 {wanted[:12]}..." if wanted else "a digest of it in the registry"
+            raise Vgg16Error(
+                f"The model {model_uri} is not what was logged: expected {expected}, found "
+                f"{f'{sha256_of(file)[:12]}...' if wanted else 'none'}.",
+                "Use another version, or train it again; `vgg16 models` shows what there is.",
+            )
 
     def _no_model(self, model_uri: str, why: str) -> RequestError:
         known = [f"models:/{version.name}@champion" for version in self.champions()]

@@ -56,6 +56,9 @@ class Store(Protocol):
     def download(self, key: str, target: Path) -> None:
         """Write the object's content to a new file."""
 
+    def delete(self, key: str) -> None:
+        """Remove the object, where there is one."""
+
     def keys(self, prefix: str) -> list[str]:
         """All keys below the prefix, sorted."""
 
@@ -92,6 +95,9 @@ class FolderStore:
 
     def download(self, key: str, target: Path) -> None:
         shutil.copyfile(self.path(key), target)
+
+    def delete(self, key: str) -> None:
+        self.path(key).unlink(missing_ok=True)
 
     def keys(self, prefix: str) -> list[str]:
         files = (path for path in self.path(prefix).rglob("*") if path.is_file() and not path.name.startswith("."))
@@ -130,6 +136,9 @@ class S3Store:
         # Into the open file: by its name, boto3 would write to another beside it, which a kill leaves there.
         with target.open("wb") as file:
             self.client.download_fileobj(self.bucket, self.prefix + key, file)
+
+    def delete(self, key: str) -> None:
+        self.client.delete_object(Bucket=self.bucket, Key=self.prefix + key)
 
     def keys(self, prefix: str) -> list[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)

@@ -1,5 +1,6 @@
-"""Model + data + phases become a fitted model and its history. Reports through the callbacks it is given; never
-touches a store, a registry or the environment."""
+"""Model + data + phases become a fitted model and its history, from the start or from the state that an earlier
+training was left in. Reports through the callbacks it is given; never touches a store, a registry or the environment.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgg16 import catalog, features
-from vgg16.config import Experiment, Optimizer, Phase
+from vgg16.checkpoints import Progress, State
+from vgg16.config import Experiment, Optimizer, Phase, Precision
 from vgg16.datasets import Arrays, Labels
 from vgg16.devices import computing_in, fastest, memory_told, using
 from vgg16.input_pipeline import features_for_training, for_inference, for_training
@@ -30,12 +32,14 @@ STUCK_EPOCHS = 3
 @dataclass(frozen=True)
 class Reports:
     """Who is told of what: each epoch; each step (done, of all); each batch of images that goes once through a frozen
-    base (done, of all). `keep` keeps a frozen base's features for the next run."""
+    base (done, of all). `keep` keeps a frozen base's features for the next run. `state` is told at each epoch's end how
+    to make the state that training may be resumed from, and whether nothing is left to train."""
 
     epoch: Callable[[EpochMetrics], None] = lambda _: None
     step: Callable[[int, int], None] = lambda *_: None
     images: features.OnImages = lambda *_: None
     keep: features.Keep = features.once
+    state: Callable[[Callable[[], State], bool], None] = lambda *_: None
 
 
 def build_for(
@@ -69,26 +73,34 @@ def targets(experiment: Experiment, labels: Labels, classes: int) -> NDArray[np.
 
 
 def train(
-    experiment: Experiment, data: Arrays, base: Weights | None = None, reports: Reports = Reports()
+    experiment: Experiment,
+    data: Arrays,
+    base: Weights | None = None,
+    reports: Reports = Reports(),
+    resume: State | None = None,
 ) -> tuple[keras.Model, TrainingResult]:
     """Train phase after phase; the model, in float32, has the weights of the epoch that was best on `val`.
 
     Only epochs at the size of the last phase are compared. A loss that is not a number, or an accuracy that never
-    leaves chance, ends as `diverged` with its cause. Raises Vgg16Error where memory runs out.
+    leaves chance, ends as `diverged` with its cause. `resume` is a state that `fits`: what led to it is not done again,
+    and what it tells is part of the result. Raises Vgg16Error where memory runs out.
     """
     steps = math.ceil(int((data.splits == 0).sum()) / experiment.batch_size)
-    watch = _watch(experiment, steps * experiment.epochs, reports)
-    start = time.perf_counter()
+    start = time.perf_counter() - (resume.progress.seconds if resume else 0.0)
+    watch = _watch(experiment, steps, reports, start, resume)
     weights = None
     device, size = experiment.device, data.images.shape[1]
-    precision = fastest(device) if experiment.precision == "auto" else experiment.precision
+    precision = _precision(experiment)
+    first = resume.progress.phase if resume else 0
+    left = () if resume and resume.progress.complete else experiment.phases[first:]
     with using(device), computing_in(precision), memory_told(experiment, size):
-        for phase in experiment.phases:
+        for number, phase in enumerate(left, first):
             model = build_for(experiment, data, base, phase.image_size)
             # Weights do not depend on the size of the images: each phase goes on where the one before it ended.
             if weights is not None:
                 model.set_weights(weights)
-            _fit(model, experiment, phase, data, reports, watch)
+            begun = resume if number == first else None
+            _fit(model, experiment, number, data, reports=reports, watch=watch, resume=begun)
             weights = model.get_weights()
             if watch.cause:
                 break
@@ -110,13 +122,44 @@ def train(
     )
 
 
-def _fit(model: keras.Model, experiment: Experiment, phase: Phase, data: Arrays, reports: Reports, watch: Any) -> None:  # noqa: PLR0917
-    """One phase, in place: through the whole model, or on the features of what is frozen."""
-    classes, batch = len(data.class_names), experiment.batch_size
+def fits(experiment: Experiment, data: Arrays, base: Weights | None, state: State) -> bool:
+    """Whether training can be resumed from this state: what it holds has the shapes that this code gives it."""
+    phase = experiment.phases[state.progress.phase]
+    with using(experiment.device), computing_in(_precision(experiment)):
+        model = build_for(experiment, data, base, phase.image_size)
+        freeze(model, phase.trains, experiment.backbone.dropout)
+        _compile(model, experiment, phase, 1)
+        model.optimizer.build(model.trainable_variables)
+        wanted = (model.variables, model.optimizer.variables, model.weights if state.best else [])
+    found = (state.variables, state.optimizer, state.best)
+    return [[tuple(each.shape) for each in part] for part in wanted] == [
+        [each.shape for each in part] for part in found
+    ]
+
+
+def _precision(experiment: Experiment) -> Precision:
+    return fastest(experiment.device) if experiment.precision == "auto" else experiment.precision
+
+
+def _fit(
+    model: keras.Model,
+    experiment: Experiment,
+    number: int,
+    data: Arrays,
+    *,
+    reports: Reports,
+    watch: Any,
+    resume: State | None,
+) -> None:
+    """One phase, or what is left of it, in place: through the whole model, or on the features of what is frozen."""
+    classes, batch, phase = len(data.class_names), experiment.batch_size, experiment.phases[number]
     augmentation = phase.augmentation or experiment.augmentation
     (images, labels), (val_images, val_labels) = data.part("train"), data.part("val")
     wanted, val_wanted = (targets(experiment, each, classes) for each in (labels, val_labels))
     freeze(model, phase.trains, experiment.backbone.dropout)
+    done = resume.progress.done if resume else 0
+    before = sum(each.epochs for each in experiment.phases[:number])
+    epochs = range(before + done, before + phase.epochs)
     parts = split(model, phase.trains)
     if parts and features.worth_keeping(parts[0], data, augmentation):
         base, learner = parts
@@ -125,18 +168,28 @@ def _fit(model: keras.Model, experiment: Experiment, phase: Phase, data: Arrays,
             lambda: features.compute(base, data, augmentation, reports.images),
         )
         train, val = features.floats(found["train"]), features.floats(found["val"][0])
-        training = features_for_training(train, wanted, batch, augmentation, experiment.seed)
+        training = features_for_training(train, wanted, batch, augmentation, experiment.seed, epochs=epochs)
     else:
         learner, val = model, val_images
-        training = for_training(images, wanted, batch, augmentation, experiment.seed)
-    _compile(learner, experiment, phase, math.ceil(len(images) / batch))
+        training = for_training(images, wanted, batch, augmentation, experiment.seed, epochs=epochs)
+    steps = math.ceil(len(images) / batch)
+    _compile(learner, experiment, phase, steps)
+    if resume:
+        learner.optimizer.build(learner.trainable_variables)
+        for variable, value in zip(
+            (*model.variables, *learner.optimizer.variables), (*resume.variables, *resume.optimizer), strict=True
+        ):
+            variable.assign(value)
+    # Of a phase whose epochs are all done, this does what comes after the last: weights become their averages.
     learner.fit(
         training,
         validation_data=for_inference(val, val_wanted, 256),
         epochs=phase.epochs,
+        initial_epoch=done,
+        steps_per_epoch=steps,
         shuffle=False,
         verbose=0,
-        callbacks=watch.of(model, phase),
+        callbacks=watch.of(model, number),
     )
 
 
@@ -183,29 +236,32 @@ def _optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-def _watch(experiment: Experiment, total_steps: int, reports: Reports) -> Any:
+def _watch(experiment: Experiment, steps: int, reports: Reports, start: float, resume: State | None) -> Any:
     """A Keras callback over all phases: it reports, keeps the best weights, and stops at a loss that is no number."""
     import keras
 
     class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
         def __init__(self) -> None:
             super().__init__()
-            self.steps = 0
-            self.epochs: list[EpochMetrics] = []
-            self.best: EpochMetrics | None = None
-            self.weights: list[NDArray[np.float32]] | None = None
+            known = resume.progress if resume else None
+            self.epochs: list[EpochMetrics] = list(known.epochs) if known else []
+            self.steps = steps * len(self.epochs)
+            self.best: EpochMetrics | None = self.epochs[known.best - 1] if known and known.best else None
+            self.weights: list[NDArray[np.float32]] | None = resume.best if resume and self.best else None
             self.evaluated: list[NDArray[np.float32]] = []
-            self.cause = ""
+            self.cause = known.cause if known else ""
 
-        def of(self, whole: keras.Model, phase: Phase) -> list[keras.callbacks.Callback]:
+        def of(self, whole: keras.Model, number: int) -> list[keras.callbacks.Callback]:
             """The callbacks of one phase, of which `whole` is the model even where only its head is fitted."""
+            phase = experiment.phases[number]
             self.whole, self.compares = whole, phase.image_size == experiment.phases[-1].image_size
+            self.number = number
             # After this one: what was evaluated is noted while the averages are still in place.
             return [self, *([keras.callbacks.SwapEMAWeights()] if phase.optimizer.average else [])]
 
         def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
             self.steps += 1
-            reports.step(self.steps, total_steps)
+            reports.step(self.steps, steps * experiment.epochs)
             if not math.isfinite(logs["loss"]):
                 self.cause = f"the loss became {logs['loss']} in epoch {len(self.epochs) + 1}, step {batch + 1}"
                 self.model.stop_training = True
@@ -213,7 +269,7 @@ def _watch(experiment: Experiment, total_steps: int, reports: Reports) -> Any:
         def on_test_end(self, _logs: dict[str, float]) -> None:
             self.evaluated = self.whole.get_weights()
 
-        def on_epoch_end(self, _epoch: int, logs: dict[str, float]) -> None:
+        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
             metrics = EpochMetrics(
                 epoch=len(self.epochs) + 1,
                 train_loss=logs["loss"],
@@ -221,9 +277,9 @@ def _watch(experiment: Experiment, total_steps: int, reports: Reports) -> Any:
                 val_loss=logs["val_loss"],
                 val_top1=logs["val_top1"],
                 learning_rate=float(self.model.optimizer.learning_rate),
+                at=time.time_ns() // 10**6,
             )
             self.epochs.append(metrics)
-            reports.epoch(metrics)
             if not self.cause and not math.isfinite(metrics.val_loss):
                 self.cause = f"the loss on val became {metrics.val_loss} in epoch {metrics.epoch}"
             # A ReLU may turn the not-a-number of broken weights into a zero, and the loss then looks sane.
@@ -232,6 +288,25 @@ def _watch(experiment: Experiment, total_steps: int, reports: Reports) -> Any:
             self.model.stop_training = bool(self.cause)
             if self.compares and not self.cause and (self.best is None or _rank(metrics) > _rank(self.best)):
                 self.best, self.weights = metrics, self.evaluated
+            # First: of an epoch that others were told of, no second telling must differ.
+            complete = bool(self.cause) or metrics.epoch == experiment.epochs
+            reports.state(lambda: self.state(epoch + 1, complete), complete)
+            reports.epoch(metrics)
+
+        def state(self, done: int, complete: bool) -> State:
+            progress = Progress(
+                phase=self.number,
+                done=done,
+                epochs=tuple(self.epochs),
+                best=self.best.epoch if self.best else 0,
+                seconds=time.perf_counter() - start,
+                cause=self.cause,
+                complete=complete,
+            )
+            variables, optimizer = (
+                [each.numpy() for each in of.variables] for of in (self.whole, self.model.optimizer)
+            )
+            return State(progress, variables, optimizer, self.weights or [])
 
     return Watch()
 

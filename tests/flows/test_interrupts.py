@@ -56,4 +56,5 @@ def test_an_interrupted_run_ends_with_its_status_and_leaves_nothing_running(
         time.sleep(0.2)
     assert processes_of(home) == []
     with sqlite3.connect(home / "mlflow.db") as database:
-        assert database.execute("select status from runs").fetchall() == [("FAILED",)]
+        assert database.execute("select status from runs").fetchall() == [("KILLED",)]
+    assert list((home / "store" / "checkpoints").glob("*/states/*/manifest.json"))

@@ -280,3 +280,68 @@ def test_what_is_not_registered_is_refused_with_what_is(registered) -> None:
         registry.known_versions("it's")
     with pytest.raises(RequestError, match="no finished run"):
         registry.find_run("nosuchrun")
+
+
+def test_a_model_is_loaded_only_while_it_is_what_was_logged(registered) -> None:
+    import mlflow
+
+    registry, _, images, experiment, ref = registered
+    with registry.run(experiment, ref, {}) as run_id:
+        uri = registry.log_model(registered[1], ref.class_names, images[:2])
+    version = registry.register("vgg16-tampered", run_id, uri).version
+    registry.client.set_registered_model_alias("vgg16-tampered", "champion", version)
+    addresses = (uri, f"models:/vgg16-tampered/{version}", "models:/vgg16-tampered@champion")
+    for address in addresses:
+        assert registry.load(address)[1] == ref.class_names
+    file = Path(mlflow.artifacts.download_artifacts(uri), "data", "model.keras")
+    genuine = file.read_bytes()
+    other = Path(mlflow.artifacts.download_artifacts("models:/vgg16-pets/1"), "data", "model.keras")
+    file.write_bytes(other.read_bytes())
+    for address in addresses:
+        with pytest.raises(Vgg16Error, match=r"is not what was logged: expected sha256 \w{12}\.\.\., found \w{12}"):
+            registry.load(address)
+    file.write_bytes(genuine)
+    registry.client.delete_logged_model_tag(uri.removeprefix("models:/"), "vgg16.sha256")
+    with pytest.raises(Vgg16Error, match="expected a digest of it in the registry, found none"):
+        registry.load(uri)
+
+
+def test_the_model_of_a_run_is_found_once_it_was_logged_to_its_end(registered) -> None:
+    registry, model, images, experiment, ref = registered
+    with registry.run(experiment, ref, {}) as run_id:
+        assert registry.logged_model(run_id) == ""
+        uri = registry.log_model(model, ref.class_names, images[:2])
+    assert registry.logged_model(run_id) == uri
+    registry.client.delete_logged_model_tag(uri.removeprefix("models:/"), "vgg16.sha256")
+    assert registry.logged_model(run_id) == ""
+
+
+def test_epochs_that_are_sent_again_are_logged_once_at_their_own_times(registered) -> None:
+    from vgg16.records import EpochMetrics
+
+    registry, _, _, experiment, ref = registered
+    values = {"train_loss": 1.0, "train_top1": 0.5, "val_loss": float("nan"), "val_top1": 0.5, "learning_rate": 0.1}
+    epochs = [EpochMetrics(epoch=number, at=1_700_000_000_000 + number, **values) for number in range(1, 252)]
+    with registry.run(experiment, ref, {}) as run_id:
+        registry.log_epochs(run_id, epochs[:3])
+        registry.log_epochs(run_id, epochs)
+        assert registry.logged_epochs(run_id) == set(range(1, 252))
+    points = registry.client.get_metric_history(run_id, "train_loss")
+    assert [(point.step, point.timestamp) for point in points] == [(each.epoch, each.at) for each in epochs]
+
+
+@pytest.mark.parametrize(("raised", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
+def test_a_run_that_is_cut_off_says_how_and_goes_on_as_itself(registered, raised, status: str) -> None:
+    registry, _, _, experiment, ref = registered
+    with pytest.raises(raised), registry.run(experiment, ref, {"vgg16.chain": "c8"}) as run_id:
+        raise raised
+    assert registry.run_of(run_id).info.status == status
+    assert registry.standing(run_id) == "unfinished"
+    with registry.run(experiment, ref, {"vgg16.chain": "c9"}, run_id) as again:
+        assert again == run_id
+        assert registry.run_of(run_id).info.status == "RUNNING"
+    registry.complete(run_id)
+    assert registry.standing(run_id) == "complete"
+    assert [run.info.run_id for run in registry.runs(chain="c9")] == [run_id]
+    registry.client.delete_run(run_id)
+    assert registry.standing(run_id) == registry.standing("0" * 32) == ""

@@ -45,6 +45,15 @@ def test_what_is_not_there_reads_as_none(store: Store) -> None:
     assert store.keys("no/") == []
 
 
+def test_what_is_deleted_is_gone_and_deleting_twice_is_deleting_once(store: Store) -> None:
+    store.create("a/1", b"1")
+    store.create("a/2", b"2")
+    for _ in range(2):
+        store.delete("a/1")
+    assert store.read("a/1") is None
+    assert store.keys("a/") == ["a/2"]
+
+
 def test_published_is_fetched(store: Store, folder: Path, tmp_path: Path) -> None:
     publish(store, "datasets/x", folder)
     publish(store, "datasets/x", folder)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from vgg16.checkpoints import State
 from vgg16.config import Augmentation, Experiment, Phase
 from vgg16.datasets import Arrays
 from vgg16.errors import Vgg16Error
@@ -326,3 +327,80 @@ def test_out_of_memory_says_the_batch_size_that_was_tried_and_what_to_try(
     with pytest.raises(Vgg16Error, match=r"batch_size 16 and images of 48x48 pixels. Try --set batch_size=8"):
         train(changed(tiny, image_size=48), patches, reports=Reports(step=exhausted))
     assert trained(tiny, patches)[2].status == "finished"
+
+
+def resumed(experiment: Experiment, data: Arrays, after: int):
+    """The same training unbroken, and resumed from the state it had after so many epochs; how often each was told."""
+    from vgg16.train import Reports, fits, train
+
+    states: list[State] = []
+    unbroken = train(experiment, data, reports=Reports(state=lambda make, _: states.append(make())))
+    told: list[int] = []
+    reports = Reports(epoch=lambda metrics: told.append(metrics.epoch))
+    assert fits(experiment, data, None, states[after - 1])
+    return unbroken, train(experiment, data, reports=reports, resume=states[after - 1]), told
+
+
+SGD = {"name": "sgd", "learning_rate": 0.03}
+RESUMED = {
+    "plain": ({}, [phase(epochs=4, optimizer=SGD)], 2),
+    "adam, dropout, augmentation": (
+        {"head": {"units": (16,), "dropout": 0.3}, "augmentation": {"shift": 2, "flip": True}},
+        [phase(epochs=4, optimizer={"learning_rate": 0.01, "weight_decay": 0.01})],
+        1,
+    ),
+    "averages": ({}, [phase(epochs=4, optimizer=SGD | {"average": 0.9})], 3),
+    "features": ({"augmentation": {"flip": True}}, [phase(trains="head", epochs=4, optimizer=SGD)], 2),
+    "second phase": ({}, [phase(trains="head", epochs=2, optimizer=SGD), phase(epochs=3, optimizer=SGD)], 3),
+    "between phases": ({}, [phase(epochs=2, optimizer=SGD | {"average": 0.5}), phase(epochs=2, optimizer=SGD)], 2),
+    "growing images": ({}, [phase(epochs=2, image_size=16), phase(epochs=2)], 3),
+    "float16": ({"precision": "mixed_float16"}, [phase(epochs=4, optimizer=SGD)], 2),
+    "complete": ({}, [phase(epochs=3, optimizer=SGD)], 3),
+}
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_a_resumed_training_is_the_unbroken_one(tiny: Experiment, patches: Arrays, name: str) -> None:
+    values, phases, after = RESUMED[name]
+    (whole, unbroken), (model, result), told = resumed(
+        changed(tiny, batch_size=4, phases=phases, **values), patches, after
+    )
+    assert [each.epoch for each in result.epochs] == list(range(1, len(unbroken.epochs) + 1))
+    assert told == list(range(after + 1, len(unbroken.epochs) + 1))
+    assert result.epochs[:after] == unbroken.epochs[:after]
+    for mine, theirs in zip(result.epochs, unbroken.epochs, strict=True):
+        assert mine.train_loss == pytest.approx(theirs.train_loss, rel=1e-5)
+        assert mine.val_loss == pytest.approx(theirs.val_loss, rel=1e-5)
+    assert result.best_epoch == unbroken.best_epoch
+    for mine, theirs in zip(model.get_weights(), whole.get_weights(), strict=True):
+        assert np.abs(mine - theirs).max() <= 1e-6
+
+
+def test_a_diverged_training_is_resumed_as_what_it_is(tiny: Experiment, patches: Arrays) -> None:
+    asked = phase(epochs=4, optimizer={"name": "sgd", "learning_rate": 1e30})
+    (_, unbroken), (_, result), told = resumed(changed(tiny, phases=[asked]), patches, 0)  # the last
+    assert told == []
+    assert (result.status, result.cause) == (unbroken.status, unbroken.cause)
+
+
+def test_a_state_of_another_architecture_does_not_fit(tiny: Experiment, patches: Arrays) -> None:
+    from vgg16.train import Reports, fits, train
+
+    states: list[State] = []
+    train(tiny, patches, reports=Reports(state=lambda make, _: states.append(make())))
+    assert not fits(changed(tiny, head={"units": (8,)}), patches, None, states[0])
+    assert not fits(changed(tiny, phases=[phase(optimizer={"name": "sgd"})]), patches, None, states[0])
+
+
+def test_no_two_epochs_meet_the_images_in_the_same_order(patches: Arrays) -> None:
+    from vgg16.input_pipeline import for_training
+
+    def met(epochs: range) -> list[bytes]:
+        data = for_training(patches.images, patches.labels, 7, Augmentation(flip=True, shift=1), 1, epochs=epochs)
+        return [images.tobytes() for images, _ in data.as_numpy_iterator()]
+
+    steps = len(met(range(1)))
+    three = met(range(3))
+    assert len(three) == 3 * steps
+    assert len(set(three)) == 3 * steps
+    assert met(range(1, 3)) == three[steps:]
