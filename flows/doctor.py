@@ -146,21 +146,23 @@ def trainings() -> str:
     from flows.tasks import open_registry, open_store
     from vgg16 import checkpoints
 
-    store, registry = open_store(), open_registry()
+    store = open_store()
     kept = checkpoints.unfinished(store)
-    known = {checkpoints.noted_run(store, each.request): each for each in kept}
-    live = {run_id for run_id, each in known.items() if not each.lapsed}
+    logged = {each.request: checkpoints.noted_run(store, each.request) for each in kept}
     left = [
-        f"{registry.name_of(run_id) or each.request[:8]} stopped after epoch {each.epochs} ({each.bytes // 10**6} MB)"
-        for run_id, each in known.items()
+        f"run {logged[each.request][:8] or '(none)'} stopped after epoch {each.epochs} and keeps "
+        f"{each.bytes / 1e6:.0f} MB in {store.address}/checkpoints/{each.request}"
+        for each in kept
         if each.lapsed
     ]
-    left += [f"{name} is called running, and nobody trains it" for name in registry.running(besides={*live, *known})]
+    at_work = open_registry().at_work()
+    left += [
+        f"{name} is called running, and nobody trains it" for run, name in at_work.items() if run not in logged.values()
+    ]
     if left:
         raise Vgg16Error(
             f"{'; '.join(left)}.",
-            "The same `vgg16 run` goes on with it. Or give it up: remove its folder below "
-            f"{store.address}/checkpoints, and end its run in MLflow.",
+            "The same `vgg16 run` goes on with it; or remove that folder, and end the run in MLflow.",
         )
     return ", ".join(f"{each.owner} trains" for each in kept) or "none is unfinished"
 

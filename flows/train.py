@@ -18,9 +18,11 @@ from flows.progress import LINE_SECONDS, say
 from vgg16 import catalog, storage
 from vgg16.config import Experiment
 from vgg16.errors import Vgg16Error
+from vgg16.leases import BusyError
 from vgg16.records import DatasetRef, Run
 
 POLL_SECONDS = 2.0
+BUSY_SECONDS = 10.0
 # So long a run may be called crashed before an automation has put it back into its queue.
 CRASHED_SECONDS = 120.0
 
@@ -33,15 +35,18 @@ def train(experiment: Experiment, ref: DatasetRef, chain: str = "") -> Run:
     """
     tasks.check_tries()
     settings.prepare()
-    known = tasks.find_run(experiment, chain) if chain else None
-    if known:
-        return known
-    base = _base(experiment)
-    with _device():
-        run, model_uri = tasks.train_model(experiment, ref, base, chain)
-    if not model_uri:
-        return run
-    return tasks.register_model(tasks.evaluate_model(run, model_uri, ref), model_uri, ref)
+    while True:
+        known = tasks.find_run(experiment, chain) if chain else None
+        if known:
+            return known
+        base = _base(experiment)
+        try:
+            with _device():
+                run, model_uri = tasks.train_model(experiment, ref, base, chain)
+        except BusyError as busy:
+            _wait_for(busy)
+            continue
+        return tasks.register_model(tasks.evaluate_model(run, model_uri, ref), model_uri, ref) if model_uri else run
 
 
 def train_each(experiments: Sequence[Experiment], ref: DatasetRef, chain: str) -> list[Run]:
@@ -110,6 +115,15 @@ def _device() -> Iterator[None]:
         yield
 
 
+def _wait_for(busy: BusyError) -> None:
+    """On a worker, for a while: the other does what this run wants, or is the run that this one was taken to be dead
+    in place of. A person at a terminal is told instead."""
+    if not runtime.deployment.id:
+        raise busy
+    say(f"training    {busy.message} Waiting for it")
+    time.sleep(BUSY_SECONDS)
+
+
 def _base(experiment: Experiment) -> str:
     """The address of what the experiment starts from, "" for random weights; that of an experiment's registered model,
     trained first where there is none."""
@@ -117,11 +131,16 @@ def _base(experiment: Experiment) -> str:
         return experiment.base or ""
     base = catalog.experiment(experiment.base)
     ref, _ = ingest(base.dataset)
-    known = tasks.find_base(base, ref, _base(base))
-    if known:
-        say(f"base        {base.name}: {known}")
-        return known
-    run = train(base, ref)
+    while True:
+        known = tasks.find_base(base, ref, _base(base))
+        if known:
+            say(f"base        {base.name}: {known}")
+            return known
+        try:
+            run = train(base, ref)
+            break
+        except BusyError as busy:
+            _wait_for(busy)
     if run.model is None:
         raise Vgg16Error(
             f"The base {base.name} diverged: {run.cause}.", f"So {experiment.name} has no weights to start from."

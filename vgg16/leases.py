@@ -29,6 +29,10 @@ BEAT_SECONDS = 5.0
 LAPSE_SECONDS = 30.0  # six beats: a busy disk or network may swallow some
 
 
+class BusyError(Vgg16Error):
+    """Somebody who lives has the lease."""
+
+
 class LostLeaseError(Vgg16Error):
     """Somebody else took over."""
 
@@ -89,7 +93,7 @@ class Lease:
 @contextmanager
 def hold(store: Store, folder: str, told: Callable[[str], None] = lambda _: None) -> Iterator[Lease]:
     """Hold the lease of a folder of the store. Waits, and says so, for an owner that may have been killed; raises
-    Vgg16Error that names an owner that lives."""
+    BusyError that names an owner that lives."""
     lease = _take(store, folder, told)
     stop = threading.Event()
     heart = threading.Thread(target=lease.beats, args=(stop,), daemon=True)
@@ -146,7 +150,7 @@ def _take(store: Store, folder: str, told: Callable[[str], None]) -> Lease:
             return lease
         seen = (generation, store.read(_beat_key(folder, generation)))
         if owner.place == me.place or seen != (watched or seen):
-            raise Vgg16Error(
+            raise BusyError(
                 f"The same work is being done already, by {owner}.",
                 "Wait for it, or end that process: what it has done so far is kept, and the same command goes on.",
             )

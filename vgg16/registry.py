@@ -186,6 +186,12 @@ class Registry:
             )
         )
 
+    def at_work(self) -> dict[str, str]:
+        """The names of the runs that are called running, by their ids."""
+        ids = [each.experiment_id for each in self.client.search_experiments()]
+        found = self.client.search_runs(ids, "attributes.status = 'RUNNING' and tags.`vgg16.request` != ''")
+        return {run.info.run_id: f"{run.info.run_name} {run.info.run_id[:8]}" for run in found}
+
     def run_of(self, run_id: str) -> Any:
         """The MLflow run of this id, complete or not."""
         return self.client.get_run(run_id)
