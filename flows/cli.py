@@ -376,6 +376,31 @@ def ui(stop: bool) -> Answer:
 
 
 @cli.command()
+@answers(display.started)
+def up() -> Answer:
+    """Start the local stack: Prefect, MLflow, S3, PostgreSQL where it is installed, and workers; all on loopback.
+
+    Every command of this home uses it from then on. Started twice it starts only what is missing.
+    """
+    from flows import progress, settings, stack
+
+    known = settings.load()
+    progress.console.quiet = False
+    services = stack.up(known.home, progress.say)
+    return {"services": services, "env": str(known.home / "stack" / "env")}
+
+
+@cli.command()
+@answers(display.ended)
+def down() -> Answer:
+    """End what `vgg16 up` started; its data stay in the home."""
+    from flows import progress, settings, stack
+
+    progress.console.quiet = False
+    return {"services": stack.down(settings.load().home, progress.say)}
+
+
+@cli.command()
 @answers(display.checks, refused=display.checks)
 def doctor() -> Answer:
     """What is reachable, missing or broken, and the mend."""

@@ -242,3 +242,15 @@ def checks(answer: Answer) -> None:
     for check in answer["checks"]:
         mark = click.style("ok  ", fg="green") if check["ok"] else click.style("FAIL", fg="red")
         click.echo(f"{mark} {check['name']:<14} {check['detail']}")
+
+
+def started(answer: Answer) -> None:
+    for each in answer["services"]:
+        click.echo(f"{click.style('ok  ', fg='green')} {each['name']:<12} {each['url']}")
+    click.echo("Every vgg16 command of this home uses them now. For other tools and shells:")
+    click.echo(f"  source {_short(answer['env'])}")
+
+
+def ended(answer: Answer) -> None:
+    names = [each["name"] for each in answer["services"]]
+    click.echo(f"ended: {', '.join(names)}" if names else "nothing was running")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -24,7 +25,8 @@ FREE_BYTES = 200_000_000
 @dataclass(frozen=True)
 class Settings:
     """Where everything is. `artifacts` is None where an MLflow server keeps the files itself; `train_on` says whether
-    `retrain` trains by itself or sends each experiment to the work pool `gpu`."""
+    `retrain` trains by itself or sends each experiment to the work pool `gpu`; `supplied` are the variables that the
+    home's own stack adds to the environment, secrets among them."""
 
     home: Path
     store: str
@@ -32,34 +34,39 @@ class Settings:
     artifacts: Path | None
     prefect_server: bool
     train_on: Literal["inline", "pool"]
+    supplied: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 @cache
 def load() -> Settings:
     """Read the environment. Writes nothing."""
     home = _home()
-    tracking_uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    supplied = _supplied(home)
+    tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or supplied.get("MLFLOW_TRACKING_URI", "")
+    prefect_server = "PREFECT_API_URL" in supplied or _names_a_prefect_server()
     train_on = os.environ.get("VGG16_TRAIN_ON") or "inline"
     if train_on not in ("inline", "pool"):
         raise RequestError(f"VGG16_TRAIN_ON: expected inline or pool, found {train_on!r}.")
-    if train_on == "pool" and not _names_a_prefect_server():
+    if train_on == "pool" and not prefect_server:
         raise RequestError(
             "VGG16_TRAIN_ON=pool sends training to the workers of a Prefect server, but none is named.",
             "Set PREFECT_API_URL, or start one with `vgg16 up`.",
         )
     return Settings(
         home=home,
-        store=os.environ.get("VGG16_STORE") or str(home / "store"),
+        store=os.environ.get("VGG16_STORE") or supplied.get("VGG16_STORE") or str(home / "store"),
         tracking_uri=tracking_uri or f"sqlite:///{home / 'mlflow.db'}",
         artifacts=None if tracking_uri.startswith(("http://", "https://")) else home / "mlflow",
-        prefect_server=_names_a_prefect_server(),
+        prefect_server=prefect_server,
         train_on="pool" if train_on == "pool" else "inline",
+        supplied=supplied,
     )
 
 
 def apply() -> Settings:
     """Set what libraries read when they are imported. Writes nothing."""
     settings = load()
+    os.environ.update(settings.supplied)
     for name, value in _environment(settings).items():
         os.environ.setdefault(name, value)
     return settings
@@ -75,6 +82,8 @@ def prepare(*, writes: bool = True) -> Settings:
         from prefect.settings import PREFECT_API_URL
 
         reach(PREFECT_API_URL.value() or "", "Prefect", "PREFECT_API_URL")
+    if "AWS_ENDPOINT_URL_S3" in settings.supplied:
+        reach(settings.supplied["AWS_ENDPOINT_URL_S3"], "S3", "AWS_ENDPOINT_URL_S3")
     return settings
 
 
@@ -83,10 +92,32 @@ def reach(address: str, what: str, variable: str) -> None:
     try:
         httpx.get(f"{address.rstrip('/')}/health", timeout=5)
     except httpx.HTTPError as error:
+        ours = "This home's stack has it: `vgg16 up` starts it again, `vgg16 down` goes without."
         raise Vgg16Error(
             f"The {what} server at {address} does not answer: {error}.",
-            f"Start it, or correct or unset {variable}.",
+            ours if variable in load().supplied else f"Start it, or correct or unset {variable}.",
         ) from None
+
+
+def _supplied(home: Path) -> dict[str, str]:
+    """The variables of the home's stack while it is up; what the environment says wins.
+
+    Store, endpoint and keys belong together: all of them are the stack's, or none.
+    """
+    try:
+        stack = json.loads((home / "stack" / "stack.json").read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        raise Vgg16Error(f"{home / 'stack' / 'stack.json'} cannot be read: {error}.", "Mend or remove it.") from None
+    if not stack["up"]:
+        return {}
+    own = [name for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI") if os.environ.get(name)]
+    if os.environ.get("PREFECT_PROFILE"):
+        own.append("PREFECT_API_URL")
+    if os.environ.get("VGG16_STORE") or os.environ.get("AWS_ENDPOINT_URL_S3"):
+        own += [name for name in stack["variables"] if name.startswith(("AWS_", "VGG16_STORE"))]
+    return {name: value for name, value in stack["variables"].items() if name not in own}
 
 
 def _environment(settings: Settings) -> dict[str, str]:

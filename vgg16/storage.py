@@ -200,6 +200,31 @@ def open_object(address: str, start: int, entity: str) -> AbstractContextManager
     return _bucket(bucket, "").stream(key, start, entity)
 
 
+def make_bucket(name: str, endpoint: str, key_id: str, secret: str) -> bool:
+    """Whether the S3 server at this endpoint takes objects into the bucket, which is made if missing."""
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
+        aws_session_token="",
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, connect_timeout=3),
+    )
+    try:
+        with suppress(client.exceptions.BucketAlreadyOwnedByYou):
+            client.create_bucket(Bucket=name)
+        client.put_object(Bucket=name, Key=".probe", Body=b"")
+        client.delete_object(Bucket=name, Key=".probe")
+    except (BotoCoreError, ClientError):
+        return False
+    return True
+
+
 def _bucket(name: str, prefix: str) -> S3Store:
     import boto3
     from botocore.config import Config
