@@ -20,7 +20,7 @@ BRIEF_SECONDS = 2.0  # what is on its way when training is cut off may still arr
 
 @contextmanager
 def curves(send: Callable[[Sequence[EpochMetrics]], None]) -> Iterator[Callable[[EpochMetrics], None]]:
-    """Where epochs are handed over. At the end it waits for those under way; raises Vgg16Error where they do not arrive."""
+    """Where epochs are handed over. At the end it waits for those under way; raises Vgg16Error where they stay so."""
     waiting: list[EpochMetrics] = []
     changed, stop = threading.Condition(), threading.Event()
     failures: list[Exception] = []

@@ -159,8 +159,9 @@ class Registry:
             pip_requirements=_requirements(),
             metadata={"class_names": json.dumps(class_names)},
         )
-        kept = mlflow.artifacts.download_artifacts(f"{info.model_uri}/{_KERAS}")
-        self.client.set_logged_model_tags(info.model_id, {_SHA256: sha256_of(Path(kept))})
+        with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
+            kept = self._download(info.model_uri, None if self.artifacts else folder)
+            self.client.set_logged_model_tags(info.model_id, {_SHA256: sha256_of(kept / _KERAS)})
         return str(info.model_uri)
 
     def logged_model(self, run_id: str) -> str:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from vgg16 import gates, ledger
 from vgg16.config import GateRules
-from vgg16.errors import RequestError
+from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import Evaluation, LedgerEntry, Verdict
 from vgg16.storage import Store
 
