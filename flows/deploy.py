@@ -107,7 +107,8 @@ NOTIFICATIONS: tuple[tuple[Row, str], ...] = (
 
 def deploy() -> None:
     """Make pools, deployments and automations what this checkout says. Raises Vgg16Error."""
-    settings.prepare(writes=False)
+    settings.apply()
+    settings.reach_prefect()
     asyncio.run(_pools())
     environment = os.environ | {"PROJECT_DIR": os.environ.get("PROJECT_DIR", str(ROOT))}
     done = subprocess.run(

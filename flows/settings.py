@@ -79,12 +79,17 @@ def prepare(*, writes: bool = True) -> Settings:
     if settings.artifacts is None:
         reach(settings.tracking_uri, "MLflow", "MLFLOW_TRACKING_URI")
     if settings.prefect_server:
-        from prefect.settings import PREFECT_API_URL
-
-        reach(PREFECT_API_URL.value() or "", "Prefect", "PREFECT_API_URL")
+        reach_prefect()
     if "AWS_ENDPOINT_URL_S3" in settings.supplied:
         reach(settings.supplied["AWS_ENDPOINT_URL_S3"], "S3", "AWS_ENDPOINT_URL_S3")
     return settings
+
+
+def reach_prefect() -> None:
+    """Raises Vgg16Error where the Prefect server does not answer."""
+    from prefect.settings import PREFECT_API_URL
+
+    reach(PREFECT_API_URL.value() or "", "Prefect", "PREFECT_API_URL")
 
 
 def reach(address: str, what: str, variable: str) -> None:
