@@ -350,7 +350,7 @@ class Registry:
     def _verify(self, model_uri: str, file: Path) -> None:
         """Raises Vgg16Error for a file that is not the one whose digest MLflow's database keeps."""
         found = get_model_name_and_version(self.client, model_uri)
-        model_id = found[0] if len(found) == 1 else self.client.get_model_version(*found).model_id
+        model_id = found[0] if len(found) == 1 else self._model_of(*found)
         wanted = self.client.get_logged_model(model_id).tags.get(_SHA256, "") if model_id else ""
         if sha256_of(file) != wanted:
             expected = f"sha256 {wanted[:12]}..." if wanted else "a digest of it in the registry"
@@ -359,6 +359,12 @@ class Registry:
                 f"{f'{sha256_of(file)[:12]}...' if wanted else 'none'}.",
                 "Use another version, or train it again; `vgg16 models` shows what there is.",
             )
+
+    def _model_of(self, name: str, version: str) -> str:
+        """The logged model that a version is; a server keeps it in the source alone."""
+        found = self.client.get_model_version(name, version)
+        source = str(found.source)
+        return found.model_id or (source.removeprefix("models:/") if source.startswith("models:/") else "")
 
     def _no_model(self, model_uri: str, why: str) -> RequestError:
         known = [f"models:/{version.name}@champion" for version in self.champions()]

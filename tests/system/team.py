@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,12 @@ from typing import Any
 
 import httpx
 import psutil
+
+from tests.conftest import ENVIRONMENT
 from tests.system.conftest import Stack
+
+ROOT = Path(__file__).parents[2]
+PREFECT = str(Path(sys.executable).parent / "prefect")
 
 
 class Team:
@@ -21,19 +27,26 @@ class Team:
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self.prefect = stack.environment["PREFECT_API_URL"]
         self.mlflow = stack.environment["MLFLOW_TRACKING_URI"]
+        # Its own would take what the test's are to do.
+        stack.kill("worker cpu", "worker gpu")
 
     def worker(self, name: str, pool: str) -> None:
         """Start a worker as another machine would."""
         home = self.folder / name
         home.mkdir(parents=True, exist_ok=True)
-        environment = self.stack.environment | {
-            "VGG16_HOME": str(home),
-            "PREFECT_HOME": str(home / "prefect"),
-            "VGG16_TRAIN_ON": "pool",
-            "OMP_NUM_THREADS": "1",
-            "TF_NUM_INTRAOP_THREADS": "1",
-        }
-        command = [environment["PREFECT"], "worker", "start", "--pool", pool, "--type", "process", "--limit", "1"]
+        environment = (
+            ENVIRONMENT
+            | self.stack.environment
+            | {
+                "PROJECT_DIR": str(ROOT),
+                "VGG16_HOME": str(home),
+                "PREFECT_HOME": str(home / "prefect"),
+                "VGG16_TRAIN_ON": "pool",
+                "OMP_NUM_THREADS": "1",
+                "TF_NUM_INTRAOP_THREADS": "1",
+            }
+        )
+        command = [PREFECT, "worker", "start", "--pool", pool, "--type", "process", "--limit", "1"]
         with (home / "log").open("ab") as log:
             self.workers[name] = subprocess.Popen(
                 [*command, "--name", name], env=environment, stdout=log, stderr=log, start_new_session=True

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from tests.system.conftest import Stack
 
+from tests.system.conftest import Stack
 from tests.system.team import Team, wait_for_it
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
@@ -29,7 +29,6 @@ ROUNDS, KILLS = 5, 4
 @pytest.fixture(scope="module")
 def team(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     """The stack with its own workers ended, and one for `cpu`, two for `gpu` in their place."""
-    stack.end_workers()
     team = Team(stack, tmp_path_factory.mktemp("machines"))
     team.worker("office", "cpu")
     team.worker("one", "gpu")
@@ -102,7 +101,8 @@ def test_a_server_that_goes_away_in_mid_run_and_comes_back_stops_nothing(team: T
     in_training(team, chain)
     team.stack.kill(service)
     time.sleep(20)
-    team.stack.up()
+    assert team.stack.command("up", "--json").status == 0
+    team.stack.kill("worker cpu", "worker gpu")
     assert team.ended(chain)["state_name"] in ("Promoted", "Refused")
     team.check_nothing_lost_or_doubled(chain, EPOCHS)
     team.check_nothing_runs()
