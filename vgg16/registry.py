@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
 
-# A logged model's file, and the tag in MLflow's database that keeps its digest.
+# A logged model's file, and the tag of models and versions in MLflow's database that keeps its digest.
 _KERAS = "data/model.keras"
 _SHA256 = "vgg16.sha256"
 ALIASES: dict[Stage, str] = {"Staging": "challenger", "Production": "champion"}
@@ -236,7 +236,10 @@ class Registry:
                 raise
         # A server takes a model that is no file of the run by its id alone.
         model_id = model_uri.removeprefix("models:/")
-        return self._version(self.client.create_model_version(name, model_uri, run_id=run_id, model_id=model_id))
+        # A database forgets which logged model a version is: the version has the digest too.
+        kept = {_SHA256: self.client.get_logged_model(model_id).tags.get(_SHA256, "")}
+        made = self.client.create_model_version(name, model_uri, run_id=run_id, tags=kept, model_id=model_id)
+        return self._version(made)
 
     def names(self) -> list[str]:
         """All registered models of this project."""
@@ -350,8 +353,8 @@ class Registry:
     def _verify(self, model_uri: str, file: Path) -> None:
         """Raises Vgg16Error for a file that is not the one whose digest MLflow's database keeps."""
         found = get_model_name_and_version(self.client, model_uri)
-        model_id = found[0] if len(found) == 1 else self._model_of(*found)
-        wanted = self.client.get_logged_model(model_id).tags.get(_SHA256, "") if model_id else ""
+        logged = self.client.get_logged_model(*found) if len(found) == 1 else self.client.get_model_version(*found)
+        wanted = logged.tags.get(_SHA256, "")
         if sha256_of(file) != wanted:
             expected = f"sha256 {wanted[:12]}..." if wanted else "a digest of it in the registry"
             raise Vgg16Error(
@@ -359,12 +362,6 @@ class Registry:
                 f"{f'{sha256_of(file)[:12]}...' if wanted else 'none'}.",
                 "Use another version, or train it again; `vgg16 models` shows what there is.",
             )
-
-    def _model_of(self, name: str, version: str) -> str:
-        """The logged model that a version is; a server keeps it in the source alone."""
-        found = self.client.get_model_version(name, version)
-        source = str(found.source)
-        return found.model_id or (source.removeprefix("models:/") if source.startswith("models:/") else "")
 
     def _no_model(self, model_uri: str, why: str) -> RequestError:
         known = [f"models:/{version.name}@champion" for version in self.champions()]

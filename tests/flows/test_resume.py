@@ -22,7 +22,7 @@ from vgg16.config import Experiment
 from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef, EpochMetrics
 
-EPOCHS = 40
+EPOCHS = 12
 ASKED = ["run", "digits-scratch", "--set", "dataset.limit=200", "--set", "backbone.width=0.1"]
 ASKED += ["--set", f"phases.0.epochs={EPOCHS}"]
 
@@ -199,7 +199,9 @@ def test_when_mlflow_stays_away_the_same_call_logs_what_was_trained_without_trai
     assert epochs == trained
     assert histories(run.run_id) == [each.model_dump() for each in trained]
     # Cut off before it was registered: the model that was logged is the model.
-    assert tasks.train_model.fn(*asked(tiny, 2), "", "c4") == (run, model_uri)
+    again, same_uri = tasks.train_model.fn(*asked(tiny, 2), "", "c4")
+    assert (again.run_id, same_uri) == (run.run_id, model_uri)
+    assert epochs == trained
     registry = tasks.open_registry()
     ours = registry.run_of(run.run_id)
     request = ours.data.tags["vgg16.request"]
@@ -209,10 +211,12 @@ def test_when_mlflow_stays_away_the_same_call_logs_what_was_trained_without_trai
 
 
 def test_a_run_that_was_deleted_is_followed_by_a_new_one_with_all_epochs(
-    on_server: Server, watched: Any, tiny: Experiment
+    on_server: Server, watched: Any, tiny: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows import tasks
+    from vgg16 import checkpoints
 
+    monkeypatch.setattr(checkpoints, "PATIENCE", 0)  # every epoch has its checkpoint
     epochs, then = watched
 
     def interrupt() -> None:
