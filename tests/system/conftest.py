@@ -1,0 +1,58 @@
+"""The whole local stack, up for the session: `vgg16 up` on an empty home, `vgg16 down` at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The home, what `up` answered and told, the command line bound to the home, and what a tool needs."""
+
+    home: Path
+    answer: dict[str, Any]
+    told: str
+    command: Callable[..., Any]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """stack.json as it is now."""
+        state: dict[str, Any] = json.loads((self.home / "stack" / "stack.json").read_text())
+        return state
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The address of each service by its name."""
+        return {each["name"]: each["url"] for each in self.state["services"]}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What `stack/env` exports: PREFECT_API_URL, MLFLOW_TRACKING_URI, VGG16_STORE, AWS_..."""
+        return {"VGG16_HOME": str(self.home), **self.state["variables"]}
+
+    def pid(self, name: str) -> int:
+        """The process of a service."""
+        return next(int(each["pid"]) for each in self.state["services"] if each["name"] == name)
+
+
+@pytest.fixture(scope="session")
+def stack(vgg16: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack of an empty home, with no other variable than VGG16_HOME."""
+    home = tmp_path_factory.mktemp("stack") / "home"
+    for folder in home.parents[:3]:  # pytest closes its folders, and PostgreSQL runs as another user
+        if folder.name.startswith(("pytest-", "stack", "popen-")):
+            folder.chmod(0o711)
+    command = partial(vgg16, VGG16_HOME=str(home))
+    try:
+        up = command("up", "--json")
+        assert up.status == 0, up.stderr + up.stdout
+        yield Stack(home, up.json, up.stderr, command)
+    finally:
+        command("down")
