@@ -392,9 +392,10 @@ class _Stack:
         log = self._log(row.name)
         if row.name == "deployments":
             self.state["deployed"] = False
-        started = processes.start(
-            row.command, own | path | QUIET | row.environment, self._mark(row.name), log, row.user
-        )
+        # What a server writes to a relative path stays in its folder.
+        cwd = ROOT if row.ends else log.parent
+        environment = own | path | QUIET | row.environment
+        started = processes.start(row.command, environment, self._mark(row.name), log, cwd=cwd, user=row.user)
         known = {"name": row.name, "url": row.url, "pid": started.pid, "create_time": started.create_time()}
         ports = {name: port for name, port in self.state["ports"].items() if name.partition(" ")[0] == row.name}
         others = [each for each in self.state["services"] if each["name"] != row.name]

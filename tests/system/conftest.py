@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -43,16 +44,16 @@ class Stack:
 
 
 @pytest.fixture(scope="session")
-def stack(vgg16: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(vgg16: Callable[..., Any]) -> Iterator[Stack]:
     """The stack of an empty home, with no other variable than VGG16_HOME."""
-    home = tmp_path_factory.mktemp("stack") / "home"
-    for folder in home.parents[:3]:  # pytest closes its folders, and PostgreSQL runs as another user
-        if folder.name.startswith(("pytest-", "stack", "popen-")):
-            folder.chmod(0o711)
-    command = partial(vgg16, VGG16_HOME=str(home))
-    try:
-        up = command("up", "--json")
-        assert up.status == 0, up.stderr + up.stdout
-        yield Stack(home, up.json, up.stderr, command)
-    finally:
-        command("down")
+    # Not in pytest's folders: they are closed to the user that PostgreSQL runs as.
+    with tempfile.TemporaryDirectory(prefix="vgg16-stack-") as folder:
+        Path(folder).chmod(0o711)
+        home = Path(folder) / "home"
+        command = partial(vgg16, VGG16_HOME=str(home))
+        try:
+            up = command("up", "--json")
+            assert up.status == 0, up.stderr + up.stdout
+            yield Stack(home, up.json, up.stderr, command)
+        finally:
+            command("down")
