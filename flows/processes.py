@@ -23,12 +23,12 @@ CHILDREN_SECONDS = 10.0  # for what a service leaves behind
 
 def start(
     command: Sequence[str], environment: Mapping[str, str], mark: str, log: Path, *, cwd: Path, user: str = ""
-) -> psutil.Process:
+) -> subprocess.Popen[bytes]:
     """Start it in a session of its own, which no Ctrl-C of this terminal reaches; an older log is kept beside its."""
     if log.exists():
         log.replace(log.with_suffix(".log.before"))
     with log.open("wb") as output:
-        started = subprocess.Popen(
+        return subprocess.Popen(
             command,
             env={**environment, MARK: mark},
             cwd=cwd,
@@ -38,7 +38,6 @@ def start(
             start_new_session=True,
             **as_user(user),
         )
-    return psutil.Process(started.pid)
 
 
 def as_user(name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import secrets
 import shlex
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -114,6 +115,7 @@ class _Stack:
         self.state: dict[str, Any] = {"up": False, "database": "", "ports": {}, "services": [], "variables": {}}
         self.state |= _read(folder / "stack.json")
         self.secrets: dict[str, str] = {}
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
 
     def up(self) -> list[dict[str, Any]]:
         if not (BIN / "weed").exists():
@@ -135,6 +137,9 @@ class _Stack:
         self.state["up"] = True
         self._save()
         processes.private(self.folder / "env", self._exports())
+        for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "VGG16_STORE", "AWS_ENDPOINT_URL_S3"):
+            if os.environ.get(name, self.state["variables"][name]) != self.state["variables"][name]:
+                self.say(f"{name} is set in this shell to something else, and wins")
         return self._told(True)
 
     def down(self) -> list[dict[str, Any]]:
@@ -396,7 +401,9 @@ class _Stack:
         cwd = ROOT if row.ends else log.parent
         environment = own | path | QUIET | row.environment
         started = processes.start(row.command, environment, self._mark(row.name), log, cwd=cwd, user=row.user)
-        known = {"name": row.name, "url": row.url, "pid": started.pid, "create_time": started.create_time()}
+        self.children[row.name] = started
+        created = psutil.Process(started.pid).create_time()
+        known = {"name": row.name, "url": row.url, "pid": started.pid, "create_time": created}
         ports = {name: port for name, port in self.state["ports"].items() if name.partition(" ")[0] == row.name}
         others = [each for each in self.state["services"] if each["name"] != row.name]
         self.state["services"] = [*others, {**known, "ports": ports, "log": str(log), "request": row.request}]
@@ -409,7 +416,7 @@ class _Stack:
             return row.answers()
         if not row.ends:
             raise self._silent(row.name, "ended as soon as it was started")
-        if psutil.Process(self._known(row.name)["pid"]).wait() != 0:
+        if self.children[row.name].wait():
             raise self._silent(row.name, "could not be made")
         self.state["services"] = [each for each in self.state["services"] if each["name"] != row.name]
         self.state["deployed"] = True
