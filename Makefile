@@ -5,16 +5,25 @@ UV_VERSION := 0.13.9
 LOCK := $(if $(GPU),requirements-gpu.lock,requirements.lock)
 READY := .venv/ready-$(LOCK)
 
-.PHONY: run test test-real check bench setup lock
+.PHONY: run up down test test-real test-system check bench setup lock
 
 run: $(READY)  ## digits: from scratch and fine-tuned, the better one promoted
 	.venv/bin/vgg16 run digits-scratch digits-finetune
 
-test: $(READY)  ## every test that needs no data to download; no network, no GPU
-	.venv/bin/python -m pytest -m "not real"
+up: $(READY)  ## a team's servers on this machine: Prefect, MLflow, S3, PostgreSQL where it is installed, workers
+	.venv/bin/vgg16 up
+
+down: $(READY)  ## end them
+	.venv/bin/vgg16 down
+
+test: $(READY)  ## every test that needs no data to download and not the whole stack; no network, no GPU
+	.venv/bin/python -m pytest -m "not real and not system"
 
 test-real: $(READY)  ## tests on the real CIFAR archives in VGG16_TEST_DATA, skipped where there are none
 	.venv/bin/python -m pytest -m real
+
+test-system: $(READY)  ## tests against the local stack, which they start and end
+	.venv/bin/python -m pytest -m system -n1
 
 bench: $(READY)  ## the figures of the README: fine-tuning against scratch with ten labels a class; features once
 	.venv/bin/python benchmarks/few_labels.py

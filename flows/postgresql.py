@@ -31,7 +31,7 @@ def obstacle(folder: Path) -> str:
         pwd.getpwnam(user)
     except KeyError:
         return f"it does not run as root, and there is no user {user}"
-    if subprocess.run(["test", "-x", folder.parent], check=False, **as_user(user)).returncode:  # type: ignore[call-overload]
+    if subprocess.run(["test", "-x", folder.parent], check=False, **as_user(user)).returncode:
         return f"it does not run as root, and the user {user} cannot reach {folder.parent}"
     return ""
 
@@ -52,11 +52,11 @@ def initialise(folder: Path, password: str) -> None:
     secret.write_text(password)
     if runs_as():
         for path in (folder, secret):
-            shutil.chown(path, runs_as(), as_user(runs_as())["group"])  # type: ignore[arg-type]
+            shutil.chown(path, runs_as(), as_user(runs_as())["group"])
     draft = folder / "draft"
     command = [str(_binary(folder, "initdb")), f"--pgdata={draft}", "--username=vgg16", f"--pwfile={secret}"]
     command += ["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-instructions"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **as_user(runs_as()))  # type: ignore[call-overload]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **as_user(runs_as()))
     secret.unlink()
     if done.returncode:
         raise Vgg16Error(f"PostgreSQL's initdb failed: {done.stderr.strip()}", f"Look at the folder {folder}.")

