@@ -413,7 +413,7 @@ class _Stack:
         """Whether it answers, or has done its work. Raises Vgg16Error where it ended instead."""
         process = self._process(row.name)
         if process:
-            return row.answers()
+            return row.answers() and self._listens(process, row.name)
         if not row.ends:
             raise self._silent(row.name, "ended as soon as it was started")
         if self.children[row.name].wait():
@@ -422,6 +422,12 @@ class _Stack:
         self.state["deployed"] = True
         self._save()
         return True
+
+    def _listens(self, process: psutil.Process, name: str) -> bool:
+        """Whether it is this process that answers: two stacks that start at once may choose the same port."""
+        own = [process, *process.children(recursive=True)]
+        ports = {each.laddr.port for one in own for each in one.net_connections("tcp") if each.status == "LISTEN"}
+        return name not in PORTS or self.state["ports"][name] in ports
 
     def _silent(self, name: str, what: str) -> Vgg16Error:
         log = self._log(name)
