@@ -5,20 +5,27 @@ UV_VERSION := 0.13.9
 LOCK := $(if $(GPU),requirements-gpu.lock,requirements.lock)
 READY := .venv/ready-$(LOCK)
 
-.PHONY: run test test-real check bench setup lock
+.PHONY: run test test-real test-system check bench setup lock
 
 run: $(READY)  ## digits: from scratch and fine-tuned, the better one promoted
 	.venv/bin/vgg16 run digits-scratch digits-finetune
 
 test: $(READY)  ## every test that needs no data to download; no network, no GPU
-	.venv/bin/python -m pytest -m "not real"
+	.venv/bin/python -m pytest -m "not real and not system"
 
 test-real: $(READY)  ## tests on the real CIFAR archives in VGG16_TEST_DATA, skipped where there are none
 	.venv/bin/python -m pytest -m real
 
+test-system: $(READY)  ## the servers of infra/compose.yaml as processes, with their passwords
+	.venv/bin/python -m pytest -m system
+
 bench: $(READY)  ## the figures of the README: fine-tuning against scratch with ten labels a class; features once
 	.venv/bin/python benchmarks/few_labels.py
 	.venv/bin/python benchmarks/features_once.py
+
+infra/.env:  ## a secret of its own for every name of infra/env.example
+	@umask 077; $(PYTHON) -c 'import secrets; print(*(line + secrets.token_hex(24) * line.endswith("=") \
+	for line in open("infra/env.example").read().splitlines()), sep="\n")' > $@
 
 check: $(READY)  ## style, types and the laws of the house
 	.venv/bin/ruff check .
