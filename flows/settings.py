@@ -121,7 +121,7 @@ def _mlflow_login() -> tuple[str, str]:
     file.read(Path("~/.mlflow/credentials").expanduser())
 
     def one(name: str) -> str:
-        return os.environ.get(name.upper()) or file.get("mlflow", name, fallback="")
+        return os.environ.get(name.upper()) or file.get("mlflow", name, fallback="") or ""
 
     return one("mlflow_tracking_username"), one("mlflow_tracking_password")
 

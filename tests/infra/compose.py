@@ -19,16 +19,17 @@ def required() -> set[str]:
 
 
 def rendered(variables: dict[str, str], replaced: dict[str, str] | None = None) -> str:
-    """The file with its variables filled in; then every text of `replaced` in place of its key."""
+    """The file with its variables filled in; then what `replaced` says in place of its keys, the first that fits."""
 
     def value(found: re.Match[str]) -> str:
         name, kind, word = found.groups()
         return variables[name] if name in variables or kind != "-" else str(word)
 
     text = VARIABLE.sub(value, (INFRA / "compose.yaml").read_text())
-    for old, new in (replaced or {}).items():
-        text = text.replace(old, new)
-    return text
+    if not replaced:
+        return text
+    # In one pass, or a port would be replaced inside another.
+    return re.sub("|".join(map(re.escape, replaced)), lambda found: replaced[found[0]], text)
 
 
 def services(variables: dict[str, str], replaced: dict[str, str] | None = None) -> dict[str, dict[str, Any]]:
