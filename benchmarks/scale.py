@@ -36,7 +36,7 @@ from vgg16.storage import Store
 EXPERIMENT, MODEL = "scale", "vgg16-scale"
 # 1,000 metrics are what one request may bring: eight curves of 125 epochs.
 CURVES, EPOCHS = 8, 125
-TIMES, ENOUGH = 5, 15
+TIMES, ENOUGH = 5, 10
 
 
 def fill_mlflow(client: MlflowClient, size: int) -> None:

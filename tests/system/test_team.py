@@ -55,6 +55,14 @@ def test_mlflow_answers_to_its_own_names_only(team: Team) -> None:
     assert "Invalid Host" in refused.text
 
 
+def test_prefect_shows_its_pages_which_know_where_the_api_is(team: Team) -> None:
+    root = team.prefect.removesuffix("/api")
+    page = httpx.get(root, follow_redirects=True)
+    assert page.status_code == 200
+    assert "<html" in page.text
+    assert httpx.get(f"{root}/ui-settings").json()["auth"] == "BASIC"
+
+
 def test_s3_wants_its_keys(team: Team) -> None:
     assert httpx.get(f"{team.person['AWS_ENDPOINT_URL_S3']}/vgg16").status_code == 403
 
