@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import tomllib
+from base64 import b64encode
 from collections.abc import Iterator
+from configparser import ConfigParser
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -93,15 +95,62 @@ def reach_prefect() -> None:
 
 
 def reach(address: str, what: str, variable: str) -> None:
-    """Raises Vgg16Error where the server at this address does not answer, before its client would try for minutes."""
+    """Raises Vgg16Error where the server at this address does not answer, or does not let us in, before its client
+    would try for minutes."""
+    page, secrets = _CLOSED_PAGES[what]
     try:
-        httpx.get(f"{address.rstrip('/')}/health", timeout=5)
+        answer = httpx.get(f"{address.rstrip('/')}/{page}", headers=_login(what), timeout=5)
     except httpx.HTTPError as error:
         ours = "This home's stack has it: `vgg16 up` starts it again, `vgg16 down` goes without."
         raise Vgg16Error(
             f"The {what} server at {address} does not answer: {error}.",
             ours if variable in load().supplied else f"Start it, or correct or unset {variable}.",
         ) from None
+    if answer.status_code == 401:
+        raise Vgg16Error(f"The {what} server at {address} refuses the user name or the password.", f"Set {secrets}.")
+    if answer.status_code == 403 and "Invalid Host" in answer.text:
+        raise Vgg16Error(
+            f"The {what} server does not answer to the name in {address}.",
+            f"Correct {variable}, or start the server with that name among its --allowed-hosts.",
+        )
+
+
+# The health pages are open to all; these are closed to whoever is not let in.
+_CLOSED_PAGES = {
+    "MLflow": (
+        "api/2.0/mlflow/experiments/get?experiment_id=0",
+        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    ),
+    "Prefect": ("version", "PREFECT_API_AUTH_STRING=NAME:PASSWORD"),
+}
+
+
+def _login(what: str) -> dict[str, str]:
+    """What the server's own client would send."""
+    if what == "MLflow":
+        token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+        name, password = _mlflow_login()
+        basic = f"{name}:{password}" if name else ""
+    else:
+        from prefect.settings import get_current_settings
+
+        api = get_current_settings().api
+        token = api.key.get_secret_value() if api.key else ""
+        basic = api.auth_string.get_secret_value() if api.auth_string else ""
+    if basic:
+        return {"Authorization": f"Basic {b64encode(basic.encode()).decode()}"}
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _mlflow_login() -> tuple[str, str]:
+    """MLflow's user name and password: the variables, else the file that `mlflow login` writes."""
+    file = ConfigParser()
+    file.read(Path("~/.mlflow/credentials").expanduser())
+
+    def one(name: str) -> str:
+        return os.environ.get(name.upper()) or file.get("mlflow", name, fallback="") or ""
+
+    return one("mlflow_tracking_username"), one("mlflow_tracking_password")
 
 
 def _supplied(home: Path) -> dict[str, str]:

@@ -3,9 +3,15 @@ and aliases follow: an entry is written before they move."""
 
 from __future__ import annotations
 
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+
 from vgg16.errors import RefusedError
 from vgg16.records import LedgerEntry
 from vgg16.storage import ExistsError, Store
+
+# boto3 holds this many connections open.
+_AT_ONCE = 10
 
 
 class ConflictError(RefusedError):
@@ -19,8 +25,14 @@ def _key(name: str, number: int) -> str:
 def entries(store: Store, name: str) -> list[LedgerEntry]:
     """Every entry of a registered model, the first one first."""
     found: list[LedgerEntry] = []
-    while (content := store.read(_key(name, len(found) + 1))) is not None:
-        found.append(LedgerEntry.model_validate_json(content))
+    # One after the other, a thousand entries in S3 would be a thousand waits.
+    with ThreadPoolExecutor(_AT_ONCE) as readers:
+        for first in itertools.count(1, _AT_ONCE):
+            keys = [_key(name, number) for number in range(first, first + _AT_ONCE)]
+            for content in readers.map(store.read, keys):
+                if content is None:
+                    return found
+                found.append(LedgerEntry.model_validate_json(content))
     return found
 
 

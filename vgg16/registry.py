@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import mlflow
 import pandas as pd
-from mlflow.entities import Metric, RunData
+from mlflow.entities import Metric, RunData, ViewType
 from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.utils.models import get_model_name_and_version
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 # A logged model's file, and the tag of models and versions in MLflow's database that keeps its digest.
 _KERAS = "data/model.keras"
 _SHA256 = "vgg16.sha256"
+# Runs that are asked for at once.
+_PAGE = 500
 ALIASES: dict[Stage, str] = {"Staging": "challenger", "Production": "champion"}
 
 
@@ -172,10 +174,12 @@ class Registry:
         whole = [str(each.model_uri) for each in found if _SHA256 in each.tags]
         return whole[0] if whole else ""
 
-    def runs(self, *, chain: str = "", request: str = "", most: int = 100) -> list[Any]:
-        """Complete MLflow runs, the last to end first: of one chain or one request where given."""
+    def runs(self, *, chain: str = "", request: str = "", begins: str = "", most: int = 100) -> list[Any]:
+        """Complete MLflow runs, the last to end first: of one chain, of one request, or whose id begins so, where given."""
         asked = {"vgg16.chain": chain, "vgg16.request": request}
         conditions = [f"tags.`{tag}` = '{value}'" for tag, value in asked.items() if value]
+        if begins:
+            conditions.append(f"attributes.run_id LIKE '{begins}%'")
         return list(
             self.client.search_runs(
                 [each.experiment_id for each in self.client.search_experiments()],
@@ -199,7 +203,7 @@ class Registry:
 
     def find_run(self, run_id: str) -> Any:
         """A complete run, by its id or the id's first characters. Raises RequestError."""
-        found = [run for run in self.runs(most=1000) if run.info.run_id.startswith(run_id)]
+        found = self.runs(begins=run_id) if re.fullmatch("[0-9a-f]{1,32}", run_id) else []
         if len(found) == 1:
             return found[0]
         told = f"{len(found)} runs begin with {run_id!r}." if found else f"There is no finished run {run_id!r}."
@@ -239,7 +243,7 @@ class Registry:
         # A database forgets which logged model a version is: the version has the digest too.
         kept = {_SHA256: self.client.get_logged_model(model_id).tags.get(_SHA256, "")}
         made = self.client.create_model_version(name, model_uri, run_id=run_id, tags=kept, model_id=model_id)
-        return self._version(made)
+        return self._version(made, self._data_of([run_id]).get(run_id))
 
     def names(self) -> list[str]:
         """All registered models of this project."""
@@ -256,7 +260,10 @@ class Registry:
         if not re.fullmatch(r"[\w.-]+", name):
             return []
         found = [each for each in self.client.search_model_versions(f"name='{name}'") if each.run_id]
-        return [self._version(each) for each in sorted(found, key=lambda each: int(each.version))]
+        runs = self._data_of([each.run_id for each in found])
+        return [
+            self._version(each, runs.get(each.run_id)) for each in sorted(found, key=lambda each: int(each.version))
+        ]
 
     def ledger_address(self, name: str) -> str:
         """The store whose ledger decides on this model, "" before its first promotion."""
@@ -368,11 +375,18 @@ class Registry:
         hint = f"There {'are' if len(known) > 1 else 'is'}: {', '.join(known)}." if known else ""
         return RequestError(f"No model at {model_uri!r}: {why}", hint)
 
-    def _version(self, found: MlflowVersion) -> ModelVersion:
-        try:
-            run = self.client.get_run(found.run_id).data
-        except MlflowException:  # deleted, and the version is still of use
-            run = RunData()
+    def _data_of(self, run_ids: list[str]) -> dict[str, RunData]:
+        """Metrics and tags of these runs, the deleted ones too, by id: a few requests, not one for each."""
+        experiments = [each.experiment_id for each in self.client.search_experiments(ViewType.ALL)]
+        data: dict[str, RunData] = {}
+        for start in range(0, len(run_ids), _PAGE):
+            ids = ", ".join(f"'{run_id}'" for run_id in run_ids[start : start + _PAGE])
+            found = self.client.search_runs(experiments, f"attributes.run_id IN ({ids})", ViewType.ALL, _PAGE)
+            data |= {run.info.run_id: run.data for run in found}
+        return data
+
+    def _version(self, found: MlflowVersion, run: RunData | None) -> ModelVersion:
+        run = run or RunData()  # deleted for good, and the version is still of use
         return ModelVersion(
             name=found.name,
             version=str(found.version),

@@ -1,0 +1,69 @@
+"""The image, as far as it can be judged without building it."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.infra.compose import INFRA, ROOT
+
+LINES = re.sub(r"\\\n", " ", (INFRA / "Dockerfile").read_text()).splitlines()
+STAGES = {line.split()[3]: line.split()[1] for line in LINES if line.startswith("FROM ")}
+
+
+def of(instruction: str) -> list[str]:
+    """What follows every such instruction."""
+    return [line.removeprefix(instruction).strip() for line in LINES if line.startswith(f"{instruction} ")]
+
+
+def test_hadolint_has_nothing_to_say() -> None:
+    hadolint = Path(sys.executable).parent / "hadolint"
+    told = subprocess.run([hadolint, INFRA / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stdout
+
+
+def test_both_targets_stand_on_a_pinned_python_and_cpu_is_the_default() -> None:
+    assert list(STAGES)[-1] == "cpu"
+    assert {STAGES["cpu"], STAGES["gpu"]} == {"runtime"}
+    for base in STAGES.values():
+        assert base in STAGES or re.fullmatch(r"python:3\.11\.\d+-slim-\w+", base)
+
+
+def test_what_is_copied_exists_and_passes_the_ignore_file() -> None:
+    ignored = (INFRA / "Dockerfile.dockerignore").read_text().splitlines()
+    let_in = [line[1:] for line in ignored if line.startswith("!")]
+    assert "*" in ignored
+    for copied in of("COPY"):
+        words = copied.split()
+        if words[0].startswith("--from="):
+            assert words[0].removeprefix("--from=") in STAGES
+            continue
+        for source in words[:-1]:
+            assert (ROOT / source).exists(), source
+            assert any(fnmatch.fnmatch(source, pattern) for pattern in let_in), source
+    assert not any(".env" in pattern for pattern in let_in)
+
+
+def test_it_runs_as_a_user_without_rights_and_knows_no_secret() -> None:
+    assert of("USER") == ["1000:1000"]
+    assert not any(word in line for line in of("ENV") + of("ARG") for word in ("PASSWORD", "SECRET", "KEY", "TOKEN"))
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-gpu.lock"])
+def test_libraries_come_from_the_lock_by_hash_and_with_the_uv_of_make(lock: str) -> None:
+    assert any(f"--require-hashes {lock}" in line for line in of("RUN"))
+    (version,) = re.findall(r"^UV_VERSION := (\S+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert f"UV_VERSION={version}" in of("ARG")
+
+
+def test_the_working_folder_is_where_prefect_yaml_looks_for_the_flows() -> None:
+    (pull,) = yaml.safe_load((ROOT / "prefect.yaml").read_text())["pull"]
+    assert pull["prefect.deployments.steps.set_working_directory"]["directory"] == "{{ $PROJECT_DIR }}"
+    assert "/app" in of("WORKDIR")
+    assert any("PROJECT_DIR=/app" in line for line in of("ENV"))
