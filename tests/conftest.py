@@ -51,10 +51,14 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs the real archives is `real`: it has a command of its own."""
+    """What needs the real archives is `real`, what needs a server of Prefect's or MLflow's is `system`: each has a
+    command of its own."""
     for item in items:
-        if "real_data" in getattr(item, "fixturenames", ()):
+        used = set(getattr(item, "fixturenames", ()))
+        if "real_data" in used:
             item.add_marker("real")
+        if used & {"prefect_server", "mlflow_server", "stack"}:
+            item.add_marker("system")
 
 
 @pytest.fixture(scope="session")

@@ -175,7 +175,7 @@ class Registry:
         return whole[0] if whole else ""
 
     def runs(self, *, chain: str = "", request: str = "", begins: str = "", most: int = 100) -> list[Any]:
-        """Complete MLflow runs, the last to end first; where given, of one chain, of one request, or whose id begins so."""
+        """Complete MLflow runs, the last to end first; where given of one chain, one request, or whose id begins so."""
         asked = {"vgg16.chain": chain, "vgg16.request": request}
         conditions = [f"tags.`{tag}` = '{value}'" for tag, value in asked.items() if value]
         if begins:
