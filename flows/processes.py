@@ -94,11 +94,21 @@ def wait(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Pro
     return left
 
 
-def end(leaders: Mapping[str, psutil.Process | None], signals: Mapping[str, signal.Signals], seconds: float) -> bool:
+def end(
+    leaders: Mapping[str, psutil.Process | None],
+    signals: Mapping[str, signal.Signals],
+    seconds: float,
+    *,
+    children_first: bool = False,
+) -> bool:
     """End the processes of these marks, together: each leader by its signal (SIGTERM), then what is left of its own,
     then by force. Answers whether all are gone."""
     own = [process for mark in leaders for process in marked(mark)]
     living = {mark: leader for mark, leader in leaders.items() if leader}
+    if children_first:
+        others = [each for each in own if each not in living.values()]
+        send(others, signal.SIGTERM)
+        wait(others, seconds)
     for mark, leader in living.items():
         send([leader], signals.get(mark, signal.SIGTERM))
     wait(living.values(), seconds)

@@ -439,7 +439,9 @@ class _Stack:
         """End these services; for each stage of them, together."""
         leaders = {self._mark(name): self._process(name) for name in names}
         fast = {self._mark("postgresql"): signal.SIGINT}  # its SIGTERM waits for clients
-        if not processes.end(leaders, fast, STOP_SECONDS):
+        # A flow run tells the server that it was ended, while there is one; its worker would only drop it.
+        flow_runs = all(name.startswith("worker") for name in names)
+        if not processes.end(leaders, fast, STOP_SECONDS, children_first=flow_runs):
             raise Vgg16Error(f"{', '.join(names)}: not all processes could be ended.", "Look with: ps -ef")
         self.state["services"] = [each for each in self.state["services"] if each["name"] not in names]
         self._save()
