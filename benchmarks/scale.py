@@ -157,7 +157,7 @@ def figures(team: Team, registry: Registry, store: Store, prefect: httpx.Client)
         "registry: the last chain": registry.last_chain,
         "registry: a run by its first characters": lambda: registry.find_run(newest.info.run_id[:8]),
         "ledger: all entries, from S3": lambda: ledger.entries(store, MODEL),
-        "promote's repair of stages": repair,
+        "registry: promote's repair of stages": repair,
         "MLflow: the first 100 runs": listed(100),
         "MLflow: 1,000 runs": listed(1000),
         "MLflow: one metric's history": lambda: registry.client.get_metric_history(newest.info.run_id, "curve_0"),
@@ -170,6 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=1000, help="versions, runs, ledger entries and flow runs")
     parser.add_argument("--folder", type=Path, help="where the servers keep their data")
+    parser.add_argument("--only", default="", help="measure what has this in its name")
     asked = parser.parse_args()
     folder = asked.folder or Path(tempfile.mkdtemp(prefix="vgg16-scale-"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -191,7 +192,8 @@ def main() -> None:
             print(f"{name} filled in {time.perf_counter() - start:.0f} s", flush=True)
         print(f"\n{team.database}, {asked.size} of each; median of {TIMES} and range")
         for name, work in figures(team, registry, store, prefect).items():
-            print(f"{name:45} {median(work)}", flush=True)
+            if asked.only in name:
+                print(f"{name:45} {median(work)}", flush=True)
 
 
 if __name__ == "__main__":

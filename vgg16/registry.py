@@ -257,13 +257,9 @@ class Registry:
 
     def versions(self, name: str) -> list[ModelVersion]:
         """All versions of a registered model that runs of this project made, the first one first."""
-        if not re.fullmatch(r"[\w.-]+", name):
-            return []
-        found = [each for each in self.client.search_model_versions(f"name='{name}'") if each.run_id]
+        found = self._found(name)
         runs = self._data_of([each.run_id for each in found])
-        return [
-            self._version(each, runs.get(each.run_id)) for each in sorted(found, key=lambda each: int(each.version))
-        ]
+        return [self._version(each, runs.get(each.run_id)) for each in found]
 
     def ledger_address(self, name: str) -> str:
         """The store whose ledger decides on this model, "" before its first promotion."""
@@ -313,7 +309,7 @@ class Registry:
     def follow(self, name: str, production: str) -> None:
         """Make stages and alias what the ledger says: this version in production, "" for none. A version that was
         deleted in MLflow leaves none in production."""
-        stages = {each.version: each.stage for each in self.versions(name)}
+        stages = {str(each.version): each.current_stage for each in self._found(name)}
         for version, stage in stages.items():
             if stage == "Production" and version != production:
                 self.move(name, version, "Archived")
@@ -374,6 +370,12 @@ class Registry:
         known = [f"models:/{version.name}@champion" for version in self.champions()]
         hint = f"There {'are' if len(known) > 1 else 'is'}: {', '.join(known)}." if known else ""
         return RequestError(f"No model at {model_uri!r}: {why}", hint)
+
+    def _found(self, name: str) -> list[MlflowVersion]:
+        if not re.fullmatch(r"[\w.-]+", name):
+            return []
+        found = [each for each in self.client.search_model_versions(f"name='{name}'") if each.run_id]
+        return sorted(found, key=lambda each: int(each.version))
 
     def _data_of(self, run_ids: list[str]) -> dict[str, RunData]:
         """Metrics and tags of these runs, the deleted ones too, by id: a few requests, not one for each."""
