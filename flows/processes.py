@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,15 @@ def end(
     left = wait(left, CHILDREN_SECONDS)
     send(left, signal.SIGKILL)
     return not wait(left, CHILDREN_SECONDS)
+
+
+def ports(process: psutil.Process) -> set[int]:
+    """The ports that it, or what it started, listens on."""
+    found = set()
+    for each in [process, *process.children(recursive=True)]:
+        with suppress(psutil.Error):  # it ended meanwhile
+            found |= {known.laddr.port for known in each.net_connections("tcp") if known.status == "LISTEN"}
+    return found
 
 
 def free_port(wanted: int, taken: Iterable[int]) -> int:

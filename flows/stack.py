@@ -425,9 +425,7 @@ class _Stack:
 
     def _listens(self, process: psutil.Process, name: str) -> bool:
         """Whether it is this process that answers: two stacks that start at once may choose the same port."""
-        own = [process, *process.children(recursive=True)]
-        ports = {each.laddr.port for one in own for each in one.net_connections("tcp") if each.status == "LISTEN"}
-        return name not in PORTS or self.state["ports"][name] in ports
+        return name not in PORTS or self.state["ports"][name] in processes.ports(process)
 
     def _silent(self, name: str, what: str) -> Vgg16Error:
         log = self._log(name)
