@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -48,6 +49,14 @@ def test_after_a_kill_the_same_command_goes_on_in_the_same_run(vgg16: Callable[.
     process.stderr.close()
     assert list((home / "store" / "checkpoints").glob("*/states/*/manifest.json"))
 
+    sick = vgg16("doctor", "--json", VGG16_HOME=str(home))
+    assert sick.status == 1
+    (found,) = [check for check in sick.json["checks"] if not check["ok"]]
+    assert found["name"] == "trainings"
+    assert re.search(
+        r"run \w{8} stopped after epoch \d+ and keeps .* The same `vgg16 run` goes on with it", found["detail"]
+    )
+
     done = vgg16(*ASKED, "--json", VGG16_HOME=str(home))
     assert done.status == 0, done.stderr
     (resumed,) = [line for line in done.stderr.splitlines() if "resumes digits-scratch after epoch" in line]
@@ -59,6 +68,7 @@ def test_after_a_kill_the_same_command_goes_on_in_the_same_run(vgg16: Callable[.
         steps = database.execute("select step from metrics where key = 'val_loss' order by step").fetchall()
         assert steps == [(epoch,) for epoch in range(1, EPOCHS + 1)]
         assert database.execute("select count(*) from model_versions").fetchall() == [(1,)]
+    assert vgg16("doctor", "--json", VGG16_HOME=str(home)).status == 0
     (told,) = vgg16("compare", "--json", VGG16_HOME=str(home)).json["runs"]
     assert told["run_id"] == run["run_id"]
     assert [path for path in (home / "store" / "checkpoints").rglob("*") if path.is_file()] == []

@@ -167,6 +167,11 @@ def test_secrets_are_in_no_log_no_parameter_and_no_artifact(team: Team) -> None:
     assert {path.parent for path in found} == {team.stack.home / "stack"}
 
 
+def test_after_all_that_doctor_finds_nothing(team: Team) -> None:
+    done = team.stack.command("doctor", "--json")
+    assert [check for check in done.json["checks"] if not check["ok"]] == []
+
+
 def test_a_run_that_a_person_cancels_takes_its_training_with_it(team: Team) -> None:
     chain = team.start(**small(6))
     in_training(team, chain)
