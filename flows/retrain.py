@@ -108,6 +108,8 @@ def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decisio
         for run in runs
     )
     reasons = "\n".join(f"- {reason}" for reason in decision.reasons)
+    page = f"{runs[0].url}/artifacts/{tasks.DATA_DOCS}" if runs[0].url else ""
+    shown = page or settings.as_link(report.docs)
     return f"""# {decision.verdict}: {decision.name} version {decision.version}
 
 {reasons}
@@ -126,6 +128,6 @@ def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decisio
 ## Evidence
 
 - Data: {ref.name}, digest `{ref.digest}`; {report.checked} expectations hold
-- Data Docs: [{report.docs}]({settings.as_link(report.docs)})
+- Data Docs: [{report.docs}]({shown})
 - MLflow: `{settings.load().tracking_uri}`
 """

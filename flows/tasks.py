@@ -76,6 +76,9 @@ _IO: Any = {
 }
 _COMPUTE: Any = {"retries": 0, "cache_policy": NO_CACHE}
 
+# The Data Docs of what it learned from, among a run's artifacts.
+DATA_DOCS = "data-docs.html"
+
 # Of a flow run that crashed, each on any worker of its pool; so often it is not the machine's fault.
 TRIES = 5
 SERVER_SECONDS = 600.0
@@ -133,7 +136,7 @@ def validate_data(ref: DatasetRef) -> ValidationReport:
     answers = validation.judge(dataset, table)
     report = validation.report(ref, answers)
     store = open_store()
-    key = f"docs/{ref.name}-{ref.digest[:8]}.html"
+    key = _docs(ref)
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
         page = Path(folder, "docs.html")
         page.write_text(validation.data_docs(dataset, ref, arrays, table, answers), encoding="utf-8")
@@ -164,6 +167,8 @@ def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: s
         with registry.run(experiment, ref, tags | _code(), run_id) as run_id, kept_when_mlflow_fails():
             checkpoints.note_run(store, request, run_id)
             registry.log_dataset(ref, arrays)
+            # In a bucket no browser opens them; with the run they are shown.
+            registry.log_page(run_id, (store.read(_docs(ref)) or b"").decode(), DATA_DOCS)
             start = f" from {experiment.base}" if experiment.base else ""
             after = f"after epoch {len(state.progress.epochs)} of {experiment.epochs}" if state else ""
             say(
@@ -204,6 +209,10 @@ def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: s
         + (f"best val top-1 {result.best_val_top1:.4f} in epoch {result.best_epoch}" if ended else result.cause)
     )
     return _told(registry, found, None), uri
+
+
+def _docs(ref: DatasetRef) -> str:
+    return f"docs/{ref.name}-{ref.digest[:8]}.html"
 
 
 def _told(registry: Registry, found: Any, model: ModelVersion | None) -> Run:

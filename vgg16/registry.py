@@ -145,6 +145,10 @@ class Registry:
         for name, figure in figures.items():
             self.client.log_figure(run_id, figure, f"{split}/{name}.png")
 
+    def log_page(self, run_id: str, html: str, name: str) -> None:
+        """A page that a person reads beside the run."""
+        self.client.log_text(run_id, html, name)
+
     def log_figure(self, run_id: str, figure: Figure, name: str) -> None:
         """A figure of the whole run."""
         self.client.log_figure(run_id, figure, f"{name}.png")

@@ -113,7 +113,7 @@ class Team:
         """The steps of a curve, in the order in which they are kept."""
         asked = {"run_id": run["info"]["run_id"], "metric_key": metric, "max_results": 10000}
         answer = httpx.get(f"{self.mlflow}/api/2.0/mlflow/metrics/get-history", params=asked, timeout=30)
-        return [int(each["step"]) for each in answer.raise_for_status().json()["metrics"]]
+        return [int(each["step"]) for each in answer.raise_for_status().json().get("metrics", [])]
 
     def versions_of(self, run: Any) -> list[Any]:
         """The registered versions of a run's model."""
