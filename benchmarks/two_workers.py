@@ -1,6 +1,6 @@
 """What a second worker buys: a chain of four members on one worker, and on two, which share only S3 and the servers.
 
-`.venv/bin/python benchmarks/two_workers.py` (about half an hour on two cores; `--rounds`, `--epochs`). Each worker
+`.venv/bin/python -m benchmarks.two_workers` (about half an hour on two cores; `--rounds`, `--epochs`). Each worker
 has a home and one thread of its own. Starts the local stack in a temporary home and ends it.
 """
 
@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.system.conftest import started
-
 from tests.system.team import Team
 
 MEMBERS = ["digits-scratch", "digits-adam", "digits-dropout", "digits-finetune"]
@@ -30,11 +29,10 @@ def seconds(team: Team, epochs: int, seed: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=20)
     asked = parser.parse_args()
     ratios = []
-    with tempfile.TemporaryDirectory() as folder, started(Path(folder, "stack")) as stack:
-        stack.end_workers()
+    with tempfile.TemporaryDirectory() as folder, started() as stack:
         team = Team(stack, Path(folder))
         team.worker("office", "cpu")
         team.worker("one", "gpu")

@@ -151,24 +151,25 @@ class Answer:
         return answer
 
 
+def call(*arguments: str, cwd: Path | None = None, timeout: float = 280, **environment: str) -> Answer:
+    """Run the command line as a person does, in a process of its own: `call("list", cwd=..., VGG16_HOME=...)`."""
+    done = subprocess.run(
+        [VGG16, *arguments],
+        cwd=cwd,
+        env=ENVIRONMENT | environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
 @pytest.fixture(scope="session")
 def vgg16() -> Callable[..., Answer]:
-    """Run the command line as a person does, in a process of its own: `vgg16("list", cwd=..., VGG16_HOME=...)`."""
-
-    def run(*arguments: str, cwd: Path | None = None, timeout: float = 280, **environment: str) -> Answer:
-        done = subprocess.run(
-            [VGG16, *arguments],
-            cwd=cwd,
-            env=ENVIRONMENT | environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        return Answer(done.returncode, done.stdout, done.stderr)
-
-    return run
+    """`call`."""
+    return call
 
 
 def free_port() -> int:

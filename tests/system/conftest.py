@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 import psutil
 import pytest
+
+from tests.conftest import call
 
 
 @dataclass(frozen=True)
@@ -51,17 +54,24 @@ class Stack:
         return next(int(each["pid"]) for each in self.state["services"] if each["name"] == name)
 
 
-@pytest.fixture(scope="session")
-def stack(vgg16: Callable[..., Any]) -> Iterator[Stack]:
-    """The stack of an empty home, with no other variable than VGG16_HOME."""
+@contextmanager
+def started() -> Iterator[Stack]:
+    """The stack of an empty home, with no other variable than VGG16_HOME; ended at the end."""
     # Not in pytest's folders: they are closed to the user that PostgreSQL runs as.
     with tempfile.TemporaryDirectory(prefix="vgg16-stack-") as folder:
         Path(folder).chmod(0o711)
         home = Path(folder) / "home"
-        command = partial(vgg16, VGG16_HOME=str(home))
+        command = partial(call, VGG16_HOME=str(home))
         try:
             up = command("up", "--json")
             assert up.status == 0, up.stderr + up.stdout
             yield Stack(home, up.json, up.stderr, command)
         finally:
             command("down")
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """A stack that the tests of this session share."""
+    with started() as found:
+        yield found

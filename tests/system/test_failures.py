@@ -35,6 +35,7 @@ def team(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tea
     yield team
     for name in list(team.workers):
         team.die(name)
+    assert stack.command("up").status == 0
 
 
 def small(seed: int, *more: str) -> dict[str, Any]:
