@@ -24,7 +24,11 @@ from vgg16.records import DatasetRef, Decision, Run, ValidationReport
 Named = Annotated[str, WithJsonSchema({"type": "string", "enum": list(catalog.EXPERIMENTS)})]
 
 
-@flow(name="retrain")
+def _name() -> str:
+    return f"retrain {', '.join(runtime.flow_run.parameters['experiments'])}"
+
+
+@flow(name="retrain", flow_run_name=_name)
 def retrain(experiments: list[Named], overrides: list[str] | None = None, unless_unchanged: bool = False) -> Any:
     """Run the whole chain; `overrides` are KEY=VALUE settings as `--set` takes them.
 

@@ -3,13 +3,18 @@ is there twice, and nothing is left running."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import socket
+import socketserver
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -157,6 +162,44 @@ def test_s3_that_refuses_connections_is_told(team: Team, vgg16: Callable[..., An
     assert failed.status == 1
     assert "http://127.0.0.1:9" in failed.json["error"]["message"]
     assert "Traceback" not in failed.stderr
+
+
+class Slow(socketserver.BaseRequestHandler):
+    """A wire to the S3 server on which every piece takes a while."""
+
+    behind: tuple[str, int]
+
+    def handle(self) -> None:
+        with socket.create_connection(self.behind) as server:
+            back = threading.Thread(target=self._carry, args=(server, self.request), daemon=True)
+            back.start()
+            self._carry(self.request, server)
+            back.join(5)
+
+    @staticmethod
+    def _carry(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while piece := source.recv(1 << 16):
+                time.sleep(0.3)
+                target.sendall(piece)
+            target.shutdown(socket.SHUT_WR)
+
+
+def test_a_slow_s3_is_waited_for(team: Team, vgg16: Callable[..., Any], tmp_path: Path) -> None:
+    found = urlsplit(team.stack.environment["AWS_ENDPOINT_URL_S3"])
+    Slow.behind = (str(found.hostname), int(found.port or 0))
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Slow) as wire:
+        wire.daemon_threads = True
+        threading.Thread(target=wire.serve_forever, daemon=True).start()
+        slow = {
+            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{wire.server_address[1]}",
+            "VGG16_STORE": "s3://vgg16/slow",
+            "VGG16_HOME": str(tmp_path / "home"),
+        }
+        done = vgg16("data", "validate", "digits", "--json", **(team.stack.environment | slow))
+        wire.shutdown()
+    assert done.status == 0, done.stderr
+    assert done.json["ok"]
 
 
 def test_secrets_are_in_no_log_no_parameter_and_no_artifact(team: Team) -> None:
