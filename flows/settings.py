@@ -122,11 +122,14 @@ _CLOSED_PAGES = {
         "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
     ),
     "Prefect": ("version", "PREFECT_API_AUTH_STRING=NAME:PASSWORD"),
+    "S3": ("", "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
 }
 
 
 def _login(what: str) -> dict[str, str]:
-    """What the server's own client would send."""
+    """What the server's own client would send; S3's signs each request, and any answer of the server will do."""
+    if what == "S3":
+        return {}
     if what == "MLflow":
         token = os.environ.get("MLFLOW_TRACKING_TOKEN")
         name, password = _mlflow_login()
