@@ -103,7 +103,8 @@ def run(answer: Answer) -> None:
         f"\n{answer['seconds']['total']:.0f} s in all. Everything is in {_short(answer['home'])}. Now look at it:"
     )
     vgg16 = _command()
-    click.echo(f"  the data, in a browser    {_short(answer['docs'])}")
+    page = answer["docs_page"] if answer["docs"].startswith("s3://") else _short(answer["docs"])
+    click.echo(f"  the data, in a browser    {page}")
     click.echo(f"  the runs, side by side    {vgg16} ui")
     click.echo(f"  who promoted what         {vgg16} history {answer['challenger']['name']}")
     if answer["production"]:

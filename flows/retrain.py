@@ -77,6 +77,7 @@ def retrain(experiments: list[Named], overrides: list[str] | None = None, unless
         "stage": decision.stage,
         "production": production,
         "docs": report.docs,
+        "docs_page": _page(report, runs),
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
     }
     name = "Promoted" if decision.verdict == "promote" else "Refused"
@@ -90,6 +91,11 @@ def retrain(experiments: list[Named], overrides: list[str] | None = None, unless
 def cancel_members(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001  # the names are Prefect's
     """What a chain that is cancelled had sent to the pool is cancelled with it."""
     tasks.cancel_children(flow_run.id)
+
+
+def _page(report: ValidationReport, runs: list[Run]) -> str:
+    """Where a browser shows the Data Docs: beside the run on an MLflow server, else the file."""
+    return f"{runs[0].url}/artifacts/{tasks.DATA_DOCS}" if runs[0].url else settings.as_link(report.docs)
 
 
 def _told(run: Run) -> dict[str, Any]:
@@ -112,8 +118,6 @@ def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decisio
         for run in runs
     )
     reasons = "\n".join(f"- {reason}" for reason in decision.reasons)
-    page = f"{runs[0].url}/artifacts/{tasks.DATA_DOCS}" if runs[0].url else ""
-    shown = page or settings.as_link(report.docs)
     return f"""# {decision.verdict}: {decision.name} version {decision.version}
 
 {reasons}
@@ -132,6 +136,6 @@ def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decisio
 ## Evidence
 
 - Data: {ref.name}, digest `{ref.digest}`; {report.checked} expectations hold
-- Data Docs: [{report.docs}]({shown})
+- Data Docs: [{report.docs}]({_page(report, runs)})
 - MLflow: `{settings.load().tracking_uri}`
 """
