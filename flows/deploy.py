@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[1]
 POOLS = {"cpu": "ingest, retrain, promote, rollback: small runs", "gpu": "train: one run a worker"}
 # Six heartbeats: a healthy run outlives a server that restarts.
 SILENCE_SECONDS = 180
-LONGEST_RUN_SECONDS = 14 * 24 * 3600
+CRASH_SECONDS = 15
+CRASHES = 12  # told of within a day; each is told once or twice
 
 Row = dict[str, Any]
 OF_ANY_RUN: Row = {"match": {"prefect.resource.id": "prefect.flow-run.*"}, "for_each": ["prefect.resource.id"]}
@@ -50,23 +51,38 @@ AUTOMATIONS: tuple[Row, ...] = (
     },
     {
         "name": "vgg16: a crashed run goes back to its queue",
-        "description": "Any worker of the pool takes it up, from its last checkpoint; the flow counts how often.",
+        "description": "Any worker of the pool takes it up, from its last checkpoint.",
+        "trigger": OF_A_DEPLOYMENT
+        | {
+            "type": "event",
+            # A worker tells of one crash twice, seconds apart: the run goes back when nothing more is said.
+            "posture": "Proactive",
+            "after": ["prefect.flow-run.Crashed"],
+            "expect": ["prefect.flow-run.*"],
+            "threshold": 1,
+            "within": CRASH_SECONDS,
+        },
+        "actions": [
+            {"type": "change-flow-run-state", "state": "SCHEDULED", "name": "AwaitingRetry", "message": "Once more."}
+        ],
+    },
+    {
+        "name": "vgg16: a run that crashes again and again has failed",
+        "description": "Then it is not the machine: its log, and that of its worker, end with the cause.",
         "trigger": OF_A_DEPLOYMENT
         | {
             "type": "event",
             "posture": "Reactive",
-            # One that crashed before it ever ran would do so for ever.
-            "after": ["prefect.flow-run.Running"],
             "expect": ["prefect.flow-run.Crashed"],
-            "threshold": 1,
-            "within": LONGEST_RUN_SECONDS,
+            "threshold": CRASHES,
+            "within": 24 * 3600,
         },
         "actions": [
             {
                 "type": "change-flow-run-state",
-                "state": "SCHEDULED",
-                "name": "AwaitingRetry",
-                "message": "Once more.",
+                "state": "FAILED",
+                "message": "It crashed again and again. Out of memory is the commonest cause.",
+                "force": True,
             }
         ],
     },

@@ -36,7 +36,6 @@ def retrain(experiments: list[Named], overrides: list[str] | None = None, unless
     code and settings has ended before, as `Skipped (unchanged)`: each a success. Raises DataError for data that failed
     its expectations and Vgg16Error where every experiment diverged.
     """
-    tasks.check_tries()
     settings.prepare()
     chosen, notes = catalog.choose(experiments, overrides or [])
     for note in notes:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
-from prefect import runtime, task
+from prefect import task
 from prefect.artifacts import create_image_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
@@ -79,18 +79,8 @@ _COMPUTE: Any = {"retries": 0, "cache_policy": NO_CACHE}
 # The Data Docs of what it learned from, among a run's artifacts.
 DATA_DOCS = "data-docs.html"
 
-# Of a flow run that crashed, each on any worker of its pool; so often it is not the machine's fault.
-TRIES = 5
+# For a Prefect server that is away.
 SERVER_SECONDS = 600.0
-
-
-def check_tries() -> None:
-    """Raises Vgg16Error in a flow run that a crash ended too often: failed, it is not put back into its queue."""
-    if (runtime.flow_run.run_count or 0) > TRIES:
-        raise Vgg16Error(
-            f"This run crashed {TRIES} times and is not tried again.",
-            "Its log, and that of its worker, end with the cause: out of memory, most often.",
-        )
 
 
 def open_registry() -> Registry:

@@ -33,7 +33,6 @@ def train(experiment: Experiment, ref: DatasetRef, chain: str = "") -> Run:
 
     What this chain has trained already, before a kill, is answered again.
     """
-    tasks.check_tries()
     settings.prepare()
     while True:
         known = tasks.find_run(experiment, chain) if chain else None
