@@ -28,7 +28,8 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 EPOCHS = 30
 # An epoch of half a second or more: a kill falls into it, not between two runs.
 SMALL = ["dataset.limit=600", f"phases.0.epochs={EPOCHS}", "backbone.width=0.15", "gate.floor=0"]
-ROUNDS, KILLS = 5, 4
+# Of each chain and of each of its flow runs: one that crashes more often is given up.
+ROUNDS, KILLS, MOST = 2, 10, 4
 
 
 @pytest.fixture(scope="module")
@@ -68,30 +69,29 @@ def test_a_machine_that_dies_in_training_is_missed_and_another_ends_the_run(team
 
 
 def test_processes_killed_at_random_moments_lose_and_double_nothing(team: Team) -> None:
-    team.worker("one", "gpu")
+    for name in {"one", "two"} - set(team.workers):
+        team.worker(name, "gpu")
     seed = int(os.environ.get("VGG16_TEST_SEED") or time.time())
     draw = random.Random(seed)
+    members = {"experiments": ["digits-scratch", "digits-adam"]}
     killed = Counter[str]()
     for number in range(ROUNDS):
-        chain = team.start(**small(100 + number))
-        ours: set[str] = set()
-        while sum(killed[each] for each in ours) < KILLS:
-            time.sleep(draw.uniform(1, 15))
-            state = team.run(chain)["state_type"]
-            if state in ("COMPLETED", "FAILED"):
-                break
-            ours |= {chain, *(each["id"] for each in team.members(chain))}
-            for engine in draw.sample(team.engines(), k=len(team.engines())):
-                flow_run = _flow_run(engine)
-                if flow_run in ours and killed[flow_run] < KILLS:
-                    engine.kill()
-                    killed[flow_run] += 1
-                    break
+        chain = team.start(**small(100 + number, f"phases.0.epochs={2 * EPOCHS}") | members)
+        ours, before = {chain}, killed.total()
+        while killed.total() - before < KILLS and team.run(chain)["state_type"] not in ("COMPLETED", "FAILED"):
+            time.sleep(draw.uniform(0.5, 8))
+            ours |= {each["id"] for each in team.members(chain)}
+            engines = {_flow_run(engine): engine for engine in team.engines()}
+            alive = sorted(each for each in ours & set(engines) if killed[each] < MOST)
+            if alive:
+                chosen = draw.choice(alive)
+                engines[chosen].kill()
+                killed[chosen] += 1
         ended = team.ended(chain)
         assert ended["state_name"] in ("Promoted", "Refused"), f"VGG16_TEST_SEED={seed}: {ended['state']}"
-        team.check_nothing_lost_or_doubled(chain, EPOCHS)
+        team.check_nothing_lost_or_doubled(chain, 2 * EPOCHS, members=2)
+    assert killed.total() >= 20, f"VGG16_TEST_SEED={seed}: {killed}"
     team.check_nothing_runs()
-    assert killed.total() >= ROUNDS * KILLS
 
 
 def _flow_run(engine: psutil.Process) -> str:
