@@ -97,7 +97,8 @@ NOTIFICATIONS: tuple[tuple[Row, str], ...] = (
             | {
                 "type": "event",
                 "posture": "Reactive",
-                "expect": ["prefect.flow-run.Failed", "prefect.flow-run.Crashed"],
+                # A crash is no failure yet: the run goes on.
+                "expect": ["prefect.flow-run.Failed"],
                 "threshold": 1,
                 "within": 0,
             },
