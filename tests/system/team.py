@@ -25,6 +25,7 @@ class Team:
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.stack, self.folder = stack, folder
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self.pools: dict[str, str] = {}
         self.prefect = stack.environment["PREFECT_API_URL"]
         self.mlflow = stack.environment["MLFLOW_TRACKING_URI"]
         # Its own would take what the test's are to do.
@@ -32,6 +33,7 @@ class Team:
 
     def worker(self, name: str, pool: str) -> None:
         """Start a worker as another machine would."""
+        self.pools[name] = pool
         home = self.folder / name
         home.mkdir(parents=True, exist_ok=True)
         environment = (
@@ -57,6 +59,12 @@ class Team:
         worker = psutil.Process(self.workers.pop(name).pid)
         for process in [worker, *worker.children(recursive=True)]:
             process.kill()
+
+    def renew(self) -> None:
+        """Every worker anew."""
+        for name in list(self.workers):
+            self.die(name)
+            self.worker(name, self.pools[name])
 
     def engines(self) -> list[psutil.Process]:
         """The processes of flow runs."""
