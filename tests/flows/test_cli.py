@@ -44,7 +44,8 @@ def test_list_shows_the_catalog_and_makes_no_home(vgg16: Command, tmp_path: Path
         for kind in ("scratch", "finetune")
     ]
     names = {kind: [row["name"] for row in rows] for kind, rows in listed.items()}
-    assert names["experiments"] == ["digits-scratch", "digits-finetune", "glyphs-scratch", *photographs]
+    ours = ["digits-scratch", "digits-adam", "digits-dropout", "digits-finetune", "glyphs-scratch"]
+    assert names["experiments"] == [*ours, *photographs]
     assert names["backbones"] == ["vgg11", "vgg13", "vgg16", "vgg19", "resnet50", "mobilenetv2", "efficientnetb0"]
     assert names["datasets"] == ["digits", "glyphs", "cifar10", "cifar100"]
     assert vgg16("list", "datasets", "--json").json.keys() == {"datasets"}
