@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 POOLS = {"cpu": "ingest, retrain, promote, rollback: small runs", "gpu": "train: one run a worker"}
 # Six heartbeats: a healthy run outlives a server that restarts.
 SILENCE_SECONDS = 180
-CRASH_SECONDS = 15
+CRASH_SECONDS = 10
 CRASHES = 12  # told of within a day; each is told once or twice
 
 Row = dict[str, Any]

@@ -211,7 +211,8 @@ def test_secrets_are_in_no_log_no_parameter_and_no_artifact(team: Team) -> None:
     found = [path for path in places if path.is_file() and secret in path.read_bytes()]
     # The stack's own, which only its owner may read.
     assert {oct(path.stat().st_mode & 0o077) for path in found} == {"0o0"}
-    assert {path.parent for path in found} == {team.stack.home / "stack"}
+    assert {path.name for path in found} == {"stack.json", "secrets.json", "env", "identities.json"}
+    assert all(path.is_relative_to(team.stack.home / "stack") for path in found)
 
 
 def test_after_all_that_doctor_finds_nothing(team: Team) -> None:
