@@ -208,11 +208,18 @@ def test_a_slow_s3_is_waited_for(team: Team, vgg16: Callable[..., Any], tmp_path
 def test_secrets_are_in_no_log_no_parameter_and_no_artifact(team: Team) -> None:
     secret = team.stack.environment["AWS_SECRET_ACCESS_KEY"].encode()
     places = [*team.folder.rglob("*"), *team.stack.home.rglob("*")]
-    found = [path for path in places if path.is_file() and secret in path.read_bytes()]
+    found = [path for path in places if _holds(path, secret)]
     # The stack's own, which only its owner may read.
     assert {oct(path.stat().st_mode & 0o077) for path in found} == {"0o0"}
     assert {path.name for path in found} == {"stack.json", "secrets.json", "env", "identities.json"}
     assert all(path.is_relative_to(team.stack.home / "stack") for path in found)
+
+
+def _holds(path: Path, secret: bytes) -> bool:
+    try:
+        return path.is_file() and secret in path.read_bytes()
+    except OSError:  # servers at work remove files
+        return False
 
 
 def test_after_all_that_doctor_finds_nothing(team: Team) -> None:
