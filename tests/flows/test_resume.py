@@ -23,6 +23,8 @@ from vgg16.config import Experiment
 from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef, EpochMetrics
 
+pytestmark = pytest.mark.system
+
 EPOCHS = 12
 ASKED = ["run", "digits-scratch", "--set", "dataset.limit=200", "--set", "backbone.width=0.1"]
 ASKED += ["--set", f"phases.0.epochs={EPOCHS}"]
