@@ -403,7 +403,8 @@ def repair_stages(name: str) -> Standing:
     known = {each.version for each in registry.versions(name)}
     champion = promoted[-1] if promoted and promoted[-1] in known else ""
     before = [version for version in promoted[:-1] if version in known]
-    return Standing(history=tuple(history), champion=champion, before=before[-1] if before else "")
+    before_it = before[-1] if before else ""
+    return Standing(history=tuple(history), champion=champion, before=before_it, reference=champion)
 
 
 @task(name="write ledger", **_COMPUTE)

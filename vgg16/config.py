@@ -175,9 +175,26 @@ class Phase(Frozen):
 
 
 class GateRules(Frozen):
-    """`floor`: the top-1 on the gate split, 0 to 1, below which nothing is promoted."""
+    """What a challenger must show on the gate split. Shares and differences of top-1 are 0 to 1.
+
+    `floor`: the top-1 that the first version of a name must reach, with the lower end of its 95 % interval.
+    `policy`: `better` promotes what is significantly better than the champion; `no-worse`, for retraining on fresh
+    data, what is at most `margin` worse than the pinned reference, the best that was ever promoted. `level`: the chance
+    that a challenger which is not so passes the first judgement of a split; the k-th is made at a k-th of it. `worth`:
+    where even the upper end of the interval gains less, more images would not help, and the answer is no.
+    `max_ece`, `max_latency_ms` for one image, `max_megabytes` of the file: budgets. `approval`: what may be promoted
+    waits in Staging for a person.
+    """
 
     floor: float = Field(default=0.5, ge=0, le=1)
+    policy: Literal["better", "no-worse"] = "better"
+    level: float = Field(default=0.025, gt=0, lt=0.5)
+    margin: float = Field(default=0.005, gt=0, lt=1)
+    worth: float = Field(default=0.02, ge=0, lt=1)
+    max_ece: float = Field(default=0.1, gt=0, le=1)
+    max_latency_ms: float = Field(default=1000, gt=0)
+    max_megabytes: float = Field(default=1000, gt=0)
+    approval: bool = False
 
 
 class Experiment(Frozen):
@@ -187,6 +204,7 @@ class Experiment(Frozen):
     `models:/vgg16-glyphs/1`, or a weights file, by its path or s3 address; without it the weights start at random.
     `image_size` is the side that images are resized to inside the model, None for their own. `precision` is that of
     training, `auto` the fastest of the device; the saved model is float32. `device`: `gpu` refuses to train without.
+    `score_test`: `test` is kept for what is promoted, or `always` looked at, for a report on several recipes.
     """
 
     name: str
@@ -205,6 +223,7 @@ class Experiment(Frozen):
     seed: int = Field(default=1, ge=0, lt=2**31)
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     device: Device = "auto"
+    score_test: Literal["promoted", "always"] = "promoted"
 
     @model_validator(mode="after")
     def _smoothing_needs_vectors(self) -> Experiment:

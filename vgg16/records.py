@@ -10,6 +10,7 @@ from vgg16.config import Frozen, Precision, Split
 
 Stage = Literal["None", "Staging", "Production", "Archived"]
 Outcome = Literal["promote", "refuse", "undecided"]
+Interval = tuple[float, float]
 
 
 class DatasetRef(Frozen):
@@ -80,29 +81,54 @@ class TrainingResult(Frozen):
 
 
 class ClassScore(Frozen):
-    """Precision and recall of one class, 0 to 1, over `images` of it."""
+    """Precision and recall of one class or superclass, 0 to 1, over `images` of it; the 95 % interval of its recall."""
 
     name: str
     images: int
     precision: float
     recall: float
+    recall_interval: Interval
+
+
+class Bin(Frozen):
+    """The images whose confidence is in one of 15 equally wide bins: how many, their mean confidence, and the share
+    that is answered right; 0 where there are none."""
+
+    images: int
+    confidence: float
+    accuracy: float
 
 
 class Evaluation(Frozen):
-    """A model's answers on one split. `confusion[i][j]`: images of class i answered j. `loss` is the mean
-    cross-entropy in nats, `ece` the expected calibration error. `images_digest` tells whether two evaluations saw the
-    same images. `superclass_top1` counts an answer in the label's superclass, None where there are none."""
+    """A model's answers on one split; intervals are of 95 %. `confusion[i][j]`: images of class i answered j. `loss` is
+    the mean cross-entropy in nats, `brier` the mean squared distance of the probabilities from the truth (0 to 2),
+    `ece` the expected calibration error with its `reliability` bins. `images_digest` tells whether two evaluations saw
+    the same images. `superclass_top1` counts an answer in the label's superclass, None where there are none."""
 
     split: Split
     images: int
     images_digest: str
     top1: float
+    top1_interval: Interval
     top5: float
+    top5_interval: Interval
     superclass_top1: float | None = None
     loss: float
+    brier: float
     ece: float
+    ece_interval: Interval
+    reliability: tuple[Bin, ...]
     classes: tuple[ClassScore, ...]
+    superclasses: tuple[ClassScore, ...] = ()
     confusion: tuple[tuple[int, ...], ...]
+
+
+class Speed(Frozen):
+    """How fast a model answers on this machine: the median milliseconds of one image by itself, and images a second in
+    batches."""
+
+    latency_ms: float
+    images_per_s: float
 
 
 class Verdict(Frozen):
@@ -170,13 +196,16 @@ class Run(Frozen):
 
 
 class LedgerEntry(Frozen):
-    """One promotion or rollback. `previous` is the version that was in production before, "" where none was.
-    `verdict` is what the gates said, None for a rollback, which asks none; `dataset_digest` is that of the images
-    behind the evidence."""
+    """One change of what is in production: a promotion, a rollback, or a move by hand in MLflow that was adopted.
+
+    `previous` is the version that was in production before, "" where none was. `verdict` is what the gates said, None
+    where they were not asked; `dataset_digest` is that of the images behind the evidence. `reference` is the version
+    that challengers must not be worse than from now on: the last one that was shown to be better than all before it.
+    """
 
     number: int
     name: str
-    action: Literal["promote", "rollback"]
+    action: Literal["promote", "rollback", "adopt"]
     version: str
     previous: str
     by: str
@@ -186,15 +215,17 @@ class LedgerEntry(Frozen):
     forced: bool = False
     evidence: dict[str, float] = Field(default_factory=dict)
     dataset_digest: str = ""
+    reference: str = ""
 
 
 class Standing(Frozen):
-    """Where a registered model stands: its ledger, the version in production, and the one that a rollback brings
-    back; "" for none, or for one that was deleted in MLflow."""
+    """Where a registered model stands: its ledger, the version in production, the one that a rollback brings back, and
+    the one that challengers must not be worse than; "" for none, or for one that was deleted in MLflow."""
 
     history: tuple[LedgerEntry, ...]
     champion: str
     before: str
+    reference: str
 
 
 class Decision(Frozen):

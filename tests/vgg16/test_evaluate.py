@@ -5,7 +5,8 @@ import pytest
 from sklearn import metrics
 
 from vgg16.datasets import Arrays
-from vgg16.evaluate import calibration_error, confident_mistakes, evaluate
+from vgg16.evaluate import confident_mistakes, evaluate
+from vgg16.statistics import calibration, calibration_error
 
 NAMES = tuple("abcdefg")
 
@@ -61,13 +62,11 @@ def test_an_answer_in_the_superclass_of_the_label_counts_for_it() -> None:
 
 
 def test_confidence_that_is_accuracy_has_no_calibration_error_and_certainty_that_errs_has_all() -> None:
-    labels = np.array([0] * 8 + [1] * 2)
-    honest = np.tile(np.array([0.8, 0.2], np.float32), (10, 1))
-    assert calibration_error(honest, labels) == pytest.approx(0, abs=1e-6)
-    certain = np.tile(np.array([1, 0], np.float32), (10, 1))
-    assert calibration_error(certain, labels) == pytest.approx(0.2)
-    mixed = np.array([[0.95, 0.05], [0.55, 0.45]], np.float32)
-    assert calibration_error(mixed, np.array([1, 0])) == pytest.approx((0.95 + 0.45) / 2)
+    right = np.array([True] * 8 + [False] * 2)
+    assert calibration_error(calibration(np.full(10, 0.8), right)) == pytest.approx(0)
+    assert calibration_error(calibration(np.ones(10), right)) == pytest.approx(0.2)
+    mixed = calibration(np.array([0.95, 0.55]), np.array([False, True]))
+    assert calibration_error(mixed) == pytest.approx((0.95 + 0.45) / 2)
 
 
 def test_the_same_images_have_one_digest_and_others_another() -> None:

@@ -22,7 +22,20 @@ from vgg16.storage import Store
 
 def scored(top1: float, *, loss: float = 0.5, digest: str = "same") -> Evaluation:
     return Evaluation(
-        split="gate", images=100, images_digest=digest, top1=top1, top5=1, loss=loss, ece=0, classes=(), confusion=()
+        split="gate",
+        images=100,
+        images_digest=digest,
+        top1=top1,
+        top1_interval=(0, 1),
+        top5=1,
+        top5_interval=(0, 1),
+        loss=loss,
+        brier=0,
+        ece=0,
+        ece_interval=(0, 1),
+        reliability=(),
+        classes=(),
+        confusion=(),
     )
 
 
