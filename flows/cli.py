@@ -270,7 +270,7 @@ def models(name: str | None) -> Answer:
 @answers(display.decision, refused=display.decision)
 def promote(name: str, version: str, stage: Literal["staging", "production"], force: bool, reason: str) -> Answer:
     """Judge a version and, if the evidence is good enough, put it into production."""
-    if force and not reason:
+    if force and not reason.strip():
         raise RequestError("--force expects a --reason, which the ledger keeps.", 'For example: --reason "demo today"')
     _speak()
     _registry().version(name, version)
@@ -278,8 +278,9 @@ def promote(name: str, version: str, stage: Literal["staging", "production"], fo
 
     decision = promote_flow(name, version, stage, force, reason)
     if decision.verdict != "promote" and not force:
+        why = "may not be promoted" if decision.verdict == "refuse" else "is not promoted, for it is undecided"
         raise RefusedError(
-            f"{name} version {version} may not be promoted: {'; '.join(decision.reasons)}.",
+            f"{name} version {version} {why}: {'; '.join(decision.reasons)}.",
             "--force --reason TEXT promotes it all the same, and the ledger keeps that.",
             decision.model_dump(mode="json"),
         )

@@ -164,7 +164,8 @@ def models(answer: Answer) -> None:
 
 def decision(answer: Answer) -> None:
     words = {"Production": "promoted", "Staging": "staged"}.get(answer["stage"], "not promoted")
-    color = "yellow" if words == "not promoted" else "green"
+    words = "undecided" if answer["verdict"] == "undecided" and words == "staged" else words
+    color = "green" if words in ("promoted", "staged") else "yellow"
     click.secho(f"{answer['name']} version {answer['version']}: {words}, stage {answer['stage']}", fg=color, bold=True)
     for reason in answer["reasons"]:
         click.echo(f"  - {reason}")

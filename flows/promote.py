@@ -11,7 +11,7 @@ from pydantic import WithJsonSchema
 from flows import tasks
 from flows.progress import say
 from vgg16 import catalog
-from vgg16.errors import RefusedError
+from vgg16.errors import RefusedError, RequestError
 from vgg16.ledger import ConflictError
 from vgg16.records import Decision, Stage, Verdict
 
@@ -23,40 +23,53 @@ Named = Annotated[str, WithJsonSchema({"type": "string", "enum": [f"vgg16-{name}
 
 
 @flow(name="promote", flow_run_name="promote {name} {version}")
-def promote(
+def promote(  # noqa: PLR0917  # the fields of the deployment's form
     name: Named,
     version: str,
     stage: Literal["staging", "production"] = "production",
     force: bool = False,
     reason: str = "",
+    approved: bool = True,
 ) -> Decision:
     """Judge a registered version and move its stage as the verdict says.
 
-    With `force` it is promoted whatever the verdict, which the ledger keeps with the reason. Raises RefusedError for
-    the version that is in production already.
+    With `force` it is promoted whatever the verdict, which the ledger keeps with the reason. Where the experiment asks
+    for a person's approval, a version that is not `approved` waits in Staging. Raises RefusedError for the version that
+    is in production already, and RequestError for `force` without a reason.
     """
+    if force and not reason.strip():
+        raise RequestError("force expects a reason, which the ledger keeps.")
     for _ in range(TRIES - 1):
         with contextlib.suppress(ConflictError):
-            return _decide(name, version, stage, force, reason)
-    return _decide(name, version, stage, force, reason)
+            return _decide(name, version, stage, force, reason, approved)
+    return _decide(name, version, stage, force, reason, approved)
 
 
-def _decide(name: str, version: str, stage: Literal["staging", "production"], force: bool, reason: str) -> Decision:
+def _decide(  # noqa: PLR0917  # what promote takes
+    name: str, version: str, stage: Literal["staging", "production"], force: bool, reason: str, approved: bool
+) -> Decision:
     standing = tasks.repair_stages(name)
     if version == standing.champion:
         raise RefusedError(f"{name} version {version} is in production already.")
-    verdict, evidence, digest = tasks.judge_version(name, version, standing.champion, stage)
+    judged = tasks.judge_version(name, version, standing, stage)
+    verdict = judged.verdict
     if force:
         verdict = verdict.model_copy(update={"reasons": (f"forced: {reason}", *verdict.reasons)})
+    waits = verdict.verdict == "promote" and stage == "production" and judged.approval and not approved
+    if waits and not force:
+        wanted = f"waits for a person's approval: vgg16 promote {name} {version}"
+        verdict = verdict.model_copy(update={"reasons": (wanted, *verdict.reasons)})
     tasks.tag_verdict(name, version, verdict)
-    if verdict.verdict != "promote" and not force:
-        tasks.move_stage(name, version, "Archived")
-        return _told(name, version, verdict, "Archived", standing.champion)
-    tasks.move_stage(name, version, "Staging")
-    if stage == "staging":
-        return _told(name, version, verdict, "Staging", standing.champion, forced=force)
-    facts = {"name": name, "action": "promote", "version": version, "forced": force, "evidence": evidence}
-    tasks.write_ledger(standing, facts | verdict.model_dump() | {"dataset_digest": digest})
+    # What works waits in Staging for more evidence, or for a person.
+    kept: Stage = "Archived" if verdict.verdict == "refuse" and not force else "Staging"
+    tasks.move_stage(name, version, kept)
+    if (not force and (verdict.verdict != "promote" or waits)) or stage == "staging":
+        return _told(name, version, verdict, kept, standing.champion, forced=force)
+    facts = {"name": name, "action": "promote", "version": version, "forced": force, "evidence": judged.evidence}
+    # A forced version has proved nothing: what counts as the best stays what it was.
+    reference = version if judged.shown_better and not force else standing.reference or version
+    facts |= {"dataset_digest": judged.dataset_digest, "reference": reference}
+    tasks.write_ledger(standing, facts | verdict.model_dump())
     tasks.repair_stages(name)
     tasks.tell_of("promoted", name, f"{name} version {version} is in production: {'; '.join(verdict.reasons)}")
     return _told(name, version, verdict, "Production", standing.champion, forced=force)

@@ -24,6 +24,10 @@ from vgg16.records import DatasetRef, Decision, Run, ValidationReport
 Named = Annotated[str, WithJsonSchema({"type": "string", "enum": list(catalog.EXPERIMENTS)})]
 
 
+# How a chain ends, by the stage of a version that may be promoted, else by the verdict.
+ENDS = {"Production": "Promoted", "Staging": "Awaiting approval", "refuse": "Refused", "undecided": "Undecided"}
+
+
 def _name() -> str:
     return f"retrain {', '.join(runtime.flow_run.parameters['experiments'])}"
 
@@ -32,9 +36,9 @@ def _name() -> str:
 def retrain(experiments: list[Named], overrides: list[str] | None = None, unless_unchanged: bool = False) -> Any:
     """Run the whole chain; `overrides` are KEY=VALUE settings as `--set` takes them.
 
-    The run ends as `Promoted`, `Refused` or, where it is asked for `unless_unchanged` and a chain of the same data,
-    code and settings has ended before, as `Skipped (unchanged)`: each a success. Raises DataError for data that failed
-    its expectations and Vgg16Error where every experiment diverged.
+    The run ends as `Promoted`, `Awaiting approval`, `Refused`, `Undecided` or, where it is asked for `unless_unchanged`
+    and a chain of the same data, code and settings has ended before, as `Skipped (unchanged)`: each a success. Raises
+    DataError for data that failed its expectations and Vgg16Error where every experiment diverged.
     """
     settings.prepare()
     chosen, notes = catalog.choose(experiments, overrides or [])
@@ -58,7 +62,7 @@ def retrain(experiments: list[Named], overrides: list[str] | None = None, unless
         raise Vgg16Error(f"Every experiment diverged. {causes}.", "Try a smaller learning rate.")
     challenger = max(val_top1, key=val_top1.__getitem__)
     before = time.perf_counter()
-    decision = promote(*challenger)
+    decision = promote(*challenger, approved=False)
     seconds["promote"] = time.perf_counter() - before
     seconds["total"] = time.perf_counter() - start
     production = decision.version if decision.stage == "Production" else decision.previous
@@ -79,7 +83,7 @@ def retrain(experiments: list[Named], overrides: list[str] | None = None, unless
         "docs_page": _page(report, runs),
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
     }
-    name = "Promoted" if decision.verdict == "promote" else "Refused"
+    name = ENDS[decision.stage if decision.verdict == "promote" else str(decision.verdict)]
     message = f"{decision.name} version {decision.version}: {'; '.join(decision.reasons)}"
     at = datetime.now(UTC).isoformat(timespec="seconds")
     tasks.remember_chain(tasks.chain_digest(chosen, ref), f"{at}, {name}: {message}")

@@ -7,7 +7,7 @@ import asyncio
 from typing import Any
 
 LAST = 10
-VERDICTS = {"Promoted": "promote", "Refused": "refuse"}
+VERDICTS = {"Promoted": "promote", "Awaiting approval": "promote", "Refused": "refuse", "Undecided": "undecided"}
 
 
 def scheduled() -> dict[str, Any]:

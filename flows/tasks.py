@@ -30,11 +30,11 @@ from flows.curves import curves, kept_when_mlflow_fails
 from flows.progress import say, training
 from vgg16 import catalog, ledger, storage
 from vgg16.config import DatasetChoice, Experiment
-from vgg16.errors import RefusedError, Vgg16Error
+from vgg16.errors import RefusedError
 from vgg16.records import (
     DatasetRef,
     EpochMetrics,
-    Evaluation,
+    Judged,
     LedgerEntry,
     ModelVersion,
     Run,
@@ -346,35 +346,23 @@ def find_run(experiment: Experiment, chain: str) -> Run | None:
 
 
 @task(name="judge", **_COMPUTE)
-def judge_version(
-    name: str, version: str, champion: str, stage: Literal["staging", "production"]
-) -> tuple[Verdict, dict[str, float], str]:
-    """Challenger and champion ("" for none), loaded from the registry in the same way, on the same gate images ->
-    the verdict for this stage, its evidence, and the dataset's digest."""
-    settings.import_tensorflow()
-    from vgg16 import evaluate, gates
-    from vgg16.registry import dataset_of
+def judge_version(name: str, version: str, standing: Standing, stage: Literal["staging", "production"]) -> Judged:
+    """A version and what stands in production, loaded from the registry in one fresh process, on the same gate images
+    -> the verdict for this stage, and its evidence."""
+    from flows.judge import UnusableError, gather, numbers
+    from vgg16 import gates
 
-    registry = open_registry()
-    run = registry.run_of(registry.version(name, version).run_id)
-    ref = dataset_of(run)
-    images, labels = load_dataset(ref).part("gate")
-
-    def score(judged: str) -> Evaluation:
-        model, class_names = registry.load(f"models:/{name}/{judged}")
-        if class_names != ref.class_names:
-            raise Vgg16Error(
-                f"{name} version {judged} knows other classes than the dataset that version {version} learned from.",
-                "Versions of one model must answer the same classes in the same order.",
-            )
-        return evaluate.evaluate("gate", images, evaluate.predict(model, images), labels, class_names)
-
-    rules = registry.experiment_of(run).gate
-    evidence = gates.Evidence(score(version), score(champion) if champion else None, champion, rules)
-    numbers = {"gate_images": float(len(images)), "challenger_gate_top1": evidence.challenger.top1}
-    if evidence.champion:
-        numbers["champion_gate_top1"] = evidence.champion.top1
-    return gates.judge(evidence, stage), numbers, ref.digest
+    try:
+        evidence, digest = gather(open_registry(), open_store(), name, version, standing)
+    except UnusableError as error:
+        return Judged(verdict=Verdict(verdict="refuse", reasons=(error.message,)))
+    return Judged(
+        verdict=gates.judge(evidence, stage),
+        evidence=numbers(evidence),
+        dataset_digest=digest,
+        shown_better=gates.shown_better(evidence),
+        approval=evidence.rules.approval,
+    )
 
 
 @task(name="move stage", **_IO)

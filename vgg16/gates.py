@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -25,12 +25,11 @@ SAME_LOSS = 0.01
 
 @dataclass(frozen=True)
 class Scored:
-    """What a version answered in the judging process: `corrupted` is its top-1 on each kind of corrupted images."""
+    """What the challenger answered in the judging process, how fast, and the megabytes of its file."""
 
     evaluation: Evaluation
     speed: Speed
     megabytes: float
-    corrupted: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,16 +92,16 @@ def compare(  # noqa: PLR0917  # two models and the images they are compared on
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the gates judge. `challenger` is None where it cannot be used, for the reason `unusable`; `trained` are the
-    numbers that its training run logged for the same images. Without `opponents` nothing is in production. `judgement`
-    counts how often the split, or the reference, has judged, this time included."""
+    """What the gates judge. `trained` are the numbers that the challenger's training run logged for the same images.
+    Without `opponents` nothing is in production, or nothing that can be measured against, which `unmeasured` tells.
+    `judgement` counts how often the split, or the reference, has judged, this time included."""
 
-    challenger: Scored | None
-    unusable: str
+    challenger: Scored
     trained: Mapping[str, float]
     opponents: tuple[Opponent, ...]
     judgement: int
     rules: GateRules
+    unmeasured: tuple[str, ...] = ()
 
     @property
     def level(self) -> float:
@@ -121,16 +120,17 @@ class Finding:
 # Mechanical
 
 
-def finite(scored: Scored, _: Evidence) -> Finding:
+def finite(evidence: Evidence) -> Finding:
     """It answers numbers."""
-    loss = scored.evaluation.loss
+    loss = evidence.challenger.evaluation.loss
     return Finding(math.isfinite(loss), f"loss on gate is {loss:.4f}")
 
 
-def as_trained(scored: Scored, evidence: Evidence) -> Finding:
+def as_trained(evidence: Evidence) -> Finding:
     """It answers there as it did in training."""
-    found = {"gate_top1": scored.evaluation.top1, "gate_loss": scored.evaluation.loss}
-    near = {"gate_top1": max(SAME_TOP1, 1.5 / scored.evaluation.images), "gate_loss": SAME_LOSS}
+    evaluation = evidence.challenger.evaluation
+    found = {"gate_top1": evaluation.top1, "gate_loss": evaluation.loss}
+    near = {"gate_top1": max(SAME_TOP1, 1.5 / evaluation.images), "gate_loss": SAME_LOSS}
     other = [
         f"{name} was {evidence.trained[name]:.4f} in training and is {value:.4f}"
         for name, value in found.items()
@@ -139,14 +139,14 @@ def as_trained(scored: Scored, evidence: Evidence) -> Finding:
     return Finding(not other, "; ".join(other) or "answers as in training")
 
 
-def small(scored: Scored, evidence: Evidence) -> Finding:
+def small(evidence: Evidence) -> Finding:
     """Its file is within the budget."""
-    return _within("the file has", scored.megabytes, evidence.rules.max_megabytes, "MB")
+    return _within("the file has", evidence.challenger.megabytes, evidence.rules.max_megabytes, "MB")
 
 
-def quick(scored: Scored, evidence: Evidence) -> Finding:
+def quick(evidence: Evidence) -> Finding:
     """One image is answered within the budget."""
-    return _within("one image takes", scored.speed.latency_ms, evidence.rules.max_latency_ms, "ms")
+    return _within("one image takes", evidence.challenger.speed.latency_ms, evidence.rules.max_latency_ms, "ms")
 
 
 def _within(what: str, found: float, most: float, unit: str) -> Finding:
@@ -156,10 +156,10 @@ def _within(what: str, found: float, most: float, unit: str) -> Finding:
 # Statistical
 
 
-def floor(scored: Scored, evidence: Evidence) -> Finding:
+def floor(evidence: Evidence) -> Finding:
     """Top-1 on gate reaches the experiment's floor, with the lower end of its interval: all that a first version must
     show beside being sound."""
-    evaluation, least = scored.evaluation, evidence.rules.floor
+    evaluation, least = evidence.challenger.evaluation, evidence.rules.floor
     low, high = evaluation.top1_interval
     told = f"top-1 {evaluation.top1:.4f} ({low:.4f} to {high:.4f}) on {evaluation.images} gate images"
     if low >= least:
@@ -167,9 +167,11 @@ def floor(scored: Scored, evidence: Evidence) -> Finding:
     return Finding(False, f"{told} is below {least:g}") if high < least else _unsure(f"{told} may be below {least:g}")
 
 
-def better(_: Scored, evidence: Evidence) -> Finding:
+def better(evidence: Evidence) -> Finding:
     """Better than what is in production, or under the policy `no-worse` not worse than the best that ever was, by more
     than chance explains on the same images."""
+    if evidence.unmeasured:
+        return _unsure("; ".join(evidence.unmeasured))
     if not evidence.opponents:
         return Finding(True, "nothing is in production yet")
     rule = {"better": _is_better, "no-worse": _is_no_worse}[evidence.rules.policy]
@@ -182,8 +184,9 @@ def _is_better(opponent: Opponent, evidence: Evidence) -> Finding:
     told = f"{_told(opponent)}, p = {opponent.p:.2g} at level {_level(evidence)}"
     if opponent.p <= evidence.level:
         return Finding(True, f"better than {told}")
-    if opponent.interval[1] < evidence.rules.worth:
-        return Finding(False, f"no better than {told}")
+    high = opponent.interval[1]
+    if high < evidence.rules.worth:
+        return Finding(False, f"{'worse' if high < 0 else 'no better'} than {told}")
     return _unsure(f"not surely better than {told}")
 
 
@@ -225,7 +228,7 @@ def shown_better(evidence: Evidence) -> bool:
     return all(opponent.p <= evidence.level for opponent in evidence.opponents)
 
 
-def no_superclass_worse(_: Scored, evidence: Evidence) -> Finding:
+def no_superclass_worse(evidence: Evidence) -> Finding:
     """No superclass, or class where there are none, is significantly worse than in production."""
     worse = []
     for opponent in evidence.opponents:
@@ -238,14 +241,15 @@ def no_superclass_worse(_: Scored, evidence: Evidence) -> Finding:
     return Finding(not worse, "; ".join(worse) or "no superclass is significantly worse")
 
 
-def calibrated(scored: Scored, evidence: Evidence) -> Finding:
+def calibrated(evidence: Evidence) -> Finding:
     """Its probabilities are true, as far as these images can tell."""
-    (low, high), most = scored.evaluation.ece_interval, evidence.rules.max_ece
-    told = f"calibration error {scored.evaluation.ece:.4f} ({low:.4f} to {high:.4f})"
+    evaluation, most = evidence.challenger.evaluation, evidence.rules.max_ece
+    low, high = evaluation.ece_interval
+    told = f"calibration error {evaluation.ece:.4f} ({low:.4f} to {high:.4f})"
     return Finding(low <= most, f"{told} is {'within' if low <= most else 'over'} {most:g}")
 
 
-def robust(_: Scored, evidence: Evidence) -> Finding:
+def robust(evidence: Evidence) -> Finding:
     """On corrupted images it is not significantly worse than what is in production."""
     worse = [
         f"worse on corrupted images than the {each.role}: {_points(difference)} points, p = {p:.2g}"
@@ -256,7 +260,7 @@ def robust(_: Scored, evidence: Evidence) -> Finding:
     return Finding(not worse, "; ".join(worse) or "not worse on corrupted images")
 
 
-Gate = Callable[[Scored, Evidence], Finding]
+Gate = Callable[[Evidence], Finding]
 MECHANICAL: tuple[Gate, ...] = (finite, as_trained, small, quick)
 STATISTICAL: tuple[Gate, ...] = (floor, better, no_superclass_worse, calibrated, robust)
 # What a version must pass to come that far. Staging asks only whether it works.
@@ -269,10 +273,7 @@ GATES: dict[Literal["staging", "production"], tuple[Gate, ...]] = {
 def judge(evidence: Evidence, stage: Literal["staging", "production"] = "production") -> Verdict:
     """`refuse` where a gate of the stage is not passed, with the reasons of these; else `undecided` where the images
     are too few to tell, with what they leave open; else `promote`, with all reasons."""
-    scored = evidence.challenger
-    if scored is None:
-        return Verdict(verdict="refuse", reasons=(evidence.unusable,))
-    findings = [gate(scored, evidence) for gate in GATES[stage]]
+    findings = [gate(evidence) for gate in GATES[stage]]
     failed = tuple(each.reason for each in findings if each.passed is False)
     unsure = tuple(each.reason for each in findings if each.passed is None)
     if failed:

@@ -4,10 +4,12 @@ and aliases follow: an entry is written before they move."""
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from vgg16.errors import RefusedError
-from vgg16.records import LedgerEntry
+from vgg16.records import Judgement, LedgerEntry
 from vgg16.storage import ExistsError, Store
 
 # boto3 holds this many connections open.
@@ -24,16 +26,19 @@ def _key(name: str, number: int) -> str:
 
 def entries(store: Store, name: str) -> list[LedgerEntry]:
     """Every entry of a registered model, the first one first."""
-    found: list[LedgerEntry] = []
+    return [LedgerEntry.model_validate_json(content) for content in _numbered(store, f"ledger/{name}")]
+
+
+def _numbered(store: Store, folder: str) -> Iterator[bytes]:
+    """The files 000001.json, 000002.json and so on of a folder, until there is none."""
     # One after the other, a thousand entries in S3 would be a thousand waits.
     with ThreadPoolExecutor(_AT_ONCE) as readers:
         for first in itertools.count(1, _AT_ONCE):
-            keys = [_key(name, number) for number in range(first, first + _AT_ONCE)]
+            keys = [f"{folder}/{number:06d}.json" for number in range(first, first + _AT_ONCE)]
             for content in readers.map(store.read, keys):
                 if content is None:
-                    return found
-                found.append(LedgerEntry.model_validate_json(content))
-    return found
+                    return
+                yield content
 
 
 def append(store: Store, entry: LedgerEntry) -> None:
@@ -48,6 +53,25 @@ def append(store: Store, entry: LedgerEntry) -> None:
                 f"{entry.name}: somebody else decided on it at the same time, so this {entry.action} was not made.",
                 f"`vgg16 history {entry.name}` shows what happened; then decide again.",
             ) from None
+
+
+def count_judgement(store: Store, name: str, look: Judgement) -> int:
+    """How often these gate images, or this reference, have judged versions of a registered model, this look included.
+
+    Every look is kept before its answer is known. The same one made again, after a kill or by another person, tells
+    nothing new and counts once.
+    """
+    known = [Judgement.model_validate_json(content) for content in _numbered(store, f"judgements/{name}")]
+    while look not in known:
+        number = len(known) + 1
+        with suppress(ExistsError):
+            store.create(f"judgements/{name}/{number:06d}.json", look.model_dump_json(indent=1).encode())
+        # Ours, or that of another who was first.
+        known.append(Judgement.model_validate_json(store.read(f"judgements/{name}/{number:06d}.json") or b""))
+    return sum(
+        each.images_digest == look.images_digest or (bool(look.reference) and each.reference == look.reference)
+        for each in known[: known.index(look) + 1]
+    )
 
 
 def productions(history: list[LedgerEntry]) -> list[str]:

@@ -218,6 +218,27 @@ class LedgerEntry(Frozen):
     reference: str = ""
 
 
+class Judgement(Frozen):
+    """One look at gate images, by their digest: which version was measured against which. `reference` is the one that
+    it must not be worse than, "" where it must be better."""
+
+    images_digest: str
+    version: str
+    opponents: tuple[str, ...]
+    reference: str
+
+
+class Judged(Frozen):
+    """What a judgement came to: the verdict, the numbers behind it, the digest of the dataset, whether the challenger
+    was shown to be better than all it was measured against, and whether a person must approve."""
+
+    verdict: Verdict
+    evidence: dict[str, float] = Field(default_factory=dict)
+    dataset_digest: str = ""
+    shown_better: bool = False
+    approval: bool = False
+
+
 class Standing(Frozen):
     """Where a registered model stands: its ledger, the version in production, the one that a rollback brings back, and
     the one that challengers must not be worse than; "" for none, or for one that was deleted in MLflow."""

@@ -79,7 +79,7 @@ def evidence(
         confusion=(),
     )
     scored = gates.Scored(evaluation, Speed(latency_ms=5, images_per_s=200), 60)
-    return gates.Evidence(scored, "", {}, pairs, judgement, rules)
+    return gates.Evidence(scored, {}, pairs, judgement, rules)
 
 
 def verdicts(gain: float, times: int, images: int = IMAGES) -> Counter[str]:

@@ -6,7 +6,9 @@ import math
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,60 +18,181 @@ from hypothesis import strategies as st
 from vgg16 import gates, ledger
 from vgg16.config import GateRules
 from vgg16.errors import RequestError, Vgg16Error
-from vgg16.records import Evaluation, LedgerEntry, Verdict
+from vgg16.records import Evaluation, Judgement, LedgerEntry, Speed, Verdict
+from vgg16.statistics import share_interval
 from vgg16.storage import Store
 
 
-def scored(top1: float, *, loss: float = 0.5, digest: str = "same") -> Evaluation:
+def answering(right: int, of: int = 1000, *, loss: float = 0.5, ece: tuple[float, float] = (0, 0.02)) -> Evaluation:
     return Evaluation(
         split="gate",
-        images=100,
-        images_digest=digest,
-        top1=top1,
-        top1_interval=(0, 1),
+        images=of,
+        images_digest="same",
+        top1=right / of,
+        top1_interval=share_interval(right, of),
         top5=1,
         top5_interval=(0, 1),
         loss=loss,
         brier=0,
-        ece=0,
-        ece_interval=(0, 1),
+        ece=sum(ece) / 2,
+        ece_interval=ece,
         reliability=(),
         classes=(),
         confusion=(),
     )
 
 
+def against(wins: int, losses: int, of: int = 1000, role: Any = "champion", **other: Any) -> gates.Opponent:
+    shared = {"groups": {}, "corrupted": (0.0, 1.0), "top1": 0.5, "version": "3"} | other
+    return gates.Opponent(role=role, images=of, wins=wins, losses=losses, **shared)
+
+
+def found(
+    evaluation: Evaluation, *opponents: gates.Opponent, judgement: int = 1, trained: Any = None, **other: Any
+) -> gates.Evidence:
+    rules = GateRules(**{key: value for key, value in other.items() if key in GateRules.model_fields})
+    speed = Speed(latency_ms=other.get("latency_ms", 5), images_per_s=100)
+    challenger = gates.Scored(evaluation, speed, other.get("megabytes", 60))
+    return gates.Evidence(challenger, trained or {}, opponents, judgement, rules, other.get("unmeasured", ()))
+
+
 CASES = {
-    "the first above the floor": (scored(0.9), None, "promote", "nothing is in production"),
-    "the first at the floor": (scored(0.5), None, "promote", "reaches"),
-    "the first below the floor": (scored(0.4), None, "refuse", "below 0.5"),
-    "better than the champion": (scored(0.9), scored(0.8), "promote", "better than the 0.8000"),
-    "as good as the champion": (scored(0.8), scored(0.8), "refuse", "no better"),
-    "worse than the champion": (scored(0.7), scored(0.8), "refuse", "no better"),
-    "better but below the floor": (scored(0.4), scored(0.3), "refuse", "below 0.5"),
-    "no number": (scored(0.9, loss=math.nan), scored(0.3), "refuse", "nan"),
-    "infinite": (scored(0.9, loss=math.inf), None, "refuse", "inf"),
+    "the first above the floor": (found(answering(900)), "promote", "nothing is in production"),
+    "the first below the floor": (found(answering(400)), "refuse", "is below 0.5"),
+    "the first about the floor": (found(answering(505)), "undecided", "may be below 0.5"),
+    "the first of few images": (found(answering(8, 10)), "undecided", "(0.4902 to 0.9433) on 10 gate images may be"),
+    "surely better": (found(answering(900), against(60, 20)), "promote", "better than the champion (version 3, 0.5000"),
+    "better by chance, of few images": (
+        found(answering(90, 100), against(6, 3, 100)),
+        "undecided",
+        "not surely better",
+    ),
+    "equal, of many images": (found(answering(900), against(30, 30)), "refuse", "no better than the champion"),
+    "worse": (found(answering(800), against(20, 90)), "refuse", "-7.0 points (-9.0 to -5.0)"),
+    "better, but the split has judged often": (
+        found(answering(900), against(60, 37), judgement=40),
+        "undecided",
+        "0.025 / 40 (judgement 40 of these images)",
+    ),
+    "the same at the first judgement": (found(answering(900), against(60, 37)), "promote", "p = 0.012 at level 0.025"),
+    "better but below the floor": (found(answering(400), against(60, 20)), "refuse", "below 0.5"),
+    "one superclass is worse": (
+        found(answering(900), against(90, 30, groups={"trees": (0, 15), "fish": (90, 15)})),
+        "refuse",
+        "worse on trees than the champion: 15 images lost, 0 won, p = 3.1e-05",
+    ),
+    "one of twenty superclasses is worse by chance": (
+        found(answering(900), against(90, 30, groups={f"group {i}": (2, 8 if i else 2) for i in range(20)})),
+        "promote",
+        "no superclass is significantly worse",
+    ),
+    "worse on corrupted images": (
+        found(answering(900), against(60, 20, corrupted=(-0.05, 0.001))),
+        "refuse",
+        "worse on corrupted images than the champion: -5.0 points, p = 0.001",
+    ),
+    "badly calibrated": (
+        found(answering(900, ece=(0.2, 0.3))),
+        "refuse",
+        "calibration error 0.2500 (0.2000 to 0.3000)",
+    ),
+    "perhaps badly calibrated": (found(answering(900, ece=(0.05, 0.3))), "promote", "within 0.1"),
+    "no number": (found(answering(900, loss=math.nan), against(60, 20)), "refuse", "loss on gate is nan"),
+    "infinite": (found(answering(900, loss=math.inf)), "refuse", "loss on gate is inf"),
+    "too slow": (found(answering(900), max_latency_ms=4), "refuse", "one image takes 5 ms, over 4 ms"),
+    "too big": (found(answering(900), max_megabytes=50), "refuse", "the file has 60 MB, over 50 MB"),
+    "another top-1 than in training": (
+        found(answering(900), trained={"gate_top1": 0.95}),
+        "refuse",
+        "gate_top1 was 0.9500 in training and is 0.9000",
+    ),
+    "another loss than in training": (found(answering(900), trained={"gate_loss": 0.7}), "refuse", "gate_loss was"),
+    "as in training but for rounding": (
+        found(answering(900), trained={"gate_top1": 0.901, "gate_loss": 0.501}),
+        "promote",
+        "answers as in training",
+    ),
+    "a champion that cannot be loaded": (found(answering(900), unmeasured=("no file",)), "undecided", "no file"),
+    "no worse than the reference": (
+        found(answering(900), against(60, 20, role="reference"), policy="no-worse"),
+        "promote",
+        "no worse than the reference (version 3",
+    ),
+    "as good as the champion, but not as the reference": (
+        found(answering(900), against(60, 20), against(20, 60, role="reference"), policy="no-worse"),
+        "refuse",
+        "worse than the reference",
+    ),
+    "perhaps worse than the reference": (
+        found(answering(900), against(30, 30, role="reference"), policy="no-worse"),
+        "undecided",
+        "at the least -1.5, asked -0.5",
+    ),
+    "as good within a wide margin": (
+        found(answering(900), against(30, 30, role="reference"), policy="no-worse", margin=0.02),
+        "promote",
+        "no worse than",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_verdict_and_its_reason(case: str) -> None:
-    challenger, champion, verdict, reason = CASES[case]
-    found = gates.judge(gates.Evidence(challenger, champion, "3" if champion else "", GateRules(floor=0.5)))
-    assert found.verdict == verdict
-    assert any(reason in each for each in found.reasons)
+    evidence, verdict, reason = CASES[case]
+    answer = gates.judge(evidence)
+    assert answer.verdict == verdict, answer.reasons
+    assert any(reason in each for each in answer.reasons), answer.reasons
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_staging_asks_only_for_numbers(case: str) -> None:
-    challenger, champion, *_ = CASES[case]
-    found = gates.judge(gates.Evidence(challenger, champion, "3", GateRules(floor=0.5)), "staging")
-    assert (found.verdict == "promote") == math.isfinite(challenger.loss)
+def test_staging_asks_only_whether_it_works(case: str) -> None:
+    evidence = CASES[case][0]
+    broken = case in {"no number", "infinite", "too slow", "too big"} or "than in training" in case
+    assert (gates.judge(evidence, "staging").verdict == "refuse") == broken
 
 
-def test_evaluations_of_different_images_are_not_compared() -> None:
-    with pytest.raises(ValueError, match="same gate images"):
-        gates.judge(gates.Evidence(scored(0.9), scored(0.8, digest="other"), "1", GateRules()))
+def test_what_is_shown_better_is_what_later_ones_must_not_be_worse_than() -> None:
+    assert gates.shown_better(found(answering(900)))
+    assert gates.shown_better(found(answering(900), against(60, 20)))
+    assert not gates.shown_better(found(answering(900), against(30, 30)))
+    assert not gates.shown_better(found(answering(900), against(60, 20), against(30, 30, role="reference")))
+
+
+def test_models_are_compared_image_by_image_and_superclass_by_superclass() -> None:
+    right = np.array([True, True, False, False, True])
+    other = np.array([True, False, True, False, False])
+    corrupted = (np.array([[True, True], [True, False]]), np.array([[True, False], [False, False]]))
+    pair = gates.compare(
+        "champion", "7", (right, corrupted[0]), (other, corrupted[1]), np.array([0, 0, 1, 1, 1]), ("a", "b")
+    )
+    assert (pair.wins, pair.losses, pair.images, pair.top1) == (2, 1, 5, pytest.approx(0.4))
+    assert pair.groups == {"a": (1, 0), "b": (1, 1)}
+    assert pair.corrupted[0] == pytest.approx(0.5)
+    assert pair.difference == pytest.approx(0.2)
+
+
+def look(version: str, digest: str = "images", opponents: tuple[str, ...] = ("1",), reference: str = "") -> Judgement:
+    return Judgement(images_digest=digest, version=version, opponents=opponents, reference=reference)
+
+
+def test_looks_at_the_same_images_are_counted_and_the_same_look_once(store: Store) -> None:
+    assert [ledger.count_judgement(store, "vgg16-x", look(version)) for version in "2334"] == [1, 2, 2, 3]
+    assert ledger.count_judgement(store, "vgg16-x", look("3")) == 2
+    assert ledger.count_judgement(store, "vgg16-x", look("3", opponents=("2",))) == 4
+    assert ledger.count_judgement(store, "vgg16-x", look("5", "fresh images")) == 1
+    assert ledger.count_judgement(store, "vgg16-other", look("2")) == 1
+
+
+def test_under_no_worse_looks_at_fresh_images_against_one_reference_are_counted(store: Store) -> None:
+    counted = [ledger.count_judgement(store, "vgg16-x", look(v, f"week {v}", reference="1")) for v in "234"]
+    assert counted == [1, 2, 3]
+    assert ledger.count_judgement(store, "vgg16-x", look("5", "week 5", reference="4")) == 1
+
+
+def test_looks_of_many_at_once_get_a_number_each(store: Store) -> None:
+    with ThreadPoolExecutor(5) as several:
+        counted = list(several.map(lambda v: ledger.count_judgement(store, "vgg16-x", look(str(v))), range(10)))
+    assert sorted(counted) == list(range(1, 11))
 
 
 def entry(number: int, action: str, version: str, previous: str = "") -> LedgerEntry:

@@ -1,0 +1,105 @@
+"""What registered versions answer, each loaded from the registry in one fresh process: `python -m flows.score`.
+
+What a training process holds in memory proves nothing of what was kept; so the challenger and what it is measured
+against are read back and asked here, in the same way, on the same images.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from flows import settings
+from vgg16.config import Frozen
+from vgg16.datasets import Images
+from vgg16.errors import Vgg16Error
+from vgg16.records import DatasetRef, Speed
+
+
+class Answers(Frozen):
+    """What a version answered, in files of a folder: `probabilities.npy` float32 [n, k] on the gate images, and
+    `corrupted.npy` float32 [kinds, m, k] on corrupted ones. `unusable` says why there are none."""
+
+    folder: Path
+    unusable: str = ""
+    speed: Speed | None = None
+    megabytes: float = 0.0
+
+    def load(self, name: str) -> NDArray[np.float32]:
+        """One of the two arrays."""
+        found: NDArray[np.float32] = np.load(self.folder / f"{name}.npy")
+        return found
+
+
+def ask(name: str, versions: list[str], ref: DatasetRef, folder: Path) -> dict[str, Answers]:
+    """The answers of each version on the gate images of a published dataset, which a fresh process writes to a folder.
+
+    A version that cannot be used says so; Vgg16Error is raised where it was not the version that failed.
+    """
+    request = {"name": name, "versions": versions, "ref": ref.model_dump(mode="json"), "folder": str(folder)}
+    environment = os.environ | {"VGG16_HOME": str(settings.load().home)}
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.score"],
+        input=json.dumps(request),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        told = (done.stderr.strip() or "no word").splitlines()[-1]
+        raise Vgg16Error(f"The process that asks {name} {', '.join(versions)} ended with {done.returncode}: {told}")
+    return TypeAdapter(dict[str, Answers]).validate_json((folder / "answers.json").read_bytes())
+
+
+def _main() -> None:
+    request = json.loads(sys.stdin.read())
+    ref, folder = DatasetRef.model_validate(request["ref"]), Path(request["folder"])
+    known = settings.apply()
+    settings.import_tensorflow()
+    from vgg16 import corruptions, evaluate, storage
+    from vgg16.datasets import load
+    from vgg16.registry import connect
+
+    images, _ = load(storage.fetch(storage.open_store(known.store), ref.key, known.home / "cache")).part("gate")
+    chosen = images[corruptions.sample(len(images))]
+    corrupted = [corruptions.corrupt(kind, chosen) for kind in corruptions.KINDS]
+    registry = connect(known.tracking_uri, known.artifacts)
+    found = {}
+    for version in request["versions"]:
+        own = folder / version
+        own.mkdir()
+        uri = f"models:/{request['name']}/{version}"
+        try:
+            model = _load(registry, uri, ref, images)
+        except Vgg16Error as error:
+            found[version] = Answers(folder=own, unusable=f"it cannot be used: {error.message}")
+            continue
+        np.save(own / "probabilities.npy", evaluate.predict(model, images))
+        np.save(own / "corrupted.npy", np.stack([evaluate.predict(model, each) for each in corrupted]))
+        found[version] = Answers(folder=own, speed=evaluate.speed(model, images), megabytes=registry.megabytes(uri))
+    (folder / "answers.json").write_bytes(TypeAdapter(dict[str, Answers]).dump_json(found))
+
+
+def _load(registry: Any, uri: str, ref: DatasetRef, images: Images) -> Any:
+    model, class_names = registry.load(uri)
+    if class_names != ref.class_names:
+        raise Vgg16Error(f"{uri} knows other classes than the dataset, or in another order.")
+    if model.input_shape[1:] != images.shape[1:]:
+        raise Vgg16Error(f"{uri} takes images of {model.input_shape[1:]}, those of the dataset are {images.shape[1:]}.")
+    return model
+
+
+if __name__ == "__main__":
+    try:
+        _main()
+    except Vgg16Error as refused:
+        sys.exit(refused.message)
