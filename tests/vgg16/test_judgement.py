@@ -62,13 +62,14 @@ CASES = {
     "the first about the floor": (found(answering(505)), "undecided", "may be below 0.5"),
     "the first of few images": (found(answering(8, 10)), "undecided", "(0.4902 to 0.9433) on 10 gate images may be"),
     "surely better": (found(answering(900), against(60, 20)), "promote", "better than the champion (version 3, 0.5000"),
-    "better by chance, of few images": (
+    "better by chance": (
         found(answering(90, 100), against(6, 3, 100)),
         "undecided",
         "not surely better",
     ),
     "equal, of many images": (found(answering(900), against(30, 30)), "refuse", "no better than the champion"),
-    "worse": (found(answering(800), against(20, 90)), "refuse", "-7.0 points (-9.0 to -5.0)"),
+    "worse": (found(answering(800), against(20, 90)), "refuse", "worse than the champion"),
+    "how much worse": (found(answering(800), against(20, 90)), "refuse", "-7.0 points (-9.0 to -5.0)"),
     "better, but the split has judged often": (
         found(answering(900), against(60, 37), judgement=40),
         "undecided",
@@ -94,7 +95,7 @@ CASES = {
     "badly calibrated": (
         found(answering(900, ece=(0.2, 0.3))),
         "refuse",
-        "calibration error 0.2500 (0.2000 to 0.3000)",
+        "error 0.2500 (0.2000 to 0.3000) is over 0.1",
     ),
     "perhaps badly calibrated": (found(answering(900, ece=(0.05, 0.3))), "promote", "within 0.1"),
     "no number": (found(answering(900, loss=math.nan), against(60, 20)), "refuse", "loss on gate is nan"),
