@@ -1,0 +1,130 @@
+"""Challengers that must not get into production, each turned away for its own reason, by the real chain."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import ENVIRONMENT, Answer
+from vgg16.config import Experiment, GateRules
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+
+
+def damage(model: Any, how: Callable[[np.ndarray], np.ndarray]) -> None:
+    layer = model.get_layer("predictions")
+    layer.set_weights([how(each) for each in layer.get_weights()])
+
+
+def nothing(model: Any) -> None:
+    """Leave it the champion's twin."""
+
+
+# What is done to the champion's copy, to its gate's rules, to the numbers of its training, and the reason it meets.
+CHALLENGERS: dict[str, tuple[Callable[[Any], None], dict[str, float], dict[str, float], str]] = {
+    "worse": (lambda model: damage(model, lambda w: np.roll(w, 1, axis=-1)), {}, {}, "worse than the champion"),
+    "no number": (lambda model: damage(model, lambda w: w * np.nan), {}, {}, "loss on gate is nan"),
+    "too slow": (nothing, {"max_latency_ms": 1e-3}, {}, "over 0.001 ms"),
+    "too big": (nothing, {"max_megabytes": 0.1}, {}, "over 0.1 MB"),
+    "badly calibrated": (lambda model: damage(model, lambda w: w / 1e4), {}, {}, "calibration error"),
+    "another than was trained": (nothing, {}, {"gate_top1": 0.5}, "gate_top1 was 0.5000 in training"),
+    "unloadable": (nothing, {}, {}, "it cannot be used"),
+}
+
+REGISTER = """
+import json, sys
+from pathlib import Path
+from flows import settings
+known = settings.apply()
+settings.import_tensorflow()
+from flows.tasks import open_registry
+from tests.flows.test_judge import CHALLENGERS, register
+print(json.dumps({case: register(open_registry(), case) for case in CHALLENGERS}))
+"""
+
+PROMOTE = """
+import json, sys
+from flows import settings
+settings.prepare()
+from flows.promote import promote
+found = {case: promote("vgg16-digits", version).model_dump() for case, version in json.loads(sys.argv[1]).items()}
+print(json.dumps(found))
+"""
+
+
+def register(registry: Any, case: str) -> str:
+    """A version made of the champion's model, as this case has it."""
+    import mlflow
+
+    from vgg16.registry import dataset_of
+
+    change, rules, trained, _ = CHALLENGERS[case]
+    (champion,) = registry.champions()
+    made = registry.run_of(champion.run_id)
+    ref = dataset_of(made)
+    experiment: Experiment = registry.experiment_of(made).model_copy(
+        update={"name": case.replace(" ", "-"), "gate": GateRules(**rules)}
+    )
+    model, class_names = registry.load(f"models:/vgg16-digits/{champion.version}")
+    change(model)
+    with registry.run(experiment, ref, {}) as run_id:
+        mlflow.log_metrics(trained)
+        uri = registry.log_model(model, class_names, np.zeros((2, *model.input_shape[1:]), np.uint8))
+    registry.complete(run_id)
+    version = registry.register("vgg16-digits", run_id, uri).version
+    if case == "unloadable":
+        (file,) = Path(mlflow.artifacts.download_artifacts(uri)).rglob("*.keras")
+        file.write_bytes(file.read_bytes()[:1000])
+    return str(version)
+
+
+@pytest.fixture(scope="module")
+def refused(vgg16: Callable[..., Answer], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The home of a champion, and how the promotion of each challenger ended."""
+    home = tmp_path_factory.mktemp("judge") / "home"
+    run = vgg16("run", "digits-scratch", "--set", "phases.0.epochs=4", "--json", VGG16_HOME=str(home))
+    assert run.json["verdict"] == "promote", run.stderr
+
+    def python(code: str, *arguments: str) -> Any:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            env=ENVIRONMENT | {"VGG16_HOME": str(home)},
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=Path(__file__).parents[2],
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    versions = python(REGISTER)
+    return home, versions, python(PROMOTE, json.dumps(versions))
+
+
+@pytest.mark.parametrize("case", CHALLENGERS)
+def test_each_is_refused_for_its_own_reason(refused: Any, case: str) -> None:
+    decision = refused[2][case]
+    assert (decision["verdict"], decision["stage"], decision["previous"]) == ("refuse", "Archived", "1")
+    assert any(CHALLENGERS[case][3] in reason for reason in decision["reasons"]), decision["reasons"]
+
+
+def test_the_champion_the_ledger_and_the_aliases_are_as_before(refused: Any, vgg16: Callable[..., Answer]) -> None:
+    home = str(refused[0])
+    versions = vgg16("models", "vgg16-digits", "--json", VGG16_HOME=home).json["models"]
+    assert [each["version"] for each in versions if each["stage"] == "Production"] == ["1"]
+    assert {each["stage"] for each in versions if each["version"] != "1"} == {"Archived"}
+    assert len(vgg16("history", "vgg16-digits", "--json", VGG16_HOME=home).json["entries"]) == 1
+
+
+def test_the_command_line_says_why_and_ends_with_status_3(refused: Any, vgg16: Callable[..., Answer]) -> None:
+    answer = vgg16("promote", "vgg16-digits", refused[1]["unloadable"], "--json", VGG16_HOME=str(refused[0]))
+    assert (answer.status, answer.json["error"]["kind"]) == (3, "refused")
+    assert "it cannot be used" in answer.json["error"]["message"]
+    assert "Traceback" not in answer.stderr
