@@ -134,7 +134,9 @@ class Registry:
     def log_evaluation(self, run_id: str, evaluation: Evaluation, figures: dict[str, Figure]) -> None:
         """A split's metrics, tables and figures."""
         split = evaluation.split
-        numbers = {name: getattr(evaluation, name) for name in ("top1", "top5", "superclass_top1", "loss", "brier", "ece")}
+        numbers = {
+            name: getattr(evaluation, name) for name in ("top1", "top5", "superclass_top1", "loss", "brier", "ece")
+        }
         for name in ("top1", "ece"):
             numbers[f"{name}_low"], numbers[f"{name}_high"] = getattr(evaluation, f"{name}_interval")
         self.log_metrics(run_id, {f"{split}_{name}": each for name, each in numbers.items() if each is not None})
