@@ -68,7 +68,8 @@ class EpochMetrics(Frozen):
 
 class TrainingResult(Frozen):
     """How training ended. `best_epoch` is the one whose weights the model carries, 0 where none was finite;
-    `images_per_s` counts training images over wall time, validation included; `precision` is what was computed in."""
+    `images_per_s` counts training images over wall time, validation included; `precision` is what was computed in;
+    `temperature` is what the model's logits were divided by after training, so that its confidence fits `val`."""
 
     status: Literal["finished", "diverged"]
     cause: str = ""
@@ -77,6 +78,7 @@ class TrainingResult(Frozen):
     seconds: float
     images_per_s: float
     precision: Precision
+    temperature: float = 1.0
     epochs: tuple[EpochMetrics, ...]
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -120,6 +121,7 @@ class Registry:
                 "best_epoch": result.best_epoch,
                 "train_seconds": result.seconds,
                 "images_per_s": result.images_per_s,
+                "temperature": result.temperature,
             }
         )
         if result.status == "diverged":
@@ -132,18 +134,28 @@ class Registry:
     def log_evaluation(self, run_id: str, evaluation: Evaluation, figures: dict[str, Figure]) -> None:
         """A split's metrics, tables and figures."""
         split = evaluation.split
-        for metric in ("top1", "top5", "superclass_top1", "loss", "ece"):
-            value = getattr(evaluation, metric)
-            if value is not None:
-                self.client.log_metric(run_id, f"{split}_{metric}", value)
+        numbers = {
+            name: getattr(evaluation, name) for name in ("top1", "top5", "superclass_top1", "loss", "brier", "ece")
+        }
+        for name in ("top1", "ece"):
+            numbers[f"{name}_low"], numbers[f"{name}_high"] = getattr(evaluation, f"{name}_interval")
+        self.log_metrics(run_id, {f"{split}_{name}": each for name, each in numbers.items() if each is not None})
         self.client.log_dict(run_id, evaluation.model_dump(mode="json"), f"{split}/evaluation.json")
         names = [score.name for score in evaluation.classes]
         matrix = pd.DataFrame(evaluation.confusion, index=pd.Index(names, name="label \\ answer"), columns=names)
         self.client.log_text(run_id, matrix.to_csv(), f"{split}/confusion_matrix.csv")
-        classes = pd.DataFrame([score.model_dump() for score in evaluation.classes])
-        self.client.log_text(run_id, classes.to_csv(index=False), f"{split}/classes.csv")
+        for table, scores in (("classes", evaluation.classes), ("superclasses", evaluation.superclasses)):
+            if scores:
+                rows = pd.DataFrame([score.model_dump(exclude={"recall_interval"}) for score in scores])
+                rows[["recall_low", "recall_high"]] = [score.recall_interval for score in scores]
+                self.client.log_text(run_id, rows.to_csv(index=False), f"{split}/{table}.csv")
         for name, figure in figures.items():
             self.client.log_figure(run_id, figure, f"{split}/{name}.png")
+
+    def log_metrics(self, run_id: str, numbers: Mapping[str, float]) -> None:
+        """Numbers of a run, complete or not."""
+        now = time.time_ns() // 10**6
+        self.client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in numbers.items()])
 
     def log_page(self, run_id: str, html: str, name: str) -> None:
         """A page that a person reads beside the run."""

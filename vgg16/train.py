@@ -19,14 +19,17 @@ from vgg16.config import Experiment, Optimizer, Phase, Precision
 from vgg16.datasets import Arrays, Labels
 from vgg16.devices import computing_in, fastest, memory_told, using
 from vgg16.input_pipeline import features_for_training, for_inference, for_training
-from vgg16.model import Weights, build, channel_statistics, freeze, split, take_base
+from vgg16.model import Weights, build, channel_statistics, freeze, split, take_base, temper
 from vgg16.records import EpochMetrics, TrainingResult
+from vgg16.statistics import fit_temperature
 
 if TYPE_CHECKING:
     import keras
 
 # Fewer epochs than this at chance may be a slow start; from here on it is called stuck.
 STUCK_EPOCHS = 3
+# One number is fitted: more images of `val` would move it by less than a hundredth.
+TEMPERATURE_IMAGES = 5000
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ def train(
     reports: Reports = Reports(),
     resume: State | None = None,
 ) -> tuple[keras.Model, TrainingResult]:
-    """Train phase after phase; the model, in float32, has the weights of the epoch that was best on `val`.
+    """Train phase after phase; the model, in float32, has the weights of the epoch that was best on `val`, and logits
+    divided by the temperature that makes its confidence fit there.
 
     Only epochs at the size of the last phase are compared. A loss that is not a number, or an accuracy that never
     leaves chance, ends as `diverged` with its cause. `resume` is a state that `fits`: what led to it is not done again,
@@ -106,9 +110,11 @@ def train(
                 break
     seconds = time.perf_counter() - start
     cause = watch.cause or _stuck(watch.epochs, data.part("val")[1])
-    final = build_for(experiment, data, base, experiment.phases[-1].image_size)
-    if watch.weights is not None:
-        final.set_weights(watch.weights)
+    with using(device), memory_told(experiment, size):
+        final = build_for(experiment, data, base, experiment.phases[-1].image_size)
+        if watch.weights is not None:
+            final.set_weights(watch.weights)
+        temperature = 1.0 if cause else _calibrate(final, data)
     images = int((data.splits == 0).sum()) * len(watch.epochs)
     return final, TrainingResult(
         status="diverged" if cause else "finished",
@@ -118,8 +124,17 @@ def train(
         seconds=seconds,
         images_per_s=images / seconds,
         precision=precision,
+        temperature=temperature,
         epochs=tuple(watch.epochs),
     )
+
+
+def _calibrate(model: keras.Model, data: Arrays) -> float:
+    """Divide the model's logits by the temperature that fits `val`, at most 5,000 images of it evenly spread."""
+    images, labels = (each[:: math.ceil(len(each) / TEMPERATURE_IMAGES)] for each in data.part("val"))
+    temperature = fit_temperature(model.predict(for_inference(images, None, 256), verbose=0), labels)
+    temper(model, temperature)
+    return temperature
 
 
 def fits(experiment: Experiment, data: Arrays, base: Weights | None, state: State) -> bool:
