@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tempfile
 import time
 import warnings
@@ -20,8 +21,13 @@ import pandas as pd
 from mlflow.entities import Metric, RunData, ViewType
 from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 from mlflow.store.artifact.utils.models import get_model_name_and_version
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+from mlflow.types.schema import Map
 
+from vgg16 import serving
 from vgg16.config import Experiment, flat
 from vgg16.datasets import Arrays, Images
 from vgg16.errors import RequestError, Vgg16Error
@@ -34,6 +40,9 @@ if TYPE_CHECKING:
 
 # A logged model's file, and the tag of models and versions in MLflow's database that keeps its digest.
 _KERAS = "data/model.keras"
+_ADDRESSES = "models:/NAME/VERSION, models:/NAME@ALIAS, models:/m-ID or runs:/RUN/model"
+# The name of what serves it, beside it.
+_SERVER = "vgg16_serving"
 _SHA256 = "vgg16.sha256"
 # Runs that are asked for at once.
 _PAGE = 500
@@ -166,20 +175,28 @@ class Registry:
         self.client.log_figure(run_id, figure, f"{name}.png")
 
     def log_model(self, model: keras.Model, class_names: tuple[str, ...], example: Images) -> str:
-        """Log the model with signature, input example and class names in the active run; its `models:/` address."""
-        answers = model.predict(example, verbose=0)
-        info = mlflow.tensorflow.log_model(
-            model,
-            name="model",
-            signature=mlflow.models.infer_signature(example, answers),
-            input_example=example,
-            # Inferring them would import TensorFlow once more in a child process, ten seconds.
-            pip_requirements=_requirements(),
-            metadata={"class_names": json.dumps(class_names)},
-        )
+        """Log the model with signature, input example, class names and what serves it in the active run; its
+        `models:/` address. No pickle is among its files."""
         with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
-            kept = self._download(info.model_uri, None if self.artifacts else folder)
-            self.client.set_logged_model_tags(info.model_id, {_SHA256: sha256_of(kept / _KERAS)})
+            file, server = Path(folder, Path(_KERAS).name), Path(folder, f"{_SERVER}.py")
+            model.save(file)
+            # Under a name of its own, for `vgg16` itself may be installed where the model is served.
+            shutil.copyfile(serving.__file__, server)
+            info = mlflow.models.Model.log(
+                None,
+                _Flavor,
+                name="model",
+                data_path=str(file),
+                code_paths=[str(server)],
+                signature=_signature(example),
+                input_example=example,
+                # Inferring them would import TensorFlow once more in a child process, ten seconds.
+                pip_requirements=_requirements(),
+                metadata={"class_names": json.dumps(class_names)},
+                # It would load and trace the model once more in this process.
+                validate_serving_input=False,
+            )
+            self.client.set_logged_model_tags(info.model_id, {_SHA256: sha256_of(file)})
         return str(info.model_uri)
 
     def logged_model(self, run_id: str) -> str:
@@ -342,45 +359,54 @@ class Registry:
         """A logged or registered model and its class names, read in Keras' safe mode: no code comes with it, no
         pickle is opened. Raises RequestError for an address that names no model, Vgg16Error for one that is damaged, or
         is not what the registry says that it is."""
-        import keras
-
+        address, digest = self._find(model_uri)
         with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
             # Files on this machine are read where they are.
-            kept = self._download(model_uri, None if self.artifacts else folder)
+            place = None if self.artifacts else folder
             try:
-                self._verify(model_uri, kept / _KERAS)
-                described = mlflow.models.Model.load(str(kept))
-                names = json.loads((described.metadata or {})["class_names"])
-                model = keras.models.load_model(kept / _KERAS, compile=False, safe_mode=True)
-            except (KeyError, ValueError, OSError, MlflowException) as error:
-                raise Vgg16Error(f"The model {model_uri} cannot be read: {error}", "Was it logged by vgg16?") from None
-            return model, tuple(names)
+                kept = Path(mlflow.artifacts.download_artifacts(address, dst_path=place))
+                if not (kept / _KERAS).is_file():
+                    raise _damaged(model_uri, f"its file {_KERAS} is missing.")
+                found = sha256_of(kept / _KERAS)
+                if found != digest:
+                    expected = f"sha256 {digest[:12]}..." if digest else "a digest of it in the registry"
+                    told = f"expected {expected}, found {f'{found[:12]}...' if digest else 'none'}."
+                    raise _damaged(model_uri, f"its file is not what was logged: {told}")
+                metadata = mlflow.models.Model.load(str(kept)).metadata or {}
+            except (OSError, MlflowException) as error:
+                raise _damaged(model_uri, f"its files cannot be read: {_first_line(error)}") from None
+            if "class_names" not in metadata:
+                raise _damaged(model_uri, "its MLmodel has no class_names in its metadata.")
+            return _read(model_uri, kept / _KERAS), tuple(json.loads(metadata["class_names"]))
 
-    def _download(self, model_uri: str, folder: str | None) -> Path:
+    def megabytes(self, model_uri: str) -> float:
+        """The size of a model's file in MB of 10^6 bytes, without reading it. Raises as `load` does."""
+        address, _ = self._find(model_uri)
         try:
-            found = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=folder))
-        except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise
-            raise self._no_model(model_uri, str(error).splitlines()[0]) from None
-        except FileNotFoundError as error:
-            raise self._no_model(model_uri, str(error)) from None
-        if not found.is_dir():
-            raise self._no_model(model_uri, "a file, not a model's folder")
-        return found
+            files = ModelsArtifactRepository(address).list_artifacts(str(Path(_KERAS).parent))
+        except (OSError, MlflowException) as error:
+            raise _damaged(model_uri, f"its files cannot be listed: {_first_line(error)}") from None
+        sizes = [float(each.file_size) for each in files if each.path == _KERAS]
+        if not sizes:
+            raise _damaged(model_uri, f"its file {_KERAS} is missing.")
+        return sizes[0] / 1e6
 
-    def _verify(self, model_uri: str, file: Path) -> None:
-        """Raises Vgg16Error for a file that is not the one whose digest MLflow's database keeps."""
-        found = get_model_name_and_version(self.client, model_uri)
-        logged = self.client.get_logged_model(*found) if len(found) == 1 else self.client.get_model_version(*found)
-        wanted = logged.tags.get(_SHA256, "")
-        if sha256_of(file) != wanted:
-            expected = f"sha256 {wanted[:12]}..." if wanted else "a digest of it in the registry"
-            raise Vgg16Error(
-                f"The model {model_uri} is not what was logged: expected {expected}, found "
-                f"{f'{sha256_of(file)[:12]}...' if wanted else 'none'}.",
-                "Use another version, or train it again; `vgg16 models` shows what there is.",
-            )
+    def _find(self, model_uri: str) -> tuple[str, str]:
+        """The model's own address, which no alias can move, and the digest that MLflow's database keeps of its file, ""
+        for none. Raises RequestError for an address that names no model."""
+        try:
+            run = re.fullmatch(r"runs:/(\w+)/model", model_uri)
+            named = self.logged_model(run[1]) if run else model_uri
+            if not re.fullmatch(r"models:/[^/]+(/[^/]+)?", named):
+                raise self._no_model(model_uri, f"expected {_ADDRESSES}.")
+            found = get_model_name_and_version(self.client, named)
+            kept = self.client.get_logged_model(*found) if len(found) == 1 else self.client.get_model_version(*found)
+        except MlflowException as error:
+            absent = error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+            if not absent and "No versions of model" not in str(error):  # that is how it tells of an empty stage
+                raise
+            raise self._no_model(model_uri, _first_line(error)) from None
+        return "models:/" + "/".join(str(part) for part in found), kept.tags.get(_SHA256, "")
 
     def _no_model(self, model_uri: str, why: str) -> RequestError:
         known = [f"models:/{version.name}@champion" for version in self.champions()]
@@ -429,7 +455,55 @@ def dataset_of(run: Any) -> DatasetRef:
     return DatasetRef.model_validate_json(run.data.tags["vgg16.dataset"])
 
 
+def _read(model_uri: str, file: Path) -> keras.Model:
+    import keras
+
+    try:
+        return keras.models.load_model(file, compile=False, safe_mode=True)
+    except Exception as error:  # what Keras raises of a damaged file is of many kinds
+        raise _damaged(model_uri, f"Keras cannot read its file: {_first_line(error)}") from None
+
+
+def _damaged(model_uri: str, why: str) -> Vgg16Error:
+    hint = "Use another version, or train it again; `vgg16 models` shows what there is."
+    return Vgg16Error(f"The model {model_uri} cannot be loaded: {why}", hint)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+class _Flavor:
+    """How `Model.log` saves a model: served by a copy of `vgg16.serving`, and read by `mlflow.keras` and
+    `mlflow.tensorflow` too."""
+
+    @staticmethod
+    def save_model(path: str, mlflow_model: mlflow.models.Model, validate_serving_input: bool, **given: Any) -> None:
+        """Write the folder that is logged. `validate_serving_input` was for the caller."""
+        import keras
+
+        mlflow_model.add_flavor(
+            "keras",
+            data=str(Path(_KERAS).parent),
+            keras_version=keras.__version__,
+            keras_backend=keras.backend.backend(),
+            save_exported_model=False,
+            model_type="keras",  # these two for mlflow.tensorflow
+            save_format="keras",
+        )
+        mlflow.pyfunc.save_model(path, loader_module=_SERVER, mlflow_model=mlflow_model, **given)
+
+
+def _signature(example: Images) -> ModelSignature:
+    answer = [
+        ColSpec(DataType.string, "label"),
+        ColSpec(DataType.double, "probability"),
+        ColSpec(Map(DataType.double), "probabilities"),
+    ]
+    return ModelSignature(Schema([TensorSpec(example.dtype, (-1, *example.shape[1:]))]), Schema(answer))
+
+
 def _requirements() -> list[str]:
     from importlib.metadata import version
 
-    return [f"{package}=={version(package)}" for package in ("tensorflow", "keras")]
+    return [f"{package}=={version(package)}" for package in ("tensorflow", "keras", "numpy")]
