@@ -238,7 +238,7 @@ def no_superclass_worse(evidence: Evidence) -> Finding:
             worse.append(
                 f"worse on {name} than the {opponent.role}: {lost} images lost, {won} won, p = {values[name]:.2g}"
             )
-    return Finding(not worse, "; ".join(worse) or "no superclass is significantly worse")
+    return Finding(not worse, "; ".join(worse) or _beside(evidence, "no superclass is significantly worse"))
 
 
 def calibrated(evidence: Evidence) -> Finding:
@@ -257,7 +257,12 @@ def robust(evidence: Evidence) -> Finding:
         for difference, p in (each.corrupted,)
         if p <= CORRUPTION_LEVEL
     ]
-    return Finding(not worse, "; ".join(worse) or "not worse on corrupted images")
+    return Finding(not worse, "; ".join(worse) or _beside(evidence, "not worse on corrupted images"))
+
+
+def _beside(evidence: Evidence, reason: str) -> str:
+    """What is so beside an opponent, and says nothing without one."""
+    return reason if evidence.opponents else ""
 
 
 Gate = Callable[[Evidence], Finding]
@@ -266,7 +271,7 @@ STATISTICAL: tuple[Gate, ...] = (floor, better, no_superclass_worse, calibrated,
 # What a version must pass to come that far. Staging asks only whether it works.
 GATES: dict[Literal["staging", "production"], tuple[Gate, ...]] = {
     "staging": MECHANICAL,
-    "production": MECHANICAL + STATISTICAL,
+    "production": STATISTICAL + MECHANICAL,
 }
 
 
@@ -280,4 +285,4 @@ def judge(evidence: Evidence, stage: Literal["staging", "production"] = "product
         return Verdict(verdict="refuse", reasons=failed)
     if unsure:
         return Verdict(verdict="undecided", reasons=unsure)
-    return Verdict(verdict="promote", reasons=tuple(each.reason for each in findings))
+    return Verdict(verdict="promote", reasons=tuple(each.reason for each in findings if each.reason))

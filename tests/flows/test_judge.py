@@ -89,7 +89,9 @@ def register(registry: Any, case: str) -> str:
 def refused(vgg16: Callable[..., Answer], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The home of a champion, and how the promotion of each challenger ended."""
     home = tmp_path_factory.mktemp("judge") / "home"
-    run = vgg16("run", "digits-scratch", "--set", "phases.0.epochs=4", "--json", VGG16_HOME=str(home))
+    run = vgg16(
+        "run", "digits-scratch", "--set", "phases.0.epochs=4", "--set", "gate.floor=0.5", "--json", VGG16_HOME=str(home)
+    )
     assert run.json["verdict"] == "promote", run.stderr
 
     def python(code: str, *arguments: str) -> Any:
