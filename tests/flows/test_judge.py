@@ -1,4 +1,5 @@
-"""Challengers that must not get into production, each turned away for its own reason, by the real chain."""
+"""A first version that waits for a person, and challengers that must not get into production, each turned away for its
+own reason, by the real chain."""
 
 from __future__ import annotations
 
@@ -36,6 +37,7 @@ CHALLENGERS: dict[str, tuple[Callable[[Any], None], dict[str, float], dict[str, 
     "badly calibrated": (lambda model: damage(model, lambda w: w / 1e4), {}, {}, "calibration error"),
     "another than was trained": (nothing, {}, {"gate_top1": 0.5}, "gate_top1 was 0.5000 in training"),
     "unloadable": (nothing, {}, {}, "it cannot be used"),
+    "undecided": (nothing, {"worth": 0}, {}, "not surely better than the champion"),
 }
 
 REGISTER = """
@@ -87,12 +89,13 @@ def register(registry: Any, case: str) -> str:
 
 @pytest.fixture(scope="module")
 def refused(vgg16: Callable[..., Answer], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The home of a champion, and how the promotion of each challenger ended."""
+    """How the first run ended, the home, the versions, and how the promotion of each challenger ended."""
     home = tmp_path_factory.mktemp("judge") / "home"
     run = vgg16(
         "run", "digits-scratch", "--set", "phases.0.epochs=4", "--set", "gate.floor=0.5", "--json", VGG16_HOME=str(home)
     )
-    assert run.json["verdict"] == "promote", run.stderr
+    assert run.status == 0, run.stderr
+    assert vgg16("promote", "vgg16-digits", "1", VGG16_HOME=str(home)).status == 0
 
     def python(code: str, *arguments: str) -> Any:
         done = subprocess.run(
@@ -107,26 +110,37 @@ def refused(vgg16: Callable[..., Answer], tmp_path_factory: pytest.TempPathFacto
         return json.loads(done.stdout.splitlines()[-1])
 
     versions = python(REGISTER)
-    return home, versions, python(PROMOTE, json.dumps(versions))
+    return run.json, home, versions, python(PROMOTE, json.dumps(versions))
+
+
+def test_what_a_person_must_approve_waits_in_staging(refused: Any) -> None:
+    answer = refused[0]
+    assert (answer["verdict"], answer["stage"], answer["production"]) == ("promote", "Staging", "")
+    assert answer["reasons"][0] == "waits for a person's approval: vgg16 promote vgg16-digits 1"
 
 
 @pytest.mark.parametrize("case", CHALLENGERS)
-def test_each_is_refused_for_its_own_reason(refused: Any, case: str) -> None:
-    decision = refused[2][case]
-    assert (decision["verdict"], decision["stage"], decision["previous"]) == ("refuse", "Archived", "1")
+def test_each_is_turned_away_for_its_own_reason(refused: Any, case: str) -> None:
+    decision = refused[3][case]
+    expected = ("undecided", "Staging") if case == "undecided" else ("refuse", "Archived")
+    assert (decision["verdict"], decision["stage"], decision["previous"]) == (*expected, "1")
     assert any(CHALLENGERS[case][3] in reason for reason in decision["reasons"]), decision["reasons"]
 
 
 def test_the_champion_the_ledger_and_the_aliases_are_as_before(refused: Any, vgg16: Callable[..., Answer]) -> None:
-    home = str(refused[0])
+    home = str(refused[1])
     versions = vgg16("models", "vgg16-digits", "--json", VGG16_HOME=home).json["models"]
     assert [each["version"] for each in versions if each["stage"] == "Production"] == ["1"]
-    assert {each["stage"] for each in versions if each["version"] != "1"} == {"Archived"}
+    staged = [each["version"] for each in versions if each["stage"] == "Staging"]
+    assert staged == [refused[2]["undecided"]]
     assert len(vgg16("history", "vgg16-digits", "--json", VGG16_HOME=home).json["entries"]) == 1
 
 
-def test_the_command_line_says_why_and_ends_with_status_3(refused: Any, vgg16: Callable[..., Answer]) -> None:
-    answer = vgg16("promote", "vgg16-digits", refused[1]["unloadable"], "--json", VGG16_HOME=str(refused[0]))
+@pytest.mark.parametrize(("case", "word"), [("unloadable", "it cannot be used"), ("undecided", "it is undecided")])
+def test_the_command_line_says_why_and_ends_with_status_3(
+    refused: Any, vgg16: Callable[..., Answer], case: str, word: str
+) -> None:
+    answer = vgg16("promote", "vgg16-digits", refused[2][case], "--json", VGG16_HOME=str(refused[1]))
     assert (answer.status, answer.json["error"]["kind"]) == (3, "refused")
-    assert "it cannot be used" in answer.json["error"]["message"]
+    assert word in answer.json["error"]["message"]
     assert "Traceback" not in answer.stderr
