@@ -91,9 +91,9 @@ def register(registry: Any, case: str) -> str:
 def refused(vgg16: Callable[..., Answer], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """How the first run ended, the home, the versions, and how the promotion of each challenger ended."""
     home = tmp_path_factory.mktemp("judge") / "home"
-    run = vgg16(
-        "run", "digits-scratch", "--set", "phases.0.epochs=4", "--set", "gate.floor=0.5", "--json", VGG16_HOME=str(home)
-    )
+    settings = ("phases.0.epochs=4", "gate.floor=0.5", "gate.approval=true")
+    given = [part for each in settings for part in ("--set", each)]
+    run = vgg16("run", "digits-scratch", *given, "--json", VGG16_HOME=str(home))
     assert run.status == 0, run.stderr
     assert vgg16("promote", "vgg16-digits", "1", VGG16_HOME=str(home)).status == 0
 
