@@ -58,6 +58,7 @@ def _decide(name: str, version: str, stage: Literal["staging", "production"], fo
     facts = {"name": name, "action": "promote", "version": version, "forced": force, "evidence": evidence}
     tasks.write_ledger(standing, facts | verdict.model_dump() | {"dataset_digest": digest})
     tasks.repair_stages(name)
+    tasks.score_on_test(name, version)
     tasks.tell_of("promoted", name, f"{name} version {version} is in production: {'; '.join(verdict.reasons)}")
     return _told(name, version, verdict, "Production", standing.champion, forced=force)
 

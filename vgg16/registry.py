@@ -20,6 +20,7 @@ import pandas as pd
 from mlflow.entities import Metric, RunData, ViewType
 from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.utils.models import get_model_name_and_version
 
 from vgg16.config import Experiment, flat
@@ -355,6 +356,12 @@ class Registry:
             except (KeyError, ValueError, OSError, MlflowException) as error:
                 raise Vgg16Error(f"The model {model_uri} cannot be read: {error}", "Was it logged by vgg16?") from None
             return model, tuple(names)
+
+    def megabytes(self, model_uri: str) -> float:
+        """The size of the file that a logged or registered model is, without reading it."""
+        kept = get_artifact_repository(model_uri).list_artifacts(_KERAS.rpartition("/")[0])
+        (size,) = (float(each.file_size) for each in kept if each.path == _KERAS)
+        return size / 1e6
 
     def _download(self, model_uri: str, folder: str | None) -> Path:
         try:
