@@ -77,19 +77,37 @@ def calibration_error(table: NDArray[np.float64]) -> float:
     return float(np.abs(right - confidence).sum() / images.sum())
 
 
-def calibration_interval(table: NDArray[np.float64], confidence: float = 0.95, draws: int = 2000) -> Interval:
-    """The interval of that error by the basic bootstrap, seeded: the error of few images is larger than that of many by
-    chance alone, and the bootstrap's own excess takes this off again."""
-    images, sums, right = table.T
-    total = int(images.sum())
-    random = np.random.default_rng(0)
-    counts = random.multinomial(total, images / total, draws)
-    filled = np.maximum(images, 1)
-    answered = random.binomial(counts, np.clip(right / filled, 0, 1))
-    errors = np.abs(answered - counts * (sums / filled)).sum(axis=1) / total
-    low, high = np.quantile(errors, [(1 - confidence) / 2, (1 + confidence) / 2])
-    found = calibration_error(table)
-    return max(float(2 * found - high), 0.0), max(float(2 * found - low), 0.0)
+def calibration_interval(table: NDArray[np.float64], confidence: float = 0.95) -> Interval:
+    """The interval of that error: every true error, with the bins' gaps as they were found but all larger or smaller,
+    under which the one found is no surprise. The error of few images is large by chance alone, so for a model that is
+    perfectly calibrated the interval begins at 0; a bootstrap's does not.
+
+    Of each bin the gap between accuracy and confidence is normal, and its absolute value folded normal (Leone et al.,
+    doi 10.1080/00401706.1961.10489974); their sum over the bins counts as normal.
+    """
+    from scipy.special import ndtr
+    from scipy.stats import norm
+
+    images, sums, right = table[table[:, 0] > 0].T
+    total, said, found = images.sum(), sums / images, calibration_error(table)
+    true = np.clip(said + _SCALES[:, None] * (right / images - said), 0, 1)
+    gaps = np.abs(true - said)
+    # An accuracy of 0 or 1 would have no chance in it at all.
+    likely = np.clip(true, 1 / (total + 2), 1 - 1 / (total + 2))
+    spreads = np.sqrt(likely * (1 - likely) / images)
+    means = spreads * np.sqrt(2 / np.pi) * np.exp(-((gaps / spreads) ** 2) / 2) + gaps * (1 - 2 * ndtr(-gaps / spreads))
+    weights = images / total
+    expected = (weights * means).sum(axis=1)
+    chance = float(norm.isf((1 - confidence) / 2)) * np.sqrt(
+        (weights**2 * (gaps**2 + spreads**2 - means**2)).sum(axis=1)
+    )
+    errors = (weights * gaps).sum(axis=1)
+    low, high = errors[found <= expected + chance], errors[found >= expected - chance]
+    return float(low.min()), float(high.max(initial=found))
+
+
+# How many times the gaps that were found the true ones may be.
+_SCALES = np.linspace(0, 10, 401)
 
 
 def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
