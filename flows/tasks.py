@@ -343,8 +343,8 @@ def _score_test(registry: Registry, found: Any, loaded: Loaded, arrays: Arrays, 
         },
     )
     say(
-        f"            test top-1 {_share(evaluation.top1, evaluation.top1_interval)}, top-5 {evaluation.top5:.4f}, "
-        f"corrupted {corrupted:.4f}, {speed.latency_ms:.1f} ms an image"
+        f"test        {found.info.run_name}: top-1 {_share(evaluation.top1, evaluation.top1_interval)}, "
+        f"top-5 {evaluation.top5:.4f}, corrupted {corrupted:.4f}, {speed.latency_ms:.1f} ms an image"
     )
 
 

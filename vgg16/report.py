@@ -162,7 +162,7 @@ def corrupted(evaluation: Evaluation, top1: Mapping[str, float], images: int, ti
     """Top-1 on so many images under each corruption, beside that on the untouched split."""
     rows = {"none": (evaluation.top1, evaluation.top1_interval)}
     rows |= {kind: (value, share_interval(round(value * images), images)) for kind, value in top1.items()}
-    told = f"{title}\nunder corruptions of {images} of them (none: all)"
+    told = f"{title}, {evaluation.split}\ntop-1 under corruptions of {images} images; none: all {evaluation.images}"
     return _bars(rows, told, "top-1")
 
 
