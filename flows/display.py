@@ -40,6 +40,13 @@ def number(value: float | None, digits: int = 4) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
+def share(metrics: dict[str, float], name: str) -> str:
+    """A share with its 95 % interval where there is one, "" where there is no such metric."""
+    low, high = (metrics.get(f"{name}_{end}") for end in ("low", "high"))
+    told = number(metrics.get(name))
+    return f"{told} ({number(low, 3)} to {number(high, 3)})" if low is not None else told
+
+
 def _numeric(value: object) -> bool:
     return value is None or bool(re.fullmatch(r"(-?[\d,]+(\.\d+)?%?)?", str(value)))
 
@@ -90,8 +97,8 @@ def run(answer: Answer) -> None:
                 "experiment": run["experiment"],
                 "version": run["model"]["version"] if run["model"] else run["status"],
                 "best val top-1": number(run["metrics"].get("best_val_top1")),
-                "gate top-1": number(run["metrics"].get("gate_top1")),
-                "test top-1": number(run["metrics"].get("test_top1")),
+                "gate top-1": share(run["metrics"], "gate_top1"),
+                "test top-1": share(run["metrics"], "test_top1") or ("kept" if run["model"] else ""),
                 "seconds": number(run["metrics"].get("train_seconds"), 0),
                 "run": run["run_id"][:8],
             }
@@ -153,8 +160,8 @@ def models(answer: Answer) -> None:
                 "version": version["version"],
                 "stage": version["stage"],
                 "verdict": version["verdict"],
-                "gate top-1": number(version["metrics"].get("gate_top1")),
-                "test top-1": number(version["metrics"].get("test_top1")),
+                "gate top-1": share(version["metrics"], "gate_top1"),
+                "test top-1": share(version["metrics"], "test_top1") or "kept",
                 "experiment": version["experiment"],
             }
             for version in answer["models"]

@@ -71,6 +71,7 @@ def _decide(  # noqa: PLR0917  # what promote takes
     facts |= {"dataset_digest": judged.dataset_digest, "reference": reference}
     tasks.write_ledger(standing, facts | verdict.model_dump())
     tasks.repair_stages(name)
+    tasks.score_on_test(name, version)
     tasks.tell_of("promoted", name, f"{name} version {version} is in production: {'; '.join(verdict.reasons)}")
     return _told(name, version, verdict, "Production", standing.champion, forced=force)
 

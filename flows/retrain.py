@@ -12,6 +12,7 @@ from prefect.states import Completed
 from pydantic import WithJsonSchema
 
 from flows import settings, tasks
+from flows.display import share
 from flows.ingest import ingest
 from flows.progress import say
 from flows.promote import promote
@@ -63,6 +64,8 @@ def retrain(experiments: list[Named], overrides: list[str] | None = None, unless
     challenger = max(val_top1, key=val_top1.__getitem__)
     before = time.perf_counter()
     decision = promote(*challenger, approved=False)
+    # What was promoted has been scored on test.
+    runs = [tasks.read_again(run) if run.model else run for run in runs]
     seconds["promote"] = time.perf_counter() - before
     seconds["total"] = time.perf_counter() - start
     production = decision.version if decision.stage == "Production" else decision.previous
@@ -116,8 +119,9 @@ def _told(run: Run) -> dict[str, Any]:
 def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decision: Decision, production: str) -> str:
     rows = "\n".join(
         f"| {run.experiment} | {run.model.version if run.model else run.status} "
-        f"| {run.metrics.get('best_val_top1', 0):.4f} | {run.metrics.get('gate_top1', 0):.4f} "
-        f"| {run.metrics.get('test_top1', 0):.4f} | {f'[{run.run_id}]({run.url})' if run.url else f'`{run.run_id}`'} |"
+        f"| {run.metrics.get('best_val_top1', 0):.4f} | {share(run.metrics, 'gate_top1')} "
+        f"| {share(run.metrics, 'test_top1') or 'kept'} "
+        f"| {f'[{run.run_id}]({run.url})' if run.url else f'`{run.run_id}`'} |"
         for run in runs
     )
     reasons = "\n".join(f"- {reason}" for reason in decision.reasons)

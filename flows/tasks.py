@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import httpx
 from prefect import task
@@ -29,7 +29,7 @@ from flows import settings
 from flows.curves import curves, kept_when_mlflow_fails
 from flows.progress import say, training
 from vgg16 import catalog, ledger, storage
-from vgg16.config import DatasetChoice, Experiment
+from vgg16.config import DatasetChoice, Experiment, Split
 from vgg16.errors import RefusedError
 from vgg16.records import (
     DatasetRef,
@@ -45,12 +45,17 @@ from vgg16.records import (
 )
 
 if TYPE_CHECKING:
+    import keras
+
     from vgg16.checkpoints import State
     from vgg16.datasets import Arrays
     from vgg16.features import Features
     from vgg16.model import Weights
     from vgg16.registry import Registry
 
+
+# A model and its class names, as the registry loads them.
+Loaded: TypeAlias = "tuple[keras.Model, tuple[str, ...]]"
 
 # What MLflow says of a server that is busy or away, and not of a request that is wrong.
 _PASSING = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "INTERNAL_ERROR")
@@ -193,10 +198,12 @@ def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: s
     if not ended:
         checkpoints.drop(store, request)
     found = registry.run_of(run_id)
+    best = (
+        f"best val top-1 {result.best_val_top1:.4f} in epoch {result.best_epoch}, temperature {result.temperature:.2f}"
+    )
     say(
         f"            {result.status} in {result.seconds:.0f} s ({result.images_per_s:.0f} images/s, "
-        f"{result.precision}), "
-        + (f"best val top-1 {result.best_val_top1:.4f} in epoch {result.best_epoch}" if ended else result.cause)
+        f"{result.precision}), {best if ended else result.cause}"
     )
     return _told(registry, found, None), uri
 
@@ -278,32 +285,100 @@ def _keep_features(ref: DatasetRef) -> Any:
 
 @task(name="evaluate", **_COMPUTE)
 def evaluate_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
-    """The logged model's answers on gate and test -> metrics, tables and figures in its run."""
+    """The logged model's answers on gate -> metrics, tables and figures in its run; those on test too where the
+    experiment asks for them: that split is kept for what is promoted."""
     settings.import_tensorflow()
-    from vgg16 import evaluate, report
+    registry = open_registry()
+    found = registry.run_of(run.run_id)
+    loaded, arrays = registry.load(model_uri), load_dataset(ref)
+    gate = _score(registry, found, loaded, arrays, "gate")
+    say(f"            gate top-1 {_share(gate.top1, gate.top1_interval)}")
+    if registry.experiment_of(found).score_test == "always":
+        _score_test(registry, found, loaded, arrays, model_uri)
+    return run.model_copy(update={"metrics": registry.run_of(run.run_id).data.metrics})
+
+
+@task(name="score on test", **_COMPUTE)
+def score_on_test(name: str, version: str) -> dict[str, float]:
+    """The registered version's answers on test, on its corrupted images too, its speed and its size -> metrics, tables
+    and figures in its run, once; all metrics of the run."""
+    from vgg16.registry import dataset_of
 
     registry = open_registry()
-    model, class_names = registry.load(model_uri)
-    arrays = load_dataset(ref)
-    for split in ("gate", "test"):
-        images, labels = arrays.part(split)
-        answers = evaluate.predict(model, images)
-        superclasses = catalog.dataset(ref.name).superclasses
-        evaluation = evaluate.evaluate(split, images, answers, labels, class_names, superclasses)
-        figures = {
-            "confusion_matrix": report.confusion_matrix(evaluation, run.run_name),
-            "mistakes": report.mistakes(images, labels, answers, class_names, f"{run.run_name}, {split}"),
-        }
-        # The figures of gate would show a person the images that decide.
-        registry.log_evaluation(run.run_id, evaluation, figures if split == "test" else {})
-    create_image_artifact(
-        key=f"confusion-matrix-{run.experiment}",
-        image_url=report.as_data_uri(figures["confusion_matrix"]),
-        description=f"{run.run_name} on test",
+    found = registry.run_of(registry.version(name, version).run_id)
+    if not {"test_top1", "test_corrupted_top1"} <= found.data.metrics.keys():
+        settings.import_tensorflow()
+        model_uri = f"models:/{name}/{version}"
+        _score_test(registry, found, registry.load(model_uri), load_dataset(dataset_of(found)), model_uri)
+    metrics: dict[str, float] = registry.run_of(found.info.run_id).data.metrics
+    return metrics
+
+
+@task(name="read again", **_IO)
+def read_again(run: Run) -> Run:
+    """The run with the metrics that it has by now."""
+    return run.model_copy(update={"metrics": open_registry().run_of(run.run_id).data.metrics})
+
+
+def _score_test(registry: Registry, found: Any, loaded: Loaded, arrays: Arrays, model_uri: str) -> None:
+    from vgg16 import corruptions, evaluate, report
+
+    model, _ = loaded
+    evaluation = _score(registry, found, loaded, arrays, "test")
+    images, labels = arrays.part("test")
+    top1 = evaluate.corrupted_top1(model, images, labels)
+    speed = evaluate.speed(model, images)
+    figure = report.corrupted(evaluation, top1, len(corruptions.sample(len(images))), found.info.run_name)
+    registry.log_figure(found.info.run_id, figure, "test/corruptions")
+    corrupted = sum(top1.values()) / len(top1)
+    registry.log_metrics(
+        found.info.run_id,
+        {
+            **{f"test_{kind}_top1": value for kind, value in top1.items()},
+            "latency_ms": speed.latency_ms,
+            "answers_per_s": speed.images_per_s,
+            "model_megabytes": registry.megabytes(model_uri),
+            # Last: it tells that all is there.
+            "test_corrupted_top1": corrupted,
+        },
     )
-    metrics = registry.run_of(run.run_id).data.metrics
-    say(f"            test top-1 {metrics['test_top1']:.4f}, top-5 {metrics['test_top5']:.4f}")
-    return run.model_copy(update={"metrics": metrics})
+    say(
+        f"test        {found.info.run_name}: top-1 {_share(evaluation.top1, evaluation.top1_interval)}, "
+        f"top-5 {evaluation.top5:.4f}, corrupted {corrupted:.4f}, {speed.latency_ms:.1f} ms an image"
+    )
+
+
+def _score(registry: Registry, found: Any, loaded: Loaded, arrays: Arrays, split: Split) -> Evaluation:
+    """Answers on a split -> metrics, tables and figures in the run."""
+    from vgg16 import evaluate, report
+    from vgg16.registry import dataset_of
+    from vgg16.statistics import tempered
+
+    model, class_names = loaded
+    images, labels = arrays.part(split)
+    superclasses = catalog.dataset(dataset_of(found).name).superclasses
+    answers = evaluate.predict(model, images)
+    temperature = found.data.metrics.get("temperature", 1.0)
+    after, before = (
+        evaluate.evaluate(split, images, each, labels, class_names, superclasses)
+        for each in (answers, tempered(answers, 1 / temperature))
+    )
+    name = found.info.run_name
+    figures = report.figures(after, before, temperature, superclasses, name)
+    # Those of gate would show a person the images that decide.
+    if split == "test":
+        figures["mistakes"] = report.mistakes(images, labels, answers, class_names, f"{name}, test")
+    registry.log_evaluation(found.info.run_id, after, figures)
+    create_image_artifact(
+        key=f"confusion-matrix-{found.data.tags['vgg16.experiment']}",
+        image_url=report.as_data_uri(figures["confusion_matrix"]),
+        description=f"{name} on {split}",
+    )
+    return after
+
+
+def _share(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
 
 
 @task(name="register", **_IO)

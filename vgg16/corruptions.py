@@ -15,7 +15,8 @@ from PIL import Image
 
 from vgg16.datasets import Images
 
-Corruption = Callable[[Images, np.random.Generator], NDArray[np.floating] | Images]
+Pixels = NDArray[np.floating] | Images
+Corruption = Callable[[Images, np.random.Generator], Pixels]
 
 # Standard deviation of the noise, on the scale 0 to 1.
 NOISE = 0.08
@@ -29,31 +30,33 @@ CONTRAST = 0.4
 JPEG = 58
 
 
-def noise(images: Images, random: np.random.Generator) -> NDArray[np.floating]:
+def noise(images: Images, random: np.random.Generator) -> Pixels:
     """Normal noise on each channel of each pixel: little light."""
-    return images + random.normal(0, NOISE * 255, images.shape)
+    return images + random.normal(0, NOISE * 255, images.shape).astype(np.float32)
 
 
-def blur(images: Images, _: np.random.Generator) -> NDArray[np.floating]:
+def blur(images: Images, _: np.random.Generator) -> Pixels:
     """A Gaussian blur: out of focus."""
     from scipy.ndimage import gaussian_filter
 
     sigma = BLUR * images.shape[1] / BLUR_SIDE
-    blurred: NDArray[np.floating] = gaussian_filter(images.astype(np.float32), (0, sigma, sigma, 0), mode="nearest")
+    blurred: Pixels = gaussian_filter(images.astype(np.float32), (0, sigma, sigma, 0), mode="nearest")
     return blurred
 
 
-def brightness(images: Images, _: np.random.Generator) -> NDArray[np.floating]:
+def brightness(images: Images, _: np.random.Generator) -> Pixels:
     """More light, hue and saturation unchanged; black becomes grey."""
     value = images.max(axis=-1, keepdims=True).astype(np.float32)
     brighter = np.minimum(value + BRIGHTNESS * 255, 255)
-    return np.where(value > 0, images * (brighter / np.maximum(value, 1)), brighter)
+    brightened: Pixels = np.where(value > 0, images * (brighter / np.maximum(value, 1)), brighter)
+    return brightened
 
 
-def contrast(images: Images, _: np.random.Generator) -> NDArray[np.floating]:
+def contrast(images: Images, _: np.random.Generator) -> Pixels:
     """Fog: each channel nearer to its mean in that image."""
-    mean = images.mean(axis=(1, 2), keepdims=True)
-    return (images - mean) * CONTRAST + mean
+    mean = images.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
+    nearer: Pixels = (images - mean) * np.float32(CONTRAST) + mean
+    return nearer
 
 
 def jpeg(images: Images, _: np.random.Generator) -> Images:

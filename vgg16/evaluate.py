@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from vgg16 import corruptions
 from vgg16.config import Split
 from vgg16.datasets import Images, Labels
 from vgg16.errors import RequestError
@@ -68,6 +69,17 @@ def predict_pictures(
         facts = {"failed": [each.model_dump(mode="json") for each in failed]}
         raise RequestError(f"No picture could be read: {reasons}.", facts=facts)
     return predictions, failed
+
+
+def corrupted_top1(model: keras.Model, images: Images, labels: Labels) -> dict[str, float]:
+    """Top-1 on a fixed sample of these images, at most 1,000 of them, under each kind of corruption."""
+    chosen = corruptions.sample(len(images))
+    few, wanted = images[chosen], labels[chosen]
+
+    def top1(kind: str) -> float:
+        return float((predict(model, corruptions.corrupt(kind, few)).argmax(axis=1) == wanted).mean())
+
+    return {kind: top1(kind) for kind in corruptions.KINDS}
 
 
 def speed(model: keras.Model, images: Images) -> Speed:

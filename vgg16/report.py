@@ -81,9 +81,8 @@ def confusion_matrix(evaluation: Evaluation, superclasses: Mapping[str, tuple[st
     # The square root, or mistakes of a few per cent would look like none.
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), aspect="auto")
     size = 9 if len(names) <= 20 else 7
-    ticks = {"ticks": range(len(names)), "labels": names, "fontsize": size}
-    axes.set_xticks(**ticks, rotation=90 if max(map(len, names)) > 2 else 0)
-    axes.set_yticks(**ticks)
+    axes.set_xticks(range(len(names)), names, fontsize=size, rotation=90 if max(map(len, names)) > 2 else 0)
+    axes.set_yticks(range(len(names)), names, fontsize=size)
     axes.set(xlabel="answer", ylabel="label")
     low, high = evaluation.top1_interval
     figure.suptitle(f"{title}\ntop-1 {evaluation.top1:.4f} ({low:.4f} to {high:.4f})")
@@ -111,10 +110,10 @@ def _outline(axes: Axes, superclasses: Mapping[str, tuple[str, ...]]) -> None:
         corner, side = (start - 0.5, start - 0.5), end - start
         axes.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="tab:orange"))
     words = [textwrap.fill(name.replace("_", " "), 16) for name in superclasses]
-    middles = {"ticks": (starts + ends - 1) / 2, "labels": words}
+    middles = (starts + ends - 1) / 2
     above, beside = axes.secondary_xaxis("top"), axes.secondary_yaxis("right")
-    above.set_xticks(**middles, rotation=90)
-    beside.set_yticks(**middles)
+    above.set_xticks(middles, words, rotation=90)
+    beside.set_yticks(middles, words)
     for each in (above, beside):
         each.tick_params(length=0, labelcolor="tab:brown")
 
@@ -163,7 +162,7 @@ def corrupted(evaluation: Evaluation, top1: Mapping[str, float], images: int, ti
     """Top-1 on so many images under each corruption, beside that on the untouched split."""
     rows = {"none": (evaluation.top1, evaluation.top1_interval)}
     rows |= {kind: (value, share_interval(round(value * images), images)) for kind, value in top1.items()}
-    told = f"{title}\nunder corruptions of {images} of them (none: all)"
+    told = f"{title}, {evaluation.split}\ntop-1 under corruptions of {images} images; none: all {evaluation.images}"
     return _bars(rows, told, "top-1")
 
 

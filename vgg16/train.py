@@ -131,8 +131,10 @@ def train(
 
 def _calibrate(model: keras.Model, data: Arrays) -> float:
     """Divide the model's logits by the temperature that fits `val`, at most 5,000 images of it evenly spread."""
-    images, labels = (each[:: math.ceil(len(each) / TEMPERATURE_IMAGES)] for each in data.part("val"))
-    temperature = fit_temperature(model.predict(for_inference(images, None, 256), verbose=0), labels)
+    images, labels = data.part("val")
+    step = math.ceil(len(labels) / TEMPERATURE_IMAGES)
+    answers = model.predict(for_inference(images[::step], None, 256), verbose=0)
+    temperature = fit_temperature(answers, labels[::step])
     temper(model, temperature)
     return temperature
 

@@ -1,0 +1,157 @@
+"""Intervals, tests and calibration against references, and their promises against seeded simulations."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, ttest_rel
+
+from vgg16.statistics import (
+    calibration,
+    calibration_error,
+    calibration_interval,
+    difference_interval,
+    fit_temperature,
+    holm,
+    p_better,
+    p_less,
+    share_interval,
+    tempered,
+)
+
+
+# Newcombe, doi 10.1002/(SICI)1097-0258(19980430)17:8<857::AID-SIM777>3.0.CO;2-E, table I, method 3.
+@pytest.mark.parametrize(
+    ("count", "of", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_the_interval_of_a_share_is_the_published_one(count: int, of: int, low: float, high: float) -> None:
+    assert share_interval(count, of) == pytest.approx((low, high), abs=1e-4)
+    mirrored = share_interval(of - count, of)
+    assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-4)
+
+
+def test_a_share_of_nothing_may_be_anything() -> None:
+    assert share_interval(0, 0) == (0, 1)
+
+
+@pytest.mark.parametrize(("wins", "losses"), [(0, 0), (0, 9), (9, 0), (12, 5), (350, 300), (40, 40)])
+def test_mcnemars_exact_test_is_the_binomial_test_of_the_images_that_one_alone_answers(wins: int, losses: int) -> None:
+    expected = binomtest(wins, wins + losses, alternative="greater").pvalue if wins + losses else 1
+    assert p_better(wins, losses) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("images", [100, 5000])
+@pytest.mark.parametrize(("wins", "losses"), [(0.08, 0.05), (0.065, 0.065)])
+def test_the_interval_of_a_difference_holds_the_truth_95_times_in_100(images: int, wins: float, losses: float) -> None:
+    draws = np.random.default_rng(0).multinomial(images, [wins, losses, 1 - wins - losses], 2000)
+    found = np.array([difference_interval(int(won), int(lost), images) for won, lost, _ in draws])
+    holds = (found[:, 0] <= wins - losses) & (wins - losses <= found[:, 1])
+    assert 0.93 <= holds.mean() <= 0.97
+
+
+def test_the_paired_test_is_students() -> None:
+    one, other = np.random.default_rng(0).normal(size=(2, 40))
+    assert p_less(one - other) == pytest.approx(ttest_rel(one, other, alternative="less").pvalue)
+    assert p_less(np.zeros(40)) == 1
+
+
+def test_holm_rejects_from_the_smallest_on_until_one_does_not() -> None:
+    # Holm, "A simple sequentially rejective multiple test procedure" (1979): 0.05/4, 0.05/3, 0.05/2, 0.05.
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005}, 0.05) == ["d", "a"]
+    assert holm({"a": 0.02, "b": 0.001}, 0.05) == ["b", "a"]
+    assert holm({"a": 0.026, "b": 0.03}, 0.05) == []
+    assert holm({}, 0.05) == []
+
+
+def test_of_twenty_superclasses_that_are_no_worse_one_is_called_so_once_in_twenty() -> None:
+    draws = np.random.default_rng(0).random((4000, 20))
+    wrong = np.mean([bool(holm(dict(enumerate(draw)), 0.05)) for draw in draws])  # type: ignore[arg-type]
+    assert 0.04 <= wrong <= 0.06
+
+
+CONFIDENCES = {
+    "most near 0.8": lambda random, images: random.beta(5, 1.5, images),
+    "all over": lambda random, images: random.uniform(0.2, 1, images),
+    "nearly sure": lambda random, images: 1 - random.exponential(0.03, images),
+}
+
+
+def drawn(kind: str, images: int, seed: int, off: float) -> np.ndarray:
+    """The table of a model that is this much surer than it is right."""
+    random = np.random.default_rng(seed)
+    confidence = np.clip(CONFIDENCES[kind](random, images), 0.1, 1)
+    return calibration(confidence, random.random(images) < confidence - off)
+
+
+@pytest.mark.parametrize("kind", CONFIDENCES)
+@pytest.mark.parametrize("images", [1000, 10_000])
+def test_the_interval_of_a_calibrated_model_begins_at_nothing(kind: str, images: int) -> None:
+    lows = np.array([calibration_interval(drawn(kind, images, seed, 0))[0] for seed in range(300)])
+    assert (lows <= 0.01).mean() >= 0.95
+    assert (lows == 0).mean() >= 0.94
+
+
+@pytest.mark.parametrize("kind", CONFIDENCES)
+@pytest.mark.parametrize("images", [1000, 10_000])
+def test_the_interval_of_a_model_that_is_too_sure_holds_the_true_error(kind: str, images: int) -> None:
+    found = np.array([calibration_interval(drawn(kind, images, seed, 0.05)) for seed in range(300)])
+    assert ((found[:, 0] <= 0.05) & (found[:, 1] >= 0.05)).mean() >= 0.9
+
+
+def test_fewer_images_say_less_of_the_calibration() -> None:
+    widths = [np.ptp(calibration_interval(drawn("all over", images, 0, 0.05))) for images in (100, 1000, 10_000)]
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_a_model_that_is_sure_and_right_has_an_error_of_nothing_that_hundred_images_cannot_prove() -> None:
+    low, high = calibration_interval(calibration(np.ones(100), np.ones(100, bool)))
+    assert low == 0
+    assert high < 0.05
+
+
+def logits(images: int = 5000, classes: int = 20, certainty: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits [n, k] and labels that are drawn from their softmax: a model that is perfectly calibrated."""
+    random = np.random.default_rng(0)
+    found = random.normal(size=(images, classes))
+    found[np.arange(images), random.integers(0, classes, images)] += certainty
+    shares = softmax(found).cumsum(axis=1)
+    return found, np.minimum((shares < random.random((images, 1))).sum(axis=1), classes - 1)
+
+
+def softmax(values: np.ndarray) -> np.ndarray:
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
+def test_probabilities_are_tempered_as_their_logits_would_be(temperature: float) -> None:
+    values, _ = logits(200)
+    found = tempered(softmax(values).astype(np.float32), temperature)
+    assert found == pytest.approx(softmax(values / temperature), abs=1e-6)
+    assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
+def test_the_temperature_is_fitted_back(temperature: float) -> None:
+    values, labels = logits()
+    surer = softmax(values * temperature).astype(np.float32)
+    assert fit_temperature(surer, labels) == pytest.approx(temperature, rel=0.03)
+
+
+def test_the_fitted_temperature_calibrates_a_model_that_is_too_sure() -> None:
+    values, labels = logits(20_000)
+    sure = softmax(values * 2).astype(np.float32)
+    fitted = fit_temperature(sure[:5000], labels[:5000])
+
+    def error(answers: np.ndarray) -> float:
+        return calibration_error(calibration(answers.max(axis=1), answers.argmax(axis=1) == labels))
+
+    assert error(sure) > 0.1
+    assert error(tempered(sure, fitted)) < 0.02
+
+
+def test_a_hundred_right_answers_do_not_make_a_model_certain() -> None:
+    values, _ = logits(100, certainty=12.0)
+    answers = softmax(values).astype(np.float32)
+    fitted = fit_temperature(answers, answers.argmax(axis=1))
+    assert fitted > 0.9
+    assert tempered(answers, fitted).max(axis=1).mean() < 1 - 1 / 1000
