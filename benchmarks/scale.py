@@ -27,7 +27,7 @@ from mlflow.exceptions import MlflowException
 from flows import settings
 from tests.conftest import ENVIRONMENT, VGG16
 from tests.system.servers import PREFECT_LOGIN, Team, serving
-from vgg16 import catalog, ledger
+from vgg16 import catalog, ledger, stages
 from vgg16.config import flat
 from vgg16.records import DatasetRef, LedgerEntry
 from vgg16.registry import Registry

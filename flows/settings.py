@@ -27,9 +27,9 @@ FREE_BYTES = 200_000_000
 @dataclass(frozen=True)
 class Settings:
     """Where everything is. `artifacts` is None where an MLflow server keeps the files itself; `train_on` says whether
-    `retrain` trains by itself or sends each experiment to the work pool `gpu`; `moved_by_hand` what becomes of a stage or
-    alias that somebody moved in MLflow; `supplied` are the variables that the
-    home's own stack adds to the environment, secrets among them."""
+    `retrain` trains by itself or sends each experiment to the work pool `gpu`; `moved_by_hand` what becomes of a stage
+    or alias that somebody moved in MLflow; `supplied` are the variables that the home's own stack adds to the
+    environment, secrets among them."""
 
     home: Path
     store: str

@@ -23,7 +23,7 @@ def stages() -> Any:
     names = tasks.find_models()
     for name in names:
         try:
-            settled.append(tasks.settle_stages(name))
+            settled.append(tasks.check_stages(name))
         except Vgg16Error as error:
             refused.append(error)
     if refused:

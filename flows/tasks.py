@@ -388,12 +388,16 @@ def repair_stages(name: str) -> Standing:
 
     Raises RefusedError where the ledger of this model is in another store, or has lost entries.
     """
-    return settle_stages.fn(name).standing
+    return _settle(name).standing
 
 
-@task(name="settle stages", **_IO)
-def settle_stages(name: str) -> Settled:
-    """The same, and what was moved by hand and is undone or adopted, as VGG16_MOVED_BY_HAND says; of that is told."""
+@task(name="check stages", **_IO)
+def check_stages(name: str) -> Settled:
+    """The same, and what was found."""
+    return _settle(name)
+
+
+def _settle(name: str) -> Settled:
     from vgg16 import stages
 
     settled = stages.settle(open_registry(), open_store(), name, settings.load().moved_by_hand)

@@ -1,5 +1,5 @@
-"""Promotions, rollbacks and adopted moves, appended one by one to the store. The ledger is the truth that the registry's stages
-and aliases follow: an entry is written before they move."""
+"""Promotions, rollbacks and adopted moves, appended one by one to the store. The ledger is the truth that the
+registry's stages and aliases follow: an entry is written before they move."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 # A logged model's file, and the tag of models and versions in MLflow's database that keeps its digest.
 _KERAS = "data/model.keras"
 _SHA256 = "vgg16.sha256"
-# Tags of a registered model: the address of its ledger, who would like to be that, and the last entry that stages follow.
+# Tags of a registered model: the address of its ledger, who would like to be that, the last entry that stages follow.
 _LEDGER = "vgg16.ledger"
 _CLAIM = "vgg16.ledger-claim."
 _FOLLOWED = "vgg16.followed"
@@ -63,9 +63,9 @@ def connect(tracking_uri: str, artifacts: Path | None) -> Registry:
 
 @dataclass(frozen=True)
 class Shown:
-    """What MLflow shows of a registered model: the stage of each version, also of one that is not ours, the version that is called champion
-    ("" for none), the store of the ledger ("" before the first promotion), and the number of the last ledger entry that
-    stages and alias were seen to follow (0 for none)."""
+    """What MLflow shows of a registered model: the stage of each version, also of one that is not ours; the version
+    that is called champion ("" for none); the store of the ledger ("" before the first promotion); and the number of
+    the last ledger entry that stages and alias were seen to follow (0 for none)."""
 
     stages: dict[str, str]
     champion: str

@@ -1,8 +1,8 @@
 """Which version is in production: the one place where the registry (MLflow) follows the ledger (the store).
 
-A decision is an entry in the ledger first; then stages and alias move, and only when they were seen to be what the entry
-says is that noted in MLflow. So what differs before the note is a decision that was cut off, and is finished; what
-differs after it was moved by a hand in MLflow, and is undone or adopted.
+A decision is an entry in the ledger first; then stages and alias move, and only when they were seen to be what the
+entry says is that noted in MLflow. So what differs before the note is a decision that was cut off, and is finished;
+what differs after it was moved by a hand in MLflow, and is undone or adopted.
 """
 
 from __future__ import annotations
@@ -72,6 +72,28 @@ def moved_by_hand(registry: Registry, store: Store, name: str) -> Moved | None:
     if registry.interchangeable(name, version, champion):
         return Moved(text, version, "")
     return Moved(text, "", f"version {version} was not made by this project, or knows other classes")
+
+
+def trouble(registry: Registry, store: Store, name: str, by_hand: ByHand = "undo") -> str:
+    """What is wrong with what a registered model has in production, and the mend; "" where nothing is."""
+    try:
+        shown, history = _read(registry, store, name)
+        moved = moved_by_hand(registry, store, name)
+    except RefusedError as error:
+        return str(error)
+    promoted = ledger.productions(history)[-1:]
+    if moved:
+        adopts = by_hand == "adopt" and moved.adoptable
+        mend = "writes that into the ledger" if adopts else "puts back what the ledger says"
+        return f"{name}: {moved.text}; the next promote, rollback, run or check {mend} (VGG16_MOVED_BY_HAND={by_hand})"
+    if promoted and promoted[0] not in shown.stages:
+        return f"{name}: version {promoted[0]}, in production, was deleted in MLflow; promote or roll back"
+    if promoted and not shown.has_in_production(promoted[0]) and shown.followed < len(history):
+        return (
+            f"{name}: entry {len(history)} of the ledger was cut off before its stage moved; the next promote, "
+            f"rollback, run or check puts version {promoted[0]} into production"
+        )
+    return ""
 
 
 def settle(registry: Registry, store: Store, name: str, by_hand: ByHand = "undo") -> Settled:
