@@ -27,7 +27,7 @@ from mlflow.exceptions import MlflowException
 from flows import settings
 from tests.conftest import ENVIRONMENT, VGG16
 from tests.system.servers import PREFECT_LOGIN, Team, serving
-from vgg16 import catalog, ledger
+from vgg16 import catalog, ledger, stages
 from vgg16.config import flat
 from vgg16.records import DatasetRef, LedgerEntry
 from vgg16.registry import Registry
@@ -80,7 +80,7 @@ def fill_mlflow(client: MlflowClient, size: int) -> None:
 
 def fill_ledger(registry: Registry, store: Store, size: int) -> None:
     """A promotion of every version, the last one in production."""
-    registry.set_ledger_address(MODEL, store.address)
+    registry.claim_ledger(MODEL, store.address)
     there = len(store.keys(f"ledger/{MODEL}/"))
 
     def one(number: int) -> None:
@@ -137,7 +137,7 @@ def figures(team: Team, registry: Registry, store: Store, prefect: httpx.Client)
         return lambda: registry.client.search_runs([experiment], max_results=most)
 
     def repair() -> None:
-        registry.follow(MODEL, ledger.productions(ledger.entries(store, MODEL))[-1])
+        stages.settle(registry, store, MODEL)
 
     def flow_runs(**asked: Any) -> Callable[[], Any]:
         return lambda: prefect.post("/flow_runs/filter", json=asked).raise_for_status()

@@ -294,7 +294,7 @@ def promote(name: str, version: str, stage: Literal["staging", "production"], fo
 def rollback(name: str, reason: str) -> Answer:
     """Bring back the version that was in production before."""
     _speak()
-    _registry().known_versions(name)
+    _registry().check_name(name)
     from flows.promote import rollback as rollback_flow
 
     answer: Answer = rollback_flow(name, reason).model_dump(mode="json")
@@ -306,7 +306,7 @@ def rollback(name: str, reason: str) -> Answer:
 @answers(display.history)
 def history(name: str) -> Answer:
     """The ledger: every promotion and rollback, who, when and why."""
-    _registry().known_versions(name)
+    _registry().check_name(name)
     from flows.tasks import open_store
     from vgg16 import ledger
 

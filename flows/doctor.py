@@ -174,26 +174,12 @@ def _alike(there: str, here: str) -> bool:
 def stages() -> str:
     """Every registered model has in production what its ledger says."""
     from flows.tasks import open_registry, open_store
-    from vgg16 import ledger
+    from vgg16 import stages
 
-    registry, store = open_registry(), open_store()
-    wrong = []
-    for name in registry.names():
-        said = ledger.productions(ledger.entries(store, name))[-1:]
-        versions = registry.versions(name)
-        found = [each.version for each in versions if each.stage == "Production"]
-        decides = registry.ledger_address(name)
-        if decides not in ("", store.address):
-            wrong.append(f"{name}: its ledger is in {decides}, set VGG16_STORE to it")
-        elif said and said[0] not in [each.version for each in versions]:
-            wrong.append(f"{name}: version {said[0]}, in production, was deleted in MLflow; promote or roll back")
-        elif said != found:
-            mend = "the next promote, rollback or run puts that back"
-            wrong.append(
-                f"{name}: in production is {said or 'none'} by the ledger, {found or 'none'} in MLflow; {mend}"
-            )
-    if wrong:
-        raise Vgg16Error(f"{'; '.join(wrong)}.")
+    registry, store, by_hand = open_registry(), open_store(), settings.load().moved_by_hand
+    found = [told for name in registry.names() if (told := stages.trouble(registry, store, name, by_hand))]
+    if found:
+        raise Vgg16Error(f"{'; '.join(found)}.")
     return "every model has in production what its ledger says"
 
 

@@ -71,8 +71,10 @@ def _decide(  # noqa: PLR0917  # what promote takes
     facts |= {"dataset_digest": judged.dataset_digest, "reference": reference}
     tasks.write_ledger(standing, facts | verdict.model_dump())
     tasks.repair_stages(name)
-    tasks.score_on_test(name, version)
     tasks.tell_of("promoted", name, f"{name} version {version} is in production: {'; '.join(verdict.reasons)}")
+    # What was forced although it could not be asked has no answers on test either.
+    if judged.evidence:
+        tasks.score_on_test(name, version)
     return _told(name, version, verdict, "Production", standing.champion, forced=force)
 
 

@@ -27,8 +27,9 @@ FREE_BYTES = 200_000_000
 @dataclass(frozen=True)
 class Settings:
     """Where everything is. `artifacts` is None where an MLflow server keeps the files itself; `train_on` says whether
-    `retrain` trains by itself or sends each experiment to the work pool `gpu`; `supplied` are the variables that the
-    home's own stack adds to the environment, secrets among them."""
+    `retrain` trains by itself or sends each experiment to the work pool `gpu`; `moved_by_hand` what becomes of a stage
+    or alias that somebody moved in MLflow; `supplied` are the variables that the home's own stack adds to the
+    environment, secrets among them."""
 
     home: Path
     store: str
@@ -36,6 +37,7 @@ class Settings:
     artifacts: Path | None
     prefect_server: bool
     train_on: Literal["inline", "pool"]
+    moved_by_hand: Literal["undo", "adopt"]
     supplied: dict[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -54,6 +56,9 @@ def load() -> Settings:
             "VGG16_TRAIN_ON=pool sends training to the workers of a Prefect server, but none is named.",
             "Set PREFECT_API_URL, or start one with `vgg16 up`.",
         )
+    moved_by_hand = os.environ.get("VGG16_MOVED_BY_HAND") or "undo"
+    if moved_by_hand not in ("undo", "adopt"):
+        raise RequestError(f"VGG16_MOVED_BY_HAND: expected undo or adopt, found {moved_by_hand!r}.")
     return Settings(
         home=home,
         store=os.environ.get("VGG16_STORE") or supplied.get("VGG16_STORE") or str(home / "store"),
@@ -61,6 +66,7 @@ def load() -> Settings:
         artifacts=None if tracking_uri.startswith(("http://", "https://")) else home / "mlflow",
         prefect_server=prefect_server,
         train_on="pool" if train_on == "pool" else "inline",
+        moved_by_hand="adopt" if moved_by_hand == "adopt" else "undo",
         supplied=supplied,
     )
 

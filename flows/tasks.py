@@ -14,7 +14,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -28,14 +27,13 @@ from prefect.tasks import exponential_backoff
 from flows import settings
 from flows.curves import curves, kept_when_mlflow_fails
 from flows.progress import say, training
-from vgg16 import catalog, ledger, storage
+from vgg16 import catalog, storage
 from vgg16.config import DatasetChoice, Experiment, Split
-from vgg16.errors import RefusedError
 from vgg16.records import (
     DatasetRef,
     EpochMetrics,
+    Evaluation,
     Judged,
-    LedgerEntry,
     ModelVersion,
     Run,
     Stage,
@@ -52,6 +50,7 @@ if TYPE_CHECKING:
     from vgg16.features import Features
     from vgg16.model import Weights
     from vgg16.registry import Registry
+    from vgg16.stages import Settled
 
 
 # A model and its class names, as the registry loads them.
@@ -448,42 +447,42 @@ def move_stage(name: str, version: str, stage: Stage) -> None:
 
 @task(name="repair stages", **_IO)
 def repair_stages(name: str) -> Standing:
-    """Make the registry's production what the ledger says, should a kill have come between.
+    """Make the registry's production what the ledger says, should a kill have come between or a hand have moved it.
 
-    Raises RefusedError where the ledger of this model is in another store: an empty one here would unseat the champion.
+    Raises RefusedError where the ledger of this model is in another store, or has lost entries.
     """
-    registry, store = open_registry(), open_store()
-    decides = registry.ledger_address(name)
-    if decides not in ("", store.address):
-        raise RefusedError(
-            f"The ledger of {name} is in {decides}, but the store here is {store.address}.",
-            f"Set VGG16_STORE={decides}",
-        )
-    history = ledger.entries(store, name)
-    promoted = ledger.productions(history)
-    if history:
-        registry.follow(name, promoted[-1])
-    known = {each.version for each in registry.versions(name)}
-    champion = promoted[-1] if promoted and promoted[-1] in known else ""
-    before = [version for version in promoted[:-1] if version in known]
-    before_it = before[-1] if before else ""
-    return Standing(history=tuple(history), champion=champion, before=before_it, reference=champion)
+    return _settle(name).standing
+
+
+@task(name="check stages", **_IO)
+def check_stages(name: str) -> Settled:
+    """The same, and what was found."""
+    return _settle(name)
+
+
+def _settle(name: str) -> Settled:
+    from vgg16 import stages
+
+    settled = stages.settle(open_registry(), open_store(), name, settings.load().moved_by_hand)
+    if settled.text:
+        say(f"stages      {settled.text}")
+        tell_of("moved-by-hand", name, settled.text)
+    return settled
+
+
+@task(name="find models", **_IO)
+def find_models() -> list[str]:
+    """The names of all registered models."""
+    return open_registry().names()
 
 
 @task(name="write ledger", **_COMPUTE)
 def write_ledger(standing: Standing, facts: dict[str, Any]) -> None:
     """Append the entry that comes next, made by this user now. Of two deciders one wins; never tried again, for a
     second try would decide on what has changed."""
-    registry, store = open_registry(), open_store()
-    entry = LedgerEntry(
-        number=len(standing.history) + 1,
-        previous=standing.champion,
-        by=_user(),
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        **facts,
-    )
-    registry.set_ledger_address(entry.name, store.address)
-    ledger.append(store, entry)
+    from vgg16 import stages
+
+    stages.decide(open_registry(), open_store(), standing, facts, _user())
 
 
 @task(name="tag verdict", **_IO)

@@ -1,10 +1,10 @@
-"""Promotions and rollbacks, appended one by one to the store. The ledger is the truth that the registry's stages
-and aliases follow: an entry is written before they move."""
+"""Promotions, rollbacks and adopted moves, appended one by one to the store. The ledger is the truth that the
+registry's stages and aliases follow: an entry is written before they move."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -74,15 +74,32 @@ def count_judgement(store: Store, name: str, look: Judgement) -> int:
     )
 
 
-def productions(history: list[LedgerEntry]) -> list[str]:
-    """The versions in production, the present one last: a promotion adds one, a rollback takes away what came after
-    the version that it brings back."""
-    versions: list[str] = []
+def is_last(store: Store, name: str, number: int) -> bool:
+    """Whether no entry has come after the one of this number."""
+    return store.read(_key(name, number + 1)) is None
+
+
+def productions(history: Sequence[LedgerEntry]) -> list[str]:
+    """The versions in production, the present one last: a promotion or an adoption adds one, a rollback takes away what
+    came after the version that it brings back."""
+    return [entry.version for entry in _brought(history)]
+
+
+def reference(history: Sequence[LedgerEntry]) -> str:
+    """The version that challengers must not be worse than, as the entry says that brought the present champion; an old
+    entry says nothing, and means the champion. "" where nothing was ever in production."""
+    brought = _brought(history)
+    return brought[-1].reference or brought[-1].version if brought else ""
+
+
+def _brought(history: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+    """The entries that brought the versions in production, the present one's last."""
+    brought: list[LedgerEntry] = []
     for entry in history:
-        if entry.action == "promote":
-            versions.append(entry.version)
+        if entry.action == "rollback":
+            brought.pop()
+            while brought[-1].version != entry.version:
+                brought.pop()
         else:
-            versions.pop()
-            while versions[-1] != entry.version:
-                versions.pop()
-    return versions
+            brought.append(entry)
+    return brought

@@ -5,6 +5,7 @@ Stages are deprecated in MLflow but asked for: a version's stage and alias move 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,7 +32,7 @@ from mlflow.types.schema import Map
 from vgg16 import serving
 from vgg16.config import Experiment, flat
 from vgg16.datasets import Arrays, Images
-from vgg16.errors import RequestError, Vgg16Error
+from vgg16.errors import RefusedError, RequestError, Vgg16Error
 from vgg16.records import DatasetRef, EpochMetrics, Evaluation, ModelVersion, Stage, TrainingResult, Verdict
 from vgg16.storage import sha256_of
 
@@ -44,6 +46,14 @@ _ADDRESSES = "models:/NAME/VERSION, models:/NAME@ALIAS, models:/m-ID or runs:/RU
 # The name of what serves it, beside it.
 _SERVER = "vgg16_serving"
 _SHA256 = "vgg16.sha256"
+# Tags of a registered model: the address of its ledger, who would like to be that, the last entry that stages follow.
+_LEDGER = "vgg16.ledger"
+_CLAIM = "vgg16.ledger-claim."
+_FOLLOWED = "vgg16.followed"
+# The tag of a run that says what it learned from.
+_DATASET = "vgg16.dataset"
+# What goes into a filter of MLflow's.
+_NAME = r"[\w.-]+"
 # Runs that are asked for at once.
 _PAGE = 500
 ALIASES: dict[Stage, str] = {"Staging": "challenger", "Production": "champion"}
@@ -61,6 +71,27 @@ def connect(tracking_uri: str, artifacts: Path | None) -> Registry:
     return Registry(artifacts)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What MLflow shows of a registered model: the stage of each version, also of one that is not ours; the version
+    that is called champion ("" for none); the store of the ledger ("" before the first promotion); and the number of
+    the last ledger entry that stages and alias were seen to follow (0 for none)."""
+
+    stages: dict[str, str]
+    champion: str
+    ledger: str
+    followed: int
+
+    @property
+    def production(self) -> list[str]:
+        """The versions of the stage Production, which MLflow allows to be several."""
+        return [version for version, stage in self.stages.items() if stage == "Production"]
+
+    def has_in_production(self, version: str) -> bool:
+        """Whether stage and alias both say that this version, and no other, is in production; "" for none."""
+        return self.production == [version] * bool(version) and self.champion == version
+
+
 class Registry:
     """What this project asks of MLflow."""
 
@@ -75,7 +106,7 @@ class Registry:
         """A running MLflow run, a new one or that of `run_id` again, with the experiment as its parameters; yields the
         run's id. An exception inside ends it as FAILED, an interruption as KILLED."""
         name = f"{experiment.name} s{experiment.seed} {ref.digest[:8]}"
-        described = {"vgg16.experiment": experiment.name, "vgg16.dataset": ref.model_dump_json(), **tags}
+        described = {"vgg16.experiment": experiment.name, _DATASET: ref.model_dump_json(), **tags}
         described["mlflow.note.content"] = experiment.description
         # Its own way to end a run calls Ctrl-C a failure, and hides what happened where the server is away.
         run = mlflow.start_run(run_id or None, self._experiment(ref.name), run_name=name, tags=described)
@@ -294,29 +325,90 @@ class Registry:
         runs = self._data_of([each.run_id for each in found])
         return [self._version(each, runs.get(each.run_id)) for each in found]
 
-    def ledger_address(self, name: str) -> str:
-        """The store whose ledger decides on this model, "" before its first promotion."""
-        return str(self.client.get_registered_model(name).tags.get("vgg16.ledger", ""))
+    def shown(self, name: str) -> Shown:
+        """What MLflow shows of a registered model's stages, in two requests however many versions there are."""
+        model = self.client.get_registered_model(name)
+        return Shown(
+            stages={str(each.version): each.current_stage for each in self._all(name)},
+            champion=str(model.aliases.get(ALIASES["Production"], "")),
+            ledger=model.tags.get(_LEDGER, ""),
+            followed=int(model.tags.get(_FOLLOWED, 0)),
+        )
 
-    def set_ledger_address(self, name: str, address: str) -> None:
-        """Say for all clients where the ledger of this model is."""
-        self.client.set_registered_model_tag(name, "vgg16.ledger", address)
+    def claim_ledger(self, name: str, address: str) -> None:
+        """Say for all clients that the ledger in this store decides on this model. Raises RefusedError where another
+        one does.
+
+        MLflow sets a tag whatever it was before, so each store has a tag of its own, and wins only if it then sees no
+        other's: of two that come at once at most one does, for who writes second sees the first.
+        """
+        tag = f"{_CLAIM}{hashlib.sha256(address.encode()).hexdigest()[:12]}"
+        if self.client.get_registered_model(name).tags.get(_LEDGER) == address:
+            return
+        self.client.set_registered_model_tag(name, tag, address)
+        tags = self.client.get_registered_model(name).tags
+        others = [of for key, of in tags.items() if (key == _LEDGER or key.startswith(_CLAIM)) and of != address]
+        if others:
+            self.client.delete_registered_model_tag(name, tag)
+            decides = tags.get(_LEDGER)
+            raise RefusedError(
+                f"The ledger of {name} is in {decides}, but the store here is {address}."
+                if decides
+                else f"Another store, {others[0]}, claims the ledger of {name} at the same time as {address}.",
+                f"Set VGG16_STORE={others[0]}" + ("" if decides else ", or try again."),
+            )
+        self.client.set_registered_model_tag(name, _LEDGER, address)
+
+    def note_followed(self, name: str, number: int) -> None:
+        """Say for all clients that stages and alias are what the ledger's entry of this number says."""
+        self.client.set_registered_model_tag(name, _FOLLOWED, str(number))
+
+    def mark(self, name: str, version: str, mark: Literal["forced", "adopted"], reason: str) -> None:
+        """Say on the version, for ever, that no gate let it into production, and why it came there."""
+        self.client.set_model_version_tag(name, version, f"vgg16.{mark}", reason[:5000])
+
+    def check_name(self, name: str) -> None:
+        """Raises RequestError, which names the registered models that exist, for one that does not."""
+        try:
+            if re.fullmatch(_NAME, name):
+                self.client.get_registered_model(name)
+                return
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+        names = ", ".join(self.names())
+        hint = f"There are: {names}." if names else "Train one: vgg16 run digits-scratch"
+        raise RequestError(f"There is no registered model {name!r}.", hint)
 
     def known_versions(self, name: str) -> list[ModelVersion]:
-        """All versions of a registered model. Raises RequestError that names the models that exist."""
-        found = self.versions(name)
-        if not found:
-            names = ", ".join(self.names())
-            hint = f"There are: {names}." if names else "Train one: vgg16 run digits-scratch"
-            raise RequestError(f"There is no registered model {name!r}.", hint)
-        return found
+        """All versions of a registered model, which runs of this project made. Raises RequestError for no model."""
+        self.check_name(name)
+        return self.versions(name)
 
     def version(self, name: str, version: str) -> ModelVersion:
         """One version. Raises RequestError that names those that exist."""
-        known = {each.version: each for each in self.known_versions(name)}
-        if version not in known:
-            raise RequestError(f"{name} has no version {version!r}.", f"There are: {', '.join(known)}.")
-        return known[version]
+        self.check_name(name)
+        try:
+            found = self.client.get_model_version(name, version)
+            if found.run_id and str(found.version) == version:
+                return self._version(found, self._data_of([found.run_id]).get(found.run_id))
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+        known = [str(each.version) for each in self._found(name)]
+        raise RequestError(f"{name} has no version {version!r}.", f"There are: {', '.join(known)}.")
+
+    def interchangeable(self, name: str, version: str, other: str) -> bool:
+        """Whether runs of ours made both versions, with the digest of what they logged and for the same classes; with
+        "" for the other, whether the first is ours."""
+        answered = []
+        for each in filter(None, (version, other)):
+            found = self.client.get_model_version(name, each)
+            run = self._data_of([found.run_id]).get(found.run_id) if found.run_id else None
+            if run is None or not found.tags.get(_SHA256) or _DATASET not in run.tags:
+                return False
+            answered.append(DatasetRef.model_validate_json(run.tags[_DATASET]).class_names)
+        return answered[0] == answered[-1]
 
     def champions(self) -> list[ModelVersion]:
         """The version in production of every registered model that has one."""
@@ -342,13 +434,16 @@ class Registry:
     def follow(self, name: str, production: str) -> None:
         """Make stages and alias what the ledger says: this version in production, "" for none. A version that was
         deleted in MLflow leaves none in production."""
-        stages = {str(each.version): each.current_stage for each in self._found(name)}
-        for version, stage in stages.items():
-            if stage == "Production" and version != production:
-                self.move(name, version, "Archived")
-        holder = str(self.client.get_registered_model(name).aliases.get(ALIASES["Production"], ""))
-        if production in stages and (holder != production or stages[production] != "Production"):
+        shown = self.shown(name)
+        if shown.has_in_production(production):
+            return
+        if production in shown.stages:
             self.move(name, production, "Production")
+            return
+        for version in shown.production:
+            self.move(name, version, "Archived")
+        if shown.champion:
+            self.client.delete_registered_model_alias(name, ALIASES["Production"])
 
     def tag(self, name: str, version: str, verdict: Verdict) -> None:
         """Write the verdict on the version."""
@@ -413,11 +508,13 @@ class Registry:
         hint = f"There {'are' if len(known) > 1 else 'is'}: {', '.join(known)}." if known else ""
         return RequestError(f"No model at {model_uri!r}: {why}", hint)
 
-    def _found(self, name: str) -> list[MlflowVersion]:
-        if not re.fullmatch(r"[\w.-]+", name):
+    def _all(self, name: str) -> list[MlflowVersion]:
+        if not re.fullmatch(_NAME, name):
             return []
-        found = [each for each in self.client.search_model_versions(f"name='{name}'") if each.run_id]
-        return sorted(found, key=lambda each: int(each.version))
+        return sorted(self.client.search_model_versions(f"name='{name}'"), key=lambda each: int(each.version))
+
+    def _found(self, name: str) -> list[MlflowVersion]:
+        return [each for each in self._all(name) if each.run_id]
 
     def _data_of(self, run_ids: list[str]) -> dict[str, RunData]:
         """Metrics and tags of these runs, the deleted ones too, by id: a few requests, not one for each."""
@@ -452,7 +549,7 @@ class Registry:
 
 def dataset_of(run: Any) -> DatasetRef:
     """The dataset that a run learned from."""
-    return DatasetRef.model_validate_json(run.data.tags["vgg16.dataset"])
+    return DatasetRef.model_validate_json(run.data.tags[_DATASET])
 
 
 def _read(model_uri: str, file: Path) -> keras.Model:
