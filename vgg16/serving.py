@@ -61,7 +61,7 @@ class Classifier:
 
 
 def _load_pyfunc(path: str) -> Classifier:
-    """What MLflow calls with the path of the .keras file; the class names are in the metadata of the model around it."""
+    """What MLflow calls with the path of the .keras file; the class names are in the metadata of the model around."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     with _muted(2):

@@ -243,7 +243,7 @@ def without_names(folder: Path) -> None:
     ("harm", "told"),
     [
         (lambda folder: (folder / "data" / "model.keras").unlink(), r"its file data/model.keras is missing"),
-        (lambda folder: shutil.rmtree(folder), r"its files cannot be read: .*"),
+        (shutil.rmtree, r"its files cannot be read: .*"),
         (cut_off, r"its file is not what was logged: expected sha256 \w{12}..., found \w{12}"),
         (tampered_with, r"its file is not what was logged: expected sha256 \w{12}..., found \w{12}"),
         (lambda folder: (folder / "MLmodel").unlink(), r"its files cannot be read: .*MLmodel"),
@@ -270,7 +270,7 @@ def test_a_file_that_keras_cannot_read_is_refused_whatever_its_digest(logged: Lo
     else:
         zipfile.ZipFile(file, "w").close()
     logged.registry.client.set_logged_model_tags(uri.removeprefix("models:/"), {"vgg16.sha256": sha256_of(file)})
-    with pytest.raises(Vgg16Error, match="Keras cannot read its file: .+"):
+    with pytest.raises(Vgg16Error, match=r"Keras cannot read its file: .+"):
         logged.registry.load(uri)
 
 
@@ -280,5 +280,5 @@ def test_the_size_of_a_missing_file_is_not_zero(logged: Logged) -> None:
     with pytest.raises(Vgg16Error, match="is missing"):
         logged.registry.megabytes(uri)
     shutil.rmtree(folder)
-    with pytest.raises(Vgg16Error, match="is missing|cannot be listed"):
+    with pytest.raises(Vgg16Error, match=r"is missing|cannot be listed"):
         logged.registry.megabytes(uri)
