@@ -575,10 +575,11 @@ class _Flavor:
     `mlflow.tensorflow` too."""
 
     @staticmethod
-    def save_model(path: str, mlflow_model: mlflow.models.Model, validate_serving_input: bool, **given: Any) -> None:
-        """Write the folder that is logged. `validate_serving_input` was for the caller."""
+    def save_model(path: str, mlflow_model: mlflow.models.Model, **given: Any) -> None:
+        """Write the folder that is logged."""
         import keras
 
+        del given["validate_serving_input"]  # Model.log reads it, and hands it on
         mlflow_model.add_flavor(
             "keras",
             data=str(Path(_KERAS).parent),

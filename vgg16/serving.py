@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,12 +61,26 @@ class Classifier:
 
 
 def _load_pyfunc(path: str) -> Classifier:
-    """What MLflow calls with the path of the .keras file; the class names are in the metadata of the model around it."""
+    """What MLflow calls with the path of the .keras file; the class names are in the metadata of the model around."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    import keras
+    with _muted(2):
+        import keras
     from mlflow.models import Model
 
     metadata = Model.load(str(Path(path).parents[1])).metadata
     model = keras.models.load_model(path, compile=False, safe_mode=True)
     return Classifier(model, json.loads(metadata["class_names"]))
+
+
+@contextmanager
+def _muted(descriptor: int) -> Iterator[None]:
+    """What TensorFlow's C++ side prints before it has read any log level is not seen."""
+    kept, nowhere = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    try:
+        yield
+    finally:
+        os.dup2(kept, descriptor)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,97 @@
+"""What an evaluation costs over a bare Keras `predict`: 10,000 images of 32 pixels in 100 classes, without corruptions.
+
+`.venv/bin/python benchmarks/evaluation.py [--width 0.25]` (minutes on two cores; full width an hour). The cost depends
+on neither pixels nor weights, so both are random. Bare predict and evaluation take turns in one process, each once
+before that is not counted; bare is the better of Keras' own batch and of 256. Figures are timed apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from flows import settings
+from vgg16 import catalog
+
+CLASSES = catalog.dataset("cifar100").class_names
+SUPERCLASSES = catalog.dataset("cifar100").superclasses
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def machine() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
+
+
+def told(values: list[float], unit: str = " s") -> str:
+    return f"{median(values):8.2f}{unit} ({min(values):.2f} to {max(values):.2f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--width", type=float, default=0.25, help="of the layers, of VGG-16's")
+    asked = parser.parse_args()
+    settings.import_tensorflow()
+    from vgg16 import evaluate, report
+    from vgg16.config import BackboneChoice, Head
+    from vgg16.model import build
+
+    random = np.random.RandomState(0)
+    images = random.randint(0, 256, (asked.images, 32, 32, 3)).astype(np.uint8)
+    labels = random.randint(0, len(CLASSES), asked.images)
+    options = BackboneChoice(name="vgg16", width=asked.width, batch_norm="after")
+    model = build(catalog.BACKBONES["vgg16"], options, Head(units=()), input_size=32, classes=len(CLASSES))
+
+    def judged(answers: Any) -> Any:
+        return evaluate.evaluate("test", images, answers, labels, CLASSES, SUPERCLASSES)
+
+    work: dict[str, Callable[[], Any]] = {
+        "bare predict, Keras' batch of 32": lambda: model.predict(images, verbose=0),
+        "bare predict, batch of 256": lambda: model.predict(images, batch_size=256, verbose=0),
+        "whole evaluation": lambda: judged(evaluate.predict(model, images)),
+    }
+    for once in work.values():
+        once()
+    # Turn by turn, so that what else the machine does is shared.
+    took: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(asked.pairs):
+        for name, once in work.items():
+            took[name].append(seconds(once))
+    small, large, whole = took.values()
+    bare = min(small, large, key=median)
+    ratios = [ours / theirs for ours, theirs in zip(whole, bare, strict=True)]
+
+    answers = evaluate.predict(model, images)
+    evaluation = judged(answers)
+    took["of it judging, without predicting"] = [seconds(lambda: judged(answers)) for _ in range(asked.pairs)]
+
+    def figures() -> None:
+        report.confusion_matrix(evaluation, "bench")
+        report.mistakes(images, labels, answers, CLASSES, "bench")
+
+    took["figures, beside it"] = [seconds(figures)]
+    print(f"VGG-16-BN of width {asked.width}, {asked.images} images, {len(CLASSES)} classes; {machine()}")
+    for name, values in took.items():
+        print(f"{name:<36} {told(values)}")
+    print(f"{'whole evaluation / better bare':<36} {told(ratios, '  ')}, {asked.pairs} pairs")
+
+
+if __name__ == "__main__":
+    main()
