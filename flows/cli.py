@@ -366,7 +366,8 @@ def ui(stop: bool) -> Answer:
     if stop:
         mlflow_ui.stop(known)
         return {"url": ""}
-    page = mlflow_ui.comparison(_registry().last_chain())
+    registry = _registry()
+    page = registry.comparison(registry.last_chain())
     url = mlflow_ui.start(known) + page
     if sys.stdout.isatty() and (
         sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
