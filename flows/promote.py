@@ -51,8 +51,10 @@ def _decide(name: str, version: str, stage: Literal["staging", "production"], fo
     tasks.tag_verdict(name, version, verdict)
     if verdict.verdict != "promote" and not force:
         tasks.move_stage(name, version, "Archived")
+        tasks.write_card(name, version)
         return _told(name, version, verdict, "Archived", standing.champion)
     tasks.move_stage(name, version, "Staging")
+    tasks.write_card(name, version)
     if stage == "staging":
         return _told(name, version, verdict, "Staging", standing.champion, forced=force)
     facts = {"name": name, "action": "promote", "version": version, "forced": force, "evidence": evidence}

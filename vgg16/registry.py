@@ -124,10 +124,14 @@ class Registry:
     def log_dataset(self, ref: DatasetRef, arrays: Arrays) -> None:
         """Name the splits that the active run learns from, chooses by and is judged on as its inputs. MLflow keeps 36
         characters of a digest, and one input of those that are equal in name and digest."""
-        contexts: dict[Split, str] = {"train": "training", "val": "validation", "gate": "gate"}
-        for split, context in contexts.items():
+        inputs: tuple[tuple[Split, str, str], ...] = (
+            ("train", ref.name, "training"),
+            ("val", f"{ref.name} val", "validation"),
+            ("gate", f"{ref.name} gate", "gate"),
+        )
+        for split, name, context in inputs:
             images, labels = arrays.part(split)
-            data = mlflow.data.from_numpy(images, targets=labels, name=f"{ref.name} {split}", digest=ref.digest[:36])
+            data = mlflow.data.from_numpy(images, targets=labels, name=name, digest=ref.digest[:36])
             mlflow.log_input(data, context=context)
 
     def log_epochs(self, run_id: str, epochs: Sequence[EpochMetrics]) -> None:

@@ -1,0 +1,132 @@
+"""The model card: a registered version in one page of Markdown, for whoever may use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from vgg16.config import Experiment
+from vgg16.records import ClassScore, DatasetRef, Evaluation, Interval, ModelVersion
+
+# What a run may have measured besides, by the name of its metric.
+_MEASURES = {
+    "test_noise_top1": "top-1 under noise",
+    "test_blur_top1": "top-1 when blurred",
+    "test_brightness_top1": "top-1 in other brightness",
+    "test_contrast_top1": "top-1 in low contrast",
+    "test_jpeg_top1": "top-1 after JPEG",
+    "test_corrupted_top1": "mean of these",
+    "temperature": "temperature, fitted on `val` and kept in the model",
+    "latency_ms": "milliseconds for one image",
+    "answers_per_s": "images a second in batches",
+    "model_megabytes": "MB of the file",
+}
+
+
+def model_card(
+    version: ModelVersion,
+    experiment: Experiment,
+    ref: DatasetRef,
+    evaluations: Sequence[Evaluation],
+    facts: Mapping[str, str],
+) -> str:
+    """A registered version's card in Markdown: what it is, on which data, how good with 95 % intervals, its limits, how
+    it is used. `evaluations` are those that are logged, of gate and test; `facts` has `run`, `date`, `code`, `base` and
+    `reasons` in words, "" for none."""
+    uri = f"models:/{version.name}/{version.version}"
+    counts = ", ".join(f"{split} {count}" for split, count in ref.splits.items())
+    what = {
+        "experiment": f"{experiment.name}: {experiment.description}",
+        "network": f"{experiment.backbone.name}, {experiment.epochs} epochs, seed {experiment.seed}",
+        "weights started from": facts["base"] or "random numbers",
+        "MLflow run": facts["run"],
+        "trained": facts["date"],
+        "code": facts["code"],
+        "data": f"{ref.name}, digest `{ref.digest[:16]}`; images: {counts}",
+        "verdict of the gates": f"{version.verdict or 'not judged yet'}"
+        + (f": {facts['reasons']}" * bool(facts["reasons"])),
+    }
+    parts = [
+        f"# {version.name} version {version.version}",
+        f"Says which of {len(ref.class_names)} classes a picture shows: {_listed(ref.class_names)}.",
+        _markdown(("what", ""), what.items()),
+        "## How good it is",
+        *(_numbers(each) for each in evaluations),
+        *_measured(version.metrics),
+        "" if any(each.split == "test" for each in evaluations) else "Not scored on `test`: only what is promoted is.",
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in _limits(experiment, evaluations)),
+        "## How to use it",
+        f"""```sh
+vgg16 predict photo.jpg --model {uri}
+mlflow models serve --model-uri {uri} --env-manager local --port 5001
+```
+
+```python
+from vgg16.registry import connect
+
+model, class_names = connect("ADDRESS OF MLFLOW", None).load("{uri}")
+probabilities = model.predict(images)  # uint8 [n, height, width, 3], red first, as they are
+```""",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _numbers(evaluation: Evaluation) -> str:
+    rows = {
+        "top-1": _told(evaluation.top1, evaluation.top1_interval),
+        "top-5": _told(evaluation.top5, evaluation.top5_interval),
+        "calibration error (ECE)": _told(evaluation.ece, evaluation.ece_interval),
+        "loss, nats": f"{evaluation.loss:.4f}",
+        "Brier score": f"{evaluation.brier:.4f}",
+    }
+    if evaluation.superclass_top1 is not None:
+        rows["top-1 of superclasses"] = f"{evaluation.superclass_top1:.4f}"
+    for kind, scores in (("superclass", evaluation.superclasses), ("class", evaluation.classes)):
+        ranked = sorted(scores, key=lambda each: each.recall)
+        if ranked:
+            rows[f"worst {kind}, recall"] = _of_class(ranked[0])
+            rows[f"best {kind}, recall"] = _of_class(ranked[-1])
+    return _markdown((f"on {evaluation.images} images of `{evaluation.split}`", "95 % interval"), rows.items())
+
+
+def _of_class(score: ClassScore) -> str:
+    return f"{score.name}: {_told(score.recall, score.recall_interval)} of {score.images} images"
+
+
+def _measured(metrics: Mapping[str, float]) -> list[str]:
+    rows = [(words, f"{metrics[name]:.4g}") for name, words in _MEASURES.items() if name in metrics]
+    return [_markdown(("measured besides", ""), rows)] if rows else []
+
+
+def _limits(experiment: Experiment, evaluations: Sequence[Evaluation]) -> list[str]:
+    size = experiment.image_size
+    limits = [
+        "It knows only these classes, and names one of them for any picture, also where none is right.",
+        "It was trained and judged on images of the dataset alone; it was not shown other cameras, crops or drawings.",
+        "Any size is taken: the middle square is resized to what the model sees"
+        + (f", {size} pixels" if size else "")
+        + "; details of larger pictures are lost, smaller ones are blurred.",
+    ]
+    if evaluations:
+        least = min(evaluations, key=lambda each: each.images)
+        low, high = least.top1_interval
+        limits.append(
+            f"Differences within the intervals mean nothing: on {least.images} images top-1 may be off by "
+            f"{(high - low) / 2:.4f}."
+        )
+    limits.append("`gate` chose whether it was promoted, and `val` its best epoch: `test` is the number to quote.")
+    return limits
+
+
+def _told(value: float, interval: Interval) -> str:
+    return f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
+
+
+def _listed(names: Sequence[str], most: int = 20) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _markdown(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
+    """A table. An upright line would end a cell."""
+    lines = [f"| {key} | {value.replace('|', '&#124;')} |" for key, value in rows]
+    return "\n".join([f"| {head[0]} | {head[1]} |", "| --- | --- |", *lines])
