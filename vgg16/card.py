@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from vgg16.config import Experiment
-from vgg16.records import ClassScore, DatasetRef, Evaluation, Interval, ModelVersion
+from vgg16.records import ClassScore, DatasetRef, Evaluation, ModelVersion
+from vgg16.report import with_interval
 
 # What a run may have measured besides, by the name of its metric.
 _MEASURES = {
@@ -30,31 +31,29 @@ def model_card(
     facts: Mapping[str, str],
 ) -> str:
     """A registered version's card in Markdown: what it is, on which data, how good with 95 % intervals, its limits, how
-    it is used. `evaluations` are those that are logged, of gate and test; `facts` has `run`, `date`, `code`, `base` and
-    `reasons` in words, "" for none."""
+    it is used. Its first line stands for it in lists. `evaluations` are those that are logged, of gate and test; `facts`
+    has `run`, `date`, `code`, `base` and `reasons` in words, "" for none."""
     uri = f"models:/{version.name}/{version.version}"
+    scores = [f"{each.top1:.4f} on {each.split}" for each in evaluations]
     counts = ", ".join(f"{split} {count}" for split, count in ref.splits.items())
-    what = {
-        "experiment": f"{experiment.name}: {experiment.description}",
-        "network": f"{experiment.backbone.name}, {experiment.epochs} epochs, seed {experiment.seed}",
-        "weights started from": facts["base"] or "random numbers",
-        "MLflow run": facts["run"],
-        "trained": facts["date"],
-        "code": facts["code"],
-        "data": f"{ref.name}, digest `{ref.digest[:16]}`; images: {counts}",
-        "verdict of the gates": f"{version.verdict or 'not judged yet'}"
-        + (f": {facts['reasons']}" * bool(facts["reasons"])),
-    }
+    reasons = f": {facts['reasons']}" if facts["reasons"] else ""
+    tested = any(each.split == "test" for each in evaluations)
     parts = [
-        f"# {version.name} version {version.version}",
+        f"{experiment.name}, top-1 {', '.join(scores) or 'not scored'}",
         f"Says which of {len(ref.class_names)} classes a picture shows: {_listed(ref.class_names)}.",
-        _markdown(("what", ""), what.items()),
+        _list(
+            f"Experiment: {experiment.name}, {experiment.description}; {experiment.epochs} epochs, seed {experiment.seed}",
+            f"Network: {experiment.backbone.name}, started from {facts['base'] or 'random weights'}",
+            f"Trained: {facts['date']}; run {facts['run']}; code {facts['code'] or 'unknown'}",
+            f"Data: {ref.name}, digest `{ref.digest[:16]}`; images: {counts}",
+            f"Gates: {version.verdict or 'not judged yet'}{reasons}",
+        ),
         "## How good it is",
         *(_numbers(each) for each in evaluations),
         *_measured(version.metrics),
-        "" if any(each.split == "test" for each in evaluations) else "Not scored on `test`: only what is promoted is.",
+        "" if tested else "Not scored on `test`: only what is promoted is.",
         "## Limits",
-        "\n".join(f"- {limit}" for limit in _limits(experiment, evaluations)),
+        _list(*_limits(experiment, evaluations)),
         "## How to use it",
         f"""```sh
 vgg16 predict photo.jpg --model {uri}
@@ -73,9 +72,9 @@ probabilities = model.predict(images)  # uint8 [n, height, width, 3], red first,
 
 def _numbers(evaluation: Evaluation) -> str:
     rows = {
-        "top-1": _told(evaluation.top1, evaluation.top1_interval),
-        "top-5": _told(evaluation.top5, evaluation.top5_interval),
-        "calibration error (ECE)": _told(evaluation.ece, evaluation.ece_interval),
+        "top-1": with_interval(evaluation.top1, evaluation.top1_interval),
+        "top-5": with_interval(evaluation.top5, evaluation.top5_interval),
+        "calibration error (ECE)": with_interval(evaluation.ece, evaluation.ece_interval),
         "loss, nats": f"{evaluation.loss:.4f}",
         "Brier score": f"{evaluation.brier:.4f}",
     }
@@ -86,16 +85,16 @@ def _numbers(evaluation: Evaluation) -> str:
         if ranked:
             rows[f"worst {kind}, recall"] = _of_class(ranked[0])
             rows[f"best {kind}, recall"] = _of_class(ranked[-1])
-    return _markdown((f"on {evaluation.images} images of `{evaluation.split}`", "95 % interval"), rows.items())
+    return _table((f"on {evaluation.images} images of `{evaluation.split}`", "95 % interval"), rows.items())
 
 
 def _of_class(score: ClassScore) -> str:
-    return f"{score.name}: {_told(score.recall, score.recall_interval)} of {score.images} images"
+    return f"{score.name}: {with_interval(score.recall, score.recall_interval)} of {score.images} images"
 
 
 def _measured(metrics: Mapping[str, float]) -> list[str]:
     rows = [(words, f"{metrics[name]:.4g}") for name, words in _MEASURES.items() if name in metrics]
-    return [_markdown(("measured besides", ""), rows)] if rows else []
+    return [_table(("measured besides", ""), rows)] if rows else []
 
 
 def _limits(experiment: Experiment, evaluations: Sequence[Evaluation]) -> list[str]:
@@ -118,15 +117,13 @@ def _limits(experiment: Experiment, evaluations: Sequence[Evaluation]) -> list[s
     return limits
 
 
-def _told(value: float, interval: Interval) -> str:
-    return f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
-
-
 def _listed(names: Sequence[str], most: int = 20) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _markdown(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
-    """A table. An upright line would end a cell."""
-    lines = [f"| {key} | {value.replace('|', '&#124;')} |" for key, value in rows]
-    return "\n".join([f"| {head[0]} | {head[1]} |", "| --- | --- |", *lines])
+def _list(*lines: str) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _table(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"| {key} | {value} |" for key, value in [head, (":---", ":---"), *rows])

@@ -62,7 +62,7 @@ it in the tags `vgg16.verdict` and `vgg16.reasons`.
 
 - Alias `champion` is the version in production (stage Production), alias `challenger` the one that awaits a decision \
 (Staging). What both replaced is Archived.
-- Stages show in this UI once the switch *New model registry UI* is off; the aliases always do.
+- Where the stage is: on the page of each version, and in this list once the switch *New model registry UI* is off.
 - The ledger decides, and stages and aliases follow it: `vgg16 history {name}` tells who promoted what, when and why.
 """
 

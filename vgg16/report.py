@@ -106,6 +106,11 @@ def mistakes(
     return figure
 
 
+def with_interval(value: float, interval: Interval) -> str:
+    """A share or an error with its interval, in one manner everywhere."""
+    return f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
+
+
 def recipes(runs: Sequence[tuple[Experiment, float]]) -> list[str]:
     """What runs, each an experiment and its best top-1 on val, say of their recipes, in sentences. A recipe is all
     settings but the seed. With three seeds of each: the means, with 95 % intervals, and who is better than whom, by
@@ -124,8 +129,8 @@ def recipes(runs: Sequence[tuple[Experiment, float]]) -> list[str]:
         )
         return [f"{seeds}: a difference between recipes may be chance; {SEEDS} seeds of each would tell more"]
     told = [
-        f"{label}: mean best val top-1 {_told(float(np.mean(values)), mean_interval(values))} of {len(values)} seeds"
-        for label, values in found.items()
+        f"{label}: best val top-1 {with_interval(float(np.mean(each)), mean_interval(each))} over {len(each)} seeds"
+        for label, each in found.items()
     ]
     pairs = list(combinations(found, 2))
     for one, other in pairs:
@@ -133,11 +138,11 @@ def recipes(runs: Sequence[tuple[Experiment, float]]) -> list[str]:
         low, high = welch_interval(found[one], found[other], 1 - 0.05 / len(pairs))
         difference = float(np.mean(found[one]) - np.mean(found[other]))
         if low > 0:
-            told.append(f"{one} is better than {other} by {_told(difference, (low, high))}")
+            told.append(f"{one} is better than {other} by {with_interval(difference, (low, high))}")
         elif high < 0:
-            told.append(f"{other} is better than {one} by {_told(-difference, (-high, -low))}")
+            told.append(f"{other} is better than {one} by {with_interval(-difference, (-high, -low))}")
         else:
-            told.append(f"{one} and {other}: no difference is shown, {_told(difference, (low, high))}")
+            told.append(f"{one} and {other}: no difference is shown, {with_interval(difference, (low, high))}")
     return told
 
 
@@ -150,7 +155,3 @@ def _labels(settings: Sequence[Mapping[str, str]]) -> list[str]:
         differing = [key for key in keys if len({each.get(key, "") for each in namesakes}) > 1]
         told.append(" ".join([own["name"], *(f"{key}={own.get(key, '')}" for key in differing)]))
     return told
-
-
-def _told(value: float, interval: Interval) -> str:
-    return f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"

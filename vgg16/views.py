@@ -34,8 +34,8 @@ _EPOCHS = {"xAxisKey": "step", "useGlobalXaxisKey": False, "lineSmoothness": 0, 
 # In the order of the page. What no chart here shows, MLflow puts into the last two, its own, which are folded.
 _SECTIONS: tuple[dict[str, Any], ...] = (
     {"name": "Curves"},
-    {"name": "Settings", "columns": 1},  # narrower, its axes lose their names
     {"name": "Results"},
+    {"name": "Settings", "columns": 1},  # narrower, its axes lose their names
     {"name": "Model metrics", "display": False},
     {"name": "System metrics", "display": False},
 )

@@ -10,15 +10,18 @@ import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
+from flows import mlflow_ui, settings, tasks
 from vgg16 import catalog
 from vgg16.config import Experiment
 from vgg16.datasets import Arrays
 from vgg16.evaluate import evaluate
-from vgg16.records import DatasetRef, EpochMetrics, TrainingResult
+from vgg16.records import DatasetRef, EpochMetrics, Run, TrainingResult, Verdict
 
 if TYPE_CHECKING:
     from vgg16.registry import Registry
@@ -65,56 +68,96 @@ def curves(number: int) -> tuple[EpochMetrics, ...]:
     return tuple(epochs)
 
 
-def log_runs(registry: Registry) -> list[str]:
-    """Twenty runs, two in a chain, as `train_model` and `evaluate_model` log them; their ids."""
+def log_runs() -> None:
+    """Twenty runs, two in a chain, logged as the flow `train` does it. The last three have models: version 1 was in
+    production until version 3 came, version 2 was refused."""
     random = np.random.RandomState(0)
     images = random.randint(0, 255, (40, 32, 32, 3)).astype(np.uint8)
     labels = np.arange(40) % 10
     arrays = Arrays(images, labels.astype(np.int64), np.repeat(np.arange(4, dtype=np.int8), 10), REF.class_names)
-    ids = []
+    registry = tasks.open_registry()
     for number in range(RUNS):
-        found = experiment(number)
-        tags = {"vgg16.chain": f"{number // 2:012d}", "vgg16.request": f"{number:032d}", "vgg16.base": ""}
-        with registry.run(found, REF, tags) as run_id:
+        chain, request = f"{number // 2:012d}", f"{number:032d}"
+        tags = {"vgg16.chain": chain, "vgg16.request": request, "vgg16.commit": "b954b37"}
+        tags["vgg16.base"] = "models:/vgg16-glyphs/1" if number % 2 else ""
+        with registry.run(experiment(number), REF, tags) as run_id:
             registry.log_dataset(REF, arrays)
             epochs = curves(number)
             registry.log_epochs(run_id, epochs)
             best = max(epochs, key=lambda each: each.val_top1)
-            registry.log_result(
-                TrainingResult(
-                    status="finished",
-                    best_epoch=best.epoch,
-                    best_val_top1=best.val_top1,
-                    seconds=60.0 + number,
-                    images_per_s=180.0 - 3 * number,
-                    precision="float32",
-                    epochs=epochs,
-                )
+            ended = {"status": "finished", "best_epoch": best.epoch, "best_val_top1": best.val_top1}
+            speed = {"seconds": 60.0 + number, "images_per_s": 180.0 - 3 * number, "precision": "float32"}
+            registry.log_result(TrainingResult.model_validate(ended | speed | {"epochs": epochs}))
+            model_uri = registry.log_model(_model(), REF.class_names, images[:2]) if number >= RUNS - 3 else ""
+        for split in ("gate", "test") if number == RUNS - 1 or not model_uri else ("gate",):
+            n = REF.splits[split]
+            truth = np.arange(n) % 10
+            answers = np.where(random.rand(n) < best.val_top1 - 0.01, truth, (truth + 1) % 10)
+            probabilities = (
+                np.eye(10, dtype=np.float32)[answers] * 0.91 + np.eye(10, dtype=np.float32)[truth] * 0.05 + 0.004
             )
-            for split in ("gate", "test"):
-                n = REF.splits[split]
-                truth = np.arange(n) % 10
-                right = random.rand(n) < best.val_top1 - 0.01
-                answers = np.full((n, 10), 0.02, np.float32)
-                answers[np.arange(n), np.where(right, truth, (truth + 1) % 10)] = 0.82
-                registry.log_evaluation(run_id, evaluate(split, images, answers, truth, REF.class_names), {})
-        registry.complete(run_id)
-        ids.append(run_id)
-    return ids
+            registry.log_evaluation(run_id, evaluate(split, images[:n], probabilities, truth, REF.class_names), {})
+        if model_uri:
+            _decide(registry, run_id, model_uri, promoted=number != RUNS - 2)
+        else:
+            registry.complete(run_id)
+
+
+def _model() -> Any:
+    from vgg16.model import build
+
+    found = experiment(0)
+    options = found.backbone.model_copy(update={"width": 0.02})
+    return build(catalog.backbone(options.name), options, found.head, input_size=32, classes=10)
+
+
+def _decide(registry: Registry, run_id: str, model_uri: str, *, promoted: bool) -> None:
+    run = registry.run_of(run_id)
+    told = Run(
+        experiment=run.data.tags["vgg16.experiment"],
+        run_id=run_id,
+        run_name=run.info.run_name,
+        url="",
+        model=None,
+        metrics=run.data.metrics,
+        status="finished",
+    )
+    version = tasks.register_model.fn(told, model_uri, REF).model
+    assert version
+    reason = "is better than the champion" if promoted else "is no better than the champion"
+    verdict = Verdict(verdict="promote" if promoted else "refuse", reasons=(f"top-1 on 179 gate images {reason}",))
+    registry.tag(version.name, version.version, verdict)
+    registry.move(version.name, version.version, "Production" if promoted else "Archived")
+    tasks.write_card.fn(version.name, version.version)
 
 
 @contextmanager
-def browser() -> Iterator[Any]:
-    """A page of headless Chromium. Raises FileNotFoundError where there is none."""
+def served(home: Path) -> Iterator[str]:
+    """The address of the MLflow UI of a home with these runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VGG16_HOME", str(home))
+        settings.load.cache_clear()
+        settings.import_tensorflow()
+        try:
+            log_runs()
+            yield mlflow_ui.start(settings.load())
+        finally:
+            mlflow_ui.stop(settings.load())
+    settings.load.cache_clear()
+
+
+@contextmanager
+def browser(height: int = 1000) -> Iterator[Any]:
+    """A page of headless Chromium, 1,500 pixels wide. Skips the test where there is none."""
     from playwright.sync_api import sync_playwright
 
     program = shutil.which("chromium")
     if not program:
-        raise FileNotFoundError("no chromium: Debian's package of that name has it")
+        pytest.skip("no chromium: the Debian package of that name has it")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         try:
-            page = chromium.new_page(viewport={"width": 1500, "height": 1000})
+            page = chromium.new_page(viewport={"width": 1500, "height": height})
             # MLflow's assistant opens itself on the first visit.
             page.add_init_script("localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')")
             yield page
