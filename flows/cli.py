@@ -220,7 +220,10 @@ def compare(runs: tuple[str, ...]) -> Answer:
     """Runs side by side: what differed and what came out. Without RUN, the members of the last run."""
     registry = _registry()
     found = [registry.find_run(run) for run in runs] or registry.last_chain()
-    return {"runs": [_run_facts(run) for run in found]}
+    from vgg16 import report
+
+    ended = [(registry.experiment_of(run), run.data.metrics["best_val_top1"]) for run in found]
+    return {"runs": [_run_facts(run) for run in found], "recipes": report.recipes(ended)}
 
 
 def _run_facts(run: Any) -> Answer:
@@ -229,6 +232,8 @@ def _run_facts(run: Any) -> Answer:
         "name": f"{run.info.run_name} {run.info.run_id[:4]}",
         "experiment": run.data.tags["vgg16.experiment"],
         "status": run.data.tags["vgg16.status"],
+        "verdict": run.data.tags.get("vgg16.verdict", ""),
+        "model": run.data.tags.get("vgg16.model", ""),
         "params": run.data.params,
         "metrics": run.data.metrics,
     }
@@ -367,7 +372,8 @@ def ui(stop: bool) -> Answer:
     if stop:
         mlflow_ui.stop(known)
         return {"url": ""}
-    page = mlflow_ui.comparison(_registry().last_chain())
+    registry = _registry()
+    page = registry.comparison(registry.last_chain())
     url = mlflow_ui.start(known) + page
     if sys.stdout.isatty() and (
         sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")

@@ -146,9 +146,19 @@ def compare(answer: Answer) -> None:
     rows: dict[str, list[str]] = {"run": [run["run_id"][:8] for run in runs]}
     rows |= {key: [run["params"].get(key, "") for run in runs] for key in differing}
     metrics = ("best_val_top1", "gate_top1", "test_top1", "test_top5", "test_loss", "train_seconds", "images_per_s")
-    rows |= {key: [number(run["metrics"].get(key)) for run in runs] for key in metrics}
+    rows |= {key: [with_interval(run["metrics"], key) for run in runs] for key in metrics}
+    rows |= {key: [run[key] for run in runs] for key in ("status", "model", "verdict")}
     names = [run["name"] for run in runs]
     table("", [{"": key, **dict(zip(names, values, strict=True))} for key, values in rows.items()])
+    for sentence in answer["recipes"]:
+        _paragraph(sentence)
+
+
+def with_interval(metrics: dict[str, float], name: str) -> str:
+    """A metric, "" where there is none, with its 95 % interval where that is logged beside it."""
+    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+    told = number(metrics.get(name))
+    return told if low is None or high is None else f"{told} ({number(low)} to {number(high)})"
 
 
 def models(answer: Answer) -> None:

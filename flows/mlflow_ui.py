@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
@@ -62,17 +61,6 @@ def stop(settings: Settings) -> None:
                 break
             time.sleep(0.1)
     (settings.home / "mlflow-ui.json").unlink(missing_ok=True)
-
-
-def comparison(runs: list[Any]) -> str:
-    """The path of the page that compares these MLflow runs, all of one experiment: each metric and curve as a chart.
-
-    MLflow's own page `compare-runs` begins with a plot that means little for two runs, and draws no curves. Without
-    the workflow's type the page is laid out for traces of language models.
-    """
-    ids = ", ".join(f"'{run.info.run_id}'" for run in runs)
-    query = f"searchFilter={quote(f'attributes.run_id IN ({ids})')}&compareRunsMode=CHART&workflowType=machine_learning"
-    return f"/#/experiments/{runs[0].info.experiment_id}/runs?{query}"
 
 
 def _known(settings: Settings) -> dict[str, Any]:

@@ -103,6 +103,7 @@ def rollback(name: Named, reason: str = "") -> Decision:
 
 
 def _told(name: str, version: str, verdict: Verdict, stage: Stage, previous: str, *, forced: bool = False) -> Decision:
+    tasks.write_card(name, version)
     say(f"verdict     {verdict.verdict}: {name} version {version} goes to {stage}")
     return Decision(
         name=name,

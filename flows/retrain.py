@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from flows.progress import say
 from flows.promote import promote
 from flows.train import train_each
 from vgg16 import catalog
+from vgg16.config import Experiment
 from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef, Decision, Run, ValidationReport
 
@@ -71,7 +73,7 @@ def retrain(experiments: list[Named], overrides: list[str] | None = None, unless
     production = decision.version if decision.stage == "Production" else decision.previous
     create_markdown_artifact(
         key="retrain-summary",
-        markdown=_summary(ref, report, runs, decision, production),
+        markdown=_summary(ref, report, runs, decision, production) + _of_recipes(chosen, runs),
         description=f"{decision.verdict}: {decision.name} version {decision.version}",
     )
     answer = {
@@ -146,3 +148,11 @@ def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decisio
 - Data Docs: [{report.docs}]({_page(report, runs)})
 - MLflow: `{settings.load().tracking_uri}`
 """
+
+
+def _of_recipes(experiments: Sequence[Experiment], runs: list[Run]) -> str:
+    from vgg16 import report
+
+    chosen = {each.name: each for each in experiments}
+    told = report.recipes([(chosen[run.experiment], run.metrics["best_val_top1"]) for run in runs])
+    return "\n## Recipes\n\n" + "\n".join(f"- {sentence}" for sentence in told) + "\n" if told else ""

@@ -193,6 +193,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # half a minute; its own seven tries are four minutes of silence
+        "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "true",  # CPU, memory, disk and network of training runs
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

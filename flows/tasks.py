@@ -14,6 +14,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -388,6 +389,7 @@ def register_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
 
     registry = open_registry()
     version = registry.register(model_name(ref.name), run.run_id, model_uri)
+    write_card.fn(version.name, version.version)
     registry.complete(run.run_id)
     checkpoints.drop(open_store(), registry.run_of(run.run_id).data.tags["vgg16.request"])
     return run.model_copy(update={"model": version})
@@ -489,6 +491,30 @@ def write_ledger(standing: Standing, facts: dict[str, Any]) -> None:
 def tag_verdict(name: str, version: str, verdict: Verdict) -> None:
     """Write the verdict and its reasons on the version."""
     open_registry().tag(name, version, verdict)
+
+
+@task(name="write card", **_IO)
+def write_card(name: str, version: str) -> None:
+    """The model card becomes the version's description: what is known of it by now."""
+    from vgg16.card import model_card
+    from vgg16.registry import dataset_of
+
+    registry = open_registry()
+    found = registry.version(name, version)
+    if not registry.standing(found.run_id):
+        return  # its run was deleted in MLflow, and with it what the card tells
+    run = registry.run_of(found.run_id)
+    tags = run.data.tags
+    code = [tags.get("vgg16.version", ""), f"commit {tags['vgg16.commit']}" if "vgg16.commit" in tags else ""]
+    facts = {
+        "run": f"{run.info.run_name}, `{run.info.run_id}`",
+        "date": f"{datetime.fromtimestamp(run.info.start_time / 1000, UTC):%Y-%m-%d %H:%M} UTC",
+        "code": ", ".join(filter(None, code)),
+        "base": tags.get("vgg16.base", ""),
+        "reasons": registry.reasons(name, version),
+    }
+    experiment, evaluations = registry.experiment_of(run), registry.evaluations_of(run)
+    registry.describe(name, version, model_card(found, experiment, dataset_of(run), evaluations, facts))
 
 
 @task(name="find unchanged", **_IO)

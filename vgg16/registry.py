@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 import mlflow
 import pandas as pd
@@ -28,9 +29,10 @@ from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 from mlflow.store.artifact.utils.models import get_model_name_and_version
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import Map
+from pydantic import ValidationError
 
-from vgg16 import serving
-from vgg16.config import Experiment, flat
+from vgg16 import serving, views
+from vgg16.config import Experiment, Split, flat
 from vgg16.datasets import Arrays, Images
 from vgg16.errors import RefusedError, RequestError, Vgg16Error
 from vgg16.records import DatasetRef, EpochMetrics, Evaluation, ModelVersion, Stage, TrainingResult, Verdict
@@ -57,6 +59,31 @@ _NAME = r"[\w.-]+"
 # Runs that are asked for at once.
 _PAGE = 500
 ALIASES: dict[Stage, str] = {"Staging": "challenger", "Production": "champion"}
+# Every tag of ours that a run can have, and what it says. People filter runs by them: tags.`vgg16.verdict` = 'promote'
+TAGS = {
+    "vgg16.experiment": "the experiment's name",
+    "vgg16.status": "`finished` or `diverged`; none while it trains, or was cut off",
+    "vgg16.cause": "why it diverged",
+    "vgg16.model": "the version that it became, as `vgg16-digits/3`",
+    "vgg16.verdict": "what the gates said of that version last: `promote`, `refuse` or `undecided`",
+    "vgg16.reasons": "why",
+    "vgg16.chain": "the same for all members of one `vgg16 run`",
+    "vgg16.base": "the address of the weights it started from",
+    "vgg16.version": "the version of this package",
+    "vgg16.commit": "the commit of the code, with `-dirty` where files were changed",
+    "vgg16.dataset": "the dataset, as JSON for programs; a person finds it in the column Dataset",
+    "vgg16.request": "the digest of experiment, data and base: equal for runs that asked for the same",
+}
+# What a registered model's page says above its versions.
+_ABOUT_MODEL = """\
+All versions that `vgg16` trained on **{dataset}**. Each has its model card as description, and what the gates said of \
+it in the tags `vgg16.verdict` and `vgg16.reasons`.
+
+- Alias `champion` is the version in production (stage Production), alias `challenger` the one that awaits a decision \
+(Staging). What both replaced is Archived.
+- Where the stage is: on the page of each version, and in this list once the switch *New model registry UI* is off.
+- The ledger decides, and stages and aliases follow it: `vgg16 history {name}` tells who promoted what, when and why.
+"""
 
 
 def model_name(dataset: str) -> str:
@@ -108,8 +135,10 @@ class Registry:
         name = f"{experiment.name} s{experiment.seed} {ref.digest[:8]}"
         described = {"vgg16.experiment": experiment.name, _DATASET: ref.model_dump_json(), **tags}
         described["mlflow.note.content"] = experiment.description
+        experiment_id = self._experiment(ref.name)
+        self._keep_view(experiment_id, views.ALL, views.view("All runs", views.complete(), 1))
         # Its own way to end a run calls Ctrl-C a failure, and hides what happened where the server is away.
-        run = mlflow.start_run(run_id or None, self._experiment(ref.name), run_name=name, tags=described)
+        run = mlflow.start_run(run_id or None, experiment_id, run_name=name, tags=described)
         try:
             mlflow.log_params(flat(experiment.model_dump(mode="json")))
             mlflow.log_dict(experiment.model_dump(mode="json"), "experiment.json")
@@ -133,10 +162,17 @@ class Registry:
         return "complete" if "vgg16.status" in run.data.tags else "unfinished"
 
     def log_dataset(self, ref: DatasetRef, arrays: Arrays) -> None:
-        """Name the dataset as the active run's input. MLflow keeps 36 characters of a digest."""
-        images, labels = arrays.part("train")
-        data = mlflow.data.from_numpy(images, targets=labels, name=ref.name, digest=ref.digest[:36])
-        mlflow.log_input(data, context="training")
+        """Name the splits that the active run learns from, chooses by and is judged on as its inputs. MLflow keeps 36
+        characters of a digest, and one input of those that are equal in name and digest."""
+        inputs: tuple[tuple[Split, str, str], ...] = (
+            ("train", ref.name, "training"),
+            ("val", f"{ref.name} val", "validation"),
+            ("gate", f"{ref.name} gate", "gate"),
+        )
+        for split, name, context in inputs:
+            images, labels = arrays.part(split)
+            data = mlflow.data.from_numpy(images, targets=labels, name=name, digest=ref.digest[:36])
+            mlflow.log_input(data, context=context)
 
     def log_epochs(self, run_id: str, epochs: Sequence[EpochMetrics]) -> None:
         """Curves, each point at the time when its epoch ended. MLflow keeps one of points that are equal in this too:
@@ -286,9 +322,34 @@ class Registry:
         page = f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
         return server.rstrip("/") + page if server.startswith("http") else ""
 
+    def comparison(self, members: Sequence[Any]) -> str:
+        """The path of the UI's page that compares a chain's runs: their experiment's view `Last run`. Who may not write
+        views gets the page as MLflow lays it out by itself."""
+        experiment_id = members[0].info.experiment_id
+        runs = views.complete(members[0].data.tags["vgg16.chain"])
+        try:
+            self._keep_view(experiment_id, views.LAST, views.view("Last run", runs, 2))
+            shown = f"{views.PARAMETER}={views.LAST}"
+        except MlflowException as error:
+            if error.error_code != "PERMISSION_DENIED":
+                raise
+            shown = f"searchFilter={quote(runs)}"
+        # Without the workflow's type the page is laid out for traces of language models.
+        return f"/#/experiments/{experiment_id}/runs?{shown}&compareRunsMode=CHART&workflowType=machine_learning"
+
     def experiment_of(self, run: Any) -> Experiment:
         """The experiment that a run trained, settings included."""
         return Experiment.model_validate(mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/experiment.json"))
+
+    def evaluations_of(self, run: Any) -> list[Evaluation]:
+        """What is logged of a run's answers on gate and test; not what an earlier form of our code logged."""
+        found = []
+        for split in ("gate", "test"):
+            if f"{split}_top1" in run.data.metrics:
+                with suppress(ValidationError):
+                    logged = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/{split}/evaluation.json")
+                    found.append(Evaluation.model_validate(logged))
+        return found
 
     # Models
 
@@ -297,8 +358,9 @@ class Registry:
         for version in self.versions(name):
             if version.run_id == run_id:
                 return version
+        about = _ABOUT_MODEL.format(name=name, dataset=name.removeprefix(model_name("")))
         try:
-            self.client.create_registered_model(name)
+            self.client.create_registered_model(name, description=about)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -307,6 +369,7 @@ class Registry:
         # A database forgets which logged model a version is: the version has the digest too.
         kept = {_SHA256: self.client.get_logged_model(model_id).tags.get(_SHA256, "")}
         made = self.client.create_model_version(name, model_uri, run_id=run_id, tags=kept, model_id=model_id)
+        self.client.set_tag(run_id, "vgg16.model", f"{name}/{made.version}")
         return self._version(made, self._data_of([run_id]).get(run_id))
 
     def names(self) -> list[str]:
@@ -446,9 +509,21 @@ class Registry:
             self.client.delete_registered_model_alias(name, ALIASES["Production"])
 
     def tag(self, name: str, version: str, verdict: Verdict) -> None:
-        """Write the verdict on the version."""
-        self.client.set_model_version_tag(name, version, "vgg16.verdict", verdict.verdict)
-        self.client.set_model_version_tag(name, version, "vgg16.reasons", "; ".join(verdict.reasons))
+        """Write the verdict on the version, and on its run where that was not deleted."""
+        run_id = self.client.get_model_version(name, version).run_id
+        standing = self.standing(run_id)
+        for tag, value in {"vgg16.verdict": verdict.verdict, "vgg16.reasons": "; ".join(verdict.reasons)}.items():
+            self.client.set_model_version_tag(name, version, tag, value)
+            if standing:
+                self.client.set_tag(run_id, tag, value)
+
+    def describe(self, name: str, version: str, card: str) -> None:
+        """Make this the version's description, in Markdown."""
+        self.client.update_model_version(name, version, card)
+
+    def reasons(self, name: str, version: str) -> str:
+        """Why the gates said what they said of the version last, "" where they were not asked."""
+        return str(self.client.get_model_version(name, version).tags.get("vgg16.reasons", ""))
 
     def load(self, model_uri: str) -> tuple[keras.Model, tuple[str, ...]]:
         """A logged or registered model and its class names, read in Keras' safe mode: no code comes with it, no
@@ -537,6 +612,11 @@ class Registry:
             verdict=found.tags.get("vgg16.verdict", ""),
             metrics=run.metrics,
         )
+
+    def _keep_view(self, experiment_id: str, key: str, view: str) -> None:
+        tag = views.TAG + key
+        if self.client.get_experiment(experiment_id).tags.get(tag) != view:
+            self.client.set_experiment_tag(experiment_id, tag, view)
 
     def _experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)

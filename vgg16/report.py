@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import io
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vgg16.config import Experiment, flat
 from vgg16.datasets import Images, Labels
 from vgg16.evaluate import Probabilities, confident_mistakes
 from vgg16.records import ClassScore, Evaluation, Interval, TrainingResult
-from vgg16.statistics import share_interval
+from vgg16.statistics import mean_interval, share_interval, welch_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 # With fewer the share that is right may be off by a fifth and more.
 FEW_IMAGES = 30
+# So many seeds of each recipe before words say that one is better.
+SEEDS = 3
+# What does not make a recipe another one.
+_NO_RECIPE = ("name", "description", "seed")
 
 
 def learning_curves(result: TrainingResult, title: str) -> Figure:
@@ -216,3 +222,54 @@ def mistakes(
         )
     figure.suptitle(f"{title}\n{'the most confident mistakes: label, answer' if rows else 'no mistake'}", fontsize=11)
     return figure
+
+
+def with_interval(value: float, interval: Interval) -> str:
+    """A share or an error with its interval, in one manner everywhere."""
+    return f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
+
+
+def recipes(runs: Sequence[tuple[Experiment, float]]) -> list[str]:
+    """What runs, each an experiment and its best top-1 on val, say of their recipes, in sentences. A recipe is all
+    settings but the seed. With three seeds of each: the means, with 95 % intervals, and who is better than whom, by
+    intervals of the differences that hold at 95 % all together. With fewer: that a difference may be chance."""
+    settings = [{key: str(value) for key, value in flat(each.model_dump(mode="json")).items()} for each, _ in runs]
+    found: dict[str, list[float]] = {}
+    for label, (_, top1) in zip(_labels(settings), runs, strict=True):
+        found.setdefault(label, []).append(top1)
+    if len(found) < 2:
+        return []
+    fewest = min(map(len, found.values()))
+    if fewest < SEEDS:
+        most = max(map(len, found.values()))
+        seeds = (
+            "one seed each" if most == 1 else f"{fewest} to {most} seeds each" if fewest < most else "two seeds each"
+        )
+        return [f"{seeds}: a difference between recipes may be chance; {SEEDS} seeds of each would tell more"]
+    told = [
+        f"{label}: best val top-1 {with_interval(float(np.mean(each)), mean_interval(each))} over {len(each)} seeds"
+        for label, each in found.items()
+    ]
+    pairs = list(combinations(found, 2))
+    for one, other in pairs:
+        # Bonferroni's correction: twenty recipes are 190 chances for a wrong word.
+        low, high = welch_interval(found[one], found[other], 1 - 0.05 / len(pairs))
+        difference = float(np.mean(found[one]) - np.mean(found[other]))
+        if low > 0:
+            told.append(f"{one} is better than {other} by {with_interval(difference, (low, high))}")
+        elif high < 0:
+            told.append(f"{other} is better than {one} by {with_interval(-difference, (-high, -low))}")
+        else:
+            told.append(f"{one} and {other}: no difference is shown, {with_interval(difference, (low, high))}")
+    return told
+
+
+def _labels(settings: Sequence[Mapping[str, str]]) -> list[str]:
+    """The name of each run's recipe: its experiment's, with what differs where one name stands for several recipes."""
+    told = []
+    for own in settings:
+        namesakes = [each for each in settings if each["name"] == own["name"]]
+        keys = sorted({key for each in namesakes for key in each} - {*_NO_RECIPE})
+        differing = [key for key in keys if len({each.get(key, "") for each in namesakes}) > 1]
+        told.append(" ".join([own["name"], *(f"{key}={own.get(key, '')}" for key in differing)]))
+    return told

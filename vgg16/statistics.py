@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import sqrt
 
 import numpy as np
@@ -154,3 +154,24 @@ def fit_temperature(probabilities: Probabilities, labels: Labels) -> float:
         return float(-(found[rows, labels].sum() + found.mean(axis=1).mean()) / (len(labels) + 1))
 
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded").x))
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Student's interval of the mean that these values, two at least, are drawn around."""
+    from scipy.stats import sem, t
+
+    mean, error = float(np.mean(values)), float(sem(values))
+    half = float(t.isf((1 - confidence) / 2, len(values) - 1)) * error
+    return mean - half, mean + half
+
+
+def welch_interval(one: Sequence[float], other: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Welch's interval of the difference of two means, one less other, of two values each at least whose spreads may
+    differ. The difference itself where neither spreads."""
+    from scipy.stats import ttest_ind
+
+    if not np.ptp(one) and not np.ptp(other):
+        difference = float(np.mean(one) - np.mean(other))
+        return difference, difference
+    found = ttest_ind(one, other, equal_var=False).confidence_interval(confidence)
+    return float(found.low), float(found.high)

@@ -1,0 +1,165 @@
+"""What the browser is shown: an MLflow server with twenty runs of made-up curves, and the pictures of README.
+
+`python -m tests.system.pictures` makes docs/compare.png and docs/registry.png anew; it needs Debian's package
+`chromium`.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from flows import mlflow_ui, settings, tasks
+from vgg16 import catalog
+from vgg16.config import Experiment
+from vgg16.datasets import Arrays
+from vgg16.evaluate import evaluate
+from vgg16.records import DatasetRef, EpochMetrics, Run, TrainingResult, Verdict
+
+if TYPE_CHECKING:
+    from vgg16.registry import Registry
+
+RUNS = 20
+EPOCHS = 12
+REF = DatasetRef(
+    name="digits",
+    digest="3f1c9a52" * 8,
+    key="datasets/digits-3f1c9a52",
+    class_names=tuple("0123456789"),
+    splits={"train": 900, "val": 359, "gate": 179, "test": 359},
+)
+
+
+def experiment(number: int) -> Experiment:
+    """One of twenty recipes: four learning rates, two optimizers, with normalisation and without; some twice."""
+    name = "adam" if number % 2 else "sgd"
+    rate = (0.1, 0.03, 0.01, 0.003)[number // 2 % 4] * (0.1 if name == "adam" else 1)
+    settings = [f"phases.0.optimizer.name={name}", f"phases.0.optimizer.learning_rate={rate:g}", f"seed={number}"]
+    settings += [f"backbone.batch_norm={('none', 'before', 'after')[number % 3]}", f"phases.0.epochs={EPOCHS}"]
+    (found,), _ = catalog.choose([("digits-scratch", "digits-finetune")[number % 2]], settings)
+    return found
+
+
+def curves(number: int) -> tuple[EpochMetrics, ...]:
+    """Curves as of a training that converges: faster or slower, to more or to less, by the number alone."""
+    random = np.random.default_rng(number)
+    speed, best = random.uniform(0.25, 0.7), random.uniform(0.86, 0.985)
+    epochs = []
+    for epoch in range(1, EPOCHS + 1):
+        top1 = best - (best - 0.1) * math.exp(-speed * epoch) + random.normal(0, 0.006)
+        epochs.append(
+            EpochMetrics(
+                epoch=epoch,
+                train_loss=2.3 * math.exp(-speed * 1.3 * epoch) + 0.01,
+                train_top1=min(top1 + 0.01, 1),
+                val_loss=2.3 * math.exp(-speed * epoch) + (1 - best) * 2,
+                val_top1=min(top1, 1),
+                learning_rate=0.1 * (1 - epoch / EPOCHS),
+                at=1_760_000_000_000 + number * 600_000 + epoch * 5_000,
+            )
+        )
+    return tuple(epochs)
+
+
+def log_runs() -> None:
+    """Twenty runs, two in a chain, logged as the flow `train` does it. The last three have models: version 1 was in
+    production until version 3 came, version 2 was refused."""
+    random = np.random.RandomState(0)
+    images = random.randint(0, 255, (40, 32, 32, 3)).astype(np.uint8)
+    labels = np.arange(40) % 10
+    arrays = Arrays(images, labels.astype(np.int64), np.repeat(np.arange(4, dtype=np.int8), 10), REF.class_names)
+    registry = tasks.open_registry()
+    for number in range(RUNS):
+        chain, request = f"{number // 2:012d}", f"{number:032d}"
+        tags = {"vgg16.chain": chain, "vgg16.request": request, "vgg16.commit": "b954b37"}
+        tags["vgg16.base"] = "models:/vgg16-glyphs/1" if number % 2 else ""
+        with registry.run(experiment(number), REF, tags) as run_id:
+            registry.log_dataset(REF, arrays)
+            epochs = curves(number)
+            registry.log_epochs(run_id, epochs)
+            best = max(epochs, key=lambda each: each.val_top1)
+            ended = {"status": "finished", "best_epoch": best.epoch, "best_val_top1": best.val_top1}
+            speed = {"seconds": 60.0 + number, "images_per_s": 180.0 - 3 * number, "precision": "float32"}
+            registry.log_result(TrainingResult.model_validate(ended | speed | {"epochs": epochs}))
+            model_uri = registry.log_model(_model(), REF.class_names, images[:2]) if number >= RUNS - 3 else ""
+        for split in ("gate", "test") if number == RUNS - 1 or not model_uri else ("gate",):
+            n = REF.splits[split]
+            truth = np.arange(n) % 10
+            answers = np.where(random.rand(n) < best.val_top1 - 0.01, truth, (truth + 1) % 10)
+            probabilities = (
+                np.eye(10, dtype=np.float32)[answers] * 0.91 + np.eye(10, dtype=np.float32)[truth] * 0.05 + 0.004
+            )
+            registry.log_evaluation(run_id, evaluate(split, images[:n], probabilities, truth, REF.class_names), {})
+        if model_uri:
+            _decide(registry, run_id, model_uri, promoted=number != RUNS - 2)
+        else:
+            registry.complete(run_id)
+
+
+def _model() -> Any:
+    from vgg16.model import build
+
+    found = experiment(0)
+    options = found.backbone.model_copy(update={"width": 0.02})
+    return build(catalog.backbone(options.name), options, found.head, input_size=32, classes=10)
+
+
+def _decide(registry: Registry, run_id: str, model_uri: str, *, promoted: bool) -> None:
+    run = registry.run_of(run_id)
+    told = Run(
+        experiment=run.data.tags["vgg16.experiment"],
+        run_id=run_id,
+        run_name=run.info.run_name,
+        url="",
+        model=None,
+        metrics=run.data.metrics,
+        status="finished",
+    )
+    version = tasks.register_model.fn(told, model_uri, REF).model
+    assert version
+    reason = "is better than the champion" if promoted else "is no better than the champion"
+    verdict = Verdict(verdict="promote" if promoted else "refuse", reasons=(f"top-1 on 179 gate images {reason}",))
+    registry.tag(version.name, version.version, verdict)
+    registry.move(version.name, version.version, "Production" if promoted else "Archived")
+    tasks.write_card.fn(version.name, version.version)
+
+
+@contextmanager
+def served(home: Path) -> Iterator[str]:
+    """The address of the MLflow UI of a home with these runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VGG16_HOME", str(home))
+        settings.load.cache_clear()
+        settings.import_tensorflow()
+        try:
+            log_runs()
+            yield mlflow_ui.start(settings.load())
+        finally:
+            mlflow_ui.stop(settings.load())
+    settings.load.cache_clear()
+
+
+@contextmanager
+def browser(height: int = 1000) -> Iterator[Any]:
+    """A page of headless Chromium, 1,500 pixels wide. Skips the test where there is none."""
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium")
+    if not program:
+        pytest.skip("no chromium: the Debian package of that name has it")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        try:
+            page = chromium.new_page(viewport={"width": 1500, "height": height})
+            # MLflow's assistant opens itself on the first visit.
+            page.add_init_script("localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')")
+            yield page
+        finally:
+            chromium.close()

@@ -1,0 +1,94 @@
+"""What a person sees in MLflow's own UI, in a browser, with twenty runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import call
+from tests.system.pictures import RUNS, browser, served
+from vgg16 import views
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of twenty runs, whose MLflow UI is up."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def url(home: Path) -> Iterator[str]:
+    """The address of the home's MLflow UI."""
+    with served(home) as found:
+        yield found
+
+
+@pytest.fixture
+def page(url: str) -> Iterator[Any]:
+    """A browser tall enough for a whole page of charts; at the end, the page has shown no error."""
+    with browser(height=2000) as found:
+        broken: list[str] = []
+        found.on("pageerror", lambda error: broken.append(str(error)))
+        yield found
+        assert not broken
+        for told in ("Something went wrong", "Error loading shared view", "Page Not Found"):
+            assert found.get_by_text(told).count() == 0
+
+
+def shows(page: Any, *texts: str) -> None:
+    """Wait until a person can read each of these texts."""
+    for text in texts:
+        page.get_by_text(text).first.wait_for(timeout=30_000)
+
+
+def test_the_list_of_runs_has_the_columns_to_compare_by_and_a_filter_that_works(page: Any, url: str) -> None:
+    page.goto(f"{url}/#/experiments/1/runs?{views.PARAMETER}={views.ALL}&workflowType=machine_learning")
+    shows(page, "matching runs", "digits-finetune s19 3f1c9a52", "vgg16-digits/3", "promote")
+    heads = page.locator("[role=columnheader]").all_inner_texts()
+    columns = [column.split("`")[1] for column in views.COLUMNS]
+    assert [head.strip() for head in heads if head.strip() in columns] == columns
+    assert f"{RUNS} matching runs" in page.inner_text("body").replace("\n", " ")
+
+    search = page.get_by_placeholder("metrics.rmse < 1", exact=False)
+    search.fill("tags.`vgg16.verdict` = 'refuse'")
+    search.press("Enter")
+    page.get_by_text("digits-finetune s19 3f1c9a52").first.wait_for(state="detached", timeout=30_000)
+    shows(page, "digits-scratch s18 3f1c9a52")
+    assert "1 matching run" in page.inner_text("body").replace("\n", " ")
+
+
+def test_vgg16_ui_opens_the_curves_of_the_last_runs_members_over_each_other(page: Any, url: str, home: Path) -> None:
+    answer = call("ui", "--json", VGG16_HOME=str(home)).json
+    assert answer["url"].startswith(url)
+    page.goto(answer["url"])
+    shows(page, "Last run", "Curves", "val_top1", "val_loss", "train_loss", "test_top1", "images_per_s")
+    assert "2 matching runs" in page.inner_text("body").replace("\n", " ")
+    for metric in ("val_top1", "val_loss", "train_loss"):
+        chart = page.locator("[data-testid=experiment-view-compare-runs-card]").filter(has_text=metric).first
+        chart.locator(".scatterlayer path.js-line").nth(1).wait_for(timeout=30_000)
+        drawn = [path for path in chart.locator("path.js-line").all() if path.get_attribute("d")]
+        assert len(drawn) == 2, metric
+        assert all(name in chart.inner_text() for name in ("digits-finetune s19", "digits-scratch s18"))
+
+
+def test_parallel_coordinates_lead_from_the_settings_to_the_result(page: Any, url: str) -> None:
+    opened = f"{views.PARAMETER}={views.ALL}&compareRunsMode=CHART&workflowType=machine_learning"
+    page.goto(f"{url}/#/experiments/1/runs?{opened}")
+    shows(page, "Parallel Coordinates", "sgd", "adam", "before", "none")
+    axes = page.locator(".parcoords .axis-title").all_inner_texts()
+    assert axes == ["phases.0.optimizer.learning_rate"]
+
+
+def test_the_registered_model_shows_alias_stage_and_card(page: Any, url: str) -> None:
+    page.goto(f"{url}/#/models/vgg16-digits")
+    shows(page, "vgg16 history vgg16-digits", "Version 3", "@ champion", "Where the stage is")
+    page.goto(f"{url}/#/models/vgg16-digits/versions/3")
+    shows(page, "Stage (deprecated)", "Production", "@ champion", "How good it is", "Limits", "How to use it")
+    text = page.inner_text("body")
+    for fact in ("models:/vgg16-digits/3", "on 359 images of test", "95 % interval", "digits-finetune", "3f1c9a52"):
+        assert fact in text
