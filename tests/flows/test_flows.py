@@ -5,8 +5,6 @@ from __future__ import annotations
 import http.server
 import inspect
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -20,20 +18,12 @@ import httpx
 import pytest
 import yaml
 
-from tests.conftest import ENVIRONMENT, QUIET, as_seen_by, free_port, wait_for
+from tests.conftest import ENVIRONMENT, QUIET, answers, as_seen_by, free_port, wait_for
 from vgg16.config import Experiment
 from vgg16.storage import S3Store
 
 ROOT = Path(__file__).parents[2]
 PREFECT = str(Path(sys.executable).parent / "prefect")
-
-
-def answers(url: str) -> bool:
-    """Whether a server says that it is well."""
-    try:
-        return httpx.get(f"{url}/health").is_success
-    except httpx.HTTPError:
-        return False
 
 
 @pytest.fixture(scope="session")
@@ -52,27 +42,6 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
     finally:
         server.terminate()
-        server.wait(30)
-
-
-@pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real MLflow server with a database and artifacts of its own."""
-    folder = tmp_path_factory.mktemp("mlflow-server")
-    port, log = free_port(), folder / "log"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder)]
-    environment = ENVIRONMENT | QUIET | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(lambda: answers(url), server, log)
-        yield url
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
 
 
@@ -202,12 +171,18 @@ def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(
         "ingest": "cpu",
         "retrain": "cpu",
         "train": "gpu",
+        "stages": "cpu",
         "promote": "cpu",
         "rollback": "cpu",
     }
-    for name in ("retrain", "promote", "rollback"):
+    for name, collision in (
+        ("retrain", "ENQUEUE"),
+        ("promote", "ENQUEUE"),
+        ("rollback", "ENQUEUE"),
+        ("stages", "CANCEL_NEW"),
+    ):
         assert found[name]["global_concurrency_limit"]["limit"] == 1
-        assert found[name]["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+        assert found[name]["concurrency_options"]["collision_strategy"] == collision
     assert {each["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] for each in found.values()} == {"30"}
     (schedule,) = found["retrain"]["schedules"]
     assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 3 * * 1", "UTC")
