@@ -15,7 +15,8 @@ FOUND = ("Undone", "Adopted", "Failed", "Crashed")
 def scheduled() -> dict[str, Any]:
     """The last ten runs that a schedule of this project's deployments started, the newest first, and the next one.
 
-    Of the checks of stages it lists those that found something. Times are ISO 8601 in UTC. A run that came to no verdict has None; its state says why.
+    Of the checks of stages those are listed that found something. Times are ISO 8601 in UTC. A run that came to no
+    verdict has None; its state says why.
     """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import (
@@ -46,7 +47,7 @@ def scheduled() -> dict[str, Any]:
                 limit=LAST,
             )
         ]
-        past.sort(key=lambda run: run.expected_start_time, reverse=True)
+        past.sort(key=_when, reverse=True)
         coming = client.read_flow_runs(
             deployment_filter=ours,
             flow_run_filter=FlowRunFilter(tags=by_schedule, state=waiting),
