@@ -19,7 +19,7 @@ from flows import settings
 from vgg16.errors import Vgg16Error
 
 ROOT = Path(__file__).parents[1]
-POOLS = {"cpu": "ingest, retrain, promote, rollback: small runs", "gpu": "train: one run a worker"}
+POOLS = {"cpu": "ingest, retrain, stages, promote, rollback: small runs", "gpu": "train: one run a worker"}
 # Six heartbeats: a healthy run outlives a server that restarts.
 SILENCE_SECONDS = 180
 CRASH_SECONDS = 10
@@ -107,12 +107,12 @@ NOTIFICATIONS: tuple[tuple[Row, str], ...] = (
     ),
     (
         {
-            "name": "vgg16: tell of a promotion",
+            "name": "vgg16: tell of a promotion or a move by hand",
             "trigger": {
                 "type": "event",
                 "posture": "Reactive",
                 "match": {"prefect.resource.id": "vgg16.model.*"},
-                "expect": ["vgg16.promoted", "vgg16.rolled-back"],
+                "expect": ["vgg16.promoted", "vgg16.rolled-back", "vgg16.moved-by-hand"],
                 "threshold": 1,
                 "within": 0,
             },

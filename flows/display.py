@@ -204,14 +204,33 @@ def history(answer: Answer) -> None:
                 "": entry["number"],
                 "when": entry["at"],
                 "by": entry["by"],
-                "action": entry["action"] + (" (forced)" if entry["forced"] else ""),
+                "action": entry["action"] + " (forced)" * entry["forced"],
                 "version": entry["version"],
                 "before": entry["previous"],
+                "evidence": _evidence(entry["evidence"]),
                 "why": "; ".join(entry["reasons"]),
             }
             for entry in answer["entries"]
         ],
     )
+
+
+def _evidence(numbers: dict[str, float]) -> str:
+    """The difference of top-1 in points with its interval, or what each of the two had where it was not measured."""
+    found = {key: f"{100 * value:.1f}" for key, value in numbers.items()}
+    told = []
+    if numbers.keys() >= {"difference", "difference_low", "difference_high"}:
+        told.append(
+            f"{100 * numbers['difference']:+.1f} points ({found['difference_low']} to {found['difference_high']})"
+        )
+    elif "challenger_gate_top1" in numbers:
+        before = f" after {found['champion_gate_top1']}" if "champion_gate_top1" in numbers else ""
+        told.append(f"{found['challenger_gate_top1']} %{before}")
+    if "p" in numbers:
+        told.append(f"p {numbers['p']:.3f}" if numbers["p"] >= 0.001 else "p < 0.001")
+    if "judgement" in numbers:
+        told.append(f"judgement {numbers['judgement']:.0f}")
+    return ", ".join(told)
 
 
 def predictions(answer: Answer) -> None:

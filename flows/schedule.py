@@ -8,12 +8,15 @@ from typing import Any
 
 LAST = 10
 VERDICTS = {"Promoted": "promote", "Awaiting approval": "promote", "Refused": "refuse", "Undecided": "undecided"}
+# Of the hourly checks of stages only those are shown that ended so: the others would push every retraining out.
+FOUND = ("Undone", "Adopted", "Failed", "Crashed")
 
 
 def scheduled() -> dict[str, Any]:
     """The last ten runs that a schedule of this project's deployments started, the newest first, and the next one.
 
-    Times are ISO 8601 in UTC. A run that came to no verdict has None; its state says why.
+    Of the checks of stages those are listed that found something. Times are ISO 8601 in UTC. A run that came to no
+    verdict has None; its state says why.
     """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import (
@@ -28,16 +31,23 @@ def scheduled() -> dict[str, Any]:
     from prefect.settings import PREFECT_API_URL
 
     ours = DeploymentFilter(name=DeploymentFilterName(any_=["retrain", "ingest"]))
+    hourly = DeploymentFilter(name=DeploymentFilterName(any_=["stages"]))
     by_schedule = FlowRunFilterTags(all_=["auto-scheduled"])
     started = FlowRunFilterState(name=FlowRunFilterStateName(not_any_=["Scheduled"]))
+    found = FlowRunFilterState(name=FlowRunFilterStateName(any_=list(FOUND)))
     waiting = FlowRunFilterState(name=FlowRunFilterStateName(any_=["Scheduled"]))
     with get_client(sync_client=True) as client:
-        past = client.read_flow_runs(
-            deployment_filter=ours,
-            flow_run_filter=FlowRunFilter(tags=by_schedule, state=started),
-            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
-            limit=LAST,
-        )
+        past = [
+            run
+            for deployments, states in ((ours, started), (hourly, found))
+            for run in client.read_flow_runs(
+                deployment_filter=deployments,
+                flow_run_filter=FlowRunFilter(tags=by_schedule, state=states),
+                sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+                limit=LAST,
+            )
+        ]
+        past.sort(key=_when, reverse=True)
         coming = client.read_flow_runs(
             deployment_filter=ours,
             flow_run_filter=FlowRunFilter(tags=by_schedule, state=waiting),
@@ -47,7 +57,7 @@ def scheduled() -> dict[str, Any]:
         names = {each.id: each.name for each in client.read_deployments(deployment_filter=ours)}
     first = coming[0] if coming else None
     return {
-        "runs": [_told(run) for run in past],
+        "runs": [_told(run) for run in past[:LAST]],
         "next": {"when": _when(first), "deployment": names[first.deployment_id]}
         if first and first.deployment_id
         else None,

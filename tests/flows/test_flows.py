@@ -5,8 +5,6 @@ from __future__ import annotations
 import http.server
 import inspect
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -20,20 +18,12 @@ import httpx
 import pytest
 import yaml
 
-from tests.conftest import ENVIRONMENT, QUIET, as_seen_by, free_port, wait_for
+from tests.conftest import ENVIRONMENT, QUIET, answers, as_seen_by, free_port, wait_for
 from vgg16.config import Experiment
 from vgg16.storage import S3Store
 
 ROOT = Path(__file__).parents[2]
 PREFECT = str(Path(sys.executable).parent / "prefect")
-
-
-def answers(url: str) -> bool:
-    """Whether a server says that it is well."""
-    try:
-        return httpx.get(f"{url}/health").is_success
-    except httpx.HTTPError:
-        return False
 
 
 @pytest.fixture(scope="session")
@@ -52,27 +42,6 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
     finally:
         server.terminate()
-        server.wait(30)
-
-
-@pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real MLflow server with a database and artifacts of its own."""
-    folder = tmp_path_factory.mktemp("mlflow-server")
-    port, log = free_port(), folder / "log"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder)]
-    environment = ENVIRONMENT | QUIET | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(lambda: answers(url), server, log)
-        yield url
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
 
 
@@ -202,12 +171,18 @@ def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(
         "ingest": "cpu",
         "retrain": "cpu",
         "train": "gpu",
+        "stages": "cpu",
         "promote": "cpu",
         "rollback": "cpu",
     }
-    for name in ("retrain", "promote", "rollback"):
+    for name, collision in (
+        ("retrain", "ENQUEUE"),
+        ("promote", "ENQUEUE"),
+        ("rollback", "ENQUEUE"),
+        ("stages", "CANCEL_NEW"),
+    ):
         assert found[name]["global_concurrency_limit"]["limit"] == 1
-        assert found[name]["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+        assert found[name]["concurrency_options"]["collision_strategy"] == collision
     assert {each["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] for each in found.values()} == {"30"}
     (schedule,) = found["retrain"]["schedules"]
     assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 3 * * 1", "UTC")
@@ -236,26 +211,66 @@ def test_a_server_has_each_pool_and_automation_once(deployed: str) -> None:
     assert sorted(each["name"] for each in asked(deployed, "automations")) == names
 
 
+MOVED = """
+from flows import settings
+settings.prepare()
+from flows.stages import stages
+from flows.tasks import open_registry
+client = open_registry().client
+client.create_registered_model("vgg16-moved")
+run = client.create_run("0").info
+client.create_model_version("vgg16-moved", run.artifact_uri, run_id=run.run_id)
+client.set_registered_model_alias("vgg16-moved", "champion", "1")
+for _ in range(2):
+    print(stages(return_state=True).name)
+print(client.get_registered_model("vgg16-moved").aliases)
+"""
+
+
+def test_the_check_of_stages_undoes_a_move_by_hand_and_tells_of_it_and_status_shows_only_what_was_found(
+    deployed: str, webhook: tuple[str, list[Any]], vgg16: Callable[..., Any], tmp_path: Path
+) -> None:
+    names = {"VGG16_HOME": str(tmp_path / "home"), "PREFECT_API_URL": deployed}
+    command = [sys.executable, "-c", MOVED]
+    done = subprocess.run(command, env=ENVIRONMENT | names, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-3:] == ["Undone", "Unmoved", "{}"]
+    states = {each["state"]["name"]: each["state"]["message"] for each in asked(deployed, "flow_runs")}
+    assert "vgg16-moved: moved by hand in MLflow: stage Production has none, alias champion 1" in states["Undone"]
+    assert told(webhook, "vgg16-moved: moved by hand in MLflow")
+
+    found = {each["name"]: each["id"] for each in asked(deployed, "deployments")}
+    for state in ("Undone", "Unmoved"):
+        made = {"tags": ["auto-scheduled"], "state": {"type": "COMPLETED", "name": state, "message": f"is {state}"}}
+        url = f"{deployed}/deployments/{found['stages']}/create_flow_run"
+        httpx.post(url, json=made).raise_for_status()
+    shown = [each["state"] for each in vgg16("status", "--json", **names).json["runs"]]
+    assert "Undone" in shown
+    assert "Unmoved" not in shown
+
+
+def told(webhook: tuple[str, list[Any]], text: str) -> bool:
+    """Whether the receiver is sent this text within half a minute."""
+    deadline = time.monotonic() + 30
+    while not (found := [each for each in webhook[1] if text in each["text"]]) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return bool(found)
+
+
 def test_a_failure_and_a_promotion_are_told_to_the_webhook(
     deployed: str, webhook: tuple[str, list[Any]], vgg16: Callable[..., Any], tmp_path: Path
 ) -> None:
-    def told(text: str) -> bool:
-        deadline = time.monotonic() + 30
-        while not (found := [each for each in webhook[1] if text in each["text"]]) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        return bool(found)
-
     found = {each["name"]: each["id"] for each in asked(deployed, "deployments")}
     made = httpx.post(f"{deployed}/deployments/{found['retrain']}/create_flow_run", json={}).json()
     cause = 'the person said "no"\nand left'
     failed = {"state": {"type": "FAILED", "message": cause}, "force": True}
     httpx.post(f"{deployed}/flow_runs/{made['id']}/set_state", json=failed).raise_for_status()
-    assert told(f"retrain, {made['name']}: Failed. {cause}")
+    assert told(webhook, f"retrain, {made['name']}: Failed. {cause}")
 
     names = {"VGG16_HOME": str(tmp_path / "home"), "PREFECT_API_URL": deployed}
     run = vgg16("run", "digits-scratch", *SMALL, "--set", "gate.floor=0", "--json", **names)
     assert run.json["verdict"] == "promote"
-    assert told("vgg16-digits version 1 is in production: ")
+    assert told(webhook, "vgg16-digits version 1 is in production: ")
 
 
 def test_status_tells_what_is_scheduled_next(deployed: str, vgg16: Callable[..., Any], tmp_path: Path) -> None:
