@@ -6,7 +6,7 @@ from sklearn import metrics
 
 from vgg16.datasets import Arrays
 from vgg16.evaluate import confident_mistakes, evaluate
-from vgg16.statistics import calibration, calibration_error
+from vgg16.statistics import calibration, calibration_error, share_interval
 
 NAMES = tuple("abcdefg")
 
@@ -44,6 +44,9 @@ def test_the_scores_are_those_of_scikit_learn() -> None:
     assert found.top1 == pytest.approx(metrics.accuracy_score(labels, guesses))
     assert found.top5 == pytest.approx(metrics.top_k_accuracy_score(labels, probabilities, k=5))
     assert found.loss == pytest.approx(metrics.log_loss(labels, probabilities, labels=range(len(NAMES))), rel=1e-5)
+    assert found.brier == pytest.approx(
+        metrics.brier_score_loss(labels, probabilities, labels=range(len(NAMES)), scale_by_half=False), rel=1e-5
+    )
     assert np.array(found.confusion).tolist() == metrics.confusion_matrix(labels, guesses).tolist()
     precision, recall, _, support = metrics.precision_recall_fscore_support(labels, guesses, zero_division=0)
     assert [each.precision for each in found.classes] == pytest.approx(precision)
@@ -59,6 +62,59 @@ def test_an_answer_in_the_superclass_of_the_label_counts_for_it() -> None:
     assert found.superclass_top1 == pytest.approx((of[probabilities.argmax(axis=1)] == of[labels]).mean())
     assert found.top1 < found.superclass_top1 < 1
     assert evaluate("test", images, probabilities, labels, NAMES).superclass_top1 is None
+
+
+def test_intervals_are_those_of_the_counts_and_superclasses_are_scored_as_classes_are() -> None:
+    images, probabilities, labels = answers()
+    groups = {"early": ("a", "c", "d"), "late": ("b", "e", "f", "g")}
+    found = evaluate("test", images, probabilities, labels, NAMES, groups)
+    assert found.top1_interval == share_interval(round(200 * found.top1), 200)
+    assert found.top5_interval == share_interval(round(200 * found.top5), 200)
+    first = found.classes[0]
+    assert first.recall_interval == share_interval(round(first.recall * first.images), first.images)
+    of = np.array(["early" if name in groups["early"] else "late" for name in NAMES])
+    expected = metrics.precision_recall_fscore_support(
+        of[labels], of[probabilities.argmax(axis=1)], labels=["early", "late"]
+    )
+    assert [each.precision for each in found.superclasses] == pytest.approx(expected[0])
+    assert [each.recall for each in found.superclasses] == pytest.approx(expected[1])
+    assert [each.images for each in found.superclasses] == expected[3].tolist()
+    assert sum(each.images for each in found.reliability) == 200
+    assert found.ece_interval[0] <= found.ece <= found.ece_interval[1]
+
+
+def test_corruptions_are_scored_on_the_fixed_sample(tensorflow, patches: Arrays, tiny) -> None:
+    from vgg16.corruptions import KINDS, corrupt
+    from vgg16.evaluate import corrupted_top1, predict
+    from vgg16.train import build_for
+
+    model = build_for(tiny, patches)
+    found = corrupted_top1(model, patches.images, patches.labels)
+    assert list(found) == list(KINDS)
+    noisy = predict(model, corrupt("noise", patches.images))
+    assert found["noise"] == pytest.approx((noisy.argmax(axis=1) == patches.labels).mean())
+
+
+def test_the_speed_is_that_of_the_model(tensorflow, patches: Arrays, tiny) -> None:
+    import time
+
+    import keras
+
+    from vgg16.evaluate import speed
+
+    def slowly(values: np.ndarray) -> np.ndarray:
+        time.sleep(0.02)
+        return values
+
+    image = keras.Input((32, 32, 3), dtype="uint8")
+    pause = keras.layers.Lambda(
+        lambda x: tensorflow.ensure_shape(tensorflow.numpy_function(slowly, [x], "uint8"), x.shape)
+    )
+    model = keras.Model(image, keras.layers.Flatten()(pause(image)))
+    found = speed(model, patches.images)
+    assert 20 <= found.latency_ms < 60
+    # 40 images are one batch, one pause.
+    assert 400 < found.images_per_s <= 2000
 
 
 def test_confidence_that_is_accuracy_has_no_calibration_error_and_certainty_that_errs_has_all() -> None:

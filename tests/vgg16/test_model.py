@@ -315,6 +315,29 @@ np.save(sys.argv[3], model.predict(np.load(sys.argv[2]), verbose=0))
 """
 
 
+@pytest.mark.parametrize("temperature", [0.4, 3.0])
+def test_a_temperature_changes_the_confidence_and_no_answer_and_is_saved(
+    patches, tmp_path: Path, temperature: float
+) -> None:
+    import keras
+
+    from vgg16.model import temper
+    from vgg16.statistics import tempered
+
+    model = built(BackboneChoice(width=0.05, batch_norm="before"), classes=7)
+    layer = model.get_layer("predictions")
+    layer.set_weights([layer.get_weights()[0] * 5, np.linspace(-1, 1, 7)])
+    before = model.predict(patches.images, verbose=0)
+    temper(model, temperature)
+    after = model.predict(patches.images, verbose=0)
+    assert (after.argmax(axis=1) == before.argmax(axis=1)).all()
+    assert after == pytest.approx(tempered(before, temperature), abs=1e-5)
+    assert np.abs(after - before).max() > 0.05
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
+    assert np.abs(loaded.predict(patches.images, verbose=0) - after).max() < 1e-6
+
+
 def test_saved_is_loaded_in_another_process(patches, tmp_path: Path) -> None:
     model = built(
         BackboneChoice(width=0.05, batch_norm="before", dropout=0.2), Head(units=(16, 8), dropout=0.5), classes=2

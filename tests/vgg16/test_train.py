@@ -54,15 +54,40 @@ def test_phases_follow_each_other_and_epochs_are_counted_over_all(tiny: Experime
 
 def test_it_ends_with_the_weights_of_the_best_epoch_on_val(tiny: Experiment, patches: Arrays) -> None:
     from vgg16.evaluate import evaluate, predict
+    from vgg16.statistics import tempered
 
     asked = changed(tiny, phases=[phase(epochs=8, optimizer={"learning_rate": 0.03})])
     model, _, result = trained(asked, patches)
     best = max(result.epochs, key=lambda each: (each.val_top1, -each.val_loss))
     assert result.best_epoch == best.epoch
     images, labels = patches.part("val")
-    seen = evaluate("val", images, predict(model, images), labels, patches.class_names)
+    as_trained = tempered(predict(model, images), 1 / result.temperature)
+    seen = evaluate("val", images, as_trained, labels, patches.class_names)
     assert seen.top1 == pytest.approx(best.val_top1)
     assert seen.loss == pytest.approx(best.val_loss, rel=1e-3)
+
+
+def test_a_model_that_was_trained_too_sure_is_saved_as_sure_as_it_is_right(tiny: Experiment) -> None:
+    from vgg16.evaluate import evaluate, predict
+    from vgg16.statistics import tempered
+
+    random = np.random.RandomState(0)
+    shown = np.arange(900) % 2
+    images = (random.randint(0, 60, (900, 32, 32, 3)) + shown[:, None, None, None] * 180).astype(np.uint8)
+    labels = np.where(random.rand(900) < 0.25, 1 - shown, shown)
+    splits = np.repeat(np.array([0, 1, 3], np.int8), 300)
+    hasty = phase(epochs=1, optimizer={"name": "sgd", "learning_rate": 0.5})
+    model, result = trained(changed(tiny, phases=[hasty]), Arrays(images, labels, splits, ("dark", "bright")))[::2]
+
+    answers = predict(model, images[600:])
+    before = tempered(answers, 1 / result.temperature)
+    found, unscaled = (
+        evaluate("test", images[600:], each, labels[600:], ("dark", "bright")) for each in (answers, before)
+    )
+    assert result.temperature > 1.5
+    assert found.top1 == unscaled.top1
+    assert found.ece < unscaled.ece / 2
+    assert found.loss < unscaled.loss
 
 
 def test_a_base_brings_its_normalisation_with_its_weights(tiny: Experiment, patches: Arrays) -> None:
