@@ -31,8 +31,8 @@ def model_card(
     facts: Mapping[str, str],
 ) -> str:
     """A registered version's card in Markdown: what it is, on which data, how good with 95 % intervals, its limits, how
-    it is used. Its first line stands for it in lists. `evaluations` are those that are logged, of gate and test; `facts`
-    has `run`, `date`, `code`, `base` and `reasons` in words, "" for none."""
+    it is used. Its first line stands for it in lists. `evaluations` are those that are logged, of gate and test;
+    `facts` has `run`, `date`, `code`, `base` and `reasons` in words, "" for none."""
     uri = f"models:/{version.name}/{version.version}"
     scores = [f"{each.top1:.4f} on {each.split}" for each in evaluations]
     counts = ", ".join(f"{split} {count}" for split, count in ref.splits.items())
@@ -42,8 +42,8 @@ def model_card(
         f"{experiment.name}, top-1 {', '.join(scores) or 'not scored'}",
         f"Says which of {len(ref.class_names)} classes a picture shows: {_listed(ref.class_names)}.",
         _list(
-            f"Experiment: {experiment.name}, {experiment.description}; {experiment.epochs} epochs, seed {experiment.seed}",
-            f"Network: {experiment.backbone.name}, started from {facts['base'] or 'random weights'}",
+            f"Experiment: {experiment.name}, {experiment.description}; seed {experiment.seed}",
+            f"Network: {experiment.backbone.name}, {experiment.epochs} epochs from {facts['base'] or 'random weights'}",
             f"Trained: {facts['date']}; run {facts['run']}; code {facts['code'] or 'unknown'}",
             f"Data: {ref.name}, digest `{ref.digest[:16]}`; images: {counts}",
             f"Gates: {version.verdict or 'not judged yet'}{reasons}",
