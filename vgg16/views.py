@@ -42,6 +42,9 @@ _SECTIONS: tuple[dict[str, Any], ...] = (
 # So many runs are drawn at first; the others are listed, and drawn by their eye.
 _DRAWN = 20
 
+# Okabe and Ito's: colour-blind people tell them apart too.
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000")
+
 
 def complete(chain: str = "") -> str:
     """The UI's filter for complete runs, where given for those of one chain."""

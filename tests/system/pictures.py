@@ -171,13 +171,13 @@ def browser(width: int, height: int) -> Iterator[Any]:
 PICTURES = {
     "compare": (
         f"/#/experiments/1/runs?{views.PARAMETER}={views.LAST}&compareRunsMode=CHART&workflowType=machine_learning",
-        ("train_loss", "test_top1", "Parallel Coordinates"),
-        (1300, 1380),
+        ("train_loss", "test_top1", "images_per_s"),
+        (1500, 1160),
     ),
     "registry": (
         "/#/models/vgg16-digits/versions/3?workflowType=machine_learning",
         ("Stage (deprecated)", "@ champion", "How to use it"),
-        (1300, 1180),
+        (1300, 1060),
     ),
 }
 
