@@ -42,15 +42,14 @@ def model_card(
         f"{experiment.name}, top-1 {', '.join(scores) or 'not scored'}",
         f"Says which of {len(ref.class_names)} classes a picture shows: {_listed(ref.class_names)}.",
         _list(
-            f"Experiment: {experiment.name}, {experiment.description}",
-            f"Epochs: {experiment.epochs}, seed {experiment.seed}",
-            f"Network: {experiment.backbone.name}, started from {facts['base'] or 'random weights'}",
+            f"Experiment: {experiment.name}, {experiment.description}; seed {experiment.seed}",
+            f"Network: {experiment.backbone.name}, {experiment.epochs} epochs from {facts['base'] or 'random weights'}",
             f"Trained: {facts['date']}; run {facts['run']}; code {facts['code'] or 'unknown'}",
             f"Data: {ref.name}, digest `{ref.digest[:16]}`; images: {counts}",
             f"Gates: {version.verdict or 'not judged yet'}{reasons}",
         ),
         "## How good it is",
-        *(_numbers(each) for each in evaluations),
+        _numbers(evaluations) if evaluations else "",
         *_measured(version.metrics),
         "" if tested else "Not scored on `test`: only what is promoted is.",
         "## Limits",
@@ -71,7 +70,14 @@ probabilities = model.predict(images)  # uint8 [n, height, width, 3], red first,
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _numbers(evaluation: Evaluation) -> str:
+def _numbers(evaluations: Sequence[Evaluation]) -> str:
+    """A column for each split, with 95 % intervals where there are any."""
+    columns = [_column(each) for each in evaluations]
+    head = ["with 95 % intervals", *(f"{each.images} images of `{each.split}`" for each in evaluations)]
+    return _table(head, [[row, *(column[row] for column in columns)] for row in columns[0]])
+
+
+def _column(evaluation: Evaluation) -> dict[str, str]:
     rows = {
         "top-1": with_interval(evaluation.top1, evaluation.top1_interval),
         "top-5": with_interval(evaluation.top5, evaluation.top5_interval),
@@ -86,11 +92,11 @@ def _numbers(evaluation: Evaluation) -> str:
         if ranked:
             rows[f"worst {kind}, recall"] = _of_class(ranked[0])
             rows[f"best {kind}, recall"] = _of_class(ranked[-1])
-    return _table((f"on {evaluation.images} images of `{evaluation.split}`", "95 % interval"), rows.items())
+    return rows
 
 
 def _of_class(score: ClassScore) -> str:
-    return f"{score.name}: {with_interval(score.recall, score.recall_interval)} of {score.images} images"
+    return f"{score.name}: {with_interval(score.recall, score.recall_interval)} of {score.images}"
 
 
 def _measured(metrics: Mapping[str, float]) -> list[str]:
@@ -126,5 +132,5 @@ def _list(*lines: str) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _table(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
-    return "\n".join(f"| {key} | {value} |" for key, value in [head, (":---", ":---"), *rows])
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, [":---"] * len(head), *rows])

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
@@ -56,6 +57,8 @@ _FOLLOWED = "vgg16.followed"
 _DATASET = "vgg16.dataset"
 # What goes into a filter of MLflow's.
 _NAME = r"[\w.-]+"
+# MLflow's own tag; without it a run's colour follows from its id, and two may have nearly the same.
+_COLOR = "mlflow.runColor"
 # Runs that are asked for at once.
 _PAGE = 500
 ALIASES: dict[Stage, str] = {"Staging": "challenger", "Production": "champion"}
@@ -323,12 +326,15 @@ class Registry:
         return server.rstrip("/") + page if server.startswith("http") else ""
 
     def comparison(self, members: Sequence[Any]) -> str:
-        """The path of the UI's page that compares a chain's runs: their experiment's view `Last run`. Who may not write
-        views gets the page as MLflow lays it out by itself."""
+        """The path of the UI's page that compares a chain's runs: their experiment's view `Last run`, in colours that
+        differ. Who may not write there gets the page as MLflow lays it out by itself."""
         experiment_id = members[0].info.experiment_id
         runs = views.complete(members[0].data.tags["vgg16.chain"])
         try:
             self._keep_view(experiment_id, views.LAST, views.view("Last run", runs, 2))
+            for run, color in zip(members, cycle(views.COLORS), strict=False):
+                if _COLOR not in run.data.tags:
+                    self.client.set_tag(run.info.run_id, _COLOR, color)
             shown = f"{views.PARAMETER}={views.LAST}"
         except MlflowException as error:
             if error.error_code != "PERMISSION_DENIED":

@@ -16,15 +16,15 @@ ALL, LAST = "vgg16-all", "vgg16-last"
 
 # Each with its width in pixels, in this order.
 COLUMNS = {
-    "tags.`vgg16.experiment`": 170,
-    "tags.`vgg16.verdict`": 110,
-    "tags.`vgg16.model`": 130,
-    "metrics.`best_val_top1`": 120,
-    "metrics.`gate_top1`": 120,
-    "metrics.`test_top1`": 120,
+    "tags.`vgg16.experiment`": 140,
+    "tags.`vgg16.verdict`": 100,
+    "tags.`vgg16.model`": 120,
+    "metrics.`best_val_top1`": 115,
+    "metrics.`gate_top1`": 100,
+    "metrics.`test_top1`": 100,
     "params.`phases.0.optimizer.learning_rate`": 220,
     "params.`phases.0.optimizer.name`": 190,
-    "params.`backbone.batch_norm`": 170,
+    "params.`backbone.batch_norm`": 175,
     "attributes.`Duration`": 90,
 }
 _CURVES = ("val_top1", "val_loss", "train_loss")
@@ -41,6 +41,9 @@ _SECTIONS: tuple[dict[str, Any], ...] = (
 )
 # So many runs are drawn at first; the others are listed, and drawn by their eye.
 _DRAWN = 20
+
+# Okabe and Ito's: colour-blind people tell them apart too.
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000")
 
 
 def complete(chain: str = "") -> str:

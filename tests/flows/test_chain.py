@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,21 @@ def test_curves_figures_tables_and_the_dataset_are_in_the_mlflow_run(first_run: 
         promoted = member["model"] == first_run.answer["challenger"]
         shown = {name.removeprefix("test/") for name in files if name.startswith("test/")}
         assert shown == (scored | {"mistakes.png", "corruptions.png"} if promoted else set())
+
+
+def test_runs_carry_the_tags_of_the_vocabulary_and_versions_their_card(first_run: FirstRun) -> None:
+    from vgg16.registry import TAGS
+
+    with sqlite3.connect(first_run.home / "mlflow.db") as database:
+        used = {key for (key,) in database.execute("select distinct key from tags where key like 'vgg16.%'")}
+        cards = [card for (card,) in database.execute("select description from model_versions")]
+        views = database.execute("select count(*) from experiment_tags where key like 'mlflow.sharedViewState.%'")
+        assert views.fetchone()[0] >= 1
+    assert used <= set(TAGS)
+    assert used >= {"vgg16.experiment", "vgg16.chain", "vgg16.model", "vgg16.verdict", "vgg16.commit"}
+    assert all("## How to use it" in card for card in cards)
+    described = (Path(__file__).parents[2] / "README.md").read_text()
+    assert [tag for tag in TAGS if f"`{tag}`" not in described] == []
 
 
 def test_compare_without_names_shows_the_members_of_the_last_run(first_run: FirstRun) -> None:
@@ -228,8 +244,6 @@ def test_the_doctor_finds_nothing_and_then_a_stage_that_was_moved_by_hand(first_
         each["version"] for each in first_run.command("models").json["models"] if each["stage"] == "Production"
     )
     move = "update model_versions set current_stage = ? where name = 'vgg16-digits' and version = ?"
-    import sqlite3
-
     with sqlite3.connect(registry_file) as database:
         database.execute(move, ("Archived", champion))
     ill = first_run.command("doctor")

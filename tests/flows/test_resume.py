@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -189,6 +190,23 @@ def test_while_mlflow_is_away_training_goes_on_and_no_epoch_is_lost_or_doubled(
     assert epochs[5].at - epochs[2].at < 5_000  # nobody waited for the server
     assert histories(run.run_id) == [each.model_dump() for each in epochs]
     assert model_uri
+
+
+def test_a_training_logs_what_its_machine_did_and_mlflows_absence_leaves_no_thread_of_that(
+    on_server: Server, watched: Any, tiny: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.tasks import open_registry, train_model
+
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+    run, _ = train_model.fn(*asked(tiny, 4), "", "c7")
+    logged = open_registry().run_of(run.run_id).data.metrics
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_percentage"} <= set(logged)
+    assert "SystemMetricsMonitor" not in {thread.name for thread in threading.enumerate()}
+
+    _, then = watched
+    then |= {2: on_server.kill, 6: on_server.start}
+    train_model.fn(*asked(tiny, 5), "", "c8")
+    assert "SystemMetricsMonitor" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_when_mlflow_stays_away_the_same_call_logs_what_was_trained_without_training(

@@ -1,6 +1,6 @@
 """What the browser is shown: an MLflow server with twenty runs of made-up curves, and the pictures of README.
 
-`python -m tests.system.pictures` makes docs/compare.png and docs/registry.png anew; it needs Debian's package
+`python -m tests.system.pictures` makes docs/compare.png and docs/registry.png anew. It needs Debian's package
 `chromium`.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 from flows import mlflow_ui, settings, tasks
-from vgg16 import catalog
+from vgg16 import catalog, views
 from vgg16.config import Experiment
 from vgg16.datasets import Arrays
 from vgg16.evaluate import evaluate
@@ -26,6 +27,7 @@ from vgg16.records import DatasetRef, EpochMetrics, Run, TrainingResult, Verdict
 if TYPE_CHECKING:
     from vgg16.registry import Registry
 
+ROOT = Path(__file__).parents[2]
 RUNS = 20
 EPOCHS = 12
 REF = DatasetRef(
@@ -147,8 +149,8 @@ def served(home: Path) -> Iterator[str]:
 
 
 @contextmanager
-def browser(height: int = 1000) -> Iterator[Any]:
-    """A page of headless Chromium, 1,500 pixels wide. Skips the test where there is none."""
+def browser(width: int, height: int) -> Iterator[Any]:
+    """A page of headless Chromium, so many pixels wide and high. Skips the test where there is none."""
     from playwright.sync_api import sync_playwright
 
     program = shutil.which("chromium")
@@ -157,9 +159,42 @@ def browser(height: int = 1000) -> Iterator[Any]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         try:
-            page = chromium.new_page(viewport={"width": 1500, "height": height})
+            page = chromium.new_page(viewport={"width": width, "height": height})
             # MLflow's assistant opens itself on the first visit.
             page.add_init_script("localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')")
             yield page
         finally:
             chromium.close()
+
+
+# Each picture's page, what it must show before it is taken, and its width and height.
+PICTURES = {
+    "compare": (
+        f"/#/experiments/1/runs?{views.PARAMETER}={views.LAST}&compareRunsMode=CHART&workflowType=machine_learning",
+        ("train_loss", "test_top1", "images_per_s"),
+        (1500, 1160),
+    ),
+    "registry": (
+        "/#/models/vgg16-digits/versions/3?workflowType=machine_learning",
+        ("Stage (deprecated)", "@ champion", "How to use it"),
+        (1300, 1060),
+    ),
+}
+
+
+def main() -> None:
+    """Make the pictures anew."""
+    with tempfile.TemporaryDirectory(prefix="vgg16-") as home, served(Path(home)) as url:
+        registry = tasks.open_registry()
+        registry.comparison(registry.last_chain())
+        for name, (path, texts, (width, height)) in PICTURES.items():
+            with browser(width, height) as page:
+                page.goto(url + path)
+                for text in texts:
+                    page.get_by_text(text).first.wait_for()
+                page.wait_for_timeout(3_000)  # what is drawn moves for a while
+                page.screenshot(path=ROOT / "docs" / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()

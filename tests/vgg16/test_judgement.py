@@ -341,12 +341,45 @@ def test_registering_a_run_twice_gives_one_version(registered) -> None:
     assert registry.versions("vgg16-pets") == before
 
 
-def test_a_verdict_is_written_on_its_version(registered) -> None:
+def test_a_verdict_is_written_on_its_version_and_on_its_run(registered) -> None:
     registry = registered[0]
     registry.tag("vgg16-pets", "3", Verdict(verdict="refuse", reasons=("too slow", "too big")))
     assert registry.version("vgg16-pets", "3").verdict == "refuse"
     tags = registry.client.get_model_version("vgg16-pets", "3").tags
     assert tags["vgg16.reasons"] == "too slow; too big"
+    run = registry.run_of(registry.version("vgg16-pets", "3").run_id).data.tags
+    assert (run["vgg16.model"], run["vgg16.verdict"], run["vgg16.reasons"]) == (
+        "vgg16-pets/3",
+        "refuse",
+        "too slow; too big",
+    )
+
+
+def test_the_verdict_on_a_version_whose_run_was_deleted_is_written_on_the_version(registered) -> None:
+    registry = registered[0]
+    run_id = registry.version("vgg16-pets", "2").run_id
+    registry.client.delete_run(run_id)
+    registry.tag("vgg16-pets", "2", Verdict(verdict="undecided", reasons=("few images",)))
+    registry.client.restore_run(run_id)
+    assert registry.version("vgg16-pets", "2").verdict == "undecided"
+
+
+def test_who_may_not_write_views_gets_the_comparison_without_them(registered, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+
+    def refuse(*_: str) -> None:
+        raise MlflowException("Permission denied", PERMISSION_DENIED)
+
+    registry = registered[0]
+    members = registry.runs(chain="c1")
+    with monkeypatch.context() as patch:
+        patch.setattr(registry.client, "set_experiment_tag", refuse)
+        bare = registry.comparison(members)
+    assert "searchFilter=tags.%60vgg16.status%60" in bare
+    assert "viewStateShareKey=vgg16-last" in registry.comparison(members)
+    experiment = registry.client.get_experiment(members[0].info.experiment_id)
+    assert "tags.`vgg16.chain` = 'c1'" in experiment.tags["mlflow.sharedViewState.vgg16-last"]
 
 
 def test_a_run_carries_all_settings_the_dataset_with_its_digest_and_a_readable_name(registered) -> None:
