@@ -173,7 +173,7 @@ def test_a_second_run_that_is_no_better_leaves_the_champion_and_says_why(
     assert second_run["verdict"] == "refuse"
     assert second_run["stage"] == "Archived"
     assert second_run["production"] == champion
-    assert any("no better than" in reason for reason in second_run["reasons"])
+    assert any("worse than the champion (version" in reason for reason in second_run["reasons"])
     versions = first_run.command("models", "vgg16-digits").json["models"]
     assert [each["version"] for each in versions if each["stage"] == "Production"] == [champion]
     members = first_run.command("compare").json["runs"]
@@ -219,7 +219,7 @@ def test_the_life_of_a_champion(first_run: FirstRun, second_run: dict[str, Any])
 
     refused = command("promote", "vgg16-digits", second_run["challenger"]["version"])
     assert refused.status == 3
-    assert "no better" in refused.json["error"]["message"]
+    assert "worse than the champion" in refused.json["error"]["message"]
     assert len(command("history", "vgg16-digits").json["entries"]) == 3
 
 

@@ -78,7 +78,7 @@ def test_a_team_shares_an_mlflow_server_and_a_store_in_s3(
     alice = {"VGG16_HOME": str(tmp_path / "alice"), **servers, **bucket}
     bob = {"VGG16_HOME": str(tmp_path / "bob"), **servers}
 
-    run = vgg16("run", "digits-scratch", *SMALL, "--set", "gate.floor=0", "--json", **alice)
+    run = vgg16("run", "digits-scratch", *SMALL, "--set", "gate.floor=0", "--set", "gate.max_ece=1", "--json", **alice)
     assert run.status == 0, run.stderr
     assert (run.json["verdict"], run.json["stage"]) == ("promote", "Production")
     assert "ledger/vgg16-digits/000001.json" in [key.removeprefix("team/") for key in keys_in(s3)]

@@ -20,6 +20,7 @@ import httpx
 import psutil
 import pytest
 
+from flows.schedule import VERDICTS
 from tests.system.conftest import Stack
 from tests.system.team import Team, wait_for_it
 
@@ -60,7 +61,7 @@ def test_a_machine_that_dies_in_training_is_missed_and_another_ends_the_run(team
     team.die("one")
     team.worker("two", "gpu")
     # Of the silence nobody is told but by the automation on heartbeats.
-    assert team.ended(chain)["state_name"] in ("Promoted", "Refused")
+    assert team.ended(chain)["state_name"] in VERDICTS
     (member,) = team.members(chain)
     assert member["run_count"] == 2
     assert "resumes" in (team.folder / "two" / "log").read_text()
@@ -88,7 +89,7 @@ def test_processes_killed_at_random_moments_lose_and_double_nothing(team: Team) 
                 engines[chosen].kill()
                 killed[chosen] += 1
         ended = team.ended(chain)
-        assert ended["state_name"] in ("Promoted", "Refused"), f"VGG16_TEST_SEED={seed}: {ended['state']}"
+        assert ended["state_name"] in VERDICTS, f"VGG16_TEST_SEED={seed}: {ended['state']}"
         team.check_nothing_lost_or_doubled(chain, 2 * EPOCHS, members=2)
     assert killed.total() >= 20, f"VGG16_TEST_SEED={seed}: {killed}"
     team.check_nothing_runs()
@@ -109,7 +110,7 @@ def test_a_server_that_goes_away_in_mid_run_and_comes_back_stops_nothing(team: T
     time.sleep(20)
     assert team.stack.command("up", "--json").status == 0
     team.stack.kill("worker cpu", "worker gpu")
-    assert team.ended(chain)["state_name"] in ("Promoted", "Refused")
+    assert team.ended(chain)["state_name"] in VERDICTS
     team.check_nothing_lost_or_doubled(chain, EPOCHS)
     team.check_nothing_runs()
     if service == "prefect":
@@ -120,7 +121,7 @@ def test_a_server_that_goes_away_in_mid_run_and_comes_back_stops_nothing(team: T
 def test_two_schedules_at_once_run_one_after_the_other_and_the_second_finds_nothing_new(team: Team) -> None:
     both = [team.start(**small(4), unless_unchanged=True) for _ in range(2)]
     ended = sorted((team.ended(each) for each in both), key=lambda each: str(each["start_time"]))
-    assert ended[0]["state_name"] in ("Promoted", "Refused")
+    assert ended[0]["state_name"] in VERDICTS
     assert ended[1]["state_name"] == "Skipped (unchanged)"
     assert ended[0]["end_time"] <= ended[1]["start_time"]
     assert ended[1]["total_run_time"] < 60
