@@ -2,7 +2,8 @@
 
 `.venv/bin/python benchmarks/evaluation.py [--width 0.25]` (minutes on two cores; full width an hour). The cost depends
 on neither pixels nor weights, so both are random. Bare predict and evaluation take turns in one process, each once
-before that is not counted; bare is the better of Keras' own batch and of 256. Figures are timed apart.
+before that is not counted; bare is the better of Keras' own batch and of 256. Figures are timed apart. Beside seconds
+it tells the processor's own, which other work on the machine hardly moves.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,10 +26,11 @@ CLASSES = catalog.dataset("cifar100").class_names
 SUPERCLASSES = catalog.dataset("cifar100").superclasses
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
+def seconds(work: Callable[[], Any]) -> tuple[float, float]:
+    """By the clock, and of all the processor's cores."""
+    clock, processor = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.perf_counter() - clock, time.process_time() - processor
 
 
 def machine() -> str:
@@ -38,8 +40,13 @@ def machine() -> str:
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 
-def told(values: list[float], unit: str = " s") -> str:
-    return f"{median(values):8.2f}{unit} ({min(values):.2f} to {max(values):.2f})"
+def told(values: Sequence[float]) -> str:
+    return f"{median(values):7.2f} ({min(values):6.2f} to {max(values):6.2f})"
+
+
+def ratios(bare: list[tuple[float, ...]], ours: tuple[float, ...]) -> list[float]:
+    """Pair by pair, to the better of the bare ones."""
+    return [mine / theirs for mine, theirs in zip(ours, min(bare, key=median), strict=True)]
 
 
 def main() -> None:
@@ -70,13 +77,10 @@ def main() -> None:
     for once in work.values():
         once()
     # Turn by turn, so that what else the machine does is shared.
-    took: dict[str, list[float]] = {name: [] for name in work}
+    took: dict[str, list[tuple[float, float]]] = {name: [] for name in work}
     for _ in range(asked.pairs):
         for name, once in work.items():
             took[name].append(seconds(once))
-    small, large, whole = took.values()
-    bare = min(small, large, key=median)
-    ratios = [ours / theirs for ours, theirs in zip(whole, bare, strict=True)]
 
     answers = evaluate.predict(model, images)
     evaluation = judged(answers)
@@ -87,10 +91,14 @@ def main() -> None:
         report.mistakes(images, labels, answers, CLASSES, "bench")
 
     took["figures, beside it"] = [seconds(figures)]
+    columns = {name: tuple(zip(*each, strict=True)) for name, each in took.items()}
     print(f"VGG-16-BN of width {asked.width}, {asked.images} images, {len(CLASSES)} classes; {machine()}")
-    for name, values in took.items():
-        print(f"{name:<36} {told(values)}")
-    print(f"{'whole evaluation / better bare':<36} {told(ratios, '  ')}, {asked.pairs} pairs")
+    print(f"{'median (range)':<36} {'seconds':>27} {'of the processor':>27}")
+    for name, (clock, processor) in columns.items():
+        print(f"{name:<36} {told(clock):>27} {told(processor):>27}")
+    small, large, whole = list(columns.values())[:3]
+    both = [told(ratios([small[kind], large[kind]], whole[kind])) for kind in (0, 1)]
+    print(f"{'whole evaluation / better bare':<36} {both[0]:>27} {both[1]:>27}   {asked.pairs} pairs")
 
 
 if __name__ == "__main__":

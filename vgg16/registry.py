@@ -534,33 +534,34 @@ class Registry:
     def load(self, model_uri: str) -> tuple[keras.Model, tuple[str, ...]]:
         """A logged or registered model and its class names, read in Keras' safe mode: no code comes with it, no
         pickle is opened. Raises RequestError for an address that names no model, Vgg16Error for one that is damaged, or
-        is not what the registry says that it is."""
+        is not what the registry says that it is; what a server raises that is away or busy passes through."""
         address, digest = self._find(model_uri)
         with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
             # Files on this machine are read where they are.
             place = None if self.artifacts else folder
             try:
                 kept = Path(mlflow.artifacts.download_artifacts(address, dst_path=place))
-                if not (kept / _KERAS).is_file():
-                    raise _damaged(model_uri, f"its file {_KERAS} is missing.")
-                found = sha256_of(kept / _KERAS)
-                if found != digest:
-                    expected = f"sha256 {digest[:12]}..." if digest else "a digest of it in the registry"
-                    told = f"expected {expected}, found {f'{found[:12]}...' if digest else 'none'}."
-                    raise _damaged(model_uri, f"its file is not what was logged: {told}")
-                metadata = mlflow.models.Model.load(str(kept)).metadata or {}
-            except (OSError, MlflowException) as error:
-                raise _damaged(model_uri, f"its files cannot be read: {_first_line(error)}") from None
-            if "class_names" not in metadata:
-                raise _damaged(model_uri, "its MLmodel has no class_names in its metadata.")
-            return _read(model_uri, kept / _KERAS), tuple(json.loads(metadata["class_names"]))
+            except (FileNotFoundError, MlflowException) as error:
+                if not _final(error):
+                    raise
+                raise _damaged(model_uri, f"its files cannot be had: {_first_line(error)}") from None
+            if not (kept / _KERAS).is_file():
+                raise _damaged(model_uri, f"its file {_KERAS} is missing.")
+            found = sha256_of(kept / _KERAS)
+            if found != digest:
+                expected = f"sha256 {digest[:12]}..." if digest else "a digest of it in the registry"
+                told = f"expected {expected}, found {f'{found[:12]}...' if digest else 'none'}."
+                raise _damaged(model_uri, f"its file is not what was logged: {told}")
+            return _read(model_uri, kept)
 
     def megabytes(self, model_uri: str) -> float:
         """The size of a model's file in MB of 10^6 bytes, without reading it. Raises as `load` does."""
         address, _ = self._find(model_uri)
         try:
             files = ModelsArtifactRepository(address).list_artifacts(str(Path(_KERAS).parent))
-        except (OSError, MlflowException) as error:
+        except (FileNotFoundError, MlflowException) as error:
+            if not _final(error):
+                raise
             raise _damaged(model_uri, f"its files cannot be listed: {_first_line(error)}") from None
         sizes = [float(each.file_size) for each in files if each.path == _KERAS]
         if not sizes:
@@ -578,8 +579,7 @@ class Registry:
             found = get_model_name_and_version(self.client, named)
             kept = self.client.get_logged_model(*found) if len(found) == 1 else self.client.get_model_version(*found)
         except MlflowException as error:
-            absent = error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-            if not absent and "No versions of model" not in str(error):  # that is how it tells of an empty stage
+            if not _final(error) and "No versions of model" not in str(error):  # that is how it tells of an empty stage
                 raise
             raise self._no_model(model_uri, _first_line(error)) from None
         return "models:/" + "/".join(str(part) for part in found), kept.tags.get(_SHA256, "")
@@ -638,18 +638,32 @@ def dataset_of(run: Any) -> DatasetRef:
     return DatasetRef.model_validate_json(run.data.tags[_DATASET])
 
 
-def _read(model_uri: str, file: Path) -> keras.Model:
+def _read(model_uri: str, folder: Path) -> tuple[keras.Model, tuple[str, ...]]:
     import keras
 
+    # What is raised of a damaged file is of many kinds.
     try:
-        return keras.models.load_model(file, compile=False, safe_mode=True)
-    except Exception as error:  # what Keras raises of a damaged file is of many kinds
+        metadata = mlflow.models.Model.load(str(folder)).metadata or {}
+    except Exception as error:
+        raise _damaged(model_uri, f"its MLmodel cannot be read: {_first_line(error)}") from None
+    if "class_names" not in metadata:
+        raise _damaged(model_uri, "its MLmodel has no class_names in its metadata.")
+    try:
+        model = keras.models.load_model(folder / _KERAS, compile=False, safe_mode=True)
+    except Exception as error:
         raise _damaged(model_uri, f"Keras cannot read its file: {_first_line(error)}") from None
+    return model, tuple(json.loads(metadata["class_names"]))
 
 
 def _damaged(model_uri: str, why: str) -> Vgg16Error:
     hint = "Use another version, or train it again; `vgg16 models` shows what there is."
     return Vgg16Error(f"The model {model_uri} cannot be loaded: {why}", hint)
+
+
+def _final(error: Exception) -> bool:
+    """Whether it will be so the next time too, unlike what a server says that is busy or away."""
+    refused = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+    return not isinstance(error, MlflowException) or error.error_code in refused
 
 
 def _first_line(error: Exception) -> str:

@@ -243,13 +243,14 @@ def without_names(folder: Path) -> None:
     ("harm", "told"),
     [
         (lambda folder: (folder / "data" / "model.keras").unlink(), r"its file data/model.keras is missing"),
-        (shutil.rmtree, r"its files cannot be read: .*"),
+        (shutil.rmtree, r"its files cannot be had: .*"),
         (cut_off, r"its file is not what was logged: expected sha256 \w{12}..., found \w{12}"),
         (tampered_with, r"its file is not what was logged: expected sha256 \w{12}..., found \w{12}"),
-        (lambda folder: (folder / "MLmodel").unlink(), r"its files cannot be read: .*MLmodel"),
+        (lambda folder: (folder / "MLmodel").unlink(), r"its MLmodel cannot be read: .*MLmodel"),
+        (lambda folder: (folder / "MLmodel").write_text("flavors: ["), r"its MLmodel cannot be read: .+"),
         (without_names, r"its MLmodel has no class_names"),
     ],
-    ids=["file missing", "all missing", "cut off", "tampered with", "no MLmodel", "no class names"],
+    ids=["file missing", "all missing", "cut off", "tampered with", "no MLmodel", "MLmodel cut off", "no class names"],
 )
 def test_a_damaged_model_is_refused_with_the_reason(logged: Logged, harm: Callable[[Path], None], told: str) -> None:
     uri, folder, _ = logged.log()
@@ -271,6 +272,20 @@ def test_a_file_that_keras_cannot_read_is_refused_whatever_its_digest(logged: Lo
         zipfile.ZipFile(file, "w").close()
     logged.registry.client.set_logged_model_tags(uri.removeprefix("models:/"), {"vgg16.sha256": sha256_of(file)})
     with pytest.raises(Vgg16Error, match=r"Keras cannot read its file: .+"):
+        logged.registry.load(uri)
+
+
+def test_a_server_that_is_away_is_not_a_damaged_model(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    uri, _, _ = logged.log()
+
+    def away(*_: object, **__: object) -> None:
+        raise MlflowException("API request failed: connection refused")
+
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", away)
+    with pytest.raises(MlflowException, match="connection refused"):
         logged.registry.load(uri)
 
 
