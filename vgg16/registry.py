@@ -5,12 +5,12 @@ Stages are deprecated in MLflow but asked for: a version's stage and alias move 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
+import secrets
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,8 @@ _FOLLOWED = "vgg16.followed"
 _DATASET = "vgg16.dataset"
 # What goes into a filter of MLflow's.
 _NAME = r"[\w.-]+"
+# How often a row that several processes write at one moment is tried again; each time one of them has written it.
+_TIMES = 5
 # Runs that are asked for at once.
 _PAGE = 500
 ALIASES: dict[Stage, str] = {"Staging": "challenger", "Production": "champion"}
@@ -310,33 +312,37 @@ class Registry:
         """Say for all clients that the ledger in this store decides on this model. Raises RefusedError where another
         one does.
 
-        MLflow sets a tag whatever it was before, so each store has a tag of its own, and wins only if it then sees no
-        other's: of two that come at once at most one does, for who writes second sees the first.
+        MLflow sets a tag whatever it was before, so each client first sets one of its own, and wins only if it then
+        sees none of another store: of two that come at once at most one does, for who writes second sees the first.
         """
-        tag = f"{_CLAIM}{hashlib.sha256(address.encode()).hexdigest()[:12]}"
         if self.client.get_registered_model(name).tags.get(_LEDGER) == address:
             return
-        self.client.set_registered_model_tag(name, tag, address)
+        claim = f"{_CLAIM}{secrets.token_hex(6)}"
+        _write(self.client.set_registered_model_tag, name, claim, address)
         tags = self.client.get_registered_model(name).tags
-        others = [of for key, of in tags.items() if (key == _LEDGER or key.startswith(_CLAIM)) and of != address]
-        if others:
-            self.client.delete_registered_model_tag(name, tag)
-            decides = tags.get(_LEDGER)
+        others = {tag: of for tag, of in tags.items() if tag.startswith(_LEDGER) and of != address}
+        if not others:
+            _write(self.client.set_registered_model_tag, name, _LEDGER, address)
+        _write(self.client.delete_registered_model_tag, name, claim)
+        if _LEDGER in others:
             raise RefusedError(
-                f"The ledger of {name} is in {decides}, but the store here is {address}."
-                if decides
-                else f"Another store, {others[0]}, claims the ledger of {name} at the same time as {address}.",
-                f"Set VGG16_STORE={others[0]}" + ("" if decides else ", or try again."),
+                f"The ledger of {name} is in {others[_LEDGER]}, but the store here is {address}.",
+                f"Set VGG16_STORE={others[_LEDGER]}",
             )
-        self.client.set_registered_model_tag(name, _LEDGER, address)
+        if others:
+            tag, of = next(iter(others.items()))
+            raise RefusedError(
+                f"The ledger of {name} is claimed for {of} at the same time as for {address}.",
+                f"Try again, or set VGG16_STORE={of}; a claim that stays was cut off: then remove its tag, {tag}.",
+            )
 
     def note_followed(self, name: str, number: int) -> None:
         """Say for all clients that stages and alias are what the ledger's entry of this number says."""
-        self.client.set_registered_model_tag(name, _FOLLOWED, str(number))
+        _write(self.client.set_registered_model_tag, name, _FOLLOWED, str(number))
 
     def mark(self, name: str, version: str, mark: Literal["forced", "adopted"], reason: str) -> None:
         """Say on the version, for ever, that no gate let it into production, and why it came there."""
-        self.client.set_model_version_tag(name, version, f"vgg16.{mark}", reason[:5000])
+        _write(self.client.set_model_version_tag, name, version, f"vgg16.{mark}", reason[:5000])
 
     def check_name(self, name: str) -> None:
         """Raises RequestError, which names the registered models that exist, for one that does not."""
@@ -392,15 +398,14 @@ class Registry:
         """
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning, message=".*stage.*")
-            self.client.transition_model_version_stage(
-                name, version, stage, archive_existing_versions=stage in ("Staging", "Production")
-            )
+            alone = stage in ("Staging", "Production")
+            _write(self.client.transition_model_version_stage, name, version, stage, archive_existing_versions=alone)
         for of_stage, alias in ALIASES.items():
             holder = self.client.get_registered_model(name).aliases.get(alias)
             if of_stage == stage:
-                self.client.set_registered_model_alias(name, alias, version)
+                _write(self.client.set_registered_model_alias, name, alias, version)
             elif holder is not None and str(holder) == version:
-                self.client.delete_registered_model_alias(name, alias)
+                _write(self.client.delete_registered_model_alias, name, alias)
 
     def follow(self, name: str, production: str) -> None:
         """Make stages and alias what the ledger says: this version in production, "" for none. A version that was
@@ -414,12 +419,12 @@ class Registry:
         for version in shown.production:
             self.move(name, version, "Archived")
         if shown.champion:
-            self.client.delete_registered_model_alias(name, ALIASES["Production"])
+            _write(self.client.delete_registered_model_alias, name, ALIASES["Production"])
 
     def tag(self, name: str, version: str, verdict: Verdict) -> None:
         """Write the verdict on the version."""
-        self.client.set_model_version_tag(name, version, "vgg16.verdict", verdict.verdict)
-        self.client.set_model_version_tag(name, version, "vgg16.reasons", "; ".join(verdict.reasons))
+        _write(self.client.set_model_version_tag, name, version, "vgg16.verdict", verdict.verdict)
+        _write(self.client.set_model_version_tag, name, version, "vgg16.reasons", "; ".join(verdict.reasons))
 
     def load(self, model_uri: str) -> tuple[keras.Model, tuple[str, ...]]:
         """A logged or registered model and its class names, read in Keras' safe mode: no code comes with it, no
@@ -512,6 +517,19 @@ class Registry:
 def dataset_of(run: Any) -> DatasetRef:
     """The dataset that a run learned from."""
     return DatasetRef.model_validate_json(run.data.tags[_DATASET])
+
+
+def _write(write: Callable[..., Any], *row: str, **options: bool) -> None:
+    """Write a tag, an alias or a stage, once more where another process did so at the same moment: MLflow looks whether
+    the row is there and then inserts it, and calls what comes between a bad request."""
+    for _ in range(_TIMES):
+        try:
+            write(*row, **options)
+            return
+        except MlflowException as error:
+            if error.error_code != "BAD_REQUEST":
+                raise
+    write(*row, **options)
 
 
 def _requirements() -> list[str]:
