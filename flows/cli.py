@@ -321,7 +321,9 @@ def history(name: str) -> Answer:
 
 @cli.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--model", "model_uri", metavar="URI", help="models:/NAME/VERSION, models:/NAME@champion or runs:/RUN/model.")
+@click.option(
+    "--model", "model_uri", metavar="URI", help="models:/NAME/VERSION, models:/NAME@champion or runs:/RUN/model."
+)
 @answers(display.predictions)
 def predict(images: tuple[str, ...], model_uri: str | None) -> Answer:
     """Class and probability of pictures: files, folders and globs. Without --model, by the only champion there is.

@@ -5,14 +5,14 @@ Stages are deprecated in MLflow but asked for: a version's stage and alias move 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
+import secrets
 import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import cycle
@@ -59,6 +59,8 @@ _DATASET = "vgg16.dataset"
 _NAME = r"[\w.-]+"
 # MLflow's own tag; without it a run's colour follows from its id, and two may have nearly the same.
 _COLOR = "mlflow.runColor"
+# How often a row that several processes write at one moment is tried again; each time one of them has written it.
+_TIMES = 5
 # Runs that are asked for at once.
 _PAGE = 500
 ALIASES: dict[Stage, str] = {"Staging": "challenger", "Production": "champion"}
@@ -408,33 +410,37 @@ class Registry:
         """Say for all clients that the ledger in this store decides on this model. Raises RefusedError where another
         one does.
 
-        MLflow sets a tag whatever it was before, so each store has a tag of its own, and wins only if it then sees no
-        other's: of two that come at once at most one does, for who writes second sees the first.
+        MLflow sets a tag whatever it was before, so each client first sets one of its own, and wins only if it then
+        sees none of another store: of two that come at once at most one does, for who writes second sees the first.
         """
-        tag = f"{_CLAIM}{hashlib.sha256(address.encode()).hexdigest()[:12]}"
         if self.client.get_registered_model(name).tags.get(_LEDGER) == address:
             return
-        self.client.set_registered_model_tag(name, tag, address)
+        claim = f"{_CLAIM}{secrets.token_hex(6)}"
+        _write(self.client.set_registered_model_tag, name, claim, address)
         tags = self.client.get_registered_model(name).tags
-        others = [of for key, of in tags.items() if (key == _LEDGER or key.startswith(_CLAIM)) and of != address]
-        if others:
-            self.client.delete_registered_model_tag(name, tag)
-            decides = tags.get(_LEDGER)
+        others = {tag: of for tag, of in tags.items() if tag.startswith(_LEDGER) and of != address}
+        if not others:
+            _write(self.client.set_registered_model_tag, name, _LEDGER, address)
+        _write(self.client.delete_registered_model_tag, name, claim)
+        if _LEDGER in others:
             raise RefusedError(
-                f"The ledger of {name} is in {decides}, but the store here is {address}."
-                if decides
-                else f"Another store, {others[0]}, claims the ledger of {name} at the same time as {address}.",
-                f"Set VGG16_STORE={others[0]}" + ("" if decides else ", or try again."),
+                f"The ledger of {name} is in {others[_LEDGER]}, but the store here is {address}.",
+                f"Set VGG16_STORE={others[_LEDGER]}",
             )
-        self.client.set_registered_model_tag(name, _LEDGER, address)
+        if others:
+            tag, of = next(iter(others.items()))
+            raise RefusedError(
+                f"The ledger of {name} is claimed for {of} at the same time as for {address}.",
+                f"Try again, or set VGG16_STORE={of}; a claim that stays was cut off: then remove its tag, {tag}.",
+            )
 
     def note_followed(self, name: str, number: int) -> None:
         """Say for all clients that stages and alias are what the ledger's entry of this number says."""
-        self.client.set_registered_model_tag(name, _FOLLOWED, str(number))
+        _write(self.client.set_registered_model_tag, name, _FOLLOWED, str(number))
 
     def mark(self, name: str, version: str, mark: Literal["forced", "adopted"], reason: str) -> None:
         """Say on the version, for ever, that no gate let it into production, and why it came there."""
-        self.client.set_model_version_tag(name, version, f"vgg16.{mark}", reason[:5000])
+        _write(self.client.set_model_version_tag, name, version, f"vgg16.{mark}", reason[:5000])
 
     def check_name(self, name: str) -> None:
         """Raises RequestError, which names the registered models that exist, for one that does not."""
@@ -490,15 +496,14 @@ class Registry:
         """
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning, message=".*stage.*")
-            self.client.transition_model_version_stage(
-                name, version, stage, archive_existing_versions=stage in ("Staging", "Production")
-            )
+            alone = stage in ("Staging", "Production")
+            _write(self.client.transition_model_version_stage, name, version, stage, archive_existing_versions=alone)
         for of_stage, alias in ALIASES.items():
             holder = self.client.get_registered_model(name).aliases.get(alias)
             if of_stage == stage:
-                self.client.set_registered_model_alias(name, alias, version)
+                _write(self.client.set_registered_model_alias, name, alias, version)
             elif holder is not None and str(holder) == version:
-                self.client.delete_registered_model_alias(name, alias)
+                _write(self.client.delete_registered_model_alias, name, alias)
 
     def follow(self, name: str, production: str) -> None:
         """Make stages and alias what the ledger says: this version in production, "" for none. A version that was
@@ -512,14 +517,14 @@ class Registry:
         for version in shown.production:
             self.move(name, version, "Archived")
         if shown.champion:
-            self.client.delete_registered_model_alias(name, ALIASES["Production"])
+            _write(self.client.delete_registered_model_alias, name, ALIASES["Production"])
 
     def tag(self, name: str, version: str, verdict: Verdict) -> None:
         """Write the verdict on the version, and on its run where that was not deleted."""
         run_id = self.client.get_model_version(name, version).run_id
         standing = self.standing(run_id)
         for tag, value in {"vgg16.verdict": verdict.verdict, "vgg16.reasons": "; ".join(verdict.reasons)}.items():
-            self.client.set_model_version_tag(name, version, tag, value)
+            _write(self.client.set_model_version_tag, name, version, tag, value)
             if standing:
                 self.client.set_tag(run_id, tag, value)
 
@@ -699,6 +704,19 @@ def _signature(example: Images) -> ModelSignature:
         ColSpec(Map(DataType.double), "probabilities"),
     ]
     return ModelSignature(Schema([TensorSpec(example.dtype, (-1, *example.shape[1:]))]), Schema(answer))
+
+
+def _write(write: Callable[..., Any], *row: str, **options: bool) -> None:
+    """Write a tag, an alias or a stage, once more where another process did so at the same moment: MLflow looks whether
+    the row is there and then inserts it, and calls what comes between a bad request."""
+    for _ in range(_TIMES):
+        try:
+            write(*row, **options)
+            return
+        except MlflowException as error:
+            if error.error_code != "BAD_REQUEST":
+                raise
+    write(*row, **options)
 
 
 def _requirements() -> list[str]:

@@ -49,3 +49,19 @@ def test_a_run_is_found_by_its_first_characters_and_by_nothing_else(registry: Re
     for wrong in ("%", "_" * 12, "", "z", f"{wanted}0", "x' OR 'a' = 'a"):
         with pytest.raises(RequestError):
             registry.find_run(wrong)
+
+
+def test_a_name_is_checked_and_a_version_found_without_reading_all_versions(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # History and promote ask this of a model with a thousand versions.
+    with monkeypatch.context() as patched:
+        patched.setattr(registry.client, "search_model_versions", pytest.fail)
+        registry.check_name("vgg16-many")
+        assert registry.version("vgg16-many", "3").experiment == "e2"
+    for wrong in ("6", "03", "x", ""):
+        with pytest.raises(RequestError, match=f"no version '{wrong}'. There are: 1, 2, 3, 4, 5"):
+            registry.version("vgg16-many", wrong)
+    for unknown in ("vgg16-cats", "it's", ""):
+        with pytest.raises(RequestError, match="There are: vgg16-many"):
+            registry.check_name(unknown)
