@@ -138,22 +138,25 @@ def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
 
 
 def fit_temperature(probabilities: Probabilities, labels: Labels) -> float:
-    """The temperature, 0.05 to 20, whose `tempered` probabilities [n, k] have the smallest mean cross-entropy with
-    labels [n]. Guo et al., arXiv 1706.04599, section 4.2.
+    """The temperature, 0.05 to 20, whose `tempered` probabilities [n, k] are on average as sure as the answers to
+    labels [n] are right. Clarte et al., arXiv 2303.02644.
 
-    One more image counts, a k-th for each class: else a hundred images that are all answered right would make the
-    model certain of everything. Platt's targets, "Probabilistic outputs for support vector machines" (1999), are this
-    for two classes.
+    The cross-entropy of Guo et al., arXiv 1706.04599, is lowest there too where a temperature is all that is wrong; of
+    a model that learned CIFAR-100 from smoothed labels it made the calibration worse, from 1.6 to 3.7 %. The share right
+    is Laplace's, of one right and one wrong answer more: else a hundred right answers would make a model certain.
     """
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import brentq
 
-    rows = np.arange(len(labels))
+    right = int((probabilities.argmax(axis=1) == labels).sum())
+    share = (right + 1) / (len(labels) + 2)
 
-    def loss(log_temperature: float) -> float:
-        found = np.log(np.maximum(tempered(probabilities, float(np.exp(log_temperature))), np.finfo(np.float32).tiny))
-        return float(-(found[rows, labels].sum() + found.mean(axis=1).mean()) / (len(labels) + 1))
+    def excess(log_temperature: float) -> float:
+        return float(tempered(probabilities, float(np.exp(log_temperature))).max(axis=1).mean()) - share
 
-    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded").x))
+    low, high = np.log(0.05), np.log(20)
+    if excess(low) <= 0 or excess(high) >= 0:
+        return 0.05 if excess(low) <= 0 else 20.0
+    return float(np.exp(brentq(excess, low, high, xtol=1e-9)))
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
