@@ -133,4 +133,6 @@ def _list(*lines: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, [":---"] * len(head), *rows])
+    # MLflow draws neither lines nor room between columns.
+    spaced = [[f"{cell}&emsp;" for cell in row] for row in [head, *rows]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [spaced[0], [":---"] * len(head), *spaced[1:]])
