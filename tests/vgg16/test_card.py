@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from vgg16 import catalog, views
 from vgg16.card import model_card
-from vgg16.config import Experiment, Split
+from vgg16.config import Experiment, Split, flat
 from vgg16.evaluate import evaluate
 from vgg16.records import DatasetRef, Evaluation, ModelVersion
 from vgg16.report import recipes
@@ -53,16 +55,15 @@ def test_a_card_of_what_was_not_promoted_says_that_test_was_not_looked_at(tiny: 
     assert "Not scored on `test`" in model_card(VERSION, tiny, REF, [evaluation("gate")], FACTS)
 
 
-def members(**top1: list[float]) -> list[tuple[Experiment, float]]:
+def members(**top1: list[float]) -> list[tuple[dict[str, Any], float]]:
     """Runs of `digits-scratch` by learning rate, one for each number, each with a seed of its own."""
-    return [
-        (
-            catalog.choose(["digits-scratch"], [f"phases.0.optimizer.learning_rate={rate[1:]}", f"seed={seed}"])[0][0],
-            each,
-        )
-        for rate, values in top1.items()
-        for seed, each in enumerate(values)
-    ]
+    runs = []
+    for rate, values in top1.items():
+        for seed, each in enumerate(values):
+            settings = [f"phases.0.optimizer.learning_rate={rate[1:]}", f"seed={seed}"]
+            (chosen,), _ = catalog.choose(["digits-scratch"], settings)
+            runs.append((flat(chosen.model_dump(mode="json")), each))
+    return runs
 
 
 RATES = {"x0.1": [0.95, 0.951, 0.952], "x0.2": [0.90, 0.902, 0.901]}
