@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 
-from vgg16 import catalog, views
+from vgg16 import catalog
 from vgg16.card import model_card
 from vgg16.config import Experiment, Split, flat
 from vgg16.evaluate import evaluate
@@ -94,8 +93,3 @@ def test_a_fourth_seed_that_one_recipe_lacks_is_not_made_up() -> None:
 
 def test_one_recipe_is_not_ranked() -> None:
     assert recipes(members(**{"x0.1": [0.9, 0.91, 0.92]})) == []
-
-
-@pytest.mark.parametrize("chain", ["", "0123456789ab"])
-def test_a_view_fits_into_a_tag_of_an_experiment(chain: str) -> None:
-    assert len(views.view("All runs", views.complete(chain), 1)) < 5000  # MLflow's limit of such a tag
