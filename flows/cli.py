@@ -222,7 +222,7 @@ def compare(runs: tuple[str, ...]) -> Answer:
     found = [registry.find_run(run) for run in runs] or registry.last_chain()
     from vgg16 import report
 
-    ended = [(registry.experiment_of(run), run.data.metrics["best_val_top1"]) for run in found]
+    ended = [(run.data.params, run.data.metrics["best_val_top1"]) for run in found]
     return {"runs": [_run_facts(run) for run in found], "recipes": report.recipes(ended)}
 
 

@@ -19,7 +19,7 @@ from flows.progress import say
 from flows.promote import promote
 from flows.train import train_each
 from vgg16 import catalog
-from vgg16.config import Experiment
+from vgg16.config import Experiment, flat
 from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef, Decision, Run, ValidationReport
 
@@ -153,6 +153,6 @@ def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decisio
 def _of_recipes(experiments: Sequence[Experiment], runs: list[Run]) -> str:
     from vgg16 import report
 
-    chosen = {each.name: each for each in experiments}
+    chosen = {each.name: flat(each.model_dump(mode="json")) for each in experiments}
     told = report.recipes([(chosen[run.experiment], run.metrics["best_val_top1"]) for run in runs])
     return "\n## Recipes\n\n" + "\n".join(f"- {sentence}" for sentence in told) + "\n" if told else ""

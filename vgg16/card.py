@@ -109,7 +109,7 @@ def _limits(experiment: Experiment, evaluations: Sequence[Evaluation]) -> list[s
     limits = [
         "It knows only these classes, and names one of them for any picture, also where none is right.",
         "It was trained and judged on images of the dataset alone; it was not shown other cameras, crops or drawings.",
-        "Any size is taken: the middle square is resized to what the model sees"
+        "`vgg16 predict` takes any size: the middle square is resized to what the model sees"
         + (f", {size} pixels" if size else "")
         + "; details of larger pictures are lost, smaller ones are blurred.",
     ]
@@ -133,4 +133,6 @@ def _list(*lines: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, [":---"] * len(head), *rows])
+    # MLflow draws neither lines nor room between columns.
+    spaced = [[f"{cell}&emsp;" for cell in row] for row in [head, *rows]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [spaced[0], [":---"] * len(head), *spaced[1:]])

@@ -7,11 +7,10 @@ import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vgg16.config import Experiment, flat
 from vgg16.datasets import Images, Labels
 from vgg16.evaluate import Probabilities, confident_mistakes
 from vgg16.records import ClassScore, Evaluation, Interval, TrainingResult
@@ -229,11 +228,12 @@ def with_interval(value: float, interval: Interval) -> str:
     return f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
 
 
-def recipes(runs: Sequence[tuple[Experiment, float]]) -> list[str]:
-    """What runs, each an experiment and its best top-1 on val, say of their recipes, in sentences. A recipe is all
-    settings but the seed. With three seeds of each: the means, with 95 % intervals, and who is better than whom, by
-    intervals of the differences that hold at 95 % all together. With fewer: that a difference may be chance."""
-    settings = [{key: str(value) for key, value in flat(each.model_dump(mode="json")).items()} for each, _ in runs]
+def recipes(runs: Sequence[tuple[Mapping[str, Any], float]]) -> list[str]:
+    """What runs, each its settings under dotted paths and its best top-1 on val, say of their recipes, in sentences. A
+    recipe is all settings but the seed. With three seeds of each: the means, with 95 % intervals, and who is better
+    than whom, by intervals of the differences that hold at 95 % all together. With fewer: that a difference may be
+    chance."""
+    settings = [{key: str(value) for key, value in of_one.items()} for of_one, _ in runs]
     found: dict[str, list[float]] = {}
     for label, (_, top1) in zip(_labels(settings), runs, strict=True):
         found.setdefault(label, []).append(top1)

@@ -65,6 +65,8 @@ def test_the_list_of_runs_has_the_columns_to_compare_by_and_a_filter_that_works(
 def test_vgg16_ui_opens_the_curves_of_the_last_runs_members_over_each_other(page: Any, url: str, home: Path) -> None:
     answer = call("ui", "--json", VGG16_HOME=str(home)).json
     assert answer["url"].startswith(url)
+    # A team's server is used as it is.
+    assert call("ui", "--json", VGG16_HOME=str(home / "other"), MLFLOW_TRACKING_URI=url).json == answer
     page.goto(answer["url"])
     shows(page, "Last run", "Curves", "val_top1", "val_loss", "train_loss", "test_top1", "images_per_s")
     assert "2 matching runs" in page.inner_text("body").replace("\n", " ")

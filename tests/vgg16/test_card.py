@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
+from typing import Any
 
-from vgg16 import catalog, views
+import numpy as np
+
+from vgg16 import catalog
 from vgg16.card import model_card
-from vgg16.config import Experiment, Split
+from vgg16.config import Experiment, Split, flat
 from vgg16.evaluate import evaluate
 from vgg16.records import DatasetRef, Evaluation, ModelVersion
 from vgg16.report import recipes
@@ -45,7 +46,7 @@ def test_a_card_says_what_it_is_how_good_its_limits_and_how_it_is_used(tiny: Exp
         "on 20 images top-1 may be off by 0.1366",
         "vgg16 predict photo.jpg --model models:/vgg16-pets/3",
     ):
-        assert fact in card
+        assert fact in card.replace("&emsp;", "")
     assert "Not scored on `test`" not in card
 
 
@@ -53,16 +54,15 @@ def test_a_card_of_what_was_not_promoted_says_that_test_was_not_looked_at(tiny: 
     assert "Not scored on `test`" in model_card(VERSION, tiny, REF, [evaluation("gate")], FACTS)
 
 
-def members(**top1: list[float]) -> list[tuple[Experiment, float]]:
+def members(**top1: list[float]) -> list[tuple[dict[str, Any], float]]:
     """Runs of `digits-scratch` by learning rate, one for each number, each with a seed of its own."""
-    return [
-        (
-            catalog.choose(["digits-scratch"], [f"phases.0.optimizer.learning_rate={rate[1:]}", f"seed={seed}"])[0][0],
-            each,
-        )
-        for rate, values in top1.items()
-        for seed, each in enumerate(values)
-    ]
+    runs = []
+    for rate, values in top1.items():
+        for seed, each in enumerate(values):
+            settings = [f"phases.0.optimizer.learning_rate={rate[1:]}", f"seed={seed}"]
+            (chosen,), _ = catalog.choose(["digits-scratch"], settings)
+            runs.append((flat(chosen.model_dump(mode="json")), each))
+    return runs
 
 
 RATES = {"x0.1": [0.95, 0.951, 0.952], "x0.2": [0.90, 0.902, 0.901]}
@@ -93,8 +93,3 @@ def test_a_fourth_seed_that_one_recipe_lacks_is_not_made_up() -> None:
 
 def test_one_recipe_is_not_ranked() -> None:
     assert recipes(members(**{"x0.1": [0.9, 0.91, 0.92]})) == []
-
-
-@pytest.mark.parametrize("chain", ["", "0123456789ab"])
-def test_a_view_fits_into_a_tag_of_an_experiment(chain: str) -> None:
-    assert len(views.view("All runs", views.complete(chain), 1)) < 5000  # MLflow's limit of such a tag

@@ -1,4 +1,4 @@
-"""What the registry reads of many runs and versions, and in how many requests."""
+"""What the registry reads of many runs and versions, in how many requests, and the views that it keeps of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from vgg16 import views
 from vgg16.errors import RequestError
 from vgg16.registry import Registry, connect
 
@@ -65,3 +66,8 @@ def test_a_name_is_checked_and_a_version_found_without_reading_all_versions(
     for unknown in ("vgg16-cats", "it's", ""):
         with pytest.raises(RequestError, match="There are: vgg16-many"):
             registry.check_name(unknown)
+
+
+@pytest.mark.parametrize("chain", ["", "0123456789ab"])
+def test_a_view_fits_into_a_tag_of_an_experiment(chain: str) -> None:
+    assert len(views.view("All runs", views.complete(chain), 1)) < 5000  # MLflow's limit of such a tag
