@@ -29,8 +29,10 @@ LOOK_AGAIN_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Moved:
-    """What a hand moved in MLflow, in words; the version that may be adopted, "" with the reason why none."""
+    """What a hand moved in MLflow, in words, and where the model stood by its ledger; the version that may be adopted,
+    "" with the reason why none."""
 
+    standing: Standing
     text: str
     adoptable: str
     obstacle: str
@@ -64,14 +66,14 @@ def moved_by_hand(registry: Registry, store: Store, name: str) -> Moved | None:
     text = _difference(shown, history)
     if text is None:
         return None
-    champion = _standing(shown, history).champion
-    others = {each for each in (*shown.production, shown.champion) if each not in ("", champion)}
+    now = _standing(shown, history)
+    others = {each for each in (*shown.production, shown.champion) if each not in ("", now.champion)}
     if len(others) != 1:
-        return Moved(text, "", "several versions contradict each other" if others else "no other took its place")
+        return Moved(now, text, "", "several versions contradict each other" if others else "no other took its place")
     (version,) = others
-    if registry.interchangeable(name, version, champion):
-        return Moved(text, version, "")
-    return Moved(text, "", f"version {version} was not made by this project, or knows other classes")
+    if registry.interchangeable(name, version, now.champion):
+        return Moved(now, text, version, "")
+    return Moved(now, text, "", f"version {version} was not made by this project, or knows other classes")
 
 
 def trouble(registry: Registry, store: Store, name: str, by_hand: ByHand = "undo") -> str:
@@ -107,10 +109,9 @@ def settle(registry: Registry, store: Store, name: str, by_hand: ByHand = "undo"
     moved = moved_by_hand(registry, store, name)
     adopted = False
     if moved and moved.adoptable and by_hand == "adopt":
-        before = standing(registry, store, name)
         facts = {"name": name, "action": "adopt", "version": moved.adoptable, "verdict": None, "reasons": (moved.text,)}
         with suppress(ledger.ConflictError):  # somebody decided in the meantime: that stands, and the move is undone
-            decide(registry, store, before, facts, SOMEBODY)
+            decide(registry, store, moved.standing, facts, SOMEBODY)
             adopted = True
     reached = _follow(registry, store, name, *_read(registry, store, name))
     if not moved:

@@ -269,6 +269,24 @@ def test_a_move_that_another_process_is_about_to_correct_is_no_hand(
     assert stages.settle(model, folder, NAME, "adopt").ended == "unmoved"
 
 
+def test_a_decision_that_comes_before_an_adoption_stands(
+    model: Registry, folder: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(model, folder, "1")
+    model.client.set_registered_model_alias(NAME, "champion", "2")
+    asked = Registry.interchangeable
+
+    def overtaken(registry: Registry, *which: str) -> bool:
+        monkeypatch.setattr(Registry, "interchangeable", asked)
+        promote(registry, folder, "3")
+        return asked(registry, *which)
+
+    monkeypatch.setattr(Registry, "interchangeable", overtaken)
+    assert stages.settle(model, folder, NAME, "adopt").ended == "undone"
+    assert in_production(model) == (["3"], "3")
+    assert [each.version for each in ledger.entries(folder, NAME)] == ["1", "3"]
+
+
 def test_a_client_with_another_store_is_refused(model: Registry, folder: FolderStore, tmp_path: Path) -> None:
     promote(model, folder, "1")
     other = FolderStore(tmp_path / "other")
