@@ -67,27 +67,24 @@ def test_it_ends_with_the_weights_of_the_best_epoch_on_val(tiny: Experiment, pat
     assert seen.loss == pytest.approx(best.val_loss, rel=1e-3)
 
 
-def test_a_model_that_was_trained_too_sure_is_saved_as_sure_as_it_is_right(tiny: Experiment) -> None:
-    from vgg16.evaluate import evaluate, predict
+def test_a_model_is_saved_as_sure_as_it_is_right_on_val(tiny: Experiment) -> None:
+    from vgg16.evaluate import predict
     from vgg16.statistics import tempered
 
     random = np.random.RandomState(0)
-    shown = np.arange(900) % 2
-    images = (random.randint(0, 60, (900, 32, 32, 3)) + shown[:, None, None, None] * 180).astype(np.uint8)
-    labels = np.where(random.rand(900) < 0.25, 1 - shown, shown)
-    splits = np.repeat(np.array([0, 1, 3], np.int8), 300)
-    hasty = phase(epochs=1, optimizer={"name": "sgd", "learning_rate": 0.5})
-    model, result = trained(changed(tiny, phases=[hasty]), Arrays(images, labels, splits, ("dark", "bright")))[::2]
+    shown = np.arange(600) % 2
+    images = (random.randint(0, 60, (600, 32, 32, 3)) + shown[:, None, None, None] * 180).astype(np.uint8)
+    labels = np.where(random.rand(600) < 0.25, 1 - shown, shown)
+    data = Arrays(images, labels, np.repeat(np.array([0, 1], np.int8), 300), ("dark", "bright"))
+    hasty = phase(epochs=2, optimizer={"name": "sgd", "learning_rate": 0.1})
+    model, _, result = trained(changed(tiny, phases=[hasty]), data)
 
-    answers = predict(model, images[600:])
-    before = tempered(answers, 1 / result.temperature)
-    found, unscaled = (
-        evaluate("test", images[600:], each, labels[600:], ("dark", "bright")) for each in (answers, before)
-    )
-    assert result.temperature > 1.5
-    assert found.top1 == unscaled.top1
-    assert found.ece < unscaled.ece / 2
-    assert found.loss < unscaled.loss
+    answers = predict(model, images[300:])
+    right = int((answers.argmax(axis=1) == labels[300:]).sum())
+    share = (right + 1) / 302
+    assert answers.max(axis=1).mean() == pytest.approx(share, abs=1e-3)
+    as_trained = tempered(answers, 1 / result.temperature)
+    assert abs(as_trained.max(axis=1).mean() - share) > 0.01
 
 
 def test_a_base_brings_its_normalisation_with_its_weights(tiny: Experiment, patches: Arrays) -> None:
