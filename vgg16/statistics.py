@@ -142,7 +142,7 @@ def fit_temperature(probabilities: Probabilities, labels: Labels) -> float:
     labels [n] are right. Clarte et al., arXiv 2303.02644.
 
     The cross-entropy of Guo et al., arXiv 1706.04599, is lowest there too where a temperature is all that is wrong; of
-        a model that learned CIFAR-100 from smoothed labels it made the calibration worse, from 1.6 to 3.7 %. The share is
+    a model that learned CIFAR-100 from smoothed labels it made the calibration worse, from 1.6 to 3.7 %. The share is
     Laplace's, of one right and one wrong answer more: else a hundred right answers would make a model certain.
     """
     from scipy.optimize import brentq
