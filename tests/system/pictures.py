@@ -1,14 +1,14 @@
-"""What the browser is shown: an MLflow server with twenty runs of made-up curves, and the pictures of README.
+"""What the browser is shown: an MLflow server with twenty runs of made-up curves; and the pictures of README.
 
-`python -m tests.system.pictures` makes docs/compare.png and docs/registry.png anew. It needs Debian's package
-`chromium`.
+`python -m tests.system.pictures HOME` makes docs/compare.png and docs/registry.png anew, of the last run and of the
+champion of that home. It needs Debian's package `chromium`.
 """
 
 from __future__ import annotations
 
 import math
 import shutil
-import tempfile
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from flows import mlflow_ui, settings, tasks
-from vgg16 import catalog, views
+from flows.settings import Settings
+from vgg16 import catalog
 from vgg16.config import Experiment
 from vgg16.datasets import Arrays
 from vgg16.evaluate import evaluate
@@ -134,18 +135,25 @@ def _decide(registry: Registry, run_id: str, model_uri: str, *, promoted: bool) 
 
 
 @contextmanager
-def served(home: Path) -> Iterator[str]:
-    """The address of the MLflow UI of a home with these runs."""
+def opened(home: Path) -> Iterator[Settings]:
+    """The settings of a home, whose MLflow UI is ended at last."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VGG16_HOME", str(home))
         settings.load.cache_clear()
         settings.import_tensorflow()
         try:
-            log_runs()
-            yield mlflow_ui.start(settings.load())
+            yield settings.load()
         finally:
             mlflow_ui.stop(settings.load())
     settings.load.cache_clear()
+
+
+@contextmanager
+def served(home: Path) -> Iterator[str]:
+    """The address of the MLflow UI of a home with these runs."""
+    with opened(home) as known:
+        log_runs()
+        yield mlflow_ui.start(known)
 
 
 @contextmanager
@@ -167,27 +175,18 @@ def browser(width: int, height: int) -> Iterator[Any]:
             chromium.close()
 
 
-# Each picture's page, what it must show before it is taken, and its width and height.
-PICTURES = {
-    "compare": (
-        f"/#/experiments/1/runs?{views.PARAMETER}={views.LAST}&compareRunsMode=CHART&workflowType=machine_learning",
-        ("train_loss", "test_top1", "images_per_s"),
-        (1500, 1160),
-    ),
-    "registry": (
-        "/#/models/vgg16-digits/versions/3?workflowType=machine_learning",
-        ("Stage (deprecated)", "@ champion", "How to use it"),
-        (1300, 1060),
-    ),
-}
-
-
-def main() -> None:
-    """Make the pictures anew."""
-    with tempfile.TemporaryDirectory(prefix="vgg16-") as home, served(Path(home)) as url:
+def main(home: str) -> None:
+    """Make the pictures anew, each when its page shows what it must."""
+    with opened(Path(home).absolute()) as known:
         registry = tasks.open_registry()
-        registry.comparison(registry.last_chain())
-        for name, (path, texts, (width, height)) in PICTURES.items():
+        (champion, *_) = registry.champions()
+        version = f"/#/models/{champion.name}/versions/{champion.version}?workflowType=machine_learning"
+        pictures = {
+            "compare": (registry.comparison(registry.last_chain()), ("train_loss", "images_per_s"), (1500, 1160)),
+            "registry": (version, ("Stage (deprecated)", "@ champion", "How to use it"), (1300, 1400)),
+        }
+        url = mlflow_ui.start(known)
+        for name, (path, texts, (width, height)) in pictures.items():
             with browser(width, height) as page:
                 page.goto(url + path)
                 for text in texts:
@@ -197,4 +196,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
