@@ -13,7 +13,7 @@ from flows.progress import say
 from vgg16 import catalog
 from vgg16.errors import RefusedError, RequestError
 from vgg16.ledger import ConflictError
-from vgg16.records import Decision, Stage, Verdict
+from vgg16.records import Decision, Stage, Standing, Verdict
 
 # A decision that another one overtakes is made again on what is so by then.
 TRIES = 3
@@ -50,7 +50,7 @@ def _decide(  # noqa: PLR0917  # what promote takes
 ) -> Decision:
     standing = tasks.repair_stages(name)
     if version == standing.champion:
-        raise RefusedError(f"{name} version {version} is in production already.")
+        return _already(standing, name, version, approved)
     judged = tasks.judge_version(name, version, standing, stage)
     verdict = judged.verdict
     if force:
@@ -76,6 +76,19 @@ def _decide(  # noqa: PLR0917  # what promote takes
     if judged.evidence:
         tasks.score_on_test(name, version)
     return _told(name, version, verdict, "Production", standing.champion, forced=force)
+
+
+def _already(standing: Standing, name: str, version: str, approved: bool) -> Decision:
+    """What is left to do for the version in production: a kill may have come before its scores on test. To a chain,
+    whose version it can only be by an attempt of its own that was killed, that attempt's decision; to a person who
+    asks, RefusedError."""
+    entry = next(each for each in reversed(standing.history) if each.version == version)
+    if entry.evidence:
+        tasks.score_on_test(name, version)
+    if approved or entry.verdict is None:
+        raise RefusedError(f"{name} version {version} is in production already.")
+    verdict = Verdict(verdict=entry.verdict, reasons=entry.reasons)
+    return _told(name, version, verdict, "Production", entry.previous, forced=entry.forced)
 
 
 @flow(name="rollback", flow_run_name="rollback {name}")
