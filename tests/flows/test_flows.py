@@ -414,3 +414,36 @@ def test_a_decision_that_another_overtakes_is_made_again_three_times_in_all(
         with pytest.raises(ConflictError):
             promote.promote.fn("vgg16-x", "1")
         assert outcomes == ["decision"]
+
+
+def test_a_chain_that_was_killed_after_its_promotion_is_told_that_decision_and_a_person_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from flows import promote
+    from vgg16.errors import RefusedError
+    from vgg16.records import LedgerEntry, Standing
+
+    entry = LedgerEntry.model_validate(
+        {
+            "number": 1,
+            "name": "vgg16-digits",
+            "action": "promote",
+            "version": "2",
+            "previous": "1",
+            "by": "me",
+            "at": "2026-01-01T00:00:00+00:00",
+            "verdict": "promote",
+            "reasons": ("better",),
+            "evidence": {"p": 0.01},
+        }
+    )
+    standing = Standing(history=(entry,), champion="2", before="", reference="2")
+    scored: list[str] = []
+    monkeypatch.setattr(promote.tasks, "repair_stages", lambda _: standing)
+    monkeypatch.setattr(promote.tasks, "score_on_test", lambda _, version: scored.append(version))
+    monkeypatch.setattr(promote.tasks, "write_card", lambda *_: None)
+    decision = promote.promote.fn("vgg16-digits", "2", approved=False)
+    assert (decision.verdict, decision.stage, decision.previous) == ("promote", "Production", "1")
+    with pytest.raises(RefusedError, match="in production already"):
+        promote.promote.fn("vgg16-digits", "2")
+    assert scored == ["2", "2"]
