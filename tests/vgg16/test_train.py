@@ -305,6 +305,7 @@ def test_phases_may_see_images_of_growing_size_and_only_the_last_size_competes(
 
 def test_the_moving_average_is_what_is_evaluated_and_kept(tiny: Experiment, patches: Arrays) -> None:
     from vgg16.evaluate import evaluate, predict
+    from vgg16.statistics import tempered
 
     optimizer = {"name": "sgd", "learning_rate": 0.03}
     raw, _, _ = trained(changed(tiny, phases=[phase(epochs=4, optimizer=optimizer)]), patches)
@@ -313,7 +314,8 @@ def test_the_moving_average_is_what_is_evaluated_and_kept(tiny: Experiment, patc
     kernel = "block3_conv1"
     assert (averaged.get_layer(kernel).get_weights()[0] != raw.get_layer(kernel).get_weights()[0]).any()
     images, labels = patches.part("val")
-    seen = evaluate("val", images, predict(averaged, images), labels, patches.class_names)
+    as_trained = tempered(predict(averaged, images), 1 / result.temperature)
+    seen = evaluate("val", images, as_trained, labels, patches.class_names)
     assert seen.loss == pytest.approx(result.epochs[result.best_epoch - 1].val_loss, rel=1e-3)
 
 
