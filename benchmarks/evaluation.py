@@ -87,7 +87,7 @@ def main() -> None:
     took["of it judging, without predicting"] = [seconds(lambda: judged(answers)) for _ in range(asked.pairs)]
 
     def figures() -> None:
-        report.confusion_matrix(evaluation, "bench")
+        report.figures(evaluation, evaluation, 1.0, SUPERCLASSES, "bench")
         report.mistakes(images, labels, answers, CLASSES, "bench")
 
     took["figures, beside it"] = [seconds(figures)]
