@@ -288,11 +288,13 @@ def evaluate_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
     """The logged model's answers on gate -> metrics, tables and figures in its run; those on test too where the
     experiment asks for them: that split is kept for what is promoted."""
     settings.import_tensorflow()
+    from vgg16 import report
+
     registry = open_registry()
     found = registry.run_of(run.run_id)
     loaded, arrays = registry.load(model_uri), load_dataset(ref)
     gate = _score(registry, found, loaded, arrays, "gate")
-    say(f"            gate top-1 {_share(gate.top1, gate.top1_interval)}")
+    say(f"            gate top-1 {report.with_interval(gate.top1, gate.top1_interval)}")
     if registry.experiment_of(found).score_test == "always":
         _score_test(registry, found, loaded, arrays, model_uri)
     return run.model_copy(update={"metrics": registry.run_of(run.run_id).data.metrics})
@@ -343,7 +345,7 @@ def _score_test(registry: Registry, found: Any, loaded: Loaded, arrays: Arrays, 
         },
     )
     say(
-        f"test        {found.info.run_name}: top-1 {_share(evaluation.top1, evaluation.top1_interval)}, "
+        f"test        {found.info.run_name}: top-1 {report.with_interval(evaluation.top1, evaluation.top1_interval)}, "
         f"top-5 {evaluation.top5:.4f}, corrupted {corrupted:.4f}, {speed.latency_ms:.1f} ms an image"
     )
 
@@ -375,10 +377,6 @@ def _score(registry: Registry, found: Any, loaded: Loaded, arrays: Arrays, split
         description=f"{name} on {split}",
     )
     return after
-
-
-def _share(value: float, interval: tuple[float, float]) -> str:
-    return f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
 
 
 @task(name="register", **_IO)
