@@ -40,11 +40,11 @@ def number(value: float | None, digits: int = 4) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def share(metrics: dict[str, float], name: str) -> str:
-    """A share with its 95 % interval where there is one, "" where there is no such metric."""
-    low, high = (metrics.get(f"{name}_{end}") for end in ("low", "high"))
+def with_interval(metrics: dict[str, float], name: str) -> str:
+    """A metric, "" where there is none, with its 95 % interval where that is logged beside it."""
+    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
     told = number(metrics.get(name))
-    return f"{told} ({number(low, 3)} to {number(high, 3)})" if low is not None else told
+    return told if low is None else f"{told} ({number(low, 3)} to {number(high, 3)})"
 
 
 def _numeric(value: object) -> bool:
@@ -97,8 +97,8 @@ def run(answer: Answer) -> None:
                 "experiment": run["experiment"],
                 "version": run["model"]["version"] if run["model"] else run["status"],
                 "best val top-1": number(run["metrics"].get("best_val_top1")),
-                "gate top-1": share(run["metrics"], "gate_top1"),
-                "test top-1": share(run["metrics"], "test_top1") or ("kept" if run["model"] else ""),
+                "gate top-1": with_interval(run["metrics"], "gate_top1"),
+                "test top-1": with_interval(run["metrics"], "test_top1") or ("kept" if run["model"] else ""),
                 "seconds": number(run["metrics"].get("train_seconds"), 0),
                 "run": run["run_id"][:8],
             }
@@ -154,13 +154,6 @@ def compare(answer: Answer) -> None:
         _paragraph(sentence)
 
 
-def with_interval(metrics: dict[str, float], name: str) -> str:
-    """A metric, "" where there is none, with its 95 % interval where that is logged beside it."""
-    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
-    told = number(metrics.get(name))
-    return told if low is None or high is None else f"{told} ({number(low)} to {number(high)})"
-
-
 def models(answer: Answer) -> None:
     table(
         "",
@@ -170,8 +163,8 @@ def models(answer: Answer) -> None:
                 "version": version["version"],
                 "stage": version["stage"],
                 "verdict": version["verdict"],
-                "gate top-1": share(version["metrics"], "gate_top1"),
-                "test top-1": share(version["metrics"], "test_top1") or "kept",
+                "gate top-1": with_interval(version["metrics"], "gate_top1"),
+                "test top-1": with_interval(version["metrics"], "test_top1") or "kept",
                 "experiment": version["experiment"],
             }
             for version in answer["models"]

@@ -86,8 +86,9 @@ def numbers(evidence: gates.Evidence) -> dict[str, float]:
         "challenger_gate_ece": challenger.evaluation.ece,
         "latency_ms": challenger.speed.latency_ms,
         "megabytes": challenger.megabytes,
-        "judgement": float(evidence.judgement),
     }
+    if evidence.judgement:
+        found["judgement"] = float(evidence.judgement)
     for each in evidence.opponents:
         found[f"{each.role}_gate_top1"] = each.top1
         if each.role == "champion":

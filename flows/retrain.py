@@ -13,7 +13,7 @@ from prefect.states import Completed
 from pydantic import WithJsonSchema
 
 from flows import settings, tasks
-from flows.display import share
+from flows.display import with_interval
 from flows.ingest import ingest
 from flows.progress import say
 from flows.promote import promote
@@ -121,8 +121,8 @@ def _told(run: Run) -> dict[str, Any]:
 def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decision: Decision, production: str) -> str:
     rows = "\n".join(
         f"| {run.experiment} | {run.model.version if run.model else run.status} "
-        f"| {run.metrics.get('best_val_top1', 0):.4f} | {share(run.metrics, 'gate_top1')} "
-        f"| {share(run.metrics, 'test_top1') or 'kept'} "
+        f"| {run.metrics.get('best_val_top1', 0):.4f} | {with_interval(run.metrics, 'gate_top1')} "
+        f"| {with_interval(run.metrics, 'test_top1') or 'kept'} "
         f"| {f'[{run.run_id}]({run.url})' if run.url else f'`{run.run_id}`'} |"
         for run in runs
     )
