@@ -51,9 +51,14 @@ def pytest_unconfigure() -> None:
     _HOME.cleanup()
 
 
+# The longest files begin, one on each core, and the short ones fill what is left.
+LONGEST = ("test_chain.py", "test_train.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs the real archives is `real`, what needs a server of Prefect's or MLflow's is `system`: each has a
     command of its own."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     for item in items:
         used = set(getattr(item, "fixturenames", ()))
         if "real_data" in used:

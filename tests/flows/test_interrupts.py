@@ -13,6 +13,8 @@ import pytest
 
 from tests.conftest import ENVIRONMENT, VGG16
 
+pytestmark = pytest.mark.system
+
 
 def processes_of(home: Path) -> list[int]:
     """The processes whose environment names this home."""

@@ -36,6 +36,7 @@ def settings(base: str | Path, **more: object) -> list[str]:
     return [part for key, value in chosen.items() for part in ("--set", f"{key}={value}")]
 
 
+@pytest.mark.system
 def test_features_of_a_base_are_computed_once_and_found_by_the_next_run_that_has_its_weights_from_s3(
     vgg16: Command, weights: Path, s3: S3Store, tmp_path: Path
 ) -> None:
