@@ -353,9 +353,10 @@ class Registry:
         """What is logged of a run's answers on gate and test; not what an earlier form of our code logged."""
         found = []
         for split in ("gate", "test"):
-            if f"{split}_top1" in run.data.metrics:
+            file = f"{split}/evaluation.json"
+            if file in [each.path for each in self.client.list_artifacts(run.info.run_id, split)]:
                 with suppress(ValidationError):
-                    logged = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/{split}/evaluation.json")
+                    logged = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/{file}")
                     found.append(Evaluation.model_validate(logged))
         return found
 
