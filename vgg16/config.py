@@ -202,9 +202,13 @@ class Experiment(Frozen):
 
     `base` is what fine-tuning starts from: `imagenet`, an experiment of the catalog, a registered model such as
     `models:/vgg16-glyphs/1`, or a weights file, by its path or s3 address; without it the weights start at random.
-    `image_size` is the side that images are resized to inside the model, None for their own. `precision` is that of
-    training, `auto` the fastest of the device; the saved model is float32. `device`: `gpu` refuses to train without.
-    `score_test`: `test` is kept for what is promoted, or `always` looked at, for a report on several recipes.
+    `image_size` is the side that images are resized to inside the model, None for their own. `normalization` of the
+    pixels before the network: `weights` as the base was trained with, `dataset` by mean and standard deviation of the
+    training images, `raw` 0 to 255 as they are; `auto` is `weights` where there is a base, else `dataset`. `precision`
+    is that of training, `auto` the fastest of the device; the saved model is float32. `device`: `gpu` refuses to train
+    without; `replicas` devices share each batch. `reproducible`: the same request gives the same weights bit by bit,
+    interrupted or not; slower on a GPU. `score_test`: `test` is kept for what is promoted, or `always` looked at, for a
+    report on several recipes.
     """
 
     name: str
@@ -221,14 +225,23 @@ class Experiment(Frozen):
     augmentation: Augmentation = Augmentation()
     gate: GateRules = GateRules()
     seed: int = Field(default=1, ge=0, lt=2**31)
+    normalization: Literal["auto", "weights", "dataset", "raw"] = "auto"
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     device: Device = "auto"
+    replicas: int = Field(default=1, ge=1)
+    reproducible: bool = False
     score_test: Literal["promoted", "always"] = "promoted"
 
     @model_validator(mode="after")
     def _smoothing_needs_vectors(self) -> Experiment:
         if self.label_smoothing and self.loss != "categorical_crossentropy":
             raise ValueError("label_smoothing needs loss=categorical_crossentropy, whose labels are vectors")
+        return self
+
+    @model_validator(mode="after")
+    def _normalization_of_weights_needs_weights(self) -> Experiment:
+        if self.normalization == "weights" and self.base is None:
+            raise ValueError("normalization=weights needs a base, whose weights were trained with it")
         return self
 
     @property

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Channels = tuple[float, float, float]
 NO_NORMALIZATION: tuple[Channels, Channels] = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+# Pixels 0 to 255 as they are: what rescaling divides by is multiplied back.
+RAW: tuple[Channels, Channels] = ((0.0, 0.0, 0.0), (255.0**-2, 255.0**-2, 255.0**-2))
 
 
 class LayerRow(Frozen):

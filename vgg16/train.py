@@ -19,7 +19,7 @@ from vgg16.config import Experiment, Optimizer, Phase, Precision
 from vgg16.datasets import Arrays, Labels
 from vgg16.devices import computing_in, fastest, memory_told, using
 from vgg16.input_pipeline import features_for_training, for_inference, for_training
-from vgg16.model import Weights, build, channel_statistics, freeze, split, take_base, temper
+from vgg16.model import RAW, Channels, Weights, build, channel_statistics, freeze, split, take_base, temper
 from vgg16.records import EpochMetrics, TrainingResult
 from vgg16.statistics import fit_temperature
 
@@ -48,12 +48,11 @@ class Reports:
 def build_for(
     experiment: Experiment, data: Arrays, base: Weights | None = None, image_size: int | None = None
 ) -> keras.Model:
-    """The experiment's model before training: random weights with the training images' normalisation, or the
-    base's weights with the normalisation that those were trained with. `image_size` stands in for the experiment's."""
+    """The experiment's model before training: random weights or those of the base, with the normalisation that the
+    experiment asks for. `image_size` stands in for the experiment's."""
     import keras
 
     keras.utils.set_random_seed(experiment.seed)
-    normalization = channel_statistics(data.part("train")[0]) if base is None else base.normalization
     model = build(
         catalog.BACKBONES[experiment.backbone.name],
         experiment.backbone,
@@ -61,11 +60,19 @@ def build_for(
         input_size=data.images.shape[1],
         classes=len(data.class_names),
         image_size=image_size or experiment.image_size,
-        normalization=normalization,
+        normalization=_normalization(experiment, data, base),
     )
     if base is not None:
         take_base(model, base)
     return model
+
+
+def _normalization(experiment: Experiment, data: Arrays, base: Weights | None) -> tuple[Channels, Channels]:
+    if experiment.normalization == "raw":
+        return RAW
+    if base is None or experiment.normalization == "dataset":
+        return channel_statistics(data.part("train")[0])
+    return base.normalization
 
 
 def targets(experiment: Experiment, labels: Labels, classes: int) -> NDArray[np.generic]:

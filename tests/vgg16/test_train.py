@@ -97,6 +97,30 @@ def test_a_base_brings_its_normalisation_with_its_weights(tiny: Experiment, patc
     assert weights_of(build_for(tiny, darker, base)).normalization == base.normalization
 
 
+def test_pixels_reach_the_network_as_they_are_or_as_the_images_or_the_weights_want_them(
+    tiny: Experiment, patches: Arrays
+) -> None:
+    import keras
+
+    from vgg16.model import weights_of
+    from vgg16.train import build_for
+
+    darker = Arrays(patches.images // 3, patches.labels, patches.splits, patches.class_names)
+    base = weights_of(build_for(tiny, patches))
+
+    def seen(normalization: str) -> np.ndarray:
+        model = build_for(changed(tiny, base="imagenet", normalization=normalization), darker, base)
+        return keras.Model(model.input, model.get_layer("normalize").output).predict(darker.images, verbose=0)
+
+    train = darker.splits == 0
+    assert seen("raw") == pytest.approx(darker.images, abs=1e-3)
+    assert seen("dataset")[train].std(axis=(0, 1, 2)) == pytest.approx(1, abs=1e-3)
+    assert (seen("weights") == seen("auto")).all()
+    assert seen("weights").mean() < -0.5
+    with pytest.raises(ValueError, match="normalization=weights needs a base"):
+        changed(tiny, normalization="weights")
+
+
 def test_the_same_seed_draws_the_same_weights_and_another_seed_others(tiny: Experiment, patches: Arrays) -> None:
     from vgg16.train import build_for
 
