@@ -198,9 +198,13 @@ def validate(dataset: str, source: str, sha256: str) -> Answer:
 @cli.command()
 @click.argument("experiments", nargs=-1, required=True, metavar="EXPERIMENT...")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A setting, such as phases.0.epochs=2.")
+@click.option("--fresh", is_flag=True, help="Train from the start what an earlier run was cut off in.")
 @answers(display.run, refused=display.validated)
-def run(experiments: tuple[str, ...], overrides: tuple[str, ...]) -> Answer:
-    """The whole chain: check the data, train each experiment, judge the best."""
+def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -> Answer:
+    """The whole chain: check the data, train each experiment, judge the best.
+
+    What an earlier run was cut off in goes on where it was.
+    """
     from vgg16 import catalog
 
     catalog.choose(experiments, overrides)
@@ -208,7 +212,7 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...]) -> Answer:
     from flows.retrain import retrain
 
     # A flow that names its end gives its caller a state.
-    state: Any = retrain(list(experiments), list(overrides), return_state=True)
+    state: Any = retrain(list(experiments), list(overrides), fresh=fresh, return_state=True)
     answer: Answer = state.result()
     return {**answer, "home": str(home), "samples": str(home / "samples" / answer["dataset"]["name"])}
 

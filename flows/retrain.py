@@ -36,8 +36,11 @@ def _name() -> str:
 
 
 @flow(name="retrain", flow_run_name=_name)
-def retrain(experiments: list[Named], overrides: list[str] | None = None, unless_unchanged: bool = False) -> Any:
-    """Run the whole chain; `overrides` are KEY=VALUE settings as `--set` takes them.
+def retrain(
+    experiments: list[Named], overrides: list[str] | None = None, unless_unchanged: bool = False, fresh: bool = False
+) -> Any:
+    """Run the whole chain; `overrides` are KEY=VALUE settings as `--set` takes them. `fresh` trains from the start what
+    an earlier run was cut off in.
 
     The run ends as `Promoted`, `Awaiting approval`, `Refused`, `Undecided` or, where it is asked for `unless_unchanged`
     and a chain of the same data, code and settings has ended before, as `Skipped (unchanged)`: each a success. Raises
@@ -57,7 +60,7 @@ def retrain(experiments: list[Named], overrides: list[str] | None = None, unless
             return Completed(name="Skipped (unchanged)", message=f"Data, code and settings are those of {ended}")
     ref, report = ingest(chosen[0].dataset)
     seconds["ingest"] = time.perf_counter() - start
-    runs = train_each(chosen, ref, chain)
+    runs = train_each(chosen, ref, chain, fresh)
     seconds["train"] = time.perf_counter() - start - seconds["ingest"]
     val_top1 = {(run.model.name, run.model.version): run.metrics["best_val_top1"] for run in runs if run.model}
     if not val_top1:

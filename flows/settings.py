@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tomllib
@@ -27,9 +28,9 @@ FREE_BYTES = 200_000_000
 @dataclass(frozen=True)
 class Settings:
     """Where everything is. `artifacts` is None where an MLflow server keeps the files itself; `train_on` says whether
-    `retrain` trains by itself or sends each experiment to the work pool `gpu`; `moved_by_hand` what becomes of a stage
-    or alias that somebody moved in MLflow; `supplied` are the variables that the home's own stack adds to the
-    environment, secrets among them."""
+    `retrain` trains by itself or sends each experiment to the work pool `gpu`; `checkpoint_minutes` is how long an
+    epoch goes on without a checkpoint; `moved_by_hand` what becomes of a stage or alias that somebody moved in MLflow;
+    `supplied` are the variables that the home's own stack adds to the environment, secrets among them."""
 
     home: Path
     store: str
@@ -37,6 +38,7 @@ class Settings:
     artifacts: Path | None
     prefect_server: bool
     train_on: Literal["inline", "pool"]
+    checkpoint_minutes: float
     moved_by_hand: Literal["undo", "adopt"]
     supplied: dict[str, str] = field(default_factory=dict, repr=False)
 
@@ -59,6 +61,13 @@ def load() -> Settings:
     moved_by_hand = os.environ.get("VGG16_MOVED_BY_HAND") or "undo"
     if moved_by_hand not in ("undo", "adopt"):
         raise RequestError(f"VGG16_MOVED_BY_HAND: expected undo or adopt, found {moved_by_hand!r}.")
+    minutes = os.environ.get("VGG16_CHECKPOINT_MINUTES") or "5"
+    try:
+        checkpoint_minutes = float(minutes)
+    except ValueError:
+        checkpoint_minutes = -1.0
+    if not 0 <= checkpoint_minutes < math.inf:
+        raise RequestError(f"VGG16_CHECKPOINT_MINUTES: expected minutes, 0 or more, found {minutes!r}.")
     return Settings(
         home=home,
         store=os.environ.get("VGG16_STORE") or supplied.get("VGG16_STORE") or str(home / "store"),
@@ -66,6 +75,7 @@ def load() -> Settings:
         artifacts=None if tracking_uri.startswith(("http://", "https://")) else home / "mlflow",
         prefect_server=prefect_server,
         train_on="pool" if train_on == "pool" else "inline",
+        checkpoint_minutes=checkpoint_minutes,
         moved_by_hand="adopt" if moved_by_hand == "adopt" else "undo",
         supplied=supplied,
     )

@@ -145,9 +145,12 @@ def validate_data(ref: DatasetRef) -> ValidationReport:
 
 
 @task(name="train", **_COMPUTE)
-def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: str) -> tuple[Run, str]:
+def train_model(
+    experiment: Experiment, ref: DatasetRef, base_uri: str, chain: str, fresh: bool = False
+) -> tuple[Run, str]:
     """Experiment + data -> a fitted model, logged in an MLflow run; the run, and the model's address ("" where
-    training diverged). The same request that was cut off is resumed, in the same run."""
+    training diverged). The same request that was cut off is resumed, in the same run; `fresh` resumes only what this
+    very chain has begun."""
     settings.import_tensorflow()
     from vgg16 import checkpoints, report
     from vgg16.train import Reports, fits, train
@@ -158,6 +161,8 @@ def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: s
     request = request_digest(experiment, ref, base_uri)
     tags = {"vgg16.chain": chain, "vgg16.request": request, "vgg16.base": base_uri}
     with checkpoints.hold(store, request, say) as lease:
+        if fresh:
+            _forget(request, chain)
         run_id, state = _unfinished(experiment, request, lambda found: fits(experiment, arrays, base, found))
         with registry.run(experiment, ref, tags | _code(), run_id) as run_id, kept_when_mlflow_fails():
             checkpoints.note_run(store, request, run_id)
@@ -165,7 +170,7 @@ def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: s
             # In a bucket no browser opens them; with the run they are shown.
             registry.log_page(run_id, (store.read(_docs(ref)) or b"").decode(), DATA_DOCS)
             start = f" from {experiment.base}" if experiment.base else ""
-            after = f"after epoch {len(state.progress.epochs)} of {experiment.epochs}" if state else ""
+            after = f"after {_place(state)} of {experiment.epochs}" if state else ""
             say(
                 f"training    resumes {experiment.name} {after}, in run {run_id[:8]}"
                 if state
@@ -185,7 +190,9 @@ def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: s
 
                 for metrics in state.progress.epochs if state else ():
                     add(metrics)
-                keep = checkpoints.saver(store, request, lease)
+                keep = checkpoints.saver(
+                    store, request, lease, settings.load().checkpoint_minutes, lambda told: say(f"            {told}")
+                )
                 reports = Reports(on_epoch, told.step, told.images, _keep_features(ref), keep)
                 model, result = train(experiment, arrays, base, reports, state)
             lease.check()
@@ -206,6 +213,11 @@ def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: s
         f"{result.precision}), {best if ended else result.cause}"
     )
     return _told(registry, found, None), uri
+
+
+def _place(state: State) -> str:
+    epochs, step = len(state.progress.epochs), state.progress.tally.steps
+    return f"epoch {epochs} and step {step} of the next," if step else f"epoch {epochs}"
 
 
 def _docs(ref: DatasetRef) -> str:
@@ -242,6 +254,17 @@ def _unfinished(experiment: Experiment, request: str, fits: Callable[[State], bo
         checkpoints.clear(store, request)
         return "", None
     return (run_id if standing else ""), state
+
+
+def _forget(request: str, chain: str) -> None:
+    """Keep nothing of what another chain has left of this training; its run in MLflow stays."""
+    from vgg16 import checkpoints
+
+    registry, store = open_registry(), open_store()
+    run_id = checkpoints.noted_run(store, request)
+    begun = registry.run_of(run_id).data.tags.get("vgg16.chain") if run_id and registry.standing(run_id) else None
+    if begun != chain:
+        checkpoints.clear(store, request)
 
 
 def _load_base(experiment: Experiment, base_uri: str) -> Weights | None:

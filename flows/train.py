@@ -28,10 +28,11 @@ CRASHED_SECONDS = 120.0
 
 
 @flow(name="train", flow_run_name="train {experiment.name}")
-def train(experiment: Experiment, ref: DatasetRef, chain: str = "") -> Run:
+def train(experiment: Experiment, ref: DatasetRef, chain: str = "", fresh: bool = False) -> Run:
     """Train on published and validated data; a diverged run has no model, and is a result.
 
-    What this chain has trained already, before a kill, is answered again.
+    What this chain has trained already, before a kill, is answered again; what another has begun is resumed, unless it
+    is to be trained `fresh`.
     """
     settings.prepare()
     while True:
@@ -41,30 +42,31 @@ def train(experiment: Experiment, ref: DatasetRef, chain: str = "") -> Run:
         base = _base(experiment)
         try:
             with _device():
-                run, model_uri = tasks.train_model(experiment, ref, base, chain)
+                run, model_uri = tasks.train_model(experiment, ref, base, chain, fresh)
         except BusyError as busy:
             _wait_for(busy)
             continue
         return tasks.register_model(tasks.evaluate_model(run, model_uri, ref), model_uri, ref) if model_uri else run
 
 
-def train_each(experiments: Sequence[Experiment], ref: DatasetRef, chain: str) -> list[Run]:
+def train_each(experiments: Sequence[Experiment], ref: DatasetRef, chain: str, fresh: bool = False) -> list[Run]:
     """The runs of a chain's members: one after the other in this process, or side by side on the workers of the pool.
 
     Raises Vgg16Error where one failed, after all have ended.
     """
     if settings.load().train_on == "inline":
-        return [train(each, ref, chain) for each in experiments]
-    sent = {each.name: _send(each, ref, chain) for each in experiments}
+        return [train(each, ref, chain, fresh) for each in experiments]
+    sent = {each.name: _send(each, ref, chain, fresh) for each in experiments}
     say(f"training    {len(sent)} experiments, sent to the work pool gpu")
     _wait(sent)
     found = [tasks.find_run(each, chain) for each in experiments]
     return [run for run in found if run]
 
 
-def _send(experiment: Experiment, ref: DatasetRef, chain: str) -> Any:
+def _send(experiment: Experiment, ref: DatasetRef, chain: str, fresh: bool) -> Any:
     """The flow run of a member: the one that was sent before where this chain was killed and goes on."""
-    parameters = {"experiment": experiment.model_dump(mode="json"), "ref": ref.model_dump(mode="json"), "chain": chain}
+    facts = {"experiment": experiment.model_dump(mode="json"), "ref": ref.model_dump(mode="json")}
+    parameters = {**facts, "chain": chain, "fresh": fresh}
     key = f"{chain}-{experiment.name}"
     flow_run: Any = run_deployment(
         "train/train", parameters=parameters, timeout=0, idempotency_key=key, flow_run_name=f"train {experiment.name}"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,29 +19,40 @@ from numpy.typing import NDArray
 from vgg16 import leases
 from vgg16.config import Frozen
 from vgg16.errors import Vgg16Error
-from vgg16.leases import Lease
-from vgg16.records import EpochMetrics
+from vgg16.leases import Lease, LostLeaseError
+from vgg16.records import EpochMetrics, Tally
 from vgg16.storage import MANIFEST, Store, fetch, publish
 
 KEPT = 2  # the newest, and one more should it turn out damaged
 # A checkpoint waits until training took this many times as long as writing the last one: it costs at most 5 %.
 PATIENCE = 20
+# The last checkpoint is tried for ten minutes: all that was trained since the one before hangs on it.
+TRIES, RETRY_SECONDS = 60, 10.0
+
+Moment = Literal["step", "epoch", "end"]
 
 Arrays = list[NDArray[Any]]
 
 
 class Progress(Frozen):
-    """How far a training has come: `done` epochs of the phase `phase`, which counts from 0; all epochs so far; the one
-    that is best, 0 where none is; the seconds spent. `cause` is why it diverged, "" else; `complete`: nothing is left
-    to train."""
+    """How far a training has come: the phase, which counts from 0; all epochs that ended, and the sums of the one that
+    is under way; the epoch that is best, 0 where none is; the seconds of each phase begun, those in training steps, and
+    the images of these. `cause` is why it diverged, "" else; `complete`: nothing is left to train."""
 
     phase: int
-    done: int
+    tally: Tally
     epochs: tuple[EpochMetrics, ...]
     best: int
-    seconds: float
+    seconds: tuple[float, ...]
+    stepping: float
+    images: int
     cause: str
     complete: bool
+
+
+BEGINNING = Progress(
+    phase=0, tally=Tally(), epochs=(), best=0, seconds=(), stepping=0.0, images=0, cause="", complete=False
+)
 
 
 @dataclass(frozen=True)
@@ -70,27 +81,58 @@ def hold(store: Store, request: str, told: Callable[[str], None]) -> AbstractCon
     return leases.hold(store, _folder(request), told)
 
 
-def saver(store: Store, request: str, lease: Lease) -> Callable[[Callable[[], State], bool], None]:
-    """What `train` reports its states to: it makes and keeps one where enough time has passed, and always the last."""
-    ended, took = 0.0, 0.0
+def saver(
+    store: Store, request: str, lease: Lease, minutes: float, told: Callable[[str], None]
+) -> Callable[[Callable[[], State], Moment], None]:
+    """What `train` reports its states to: it makes and keeps one at each epoch's end where enough time has passed, amid
+    an epoch after so many minutes, and always the last. While the store is away training goes on, and that is told;
+    only the last is waited for. Raises LostLeaseError, and Vgg16Error where the last cannot be kept."""
+    ended, took, missed = time.monotonic(), 0.0, 0
 
-    def keep(make: Callable[[], State], last: bool) -> None:
-        nonlocal ended, took
+    def keep(make: Callable[[], State], moment: Moment) -> None:
+        nonlocal ended, took, missed
         start = time.monotonic()
-        if last or start - ended >= PATIENCE * took:
-            save(store, request, make(), lease)
-            ended = time.monotonic()
-            took = ended - start
+        wait = 60 * minutes if moment == "step" else 0.0
+        if moment != "end" and start - ended < max(wait, PATIENCE * took):
+            return
+        state = make()
+        for left in reversed(range(TRIES if moment == "end" else 1)):
+            try:
+                save(store, request, state, lease)
+            except LostLeaseError:
+                raise
+            except Exception as error:  # whatever a disk, a network or a server may say
+                missed += 1
+                if missed == 1:
+                    told(f"the store does not take checkpoints: {_first_line(error)}; training goes on without")
+                if moment == "end" and not left:
+                    raise Vgg16Error(
+                        f"The store does not take the last checkpoint: {_first_line(error)}.",
+                        "Mend the store; the same command goes on after the last checkpoint that it has.",
+                    ) from error
+                if left:
+                    time.sleep(RETRY_SECONDS)
+            else:
+                if missed:
+                    told("the store takes checkpoints again")
+                missed = 0
+                break
+        ended = time.monotonic()
+        took = ended - start
 
     return keep
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def save(store: Store, request: str, state: State, lease: Lease) -> None:
     """Keep a state, and of the older ones the newest. Raises LostLeaseError."""
     lease.check()
-    epoch = len(state.progress.epochs)
     # Generations first: what a lost owner still writes is older than anything of the one that followed.
-    key = f"{_folder(request)}/states/{lease.generation:06}-{epoch:06}"
+    place = f"{lease.generation:06}-{len(state.progress.epochs):06}-{state.progress.tally.steps:08}"
+    key = f"{_folder(request)}/states/{place}"
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
         Path(folder, "progress.json").write_text(json.dumps(state.progress.model_dump()))  # knows nan
         parts = {"variables": state.variables, "optimizer": state.optimizer, "best": state.best}
@@ -165,12 +207,12 @@ def _told(store: Store, request: str) -> Unfinished:
     for key in _whole(store, request):
         files = json.loads(store.read(f"{key}/{MANIFEST}") or '{"files": {}}')["files"]
         sizes[key] = sum(file["bytes"] for file in files.values())
-    newest = next(iter(sizes), "-0")
+    newest = next(iter(sizes), "-0-0")
     return Unfinished(
         request=request,
         owner=str(found[1]) if found else "",
         lapsed=leases.lapsed(store, _folder(request), *found) if found else True,
-        epochs=int(newest.rpartition("-")[2]),
+        epochs=int(newest.split("-")[-2]),
         bytes=sum(sizes.values()),
     )
 

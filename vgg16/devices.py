@@ -4,14 +4,24 @@ told when its memory runs out."""
 from __future__ import annotations
 
 import contextlib
+import os
+import platform
+import re
+import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vgg16.config import Device, Experiment, Precision
 from vgg16.errors import Vgg16Error
 
-CPU_FLAGS = Path("/proc/cpuinfo")  # of Linux; elsewhere there is no such file
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+CPU_INFO = Path("/proc/cpuinfo")  # of Linux; elsewhere there is no such file
 
 
 def grow_memory() -> None:
@@ -23,18 +33,69 @@ def grow_memory() -> None:
 
 
 @contextmanager
-def using(device: Device) -> Iterator[None]:
-    """Compute there; `auto` is the first GPU, else the CPU. Raises Vgg16Error for a GPU that TensorFlow cannot see."""
+def using(device: Device, replicas: int = 1) -> Iterator[None]:
+    """Compute there; `auto` is the first GPU, else the CPU. With several `replicas`, what is built meanwhile has a copy
+    on as many devices of that kind. Raises Vgg16Error for a GPU that TensorFlow cannot see, or too few devices."""
     import tensorflow as tf
 
-    if device == "gpu" and not tf.config.list_physical_devices("GPU"):
+    gpus = tf.config.list_physical_devices("GPU")
+    if device == "gpu" and not gpus:
         seen = ", ".join(each.name.removeprefix("/physical_device:") for each in tf.config.list_physical_devices())
         raise Vgg16Error(
             f"device=gpu: TensorFlow sees no GPU, only {seen}.",
             "Is the driver there (nvidia-smi), and was CUDA installed (make GPU=1 setup)? Or set device=auto.",
         )
-    with tf.device("/CPU:0") if device == "cpu" else contextlib.nullcontext():
-        yield
+    if replicas > 1:
+        kind = "GPU" if gpus and device != "cpu" else "CPU"
+        names = [each.name for each in tf.config.list_logical_devices(kind)]
+        if len(names) < replicas:
+            raise Vgg16Error(
+                f"replicas={replicas}: TensorFlow sees {len(names)} {kind} here.",
+                f"Set replicas={len(names)}, or let CUDA_VISIBLE_DEVICES name more GPUs.",
+            )
+        with _mirrored(*names[:replicas]).scope():
+            yield
+    else:
+        with tf.device("/CPU:0") if device == "cpu" else contextlib.nullcontext():
+            yield
+
+
+@cache
+def _mirrored(*names: str) -> tf.distribute.Strategy:
+    """One for these devices in the life of a process: a second one would mix its reductions with those of the first."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(names)
+
+
+def compute_deterministically() -> None:
+    """From now on, and as long as this process lives, the same operations on the same numbers give the same bits."""
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+
+
+def described(device: Device, replicas: int = 1) -> str:
+    """What computes there, such as `2 x NVIDIA H100` or `2 cores of Intel(R) Xeon(R) Processor`."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus and device != "cpu":
+        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+        return f"{replicas} x {name}" if replicas > 1 else str(name)
+    info = CPU_INFO.read_text() if CPU_INFO.is_file() else ""
+    found = re.search(r"model name\s*: (.+)", info)
+    return f"{os.cpu_count()} cores of {found[1] if found else platform.machine()}"
+
+
+def peak_memory(device: Device) -> float:
+    """The most bytes that were in use: of the GPU that held most, else of this process's main memory so far."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_logical_devices("GPU")
+    if gpus and device != "cpu":
+        return float(max(tf.config.experimental.get_memory_info(each.name)["peak"] for each in gpus))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0)
 
 
 def fastest(device: Device) -> Precision:
@@ -44,7 +105,7 @@ def fastest(device: Device) -> Precision:
 
     if device != "cpu" and tf.config.list_physical_devices("GPU"):
         return "mixed_float16"
-    return "mixed_bfloat16" if CPU_FLAGS.is_file() and "amx_bf16" in CPU_FLAGS.read_text() else "float32"
+    return "mixed_bfloat16" if CPU_INFO.is_file() and "amx_bf16" in CPU_INFO.read_text() else "float32"
 
 
 @contextmanager

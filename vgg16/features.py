@@ -60,6 +60,11 @@ def compute(
     base: keras.Model, data: Arrays, augmentation: Augmentation, on_images: OnImages = lambda *_: None
 ) -> Features:
     """The features of train, [1 or 2, n, ...], and of val, [1, n, ...]."""
+    import tensorflow as tf
+
+    # Keras's own predict would ask each of several devices for the same.
+    signature = [tf.TensorSpec(base.input_shape, tf.uint8)]
+    answer = tf.function(lambda images: base(images, training=False), input_signature=signature)
     train, val = data.part("train")[0], data.part("val")[0]
     views = [train, train[:, :, ::-1]] if augmentation.flip else [train]
     total = sum(map(len, views)) + len(val)
@@ -69,7 +74,7 @@ def compute(
         nonlocal done
         parts = []
         for start in range(0, len(images), BATCH):
-            parts.append(_stored(base.predict_on_batch(images[start : start + BATCH])))
+            parts.append(_stored(answer(images[start : start + BATCH]).numpy()))
             done += len(parts[-1])
             on_images(done, total)
         return np.concatenate(parts)

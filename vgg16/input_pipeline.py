@@ -1,8 +1,8 @@
 """Arrays become tf.data: shuffled and augmented for training, ordered and complete for inference.
 
-Order and augmentation are drawn from the seed and the number of the epoch alone: a training that is resumed meets what
-the unbroken one would have met, and the features of a frozen base meet the same order and the same flips as the images
-that they come from.
+Order and augmentation are drawn from the seed and the numbers of epoch and step alone: a training that is resumed meets
+what the unbroken one would have met, and the features of a frozen base meet the same order and the same flips as the
+images that they come from.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ def for_training(
     seed: int,
     *,
     epochs: range = FIRST,
+    begun: int = 0,
 ) -> tf.data.Dataset:
     """Batches of (uint8 [b, h, w, 3], targets [b, ...]) of these epochs one after the other, every image once in each,
-    in an order new each epoch."""
+    in an order new each epoch; without the `begun` batches at their beginning."""
     import tensorflow as tf
 
     kept = tf.convert_to_tensor(images)
@@ -43,7 +44,7 @@ def for_training(
             taken = _shifted(taken, shifts, augmentation.shift)
         return tf.where(flips[:, None, None, None], taken[:, :, ::-1], taken) if augmentation.flip else taken
 
-    return _batches(look, targets, batch_size, augmentation, seed, epochs=epochs)
+    return _batches(look, targets, batch_size, augmentation, seed, epochs=epochs, begun=begun)
 
 
 def features_for_training(
@@ -54,6 +55,7 @@ def features_for_training(
     seed: int,
     *,
     epochs: range = FIRST,
+    begun: int = 0,
 ) -> tf.data.Dataset:
     """The same for a frozen base's features [1 or 2, n, ...]: those of the images and, second, of the flipped ones."""
     import tensorflow as tf
@@ -64,7 +66,7 @@ def features_for_training(
         side = tf.cast(flips, index.dtype) if augmentation.flip else tf.zeros_like(index)
         return tf.gather_nd(kept, tf.stack([side, index], axis=1))
 
-    return _batches(look, targets, batch_size, augmentation, seed, epochs=epochs)
+    return _batches(look, targets, batch_size, augmentation, seed, epochs=epochs, begun=begun)
 
 
 def for_inference(images: NDArray[Any], targets: NDArray[np.generic] | None, batch_size: int) -> tf.data.Dataset:
@@ -76,7 +78,14 @@ def for_inference(images: NDArray[Any], targets: NDArray[np.generic] | None, bat
 
 
 def _batches(
-    look: Any, targets: NDArray[np.generic], batch_size: int, augmentation: Augmentation, seed: int, *, epochs: range
+    look: Any,
+    targets: NDArray[np.generic],
+    batch_size: int,
+    augmentation: Augmentation,
+    seed: int,
+    *,
+    epochs: range,
+    begun: int,
 ) -> tf.data.Dataset:
     import tensorflow as tf
 
@@ -96,8 +105,8 @@ def _batches(
         shifts = tf.random.stateless_uniform([size, 2], drawn + 1, 0, 2 * augmentation.shift + 1, tf.int32)
         return look(index, flips, shifts), tf.gather(wanted, index)
 
-    numbers = tf.data.Dataset.range(epochs.start, epochs.stop)
-    return numbers.flat_map(of_epoch).map(take, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    numbers = tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(of_epoch).skip(begun)
+    return numbers.map(take, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def _shifted(images: Any, shifts: Any, edge: int) -> Any:

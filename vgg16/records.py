@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -66,17 +66,43 @@ class EpochMetrics(Frozen):
     at: int
 
 
+class Tally(NamedTuple):
+    """Sums over the images of some steps: their losses in nats, right answers, and how many they are; how many steps,
+    and which of them first had a loss that is no number, from 1 on, 0 for none."""
+
+    loss: float = 0.0
+    right: int = 0
+    images: int = 0
+    steps: int = 0
+    broken: int = 0
+
+    @property
+    def mean_loss(self) -> float:
+        """The loss of one image, nats."""
+        return self.loss / self.images
+
+    @property
+    def top1(self) -> float:
+        """The share that is answered right."""
+        return self.right / self.images
+
+
 class TrainingResult(Frozen):
-    """How training ended. `best_epoch` is the one whose weights the model carries, 0 where none was finite;
-    `images_per_s` counts training images over wall time, validation included; `precision` is what was computed in;
-    `temperature` is what the model's logits were divided by after training, so that its confidence fits `val`."""
+    """How training ended. `best_epoch` is the one whose weights the model carries, 0 where none was finite; `seconds`
+    are wall time, validation included, also of each phase by itself; `images_per_s` is the rate of the training steps
+    alone; `peak_memory_megabytes` (10^6 bytes) of the GPU that held most, else of the process so far; `precision` is
+    what was computed in, `device` what did; `temperature` is what the model's logits were divided by after training, so
+    that its confidence fits `val`."""
 
     status: Literal["finished", "diverged"]
     cause: str = ""
     best_epoch: int = 0
     best_val_top1: float = 0.0
     seconds: float
+    seconds_of_phases: tuple[float, ...]
     images_per_s: float
+    peak_memory_megabytes: float
+    device: str
     precision: Precision
     temperature: float = 1.0
     epochs: tuple[EpochMetrics, ...]

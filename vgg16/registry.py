@@ -202,9 +202,12 @@ class Registry:
                 "best_epoch": result.best_epoch,
                 "train_seconds": result.seconds,
                 "images_per_s": result.images_per_s,
+                "peak_memory_megabytes": result.peak_memory_megabytes,
                 "temperature": result.temperature,
+                **{f"seconds_of_phase_{n}": seconds for n, seconds in enumerate(result.seconds_of_phases)},
             }
         )
+        mlflow.set_tags({"vgg16.device": result.device, "vgg16.precision": result.precision})
         if result.status == "diverged":
             mlflow.set_tags({"vgg16.status": result.status, "vgg16.cause": result.cause})
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgg16 import catalog, features
-from vgg16.checkpoints import Progress, State
+from vgg16.checkpoints import BEGINNING, Moment, Progress, State
 from vgg16.config import Experiment, Optimizer, Phase, Precision
 from vgg16.datasets import Arrays, Labels
-from vgg16.devices import computing_in, fastest, memory_told, using
+from vgg16.errors import RequestError
+from vgg16.devices import (
+    compute_deterministically,
+    computing_in,
+    described,
+    fastest,
+    memory_told,
+    peak_memory,
+    using,
+)
 from vgg16.input_pipeline import features_for_training, for_inference, for_training
+from vgg16.loop import Loop
 from vgg16.model import RAW, Channels, Weights, build, channel_statistics, freeze, split, take_base, temper
-from vgg16.records import EpochMetrics, TrainingResult
+from vgg16.records import EpochMetrics, Tally, TrainingResult
 from vgg16.statistics import fit_temperature
 
 if TYPE_CHECKING:
@@ -34,15 +44,15 @@ TEMPERATURE_IMAGES = 5000
 
 @dataclass(frozen=True)
 class Reports:
-    """Who is told of what: each epoch; each step (done, of all); each batch of images that goes once through a frozen
-    base (done, of all). `keep` keeps a frozen base's features for the next run. `state` is told at each epoch's end how
-    to make the state that training may be resumed from, and whether nothing is left to train."""
+    """Who is told of what: each epoch; steps (done, of all); each batch of images that goes once through a frozen base
+    (done, of all). `keep` keeps a frozen base's features for the next run. `state` is told how to make the state that
+    training may be resumed from: amid an epoch, at its end, and when nothing is left to train."""
 
     epoch: Callable[[EpochMetrics], None] = lambda _: None
     step: Callable[[int, int], None] = lambda *_: None
     images: features.OnImages = lambda *_: None
     keep: features.Keep = features.once
-    state: Callable[[Callable[[], State], bool], None] = lambda *_: None
+    state: Callable[[Callable[[], State], Moment], None] = lambda *_: None
 
 
 def build_for(
@@ -94,46 +104,196 @@ def train(
 
     Only epochs at the size of the last phase are compared. A loss that is not a number, or an accuracy that never
     leaves chance, ends as `diverged` with its cause. `resume` is a state that `fits`: what led to it is not done again,
-    and what it tells is part of the result. Raises Vgg16Error where memory runs out.
+    and what it tells is part of the result. Raises Vgg16Error where memory runs
+    out, devices are missing, or a last batch is smaller than they are many.
     """
-    steps = math.ceil(int((data.splits == 0).sum()) / experiment.batch_size)
-    start = time.perf_counter() - (resume.progress.seconds if resume else 0.0)
-    watch = _watch(experiment, steps, reports, start, resume)
-    weights = None
+    if experiment.reproducible:
+        compute_deterministically()
     device, size = experiment.device, data.images.shape[1]
     precision = _precision(experiment)
-    first = resume.progress.phase if resume else 0
-    left = () if resume and resume.progress.complete else experiment.phases[first:]
-    with using(device), computing_in(precision), memory_told(experiment, size):
-        for number, phase in enumerate(left, first):
-            model = build_for(experiment, data, base, phase.image_size)
-            # Weights do not depend on the size of the images: each phase goes on where the one before it ended.
-            if weights is not None:
-                model.set_weights(weights)
-            begun = resume if number == first else None
-            _fit(model, experiment, number, data, reports=reports, watch=watch, resume=begun)
-            weights = model.get_weights()
-            if watch.cause:
-                break
-    seconds = time.perf_counter() - start
-    cause = watch.cause or _stuck(watch.epochs, data.part("val")[1])
+    training = _Training(experiment, data, base, reports, resume)
+    with using(device, experiment.replicas), computing_in(precision), memory_told(experiment, size):
+        training.run()
+    cause = training.cause or _stuck(training.epochs, data.part("val")[1])
     with using(device), memory_told(experiment, size):
         final = build_for(experiment, data, base, experiment.phases[-1].image_size)
-        if watch.weights is not None:
-            final.set_weights(watch.weights)
+        if training.weights:
+            final.set_weights(training.weights)
         temperature = 1.0 if cause else _calibrate(final, data)
-    images = int((data.splits == 0).sum()) * len(watch.epochs)
+    best = training.best
     return final, TrainingResult(
         status="diverged" if cause else "finished",
         cause=cause,
-        best_epoch=watch.best.epoch if watch.best else 0,
-        best_val_top1=watch.best.val_top1 if watch.best else 0.0,
-        seconds=seconds,
-        images_per_s=images / seconds,
+        best_epoch=best.epoch if best else 0,
+        best_val_top1=best.val_top1 if best else 0.0,
+        seconds=sum(training.seconds),
+        seconds_of_phases=tuple(training.seconds),
+        images_per_s=training.images / training.stepping,
+        peak_memory_megabytes=peak_memory(device) / 1e6,
+        device=described(device, experiment.replicas),
         precision=precision,
         temperature=temperature,
-        epochs=tuple(watch.epochs),
+        epochs=tuple(training.epochs),
     )
+
+
+class _Training:
+    """The phases of an experiment on their way, from the start or from a state."""
+
+    def __init__(
+        self, experiment: Experiment, data: Arrays, base: Weights | None, reports: Reports, resume: State | None
+    ) -> None:
+        self.experiment, self.data, self.base, self.reports, self.resume = experiment, data, base, reports, resume
+        known = resume.progress if resume else BEGINNING
+        self.number, self.tally, self.cause = known.phase, known.tally, known.cause
+        self.complete = known.complete
+        self.epochs = list(known.epochs)
+        self.best = self.epochs[known.best - 1] if known.best else None
+        self.weights = resume.best if resume else []
+        self.seconds, self.stepping, self.images = list(known.seconds), known.stepping, known.images
+        (images, labels), (_, val_labels) = data.part("train"), data.part("val")
+        self.steps = math.ceil(len(images) / experiment.batch_size)
+        last = len(images) % experiment.batch_size
+        if 0 < last < experiment.replicas:
+            raise RequestError(
+                f"replicas={experiment.replicas}: {len(images)} training images leave a last batch of {last}, too small.",
+                f"Try --set batch_size={experiment.batch_size - 1}.",
+            )
+        self.wanted, self.val_wanted = (
+            targets(experiment, each, len(data.class_names)) for each in (labels, val_labels)
+        )
+
+    def run(self) -> None:
+        """Every phase that is left, each from the weights that the one before it ended with."""
+        weights = None
+        while not self.complete and self.number < len(self.experiment.phases):
+            phase = self.experiment.phases[self.number]
+            # Weights do not depend on the size of the images.
+            model = build_for(self.experiment, self.data, self.base, phase.image_size)
+            if weights is not None:
+                model.set_weights(weights)
+            self._phase(model, phase)
+            weights = model.get_weights()
+            self.resume = None
+            self.number += 1
+
+    def _phase(self, model: keras.Model, phase: Phase) -> None:
+        """One phase, or what is left of it, in place: through the whole model, or on the features of what is frozen."""
+        before = sum(each.epochs for each in self.experiment.phases[: self.number])
+        if len(self.seconds) == self.number:
+            self.seconds.append(0.0)
+        start = time.perf_counter() - self.seconds[self.number]
+        loop, training, validation = self._prepared(model, phase, range(len(self.epochs), before + phase.epochs))
+        moving, optimizer = loop.model.trainable_variables, loop.optimizer
+
+        def make() -> State:
+            self.seconds[self.number] = time.perf_counter() - start
+            return self._state(model, optimizer)
+
+        batches = loop.batches(training)
+        while len(self.epochs) < before + phase.epochs and not self.complete:
+            self._epoch(loop, batches, make)
+            raw = [each.numpy() for each in moving] if phase.optimizer.average else []
+            # Its averages are what is evaluated, and what the phase ends with.
+            optimizer.finalize_variable_values(moving)
+            metrics = self._metrics(self.tally, loop.evaluate(validation), float(optimizer.learning_rate))
+            self._compare(metrics, model.get_weights(), phase)
+            for variable, value in zip(moving, raw, strict=False):
+                variable.assign(value)
+            self.tally = Tally()
+            # First: of an epoch that others were told of, no second telling must differ.
+            self.reports.state(make, "end" if self.complete else "epoch")
+            self.reports.epoch(metrics)
+        optimizer.finalize_variable_values(moving)
+        self.seconds[self.number] = time.perf_counter() - start
+
+    def _prepared(self, model: keras.Model, phase: Phase, epochs: range) -> tuple[Loop, Any, Any]:
+        """The loop of what learns, in the state that is resumed, and its data: what is left of training, and `val`."""
+        experiment, data = self.experiment, self.data
+        augmentation = phase.augmentation or experiment.augmentation
+        images, val = data.part("train")[0], data.part("val")[0]
+        learner: keras.Model = model
+        batches_of: Callable[..., Any] = for_training
+        freeze(model, phase.trains, experiment.backbone.dropout)
+        parts = split(model, phase.trains)
+        if parts and features.worth_keeping(parts[0], data, augmentation):
+            base, learner = parts
+            found = self.reports.keep(
+                features.digest(base, data, augmentation),
+                lambda: features.compute(base, data, augmentation, self.reports.images),
+            )
+            images, val = features.floats(found["train"]), features.floats(found["val"][0])
+            batches_of = features_for_training
+        optimizer = _optimizer(phase, self.steps, _precision(experiment))
+        optimizer.build(learner.trainable_variables)
+        if self.resume:
+            variables = (*model.variables, *optimizer.variables)
+            for variable, value in zip(variables, (*self.resume.variables, *self.resume.optimizer), strict=True):
+                variable.assign(value)
+        training = batches_of(
+            images,
+            self.wanted,
+            experiment.batch_size,
+            augmentation,
+            experiment.seed,
+            epochs=epochs,
+            begun=self.tally.steps,
+        )
+        return Loop(learner, optimizer, _loss(experiment)), training, for_inference(val, self.val_wanted, 256)
+
+    def _epoch(self, loop: Loop, batches: Iterator[Any], make: Callable[[], State]) -> None:
+        """What is left of an epoch."""
+        total = self.steps * self.experiment.epochs
+        while self.tally.steps < self.steps and not self.tally.broken:
+            start, images = time.perf_counter(), self.tally.images
+            self.tally = loop.train(batches, self.steps - self.tally.steps, self.tally)
+            self.stepping += time.perf_counter() - start
+            self.images += self.tally.images - images
+            self.reports.step(self.steps * len(self.epochs) + self.tally.steps, total)
+            if self.tally.steps < self.steps and not self.tally.broken:
+                self.reports.state(make, "step")
+
+    def _metrics(self, train: Tally, val: Tally, learning_rate: float) -> EpochMetrics:
+        return EpochMetrics(
+            epoch=len(self.epochs) + 1,
+            train_loss=train.mean_loss,
+            train_top1=train.top1,
+            val_loss=val.mean_loss,
+            val_top1=val.top1,
+            learning_rate=learning_rate,
+            at=time.time_ns() // 10**6,
+        )
+
+    def _compare(self, metrics: EpochMetrics, evaluated: list[NDArray[np.float32]], phase: Phase) -> None:
+        """Add the epoch; keep its weights where it is the best so far, the cause where its numbers are none."""
+        self.epochs.append(metrics)
+        if self.tally.broken:
+            self.cause = f"the loss became {metrics.train_loss} in epoch {metrics.epoch}, step {self.tally.broken}"
+        elif not math.isfinite(metrics.val_loss):
+            self.cause = f"the loss on val became {metrics.val_loss} in epoch {metrics.epoch}"
+        # A ReLU may turn the not-a-number of broken weights into a zero, and the loss then looks sane.
+        elif not all(np.isfinite(weight).all() for weight in evaluated):
+            self.cause = f"weights became infinite or nan in epoch {metrics.epoch}"
+        elif phase.image_size == self.experiment.phases[-1].image_size and (
+            self.best is None or _rank(metrics) > _rank(self.best)
+        ):
+            self.best, self.weights = metrics, evaluated
+        self.complete = bool(self.cause) or metrics.epoch == self.experiment.epochs
+
+    def _state(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> State:
+        progress = Progress(
+            phase=self.number,
+            tally=self.tally,
+            epochs=tuple(self.epochs),
+            best=self.best.epoch if self.best else 0,
+            seconds=tuple(self.seconds),
+            stepping=self.stepping,
+            images=self.images,
+            cause=self.cause,
+            complete=self.complete,
+        )
+        variables, moments = ([each.numpy() for each in of.variables] for of in (model, optimizer))
+        return State(progress, variables, moments, self.weights)
 
 
 def _calibrate(model: keras.Model, data: Arrays) -> float:
@@ -148,13 +308,13 @@ def _calibrate(model: keras.Model, data: Arrays) -> float:
 
 def fits(experiment: Experiment, data: Arrays, base: Weights | None, state: State) -> bool:
     """Whether training can be resumed from this state: what it holds has the shapes that this code gives it."""
-    phase = experiment.phases[state.progress.phase]
-    with using(experiment.device), computing_in(_precision(experiment)):
+    phase, precision = experiment.phases[state.progress.phase], _precision(experiment)
+    with using(experiment.device), computing_in(precision):
         model = build_for(experiment, data, base, phase.image_size)
         freeze(model, phase.trains, experiment.backbone.dropout)
-        _compile(model, experiment, phase, 1)
-        model.optimizer.build(model.trainable_variables)
-        wanted = (model.variables, model.optimizer.variables, model.weights if state.best else [])
+        optimizer = _optimizer(phase, 1, precision)
+        optimizer.build(model.trainable_variables)
+        wanted = (model.variables, optimizer.variables, model.weights if state.best else [])
     found = (state.variables, state.optimizer, state.best)
     return [[tuple(each.shape) for each in part] for part in wanted] == [
         [each.shape for each in part] for part in found
@@ -165,71 +325,15 @@ def _precision(experiment: Experiment) -> Precision:
     return fastest(experiment.device) if experiment.precision == "auto" else experiment.precision
 
 
-def _fit(
-    model: keras.Model,
-    experiment: Experiment,
-    number: int,
-    data: Arrays,
-    *,
-    reports: Reports,
-    watch: Any,
-    resume: State | None,
-) -> None:
-    """One phase, or what is left of it, in place: through the whole model, or on the features of what is frozen."""
-    classes, batch, phase = len(data.class_names), experiment.batch_size, experiment.phases[number]
-    augmentation = phase.augmentation or experiment.augmentation
-    (images, labels), (val_images, val_labels) = data.part("train"), data.part("val")
-    wanted, val_wanted = (targets(experiment, each, classes) for each in (labels, val_labels))
-    freeze(model, phase.trains, experiment.backbone.dropout)
-    done = resume.progress.done if resume else 0
-    before = sum(each.epochs for each in experiment.phases[:number])
-    epochs = range(before + done, before + phase.epochs)
-    parts = split(model, phase.trains)
-    if parts and features.worth_keeping(parts[0], data, augmentation):
-        base, learner = parts
-        found = reports.keep(
-            features.digest(base, data, augmentation),
-            lambda: features.compute(base, data, augmentation, reports.images),
-        )
-        train, val = features.floats(found["train"]), features.floats(found["val"][0])
-        training = features_for_training(train, wanted, batch, augmentation, experiment.seed, epochs=epochs)
-    else:
-        learner, val = model, val_images
-        training = for_training(images, wanted, batch, augmentation, experiment.seed, epochs=epochs)
-    steps = math.ceil(len(images) / batch)
-    _compile(learner, experiment, phase, steps)
-    if resume:
-        learner.optimizer.build(learner.trainable_variables)
-        for variable, value in zip(
-            (*model.variables, *learner.optimizer.variables), (*resume.variables, *resume.optimizer), strict=True
-        ):
-            variable.assign(value)
-    # Of a phase whose epochs are all done, this does what comes after the last: weights become their averages.
-    learner.fit(
-        training,
-        validation_data=for_inference(val, val_wanted, 256),
-        epochs=phase.epochs,
-        initial_epoch=done,
-        steps_per_epoch=steps,
-        shuffle=False,
-        verbose=0,
-        callbacks=watch.of(model, number),
-    )
-
-
-def _compile(model: keras.Model, experiment: Experiment, phase: Phase, steps: int) -> None:
+def _loss(experiment: Experiment) -> keras.losses.Loss:
     import keras
 
     if experiment.loss == "sparse_categorical_crossentropy":
-        loss = keras.losses.SparseCategoricalCrossentropy()
-        metric = keras.metrics.SparseCategoricalAccuracy(name="top1")
-    else:
-        loss = keras.losses.CategoricalCrossentropy(label_smoothing=experiment.label_smoothing)
-        metric = keras.metrics.CategoricalAccuracy(name="top1")
-    model.compile(optimizer=_optimizer(phase, steps), loss=loss, metrics=[metric])
+        return keras.losses.SparseCategoricalCrossentropy(reduction=None)
+    return keras.losses.CategoricalCrossentropy(label_smoothing=experiment.label_smoothing, reduction=None)
 
 
-def _optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
+def _optimizer(phase: Phase, steps: int, precision: Precision) -> keras.optimizers.Optimizer:
     import keras
 
     asked: Optimizer = phase.optimizer
@@ -257,82 +361,8 @@ def _optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
     )
     if decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
-def _watch(experiment: Experiment, steps: int, reports: Reports, start: float, resume: State | None) -> Any:
-    """A Keras callback over all phases: it reports, keeps the best weights, and stops at a loss that is no number."""
-    import keras
-
-    class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
-        def __init__(self) -> None:
-            super().__init__()
-            known = resume.progress if resume else None
-            self.epochs: list[EpochMetrics] = list(known.epochs) if known else []
-            self.steps = steps * len(self.epochs)
-            self.best: EpochMetrics | None = self.epochs[known.best - 1] if known and known.best else None
-            self.weights: list[NDArray[np.float32]] | None = resume.best if resume and self.best else None
-            self.evaluated: list[NDArray[np.float32]] = []
-            self.cause = known.cause if known else ""
-
-        def of(self, whole: keras.Model, number: int) -> list[keras.callbacks.Callback]:
-            """The callbacks of one phase, of which `whole` is the model even where only its head is fitted."""
-            phase = experiment.phases[number]
-            self.whole, self.compares = whole, phase.image_size == experiment.phases[-1].image_size
-            self.number = number
-            # After this one: what was evaluated is noted while the averages are still in place.
-            return [self, *([keras.callbacks.SwapEMAWeights()] if phase.optimizer.average else [])]
-
-        def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
-            self.steps += 1
-            reports.step(self.steps, steps * experiment.epochs)
-            if not math.isfinite(logs["loss"]):
-                self.cause = f"the loss became {logs['loss']} in epoch {len(self.epochs) + 1}, step {batch + 1}"
-                self.model.stop_training = True
-
-        def on_test_end(self, _logs: dict[str, float]) -> None:
-            self.evaluated = self.whole.get_weights()
-
-        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-            metrics = EpochMetrics(
-                epoch=len(self.epochs) + 1,
-                train_loss=logs["loss"],
-                train_top1=logs["top1"],
-                val_loss=logs["val_loss"],
-                val_top1=logs["val_top1"],
-                learning_rate=float(self.model.optimizer.learning_rate),
-                at=time.time_ns() // 10**6,
-            )
-            self.epochs.append(metrics)
-            if not self.cause and not math.isfinite(metrics.val_loss):
-                self.cause = f"the loss on val became {metrics.val_loss} in epoch {metrics.epoch}"
-            # A ReLU may turn the not-a-number of broken weights into a zero, and the loss then looks sane.
-            if not self.cause and not all(np.isfinite(weight).all() for weight in self.evaluated):
-                self.cause = f"weights became infinite or nan in epoch {metrics.epoch}"
-            self.model.stop_training = bool(self.cause)
-            if self.compares and not self.cause and (self.best is None or _rank(metrics) > _rank(self.best)):
-                self.best, self.weights = metrics, self.evaluated
-            # First: of an epoch that others were told of, no second telling must differ.
-            complete = bool(self.cause) or metrics.epoch == experiment.epochs
-            reports.state(lambda: self.state(epoch + 1, complete), complete)
-            reports.epoch(metrics)
-
-        def state(self, done: int, complete: bool) -> State:
-            progress = Progress(
-                phase=self.number,
-                done=done,
-                epochs=tuple(self.epochs),
-                best=self.best.epoch if self.best else 0,
-                seconds=time.perf_counter() - start,
-                cause=self.cause,
-                complete=complete,
-            )
-            variables, optimizer = (
-                [each.numpy() for each in of.variables] for of in (self.whole, self.model.optimizer)
-            )
-            return State(progress, variables, optimizer, self.weights or [])
-
-    return Watch()
+    # Gradients too small for half floats are made larger on their way.
+    return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "mixed_float16" else optimizer
 
 
 def _rank(metrics: EpochMetrics) -> tuple[float, float]:

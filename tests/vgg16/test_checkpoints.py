@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from vgg16 import checkpoints, leases
-from vgg16.checkpoints import Progress, State
+from vgg16.checkpoints import BEGINNING, State
 from vgg16.errors import Vgg16Error
 from vgg16.leases import LostLeaseError, hold
 from vgg16.records import EpochMetrics
@@ -38,7 +38,7 @@ def epoch(number: int) -> EpochMetrics:
 
 def state(epochs: int, complete: bool = False) -> State:
     done = tuple(epoch(number) for number in range(1, epochs + 1))
-    progress = Progress(phase=0, done=epochs, epochs=done, best=1, seconds=2.5, cause="", complete=complete)
+    progress = BEGINNING.model_copy(update={"epochs": done, "best": 1, "seconds": (2.5,), "complete": complete})
     return State(progress, [np.full((3, 2), epochs, np.float32)], [np.array(epochs), np.ones(4)], [np.zeros(3)])
 
 
@@ -145,7 +145,7 @@ def test_an_owner_that_was_taken_for_dead_stops_before_it_writes(store: Store) -
             checkpoints.save(store, "r", state(2), lost)
     found = checkpoints.load(store, "r")
     assert found is not None
-    assert found.progress.done == 1
+    assert len(found.progress.epochs) == 1
     # Nor is the other's lease released by the end of the lost one.
     assert json.loads(store.read("checkpoints/r/beats/000002") or "")["released"] is False
 
@@ -164,7 +164,7 @@ def test_what_was_kept_is_loaded_and_the_last_two_are_kept(store: Store) -> None
         assert mine.dtype == theirs.dtype
         assert (mine == theirs).all()
     manifests = [key for key in store.keys("checkpoints/r/states/") if key.endswith("manifest.json")]
-    assert manifests == [f"checkpoints/r/states/000001-00000{epochs}/manifest.json" for epochs in (2, 3)]
+    assert manifests == [f"checkpoints/r/states/000001-00000{epochs}-00000000/manifest.json" for epochs in (2, 3)]
 
 
 @pytest.mark.parametrize("missing", ["manifest.json", "arrays.npz", "progress.json"])
@@ -172,10 +172,10 @@ def test_half_a_checkpoint_is_passed_over(store: Store, missing: str) -> None:
     with checkpoints.hold(store, "r", quiet) as lease:
         checkpoints.save(store, "r", state(1), lease)
         checkpoints.save(store, "r", state(2), lease)
-    store.delete(f"checkpoints/r/states/000001-000002/{missing}")
+    store.delete(f"checkpoints/r/states/000001-000002-00000000/{missing}")
     found = checkpoints.load(store, "r")
     assert found is not None
-    assert found.progress.done == 1
+    assert len(found.progress.epochs) == 1
 
 
 def test_a_damaged_checkpoint_is_passed_over(store: Store, tmp_path: Path) -> None:
@@ -184,10 +184,10 @@ def test_a_damaged_checkpoint_is_passed_over(store: Store, tmp_path: Path) -> No
         checkpoints.save(store, "r", state(2), lease)
     torn = tmp_path / "torn"
     torn.write_bytes(b"PK torn")
-    store.upload(torn, "checkpoints/r/states/000001-000002/arrays.npz")
+    store.upload(torn, "checkpoints/r/states/000001-000002-00000000/arrays.npz")
     found = checkpoints.load(store, "r")
     assert found is not None
-    assert found.progress.done == 1
+    assert len(found.progress.epochs) == 1
 
 
 def test_the_state_of_a_later_owner_counts_whatever_a_lost_one_still_wrote(store: Store) -> None:
@@ -200,7 +200,7 @@ def test_the_state_of_a_later_owner_counts_whatever_a_lost_one_still_wrote(store
         checkpoints.save(store, "r", state(9), late)
     found = checkpoints.load(store, "r")
     assert found is not None
-    assert found.progress.done == 2
+    assert len(found.progress.epochs) == 2
 
 
 def test_what_is_unfinished_is_told_until_it_is_dropped(store: Store) -> None:
@@ -230,15 +230,57 @@ def test_a_checkpoint_waits_until_it_costs_little_and_the_last_is_always_written
 
     def slow(_: Store, __: str, made: State, ___: Any) -> None:
         now[0] += 2
-        kept.append(made.progress.done)
+        kept.append(len(made.progress.epochs))
 
     monkeypatch.setattr(checkpoints, "save", slow)
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
-    keep = checkpoints.saver(store, "r", None)  # type: ignore[arg-type]
+    keep = checkpoints.saver(store, "r", None, 1.0, quiet)  # type: ignore[arg-type]
     for done in range(1, 11):
         now[0] += 15
-        keep(lambda done=done: state(done), done == 10)  # type: ignore[misc]
+        keep(lambda done=done: state(done), "end" if done == 10 else "epoch")  # type: ignore[misc]
     assert kept == [1, 4, 7, 10]
+
+
+def test_amid_an_epoch_a_checkpoint_is_written_after_so_many_minutes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    kept: list[float] = []
+    monkeypatch.setattr(checkpoints, "save", lambda *_: kept.append(now[0]))
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
+    keep = checkpoints.saver(store, "r", None, 2.0, quiet)  # type: ignore[arg-type]
+    for _ in range(30):
+        now[0] += 10
+        keep(lambda: state(1), "step")
+    assert kept == [220, 340]
+
+
+def test_training_goes_on_while_the_store_is_away_and_only_its_last_state_is_waited_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([OSError("no route"), OSError("no route"), None, OSError("gone"), OSError("gone"), None])
+
+    def save(*_: Any) -> None:
+        if error := next(answers):
+            raise error
+
+    monkeypatch.setattr(checkpoints, "save", save)
+    monkeypatch.setattr(checkpoints, "RETRY_SECONDS", 0.0)
+    told: list[str] = []
+    keep = checkpoints.saver(store, "r", None, 1.0, told.append)  # type: ignore[arg-type]
+    monkeypatch.setattr(checkpoints, "PATIENCE", 0)
+    for done in range(1, 4):
+        keep(lambda done=done: state(done), "epoch")  # type: ignore[misc]
+    away, back = "the store does not take checkpoints: no route; training goes on without", "takes checkpoints again"
+    assert told[0] == away
+    assert [back in each for each in told] == [False, True]
+    keep(lambda: state(4), "end")
+    assert next(answers, "all tried") == "all tried"
+
+    monkeypatch.setattr(checkpoints, "TRIES", 2)
+    answers = iter([OSError("disk full")] * 2)
+    with pytest.raises(Vgg16Error, match="does not take the last checkpoint: disk full"):
+        keep(lambda: state(5), "end")
 
 
 SAVING = """
@@ -271,5 +313,5 @@ def test_after_a_kill_while_it_saves_the_newest_whole_state_is_loaded(tmp_path: 
         process.wait()
         found = checkpoints.load(store, "r")
         assert found is not None
-        assert found.progress.done in (told[-1], told[-1] + 1)
-        assert (found.variables[0] == found.progress.done).all()
+        assert len(found.progress.epochs) in (told[-1], told[-1] + 1)
+        assert (found.variables[0] == len(found.progress.epochs)).all()

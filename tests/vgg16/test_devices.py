@@ -37,7 +37,7 @@ def test_auto_is_half_floats_on_a_gpu_and_what_the_cpu_is_fast_in_elsewhere(
     from vgg16 import devices
 
     assert devices.fastest("auto") == devices.fastest("gpu") == "mixed_float16"
-    monkeypatch.setattr(devices, "CPU_FLAGS", tmp_path / "cpuinfo")
+    monkeypatch.setattr(devices, "CPU_INFO", tmp_path / "cpuinfo")
     assert devices.fastest("cpu") == "float32"
     (tmp_path / "cpuinfo").write_text("flags : fpu avx2 amx_bf16 amx_tile\n")
     assert devices.fastest("cpu") == "mixed_bfloat16"
