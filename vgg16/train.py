@@ -17,7 +17,6 @@ from vgg16 import catalog, features
 from vgg16.checkpoints import BEGINNING, Moment, Progress, State
 from vgg16.config import Experiment, Optimizer, Phase, Precision
 from vgg16.datasets import Arrays, Labels
-from vgg16.errors import RequestError
 from vgg16.devices import (
     compute_deterministically,
     computing_in,
@@ -27,6 +26,7 @@ from vgg16.devices import (
     peak_memory,
     using,
 )
+from vgg16.errors import RequestError
 from vgg16.input_pipeline import features_for_training, for_inference, for_training
 from vgg16.loop import Loop
 from vgg16.model import RAW, Channels, Weights, build, channel_statistics, freeze, split, take_base, temper
@@ -156,7 +156,7 @@ class _Training:
         last = len(images) % experiment.batch_size
         if 0 < last < experiment.replicas:
             raise RequestError(
-                f"replicas={experiment.replicas}: {len(images)} training images leave a last batch of {last}, too small.",
+                f"replicas={experiment.replicas}: {len(images)} training images leave a last batch of {last}.",
                 f"Try --set batch_size={experiment.batch_size - 1}.",
             )
         self.wanted, self.val_wanted = (

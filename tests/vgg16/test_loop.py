@@ -89,6 +89,7 @@ except Vgg16Error as error:
 """
 
 
+@pytest.mark.system
 def test_two_devices_train_what_one_does(tmp_path: Path) -> None:
     """In a process of its own: TensorFlow divides the CPU into devices only before it first uses it."""
     done = subprocess.run(
