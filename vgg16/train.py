@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgg16 import catalog, features
+from vgg16 import catalog, features, optimizers
 from vgg16.checkpoints import BEGINNING, Moment, Progress, State
-from vgg16.config import Experiment, Optimizer, Phase, Precision
+from vgg16.config import Experiment, Phase, Precision
 from vgg16.datasets import Arrays, Labels
 from vgg16.devices import (
     compute_deterministically,
@@ -224,7 +224,7 @@ class _Training:
             )
             images, val = features.floats(found["train"]), features.floats(found["val"][0])
             batches_of = features_for_training
-        optimizer = _optimizer(phase, self.steps, _precision(experiment))
+        optimizer = optimizers.build(phase, self.steps, _precision(experiment))
         optimizer.build(learner.trainable_variables)
         if self.resume:
             variables = (*model.variables, *optimizer.variables)
@@ -312,7 +312,7 @@ def fits(experiment: Experiment, data: Arrays, base: Weights | None, state: Stat
     with using(experiment.device), computing_in(precision):
         model = build_for(experiment, data, base, phase.image_size)
         freeze(model, phase.trains, experiment.backbone.dropout)
-        optimizer = _optimizer(phase, 1, precision)
+        optimizer = optimizers.build(phase, 1, precision)
         optimizer.build(model.trainable_variables)
         wanted = (model.variables, optimizer.variables, model.weights if state.best else [])
     found = (state.variables, state.optimizer, state.best)
@@ -331,38 +331,6 @@ def _loss(experiment: Experiment) -> keras.losses.Loss:
     if experiment.loss == "sparse_categorical_crossentropy":
         return keras.losses.SparseCategoricalCrossentropy(reduction=None)
     return keras.losses.CategoricalCrossentropy(label_smoothing=experiment.label_smoothing, reduction=None)
-
-
-def _optimizer(phase: Phase, steps: int, precision: Precision) -> keras.optimizers.Optimizer:
-    import keras
-
-    asked: Optimizer = phase.optimizer
-    warmup = round(phase.schedule.warmup_epochs * steps)
-    rate = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else asked.learning_rate,
-        decay_steps=max(phase.epochs * steps - warmup, 1),
-        # All of the rate is left at the end of a cosine that does not fall: constant.
-        alpha=1.0 if phase.schedule.name == "constant" else 0.0,
-        warmup_target=asked.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
-    decay = asked.weight_decay or None
-    averaged = {"use_ema": True, "ema_momentum": asked.average} if asked.average else {}
-    optimizer = (
-        keras.optimizers.Adam(rate, weight_decay=decay, **averaged)
-        if asked.name == "adam"
-        else keras.optimizers.SGD(
-            rate,
-            momentum=asked.momentum,
-            nesterov=asked.nesterov and asked.momentum > 0,
-            weight_decay=decay,
-            **averaged,
-        )
-    )
-    if decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    # Gradients too small for half floats are made larger on their way.
-    return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "mixed_float16" else optimizer
 
 
 def _rank(metrics: EpochMetrics) -> tuple[float, float]:
