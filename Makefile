@@ -1,8 +1,8 @@
 # One command for each wish, the same by hand and in CI. A bare machine needs Python, pip and make.
 PYTHON ?= python3
 UV_VERSION := 0.13.9
-# GPU=1 installs CUDA's libraries too.
-LOCK := $(if $(GPU),requirements-gpu.lock,requirements.lock)
+# GPU=1 installs CUDA's libraries too, BENCH=1 PyTorch, which `make bench` measures ours against.
+LOCK := requirements$(if $(GPU),-gpu,$(if $(BENCH),-bench)).lock
 READY := .venv/ready-$(LOCK)
 
 .PHONY: run up down test test-real test-system check bench setup lock
@@ -58,6 +58,7 @@ $(READY): $(LOCK) pyproject.toml
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 	--python-version 3.11 --extra dev pyproject.toml
 
-lock: $(READY)  ## both locks anew, with the newest versions that pyproject.toml allows
+lock: $(READY)  ## all locks anew, with the newest versions that pyproject.toml allows
 	$(COMPILE) --upgrade --output-file requirements.lock
 	$(COMPILE) --upgrade --extra gpu --output-file requirements-gpu.lock
+	$(COMPILE) --upgrade --extra bench --output-file requirements-bench.lock

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
+
+from scipy.stats import binom
 
 
 def machine() -> str:
@@ -25,3 +29,11 @@ def stamp() -> dict[str, str]:
     )
     commit = asked.stdout.strip() or "unknown"
     return {"commit": commit, "machine": machine(), "date": datetime.now(UTC).date().isoformat()}
+
+
+def middle(values: Sequence[float]) -> str:
+    """The median and its 95 % interval, from the order of the values alone; of fewer than six, their range."""
+    ordered = sorted(values)
+    # As many at either end as are beyond the median's place by chance alone.
+    low = max(int(binom.ppf(0.025, len(ordered), 0.5)) - 1, 0)
+    return f"{median(ordered):.3g} ({ordered[low]:.3g} to {ordered[-1 - low]:.3g})"
