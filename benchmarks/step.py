@@ -65,26 +65,32 @@ CONTENDERS = {
 
 class Asked:
     """What a contender is asked for on its standard input, a number of steps a line; what it answers, the seconds of
-    one. It sleeps in between, and ends where nothing more is asked."""
+    one by the clock and of the processor. It sleeps in between, and ends where nothing more is asked."""
 
     def __init__(self) -> None:
         # What a library prints must not be taken for an answer.
         self.answers = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)
-        self.begun = self.first = self.last = 0
+        self.begun, self.first, self.last = np.zeros(2), 0, 0
 
     def done(self, steps: int, _of: int = 0) -> None:
         """To be called after steps, with how many there were in all."""
         if steps < self.last:
             return
-        now = time.perf_counter()
+        now = _clocks()
         if self.last:
-            print((now - self.begun) / (steps - self.first), file=self.answers, flush=True)
+            print(*(now - self.begun) / (steps - self.first), file=self.answers, flush=True)
         line = sys.stdin.readline()
         if not line:
             os._exit(0)
         self.first, self.last = steps, steps + int(line)
-        self.begun = time.perf_counter()
+        self.begun = _clocks()
+
+
+def _clocks() -> Any:
+    """Seconds by the clock; seconds of the processor, divided by its cores: what the clock would say of a machine that
+    nobody else uses, were all cores busy."""
+    return np.array([time.perf_counter(), time.process_time() / (os.cpu_count() or 1)])
 
 
 def experiment(precision: str) -> Any:
@@ -129,7 +135,7 @@ def keras(precision: str, asked: Asked) -> None:
     with computing_in(precision):  # type: ignore[arg-type]
         model = build_for(experiment(precision), synthetic())
     loss = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)
-    model.compile(keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True, weight_decay=5e-4), loss, ["accuracy"])
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True, weight_decay=5e-4), loss, metrics=["accuracy"])
 
     class Told(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
@@ -188,23 +194,23 @@ def started(contender: Contender) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=os.environ | contender.variables, **told)
 
 
-def seconds_of(process: subprocess.Popen[str], steps: int) -> float:
-    """Of one step."""
+def seconds_of(process: subprocess.Popen[str], steps: int) -> list[float]:
+    """Of one step, by the clock and of the processor."""
     assert process.stdin and process.stdout
     process.stdin.write(f"{steps}\n")
     process.stdin.flush()
     line = process.stdout.readline()
     if not line:
         raise SystemExit(f"{' '.join(process.args)} ended.")  # type: ignore[arg-type]
-    return float(line)
+    return [float(each) for each in line.split()]
 
 
-def measured(names: list[str], pairs: int, steps: int) -> dict[str, list[float]]:
-    """Seconds of one step of each, round by round; the first steps of each are not counted."""
+def measured(names: list[str], pairs: int, steps: int) -> dict[str, Any]:
+    """Seconds of one step of each [clocks, rounds]; the first steps of each are not counted."""
     running = {name: started(CONTENDERS[name]) for name in names}
     for process in running.values():
         seconds_of(process, 2)
-    took: dict[str, list[float]] = {name: [] for name in names}
+    took: dict[str, list[list[float]]] = {name: [] for name in names}
     order = random.Random(0)
     for number in range(pairs):
         for name in order.sample(names, len(names)):
@@ -214,21 +220,20 @@ def measured(names: list[str], pairs: int, steps: int) -> dict[str, list[float]]
         assert process.stdin
         process.stdin.close()
         process.wait()
-    return took
+    return {name: np.transpose(each) for name, each in took.items()}
 
 
-def report(took: dict[str, list[float]], precision: str) -> None:
+def report(took: dict[str, Any], precision: str) -> None:
     """Print the figures of one precision."""
+    print(f"{precision:<34}{'by the clock':>26}{'of the processor':>26}")
     for name, seconds in took.items():
-        if CONTENDERS[name].work.endswith("matmul"):
-            print(f"{name:<34}{middle([2 * SIDE**3 / each / 1e9 for each in seconds]):>28} GFLOP/s")
-        else:
-            print(f"{name:<34}{middle([BATCH / each for each in seconds]):>28} images/s")
+        work, unit = (2 * SIDE**3 / 1e9, "GFLOP/s") if "matmul" in name else (BATCH, "images/s")
+        print(f"{name:<34}{''.join(f'{middle(work / each):>26}' for each in seconds)} {unit}")
 
     def ratio(name: str, shorter: str, longer: str, factor: float = 1.0) -> None:
         if shorter in took and longer in took:
-            pairs = zip(took[shorter], took[longer], strict=True)
-            print(f"{name:<34}{middle([factor * more / less for less, more in pairs]):>28}")
+            found = factor * took[longer] / took[shorter]
+            print(f"{name:<34}{''.join(f'{middle(each):>26}' for each in found)}")
 
     mine, products = f"ours, {precision}", f"TensorFlow matmul, {precision}"
     for rival in (f"Keras fit, {precision}", f"PyTorch, {precision}"):
@@ -242,19 +247,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--steps", type=int, default=4, help="a contender makes in its turn, at least")
+    parser.add_argument("--only", default="", help="contenders that have this in their name")
     parser.add_argument("--work", choices=WORK, help=argparse.SUPPRESS)
     parser.add_argument("--precision", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.work:
         WORK[asked.work](asked.precision, Asked())
         return
-    names = [name for name, contender in CONTENDERS.items() if not contender.missing()]
+    names = [name for name, contender in CONTENDERS.items() if asked.only in name and not contender.missing()]
     print(f"VGG-16-BN, 32x32, batch {BATCH}; {asked.pairs} rounds; {json.dumps(stamp())}", flush=True)
     # One precision after the other: all at once would need 24 GB.
     for precision in ("float32", "bfloat16"):
-        report(measured([name for name in names if precision in name], asked.pairs, asked.steps), precision)
-    if len(names) < len(CONTENDERS):
-        print("PyTorch is not installed: make BENCH=1 setup")
+        if chosen := [name for name in names if precision in name]:
+            report(measured(chosen, asked.pairs, asked.steps), precision)
+    if any(contender.missing() for contender in CONTENDERS.values()):
+        print("PyTorch is not installed, so its rows are missing: make BENCH=1 bench")
 
 
 if __name__ == "__main__":
