@@ -25,7 +25,11 @@ def machine() -> str:
 def stamp() -> dict[str, str]:
     """Machine, date and commit, for the line of a result."""
     asked = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        ["git", "describe", "--always", "--dirty"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     commit = asked.stdout.strip() or "unknown"
     return {"commit": commit, "machine": machine(), "date": datetime.now(UTC).date().isoformat()}

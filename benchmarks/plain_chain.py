@@ -71,7 +71,12 @@ def validate(data: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": folder}
         context.add_data_docs_site(
-            "docs", {"class_name": "SiteBuilder", "store_backend": backend, "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"}}
+            "docs",
+            {
+                "class_name": "SiteBuilder",
+                "store_backend": backend,
+                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            },
         )
         checkpoint = gx.Checkpoint(
             name="digits",
@@ -97,7 +102,9 @@ class Logged(keras.callbacks.Callback):
 def train(data: dict[str, Any]) -> str:
     keras.utils.set_random_seed(1)
     images, labels = data["train"]
-    model = keras.Sequential([keras.Input((32, 32, 3)), layers.Rescaling(1 / 255), layers.RandomTranslation(0.06, 0.06)])
+    model = keras.Sequential(
+        [keras.Input((32, 32, 3)), layers.Rescaling(1 / 255), layers.RandomTranslation(0.06, 0.06)]
+    )
     for convolutions, filters in ((2, 16), (2, 32), (3, 64), (3, 128), (3, 128)):
         for _ in range(convolutions):
             model.add(layers.Conv2D(filters, 3, padding="same", activation="relu"))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgg16 import catalog, features, optimizers
+from vgg16 import catalog, features, normalizations, optimizers
 from vgg16.checkpoints import BEGINNING, Moment, Progress, State
 from vgg16.config import Experiment, Phase, Precision
 from vgg16.datasets import Arrays, Labels
@@ -169,7 +169,7 @@ class _Training:
         while not self.complete and self.number < len(self.experiment.phases):
             phase = self.experiment.phases[self.number]
             # Weights do not depend on the size of the images.
-            model = build_for(self.experiment, self.data, self.base, phase.image_size)
+            model = normalizations.fused(build_for(self.experiment, self.data, self.base, phase.image_size))
             if weights is not None:
                 model.set_weights(weights)
             self._phase(model, phase)
