@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vgg16 import normalizations
 from vgg16.config import Backbone, BackboneChoice, Frozen, Head
 from vgg16.errors import RequestError, Vgg16Error
 
@@ -64,12 +65,14 @@ def build(
     classes: int,
     image_size: int | None = None,
     normalization: tuple[Channels, Channels] = NO_NORMALIZATION,
+    for_training: bool = False,
 ) -> keras.Model:
     """A model from uint8 [b, input_size, input_size, 3] to float32 probabilities [b, classes]; inside it the images
     are resized to `image_size` where that differs.
 
     `normalization`: mean and variance of the channels on the scale 0 to 1. Weights are drawn by Glorot and Bengio's
     rule, He's for the rectified convolutions that no normalisation steadies (13 of them in a row would fade).
+    `for_training` gives the same model with layers that train faster and cannot be saved.
     """
     from keras import Input, Model, layers
 
@@ -81,7 +84,8 @@ def build(
     x = layers.Rescaling(1 / 255, dtype="float32", name="rescale")(x)
     mean, variance = normalization
     x = layers.Normalization(mean=mean, variance=variance, dtype="float32", name="normalize")(x)
-    x = _vgg(x, backbone, options) if backbone.blocks else _application(x, backbone)
+    norm = normalizations.fused() if for_training else layers.BatchNormalization
+    x = _vgg(x, backbone, options, norm) if backbone.blocks else _application(x, backbone)
     x = (
         layers.GlobalAveragePooling2D(name="average")(x)
         if head.pooling == "average"
@@ -100,12 +104,14 @@ def build(
     return Model(image, answers, name=backbone.name)
 
 
-def _vgg(x: Any, backbone: Backbone, options: BackboneChoice) -> Any:
+def _vgg(x: Any, backbone: Backbone, options: BackboneChoice, norm: Any) -> Any:
     from keras import layers
 
     for block, (convolutions, filters) in enumerate(backbone.blocks, start=1):
         for number in range(1, convolutions + 1):
-            x = _convolution(x, block, number, max(round(filters * options.width), 1), options)
+            # Ioffe and Szegedy's normalisation; the running averages of runs of a few hundred steps need 0.9, not 0.99.
+            steadies = norm(momentum=0.9, name=f"block{block}_bn{number}")
+            x = _convolution(x, (block, number), max(round(filters * options.width), 1), options, steadies)
             if options.dropout and number < convolutions:
                 x = layers.Dropout(options.dropout, name=f"block{block}_drop{number}")(x)
         # `same` differs from the paper's `valid` only where a side is odd, and lets small images through all blocks.
@@ -113,11 +119,10 @@ def _vgg(x: Any, backbone: Backbone, options: BackboneChoice) -> Any:
     return x
 
 
-def _convolution(x: Any, block: int, number: int, filters: int, options: BackboneChoice) -> Any:
+def _convolution(x: Any, place: tuple[int, int], filters: int, options: BackboneChoice, norm: Any) -> Any:
     from keras import layers
 
-    # Ioffe and Szegedy's normalisation; the running averages of runs of a few hundred steps need 0.9, not 0.99.
-    norm = layers.BatchNormalization(momentum=0.9, name=f"block{block}_bn{number}")
+    block, number = place
     name = f"block{block}_conv{number}"
     if options.batch_norm == "before":
         x = layers.Conv2D(filters, 3, padding="same", name=name)(x)

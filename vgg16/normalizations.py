@@ -1,6 +1,5 @@
-"""A model for training whose batch normalisations of maps are one kernel forward and one backward, where Keras' own
-pass over memory a dozen times. The numbers are the same up to rounding, the variables are the same, and no such layer
-is ever saved."""
+"""Batch normalisation of maps in one kernel forward and one backward, where Keras's own passes over memory a dozen
+times. Numbers are the same up to rounding, variables are the same. For training: no such layer is ever saved."""
 
 from __future__ import annotations
 
@@ -10,26 +9,8 @@ if TYPE_CHECKING:
     import keras
 
 
-def fused(model: keras.Model) -> keras.Model:
-    """The same model with weights of the same names, shapes, order and values; all other layers are shared with it."""
-    import keras
-
-    layer = _layer()
-    plain = {
-        each.name: each
-        for each in model.layers
-        # Of rows there is nothing to gain, and the kernel knows no other axis than the last.
-        if type(each) is keras.layers.BatchNormalization and len(each.output.shape) == 4 and each.axis in (-1, 3)
-    }
-    made = keras.models.clone_model(
-        model, clone_function=lambda each: layer.from_config(each.get_config()) if each.name in plain else each
-    )
-    for name, each in plain.items():
-        made.get_layer(name).set_weights(each.get_weights())
-    return made
-
-
-def _layer() -> Any:
+def fused() -> type[keras.layers.BatchNormalization]:
+    """The layer, of which the channels are the last axis."""
     import keras
     import tensorflow as tf
 

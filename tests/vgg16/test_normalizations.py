@@ -15,19 +15,16 @@ def both(tensorflow: Any) -> tuple[Any, Any]:
 
     from vgg16.normalizations import fused
 
-    def model() -> Any:
+    def model(norm: Any) -> Any:
         image = Input((6, 5, 3))
-        x = layers.BatchNormalization(momentum=0.9, name="maps")(layers.Conv2D(4, 3, name="conv")(image))
-        x = layers.BatchNormalization(scale=False, center=False, name="bare")(x)
-        x = layers.BatchNormalization(momentum=0.9, name="rows")(layers.Flatten()(x))
-        return Model(image, x)
+        x = norm(momentum=0.9, name="maps")(layers.Conv2D(4, 3, name="conv")(image))
+        return Model(image, norm(scale=False, center=False, name="bare")(x))
 
-    plain = model()
+    plain, other = model(layers.BatchNormalization), model(fused())
     random = np.random.RandomState(0)
     plain.set_weights([random.uniform(0.5, 1.5, each.shape) for each in plain.get_weights()])
-    other = model()
     other.set_weights(plain.get_weights())
-    return plain, fused(other)
+    return plain, other
 
 
 def images(count: int = 7) -> Any:
@@ -66,15 +63,32 @@ def test_what_is_frozen_or_asked_answers_from_its_averages(both: tuple[Any, Any]
     np.testing.assert_allclose(other(images(), training=False), plain(images(), training=False), rtol=1e-5)
 
 
-def test_variables_are_those_of_the_model_in_its_order(both: tuple[Any, Any]) -> None:
-    plain, other = both
-    assert [each.path for each in other.variables] == [each.path for each in plain.variables]
-    assert type(other.get_layer("maps")).__name__ == "FusedBatchNormalization"
-    assert type(other.get_layer("rows")).__name__ == "BatchNormalization"
+def test_half_floats_leave_parameters_and_averages_whole(tensorflow: Any) -> None:
+    from keras import layers
+
+    from vgg16.normalizations import fused
+
+    made = [norm(momentum=0.9, dtype="mixed_bfloat16") for norm in (layers.BatchNormalization, fused())]
+    maps = tensorflow.cast(images(50), tensorflow.bfloat16)
+    answers = []
+    for layer in made:
+        layer.build(maps.shape)
+        layer.gamma.assign([1.001, 1.002, 1.003])
+        answers.append(layer(maps, training=True))
+    one, other = (answer.numpy().astype(np.float32) for answer in answers)
+    assert answers[1].dtype == tensorflow.bfloat16
+    np.testing.assert_allclose(other, one, atol=0.02)
+    for mine, keras_own in zip(made[1].variables, made[0].variables, strict=True):
+        assert mine.dtype == "float32"
+        np.testing.assert_allclose(mine.numpy(), keras_own.numpy(), rtol=1e-4, atol=1e-6)
 
 
-def test_no_such_layer_is_in_what_training_returns(tensorflow: Any, tiny: Any, patches: Any) -> None:
-    from vgg16.train import train
+def test_training_computes_with_it_and_returns_a_model_without(tensorflow: Any, tiny: Any, patches: Any) -> None:
+    from vgg16.train import build_for, train
+
+    in_training = build_for(tiny, patches, for_training=True)
+    assert "FusedBatchNormalization" in {type(layer).__name__ for layer in in_training.layers}
+    assert [each.path for each in in_training.variables] == [each.path for each in build_for(tiny, patches).variables]
 
     model, _ = train(tiny, patches)
     kinds = {type(layer).__module__.partition(".")[0] for layer in model.layers}

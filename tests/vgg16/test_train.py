@@ -76,15 +76,17 @@ def test_a_model_is_saved_as_sure_as_it_is_right_on_val(tiny: Experiment) -> Non
     images = (random.randint(0, 60, (600, 32, 32, 3)) + shown[:, None, None, None] * 180).astype(np.uint8)
     labels = np.where(random.rand(600) < 0.25, 1 - shown, shown)
     data = Arrays(images, labels, np.repeat(np.array([0, 1], np.int8), 300), ("dark", "bright"))
-    hasty = phase(epochs=2, optimizer={"name": "sgd", "learning_rate": 0.1})
-    model, _, result = trained(changed(tiny, phases=[hasty]), data)
+    # Labels that are smoothed so much teach it to doubt what it knows.
+    asked = phase(epochs=4, optimizer={"name": "sgd", "learning_rate": 0.01})
+    smoothed = changed(tiny, phases=[asked], loss="categorical_crossentropy", label_smoothing=0.4)
+    model, _, result = trained(smoothed, data)
 
     answers = predict(model, images[300:])
     right = int((answers.argmax(axis=1) == labels[300:]).sum())
     share = (right + 1) / 302
     assert answers.max(axis=1).mean() == pytest.approx(share, abs=1e-3)
     as_trained = tempered(answers, 1 / result.temperature)
-    assert abs(as_trained.max(axis=1).mean() - share) > 0.01
+    assert as_trained.max(axis=1).mean() < share - 0.05
 
 
 def test_a_base_brings_its_normalisation_with_its_weights(tiny: Experiment, patches: Arrays) -> None:
