@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgg16 import catalog, features, normalizations, optimizers
+from vgg16 import catalog, features, optimizers
 from vgg16.checkpoints import BEGINNING, Moment, Progress, State
 from vgg16.config import Experiment, Phase, Precision
 from vgg16.datasets import Arrays, Labels
@@ -56,10 +56,15 @@ class Reports:
 
 
 def build_for(
-    experiment: Experiment, data: Arrays, base: Weights | None = None, image_size: int | None = None
+    experiment: Experiment,
+    data: Arrays,
+    base: Weights | None = None,
+    image_size: int | None = None,
+    *,
+    fused: bool = False,
 ) -> keras.Model:
     """The experiment's model before training: random weights or those of the base, with the normalisation that the
-    experiment asks for. `image_size` stands in for the experiment's."""
+    experiment asks for. `image_size` stands in for the experiment's; `fused` is for training alone."""
     import keras
 
     keras.utils.set_random_seed(experiment.seed)
@@ -71,6 +76,7 @@ def build_for(
         classes=len(data.class_names),
         image_size=image_size or experiment.image_size,
         normalization=_normalization(experiment, data, base),
+        fused=fused,
     )
     if base is not None:
         take_base(model, base)
@@ -169,7 +175,7 @@ class _Training:
         while not self.complete and self.number < len(self.experiment.phases):
             phase = self.experiment.phases[self.number]
             # Weights do not depend on the size of the images.
-            model = normalizations.fused(build_for(self.experiment, self.data, self.base, phase.image_size))
+            model = build_for(self.experiment, self.data, self.base, phase.image_size, fused=True)
             if weights is not None:
                 model.set_weights(weights)
             self._phase(model, phase)
