@@ -25,7 +25,10 @@ test-real: $(READY)  ## tests on the real CIFAR archives in VGG16_TEST_DATA, ski
 test-system: $(READY)  ## tests against the local stack, which they start and end
 	.venv/bin/python -m pytest -m system -n1
 
-bench: $(READY)  ## the figures of the README: fine-tuning against scratch with ten labels a class; features once; evaluation; a second worker
+bench: $(READY)  ## the figures of the README, two hours on two cores; BENCH=1 with PyTorch. The half hours are apart: benchmarks/half_hour.py
+	.venv/bin/python -m benchmarks.step
+	.venv/bin/python -m benchmarks.pipeline
+	.venv/bin/python -m benchmarks.chain
 	.venv/bin/python benchmarks/few_labels.py
 	.venv/bin/python benchmarks/features_once.py
 	.venv/bin/python benchmarks/evaluation.py

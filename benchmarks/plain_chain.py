@@ -1,5 +1,5 @@
-"""The chain of `vgg16 run digits-scratch` as one plain Prefect + MLflow script: what `benchmarks/chain.py` measures ours
-against. Prints as its last line, as JSON, how many of its seconds are training and prediction.
+"""The chain of `vgg16 run digits-scratch` as one plain Prefect + MLflow script, which `benchmarks/chain.py` measures
+ours against. Prints as its last line, as JSON, how many of its seconds are training and prediction.
 
 `MLFLOW_TRACKING_URI=... PREFECT_API_URL=... .venv/bin/python benchmarks/plain_chain.py`. Knows nothing of `vgg16`.
 """
@@ -95,6 +95,7 @@ class Logged(keras.callbacks.Callback):
     """Each epoch's curves in the MLflow run."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Keras calls it."""
         mlflow.log_metrics(logs or {}, step=epoch)
 
 

@@ -41,6 +41,7 @@ class Contender:
     variables: dict[str, str]
 
     def missing(self) -> bool:
+        """Whether it needs what is not installed."""
         return self.work.startswith("torch") and find_spec("torch") is None
 
 
@@ -195,7 +196,8 @@ def started(contender: Contender) -> subprocess.Popen[str]:
 
 def seconds_of(process: subprocess.Popen[str], steps: int) -> list[float]:
     """Of one step, by the clock and of the processor."""
-    assert process.stdin and process.stdout
+    assert process.stdin
+    assert process.stdout
     process.stdin.write(f"{steps}\n")
     process.stdin.flush()
     line = process.stdout.readline()

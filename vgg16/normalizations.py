@@ -18,15 +18,11 @@ def fused() -> type[keras.layers.BatchNormalization]:
         def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
             if not training or not self.trainable:
                 return super().call(inputs, training=training, mask=mask)
-            # Keras does without gamma or beta where the layer was asked to.
-            channels = tf.shape(self.moving_mean)
-            gamma = tf.ones(channels) if self.gamma is None else self.gamma
-            beta = tf.zeros(channels) if self.beta is None else self.beta
             answers, mean, variance, *_ = tf.compat.v1.nn.fused_batch_norm(
-                inputs, gamma, beta, epsilon=self.epsilon, is_training=True
+                inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
             )
             # The kernel tells the variance of the population that the batch is a sample of, Keras keeps the batch's.
-            count = tf.cast(tf.size(inputs) // channels[0], variance.dtype)
+            count = tf.cast(tf.size(inputs) // tf.size(mean), variance.dtype)
             variance *= (count - 1) / count
             for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 average.assign(average * self.momentum + value * (1 - self.momentum))
