@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -29,12 +29,13 @@ from flows import settings
 from flows.curves import curves, kept_when_mlflow_fails
 from flows.progress import say, training
 from vgg16 import catalog, storage
-from vgg16.config import DatasetChoice, Experiment, Split
+from vgg16.config import DatasetChoice, Experiment, Split, Study
 from vgg16.records import (
     DatasetRef,
     EpochMetrics,
     Evaluation,
     Judged,
+    Member,
     ModelVersion,
     Run,
     Stage,
@@ -83,6 +84,12 @@ _COMPUTE: Any = {"retries": 0, "cache_policy": NO_CACHE}
 
 # The Data Docs of what it learned from, among a run's artifacts.
 DATA_DOCS = "data-docs.html"
+
+# The tag of a study's run below which everything is trained anew.
+FRESH = "vgg16.fresh"
+
+# MLflow's tag of a run that is shown below another one.
+PARENT = "mlflow.parentRunId"
 
 # For a Prefect server that is away.
 SERVER_SECONDS = 600.0
@@ -145,7 +152,9 @@ def validate_data(ref: DatasetRef) -> ValidationReport:
 
 
 @task(name="train", **_COMPUTE)
-def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: str) -> tuple[Run, str]:
+def train_model(
+    experiment: Experiment, ref: DatasetRef, base_uri: str, chain: str, parent: str = ""
+) -> tuple[Run, str]:
     """Experiment + data -> a fitted model, logged in an MLflow run; the run, and the model's address ("" where
     training diverged). The same request that was cut off is resumed, in the same run."""
     settings.import_tensorflow()
@@ -157,6 +166,7 @@ def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: s
     base = _load_base(experiment, base_uri)
     request = request_digest(experiment, ref, base_uri)
     tags = {"vgg16.chain": chain, "vgg16.request": request, "vgg16.base": base_uri}
+    tags |= {PARENT: parent} if parent else {}
     with checkpoints.hold(store, request, say) as lease:
         run_id, state = _unfinished(experiment, request, lambda found: fits(experiment, arrays, base, found))
         with registry.run(experiment, ref, tags | _code(), run_id) as run_id, kept_when_mlflow_fails():
@@ -206,6 +216,19 @@ def train_model(experiment: Experiment, ref: DatasetRef, base_uri: str, chain: s
         f"{result.precision}), {best if ended else result.cause}"
     )
     return _told(registry, found, None), uri
+
+
+def told(run: Run) -> dict[str, Any]:
+    """A run as commands answer it."""
+    model = {"name": run.model.name, "version": run.model.version} if run.model else None
+    return {
+        "experiment": run.experiment,
+        "run_id": run.run_id,
+        "model": model,
+        "metrics": run.metrics,
+        "status": run.status,
+        "cause": run.cause,
+    }
 
 
 def _docs(ref: DatasetRef) -> str:
@@ -407,16 +430,48 @@ def find_base(experiment: Experiment, ref: DatasetRef, base_uri: str) -> str:
 @task(name="find run", **_IO)
 def find_run(experiment: Experiment, chain: str) -> Run | None:
     """The complete run of this experiment in this chain, None where there is none yet."""
-    from vgg16.registry import dataset_of, model_name
-
     registry = open_registry()
     for found in registry.runs(chain=chain):
-        if found.data.tags["vgg16.experiment"] != experiment.name:
-            continue
-        versions = registry.versions(model_name(dataset_of(found).name))
-        made = [each for each in versions if each.run_id == found.info.run_id]
-        return _told(registry, found, made[0] if made else None)
+        if found.data.tags["vgg16.experiment"] == experiment.name:
+            return _with_version(registry, found)
     return None
+
+
+@task(name="find trained", **_IO)
+def find_trained(experiment: Experiment, ref: DatasetRef, base_uri: str, parent: str = "") -> Run | None:
+    """The last complete run of this very request, whoever asked for it, or `parent` alone where that is given; None
+    where there is none, or its model is gone."""
+    registry = open_registry()
+    for found in registry.runs(request=request_digest(experiment, ref, base_uri)):
+        if parent and found.data.tags.get(PARENT) != parent:
+            continue
+        run = _with_version(registry, found)
+        if run.model or run.status == "diverged":
+            return run
+    return None
+
+
+def _with_version(registry: Registry, found: Any) -> Run:
+    from vgg16.registry import dataset_of, model_name
+
+    versions = registry.versions(model_name(dataset_of(found).name))
+    made = [each for each in versions if each.run_id == found.info.run_id]
+    return _told(registry, found, made[0] if made else None)
+
+
+@contextlib.contextmanager
+def study_run(study: Study, ref: DatasetRef, fresh: bool) -> Iterator[tuple[str, bool]]:
+    """The MLflow run above a study's members, the same for the same request unless `fresh`; its id, and whether only
+    what was trained below it counts as trained."""
+    from vgg16 import studies
+
+    registry = open_registry()
+    request = studies.request_of(study, ref.digest)
+    tags = _code() | ({FRESH: "true"} if fresh else {})
+    with registry.study(study.name, request, ref, tags, fresh) as run_id:
+        registry.log_params(run_id, {"study": study.name, "dataset": ref.name, "dataset_digest": ref.digest})
+        say(f"study       {study.name}, in run {run_id[:8]}")
+        yield run_id, FRESH in registry.run_of(run_id).data.tags
 
 
 @task(name="judge", **_COMPUTE)
@@ -513,6 +568,24 @@ def write_card(name: str, version: str) -> None:
     }
     experiment, evaluations = registry.experiment_of(run), registry.evaluations_of(run)
     registry.describe(name, version, model_card(found, experiment, dataset_of(run), evaluations, facts))
+
+
+@task(name="write study", **_COMPUTE)
+def write_study(
+    study: Study,
+    ref: DatasetRef,
+    members: Sequence[Member],
+    parent: str,
+    notes: Sequence[str],
+    overrides: Sequence[str],
+) -> dict[str, str]:
+    """A study's report, from the MLflow runs of its members: in the home, and beside the study's own run; where."""
+    registry = open_registry()
+    folder = settings.load().home / "reports" / f"{study.name}-{ref.name}-{parent[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "course.json").write_text(json.dumps([each.model_dump(mode="json") for each in members]))
+    registry.log_folder(parent, folder)
+    return {"report": str(folder / f"{study.name}.html"), "markdown": str(folder / f"{study.name}.md")}
 
 
 @task(name="find unchanged", **_IO)

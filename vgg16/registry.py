@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 import mlflow
 import pandas as pd
-from mlflow.entities import Metric, RunData, ViewType
+from mlflow.entities import Metric, Param, RunData, ViewType
 from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
@@ -55,6 +55,8 @@ _CLAIM = "vgg16.ledger-claim."
 _FOLLOWED = "vgg16.followed"
 # The tag of a run that says what it learned from.
 _DATASET = "vgg16.dataset"
+# A diverged run's file.
+_DIAGNOSIS = "diagnosis.json"
 # What goes into a filter of MLflow's.
 _NAME = r"[\w.-]+"
 # MLflow's own tag; without it a run's colour follows from its id, and two may have nearly the same.
@@ -72,7 +74,9 @@ TAGS = {
     "vgg16.model": "the version that it became, as `vgg16-digits/3`",
     "vgg16.verdict": "what the gates said of that version last: `promote`, `refuse` or `undecided`",
     "vgg16.reasons": "why",
-    "vgg16.chain": "the same for all members of one `vgg16 run`",
+    "vgg16.chain": "the same for all members of one `vgg16 run` or `vgg16 study`",
+    "vgg16.study": "of the run above its members' runs: the study's name",
+    "vgg16.study_request": "of the same: the digest of the members and the data",
     "vgg16.base": "the address of the weights it started from",
     "vgg16.version": "the version of this package",
     "vgg16.commit": "the commit of the code, with `-dirty` where files were changed",
@@ -154,6 +158,45 @@ class Registry:
             raise
         mlflow.end_run()
 
+    @contextmanager
+    def study(self, name: str, request: str, ref: DatasetRef, tags: dict[str, str], fresh: bool) -> Iterator[str]:
+        """The run above a study's members, which is theirs alone: that of the same request again, unless `fresh`;
+        yields its id. Not an active run, for its members are that. It ends as `run` does."""
+        known = [] if fresh else self._studies(ref.name, request)
+        if known:
+            run_id = str(known[0].info.run_id)
+            self.client.update_run(run_id, status="RUNNING")
+        else:
+            described = {"vgg16.study": name, "vgg16.study_request": request, _DATASET: ref.model_dump_json(), **tags}
+            made = self.client.create_run(
+                self._experiment(ref.name), run_name=f"{name} {ref.name} {ref.digest[:8]}", tags=described
+            )
+            run_id = str(made.info.run_id)
+        try:
+            yield run_id
+        except BaseException as error:
+            with suppress(Exception):
+                self.client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
+        self.client.set_terminated(run_id, "FINISHED")
+
+    def _studies(self, dataset: str, request: str) -> list[Any]:
+        return list(
+            self.client.search_runs(
+                [self._experiment(dataset)],
+                f"tags.`vgg16.study_request` = '{request}'",
+                order_by=["attributes.start_time DESC"],
+            )
+        )
+
+    def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        """Parameters of a run; those that it has are left as they are."""
+        self.client.log_batch(run_id, params=[Param(name, value) for name, value in params.items()])
+
+    def log_folder(self, run_id: str, folder: Path) -> None:
+        """The files of a folder beside the run."""
+        self.client.log_artifacts(run_id, str(folder))
+
     def standing(self, run_id: str) -> Literal["", "unfinished", "complete"]:
         """How far a run has come, "" for one that is not there or was deleted."""
         try:
@@ -205,6 +248,8 @@ class Registry:
                 "temperature": result.temperature,
             }
         )
+        if result.diagnosis:
+            mlflow.log_dict(result.diagnosis.model_dump(mode="json"), _DIAGNOSIS)
         if result.status == "diverged":
             mlflow.set_tags({"vgg16.status": result.status, "vgg16.cause": result.cause})
 

@@ -17,6 +17,7 @@ from vgg16 import catalog, features
 from vgg16.checkpoints import Progress, State
 from vgg16.config import Experiment, Optimizer, Phase, Precision
 from vgg16.datasets import Arrays, Labels
+from vgg16.diagnosis import diagnose
 from vgg16.devices import computing_in, fastest, memory_told, using
 from vgg16.input_pipeline import features_for_training, for_inference, for_training
 from vgg16.model import RAW, Channels, Weights, build, channel_statistics, freeze, split, take_base, temper
@@ -119,13 +120,18 @@ def train(
     cause = watch.cause or _stuck(watch.epochs, data.part("val")[1])
     with using(device), memory_told(experiment, size):
         final = build_for(experiment, data, base, experiment.phases[-1].image_size)
+        if cause and weights is not None:
+            final.set_weights(weights)
+        # As it stood at the end, not in its best epoch.
+        found = diagnose(final, data.part("val")[0], data.class_names) if cause else None
         if watch.weights is not None:
             final.set_weights(watch.weights)
         temperature = 1.0 if cause else _calibrate(final, data)
     images = int((data.splits == 0).sum()) * len(watch.epochs)
     return final, TrainingResult(
         status="diverged" if cause else "finished",
-        cause=cause,
+        cause="; ".join(filter(None, (cause, found.words if found else ""))),
+        diagnosis=found,
         best_epoch=watch.best.epoch if watch.best else 0,
         best_val_top1=watch.best.val_top1 if watch.best else 0.0,
         seconds=seconds,
