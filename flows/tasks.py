@@ -392,6 +392,7 @@ def _score(registry: Registry, found: Any, loaded: Loaded, arrays: Arrays, split
     figures = report.figures(after, before, temperature, superclasses, name)
     # Those of gate would show a person the images that decide.
     if split == "test":
+        registry.log_answers(found.info.run_id, split, labels, answers)
         figures["mistakes"] = report.mistakes(images, labels, answers, class_names, f"{name}, test")
     registry.log_evaluation(found.info.run_id, after, figures)
     create_image_artifact(

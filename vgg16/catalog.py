@@ -429,6 +429,13 @@ def _course() -> Study:
     }
     optimizers: tuple[Literal["adam", "sgd"], ...] = ("adam", "sgd")
     plain = (phase("sgd", 0.01, 100, "head"),)
+    # With momentum, or so small a rate would move nothing within these epochs.
+    small = Phase(
+        trains="block5",
+        epochs=20,
+        optimizer=Optimizer(name="sgd", learning_rate=0.001),
+        schedule=Schedule(name="constant"),
+    )
     return Study(
         name="course",
         description="the questions of a practical course on VGG-16: from scratch, and from ImageNet",
@@ -477,7 +484,7 @@ def _course() -> Study:
                         "block5",
                         "ImageNet's VGG-16: the head, then block 5 too at a small rate; sgd at 0.01, then 0.001",
                         base="imagenet",
-                        phases=(*plain, phase("sgd", 0.001, 20, "block5")),
+                        phases=(*plain, small),
                     ),
                     member(
                         "larger",

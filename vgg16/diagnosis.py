@@ -1,4 +1,4 @@
-"""A network that does not learn -> what is wrong inside it: broken weights, dead rectifiers, one answer to everything."""
+"""A network that does not learn -> what is wrong inside it: broken weights, dead rectifiers, one answer to all."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Diagnosis(Frozen):
         if self.broken:
             return f"weights of {len(self.broken)} layers are infinite or nan, from {self.broken[0]} on"
         told = []
-        if self.dead:
+        if self.silent or self.dead > self.units / 2:  # a few are dead in networks that learn well, too
             where = f", all of {self.silent} among them" if self.silent else ""
             told.append(f"{self.dead} of {self.units} rectified units answer 0 to every image of val{where}")
         if self.share >= 0.9:
@@ -94,7 +94,8 @@ class Diagnosis(Frozen):
 
 
 class TrainingResult(Frozen):
-    """How training ended; one that diverged has a `diagnosis`. `best_epoch` is the one whose weights the model carries, 0 where none was finite;
+    """How training ended; one that diverged has a `diagnosis`. `best_epoch` is the one whose weights the model carries,
+    0 where none was finite;
     `images_per_s` counts training images over wall time, validation included; `precision` is what was computed in;
     `temperature` is what the model's logits were divided by after training, so that its confidence fits `val`."""
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 import mlflow
+import numpy as np
 import pandas as pd
 from mlflow.entities import Metric, Param, RunData, ViewType
 from mlflow.entities.model_registry import ModelVersion as MlflowVersion
@@ -30,11 +31,12 @@ from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 from mlflow.store.artifact.utils.models import get_model_name_and_version
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import Map
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from vgg16 import serving, views
 from vgg16.config import Experiment, Split, flat
-from vgg16.datasets import Arrays, Images
+from vgg16.datasets import Arrays, Images, Labels
 from vgg16.errors import RefusedError, RequestError, Vgg16Error
 from vgg16.records import DatasetRef, EpochMetrics, Evaluation, ModelVersion, Stage, TrainingResult, Verdict
 from vgg16.storage import sha256_of
@@ -277,6 +279,12 @@ class Registry:
                 self.client.log_text(run_id, rows.to_csv(index=False), f"{split}/{table}.csv")
         for name, figure in figures.items():
             self.client.log_figure(run_id, figure, f"{split}/{name}.png")
+
+    def log_answers(self, run_id: str, split: Split, labels: Labels, probabilities: NDArray[np.float32]) -> None:
+        """What was answered to each image of a split, for tests that compare two models image by image."""
+        answers = probabilities.argmax(axis=1)
+        rows = pd.DataFrame({"label": labels, "answer": answers, "probability": probabilities.max(axis=1)})
+        self.client.log_text(run_id, rows.to_csv(index_label="image", float_format="%.4f"), f"{split}/answers.csv")
 
     def log_metrics(self, run_id: str, numbers: Mapping[str, float]) -> None:
         """Numbers of a run, complete or not."""

@@ -17,8 +17,8 @@ from vgg16 import catalog, features
 from vgg16.checkpoints import Progress, State
 from vgg16.config import Experiment, Optimizer, Phase, Precision
 from vgg16.datasets import Arrays, Labels
-from vgg16.diagnosis import diagnose
 from vgg16.devices import computing_in, fastest, memory_told, using
+from vgg16.diagnosis import diagnose
 from vgg16.input_pipeline import features_for_training, for_inference, for_training
 from vgg16.model import RAW, Channels, Weights, build, channel_statistics, freeze, split, take_base, temper
 from vgg16.records import EpochMetrics, TrainingResult
