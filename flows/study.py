@@ -42,7 +42,7 @@ def study(name: Named, overrides: list[str] | None = None, fresh: bool = False) 
         if not any(each.run for each in members):
             causes = "; ".join(f"{each.experiment.name}: {each.failure}" for each in members)
             raise Vgg16Error(f"Every member failed. {causes}.")
-        pages = tasks.write_study(asked, ref, members, parent, notes, overrides or [])
+        pages = tasks.write_study(asked, ref, members, parent, overrides or [])
     runs = [each.run for each in members if each.run]
     return {
         "study": name,

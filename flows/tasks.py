@@ -573,20 +573,34 @@ def write_card(name: str, version: str) -> None:
 
 @task(name="write study", **_COMPUTE)
 def write_study(
-    study: Study,
-    ref: DatasetRef,
-    members: Sequence[Member],
-    parent: str,
-    notes: Sequence[str],
-    overrides: Sequence[str],
+    study: Study, ref: DatasetRef, members: Sequence[Member], parent: str, overrides: Sequence[str]
 ) -> dict[str, str]:
     """A study's report, from the MLflow runs of its members: in the home, and beside the study's own run; where."""
+    settings.import_tensorflow()
+    from flows import study_facts
+    from vgg16 import study_report
+    from vgg16.study_numbers import best
+
     registry = open_registry()
+    found = study_facts.results(registry, members)
+    registry.log_params(parent, study_facts.machine() | {"members": str(len(members))})
+    facts = study_facts.facts(
+        registry, study, ref, members, parent=parent, command=study_facts.command(study, overrides)
+    )
     folder = settings.load().home / "reports" / f"{study.name}-{ref.name}-{parent[:8]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "course.json").write_text(json.dumps([each.model_dump(mode="json") for each in members]))
+    pages = study_report.report(study, found, facts)
+    for name, content in pages.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
     registry.log_folder(parent, folder)
-    return {"report": str(folder / f"{study.name}.html"), "markdown": str(folder / f"{study.name}.md")}
+    chosen = {each.name: best(own for own in found if own.question == each.name) for each in study.questions}
+    numbers = {name: (each.val_top1, each.test.top1) for name, each in chosen.items() if each and each.test}
+    registry.log_metrics(parent, {f"{name}_val_top1": val for name, (val, _) in numbers.items()})
+    registry.log_metrics(parent, {f"{name}_test_top1": test for name, (_, test) in numbers.items()})
+    html, markdown = (next(name for name in pages if name.endswith(end)) for end in (".html", ".md"))
+    lines = [f"- **{title}**: {line}" for title, line in study_report.summary(study, found).items()]
+    registry.note(parent, "\n".join([*lines, "", f"The report is among the artifacts: `{html}`."]))
+    return {"report": str(folder / html), "markdown": str(folder / markdown)}
 
 
 @task(name="find unchanged", **_IO)

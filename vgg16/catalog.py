@@ -452,8 +452,18 @@ def _course() -> Study:
                     for name, (about, backbone) in networks.items()
                     for optimizer in optimizers
                 ),
+                compared=(
+                    *((f"course-batchnorm-{each}", f"course-reference-{each}") for each in optimizers),
+                    *((f"course-dropout-{each}", f"course-batchnorm-{each}") for each in optimizers),
+                    *((f"course-{each}-sgd", f"course-{each}-adam") for each in networks),
+                ),
             ),
-            Question(name="optimal", best_of="scratch", settings=("phases.0.epochs=20",)),
+            Question(
+                name="optimal",
+                best_of="scratch",
+                settings=("phases.0.epochs=20",),
+                compared=(("optimal", "scratch"),),
+            ),
             Question(
                 name="frozen",
                 members=tuple(
@@ -466,6 +476,15 @@ def _course() -> Study:
                     )
                     for speed, rate, epochs in (("fast", 0.1, 15), ("slow", 0.01, 100))
                     for normalization in ("raw", "dataset", "weights")
+                ),
+                compared=(
+                    ("frozen", "optimal"),
+                    *(
+                        (f"course-frozen-{speed}-weights", f"course-frozen-{speed}-{other}")
+                        for speed in ("fast", "slow")
+                        for other in ("raw", "dataset")
+                    ),
+                    ("course-frozen-slow-weights", "course-frozen-fast-weights"),
                 ),
             ),
             # Each differs from `frozen-slow-weights` in one thing.
@@ -493,6 +512,9 @@ def _course() -> Study:
                         image_size=64,
                         phases=plain,
                     ),
+                ),
+                compared=tuple(
+                    (f"course-{each}", "course-frozen-slow-weights") for each in ("mobilenetv2", "block5", "larger")
                 ),
             ),
         ),

@@ -251,13 +251,15 @@ class Experiment(Frozen):
 
 
 class Question(Frozen):
-    """One question of a study: `members`, that are compared; or the best on `val` of an earlier question, `best_of`,
-    trained again under this question's name with these `settings`, each KEY=VALUE."""
+    """One question of a study: its `members`; or the best on `val` of an earlier question, `best_of`, trained again
+    under this question's name with these `settings`, each KEY=VALUE. `compared` are pairs that its report tells the
+    difference of: members, or questions for the best one of each."""
 
     name: str
     members: tuple[Experiment, ...] = ()
     best_of: str = ""
     settings: tuple[str, ...] = ()
+    compared: tuple[tuple[str, str], ...] = ()
 
 
 class Study(Frozen):

@@ -5,6 +5,7 @@ Stages are deprecated in MLflow but asked for: a version's stage and alias move 
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import secrets
@@ -38,7 +39,7 @@ from vgg16 import serving, views
 from vgg16.config import Experiment, Split, flat
 from vgg16.datasets import Arrays, Images, Labels
 from vgg16.errors import RefusedError, RequestError, Vgg16Error
-from vgg16.records import DatasetRef, EpochMetrics, Evaluation, ModelVersion, Stage, TrainingResult, Verdict
+from vgg16.records import DatasetRef, Diagnosis, EpochMetrics, Evaluation, ModelVersion, Stage, TrainingResult, Verdict
 from vgg16.storage import sha256_of
 
 if TYPE_CHECKING:
@@ -192,8 +193,14 @@ class Registry:
         )
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
-        """Parameters of a run; those that it has are left as they are."""
-        self.client.log_batch(run_id, params=[Param(name, value) for name, value in params.items()])
+        """Parameters of a run; those that it has stay as they are."""
+        known = self.client.get_run(run_id).data.params
+        new = [Param(name, value) for name, value in params.items() if name not in known]
+        self.client.log_batch(run_id, params=new)
+
+    def note(self, run_id: str, text: str) -> None:
+        """What a run's page says of it, in Markdown."""
+        self.client.set_tag(run_id, "mlflow.note.content", text)
 
     def log_folder(self, run_id: str, folder: Path) -> None:
         """The files of a folder beside the run."""
@@ -412,6 +419,30 @@ class Registry:
                     logged = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/{file}")
                     found.append(Evaluation.model_validate(logged))
         return found
+
+    def epochs_of(self, run: Any) -> list[EpochMetrics]:
+        """A run's curves."""
+        names = [name for name in EpochMetrics.model_fields if name not in ("epoch", "at")]
+        points: dict[int, dict[str, Any]] = {}
+        for name in names:
+            for point in self.client.get_metric_history(run.info.run_id, name):
+                points.setdefault(point.step, {})[name] = point.value
+                points[point.step] |= {"epoch": point.step, "at": point.timestamp}
+        return [EpochMetrics.model_validate(each) for _, each in sorted(points.items()) if len(each) == len(names) + 2]
+
+    def diagnosis_of(self, run: Any) -> Diagnosis | None:
+        """What is logged of what is wrong inside a network that diverged."""
+        if _DIAGNOSIS not in [each.path for each in self.client.list_artifacts(run.info.run_id)]:
+            return None
+        return Diagnosis.model_validate(mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/{_DIAGNOSIS}"))
+
+    def answers_of(self, run: Any, split: Split) -> tuple[Labels, Labels] | None:
+        """Labels and answers, int64 [n] each, of what `log_answers` logged; None where there is nothing."""
+        file = f"{split}/answers.csv"
+        if file not in [each.path for each in self.client.list_artifacts(run.info.run_id, split)]:
+            return None
+        rows = pd.read_csv(io.StringIO(mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/{file}")))
+        return rows["label"].to_numpy(np.int64), rows["answer"].to_numpy(np.int64)
 
     # Models
 

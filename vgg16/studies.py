@@ -46,7 +46,8 @@ def follow(question: Question, best: Experiment, study: Study) -> Experiment:
 
 def request_of(study: Study, dataset_digest: str) -> str:
     """What identifies a study: its members with all settings, and the data. 32 hexadecimal digits."""
-    asked = study.model_dump(mode="json", exclude={"description", "language"})
+    questions = [each.model_dump(mode="json", exclude={"compared"}) for each in study.questions]
+    asked = {"name": study.name, "questions": questions}
     return hashlib.sha256(json.dumps([asked, dataset_digest]).encode()).hexdigest()[:32]
 
 
