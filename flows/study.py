@@ -87,15 +87,17 @@ def _answered(
             known[each.name] = run
     # The chain is the study's: `vgg16 compare` and `vgg16 ui` show its members.
     made, failures = try_each([each for each in experiments if each.name not in known], ref, parent[:12], parent)
-    for name, error in failures.items():
-        say(f"training    {name} is left out: {error}")
+    # A setting of all members would give a file of weights to those that it is not of.
+    causes = {name: str(error).replace("--set base=", f"--set {name}.base=") for name, error in failures.items()}
+    for name, cause in causes.items():
+        say(f"training    {name} is left out: {cause}")
     known |= {run.experiment: run for run in made}
     return [
         Member(
             question=question.name,
             experiment=each,
             run=known.get(each.name),
-            failure=str(failures[each.name]) if each.name in failures else "",
+            failure=causes.get(each.name, ""),
         )
         for each in experiments
     ]

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,19 +122,19 @@ def command(study: Study, overrides: Sequence[str]) -> str:
 
 
 def networks(study: Study, members: Sequence[Member], ref: DatasetRef) -> list[Network]:
-    """The different networks of each question, by the name of the first member that has it."""
+    """The different networks of each question, by what the names of the members that have it begin with."""
     from vgg16.study_report import Network
 
     told = []
     for question in study.questions:
-        seen: set[str] = set()
-        for member in (each for each in members if each.question == question.name and each.run):
-            asked = member.experiment
+        having: dict[str, list[Experiment]] = {}
+        for asked in (each.experiment for each in members if each.question == question.name and each.run):
             key = f"{asked.backbone} {asked.head} {asked.image_size} {asked.phases[-1].trains}"
-            if key not in seen:
-                seen.add(key)
-                name = asked.name.removeprefix(f"{study.name}-")
-                told.append(Network(question.name, name, _described(asked, ref, name)))
+            having.setdefault(key, []).append(asked)
+        for those in having.values():
+            parts = zip(*(each.name.removeprefix(f"{study.name}-").split("-") for each in those), strict=False)
+            name = "-".join(part[0] for part in takewhile(lambda part: len(set(part)) == 1, parts))
+            told.append(Network(question.name, name, _described(those[0], ref, name)))
     return told
 
 

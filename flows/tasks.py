@@ -583,7 +583,8 @@ def write_study(
 
     registry = open_registry()
     found = study_facts.results(registry, members)
-    registry.log_params(parent, study_facts.machine() | {"members": str(len(members))})
+    registry.log_params(parent, study_facts.machine())
+    registry.log_params(parent, {f"runs.{each.experiment.name}": each.run.run_id for each in members if each.run})
     facts = study_facts.facts(
         registry, study, ref, members, parent=parent, command=study_facts.command(study, overrides)
     )

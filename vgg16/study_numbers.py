@@ -4,7 +4,7 @@ are made of them elsewhere."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -65,22 +65,18 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two members and what tells them apart. Of two that finished: the difference of top-1 on the same test images, one
+    """Two members and what tells them apart. Where both answered the same test images: the difference of top-1, one
     less other, with its 95 % interval, the two-sided p-value of McNemar's exact test, and whether it is shown among all
     comparisons of the question (Holm)."""
 
     one: Result
     other: Result
     change: str
+    paired: bool = False
     difference: float = 0.0
     interval: Interval = (0.0, 0.0)
     p: float = 1.0
     outcome: Outcome = "unclear"
-
-    @property
-    def measured(self) -> bool:
-        """Whether both finished."""
-        return self.one.finished and self.other.finished
 
 
 def best(results: Iterable[Result]) -> Result | None:
@@ -97,7 +93,7 @@ def compare(study: Study, question: Question, results: Sequence[Result]) -> list
             known[each.name] = chosen
     pairs = [(known[one], known[other]) for one, other in question.compared if one in known and other in known]
     measured = [_measure(one, other) for one, other in pairs]
-    shown = holm({str(number): each.p for number, each in enumerate(measured) if each.measured}, LEVEL)
+    shown = holm({str(number): each.p for number, each in enumerate(measured) if each.paired}, LEVEL)
     return [_judged(each, str(number) in shown) for number, each in enumerate(measured)]
 
 
@@ -114,6 +110,7 @@ def _measure(one: Result, other: Result) -> Comparison:
         one,
         other,
         change,
+        paired=True,
         difference=(wins - losses) / len(labels),
         interval=difference_interval(wins, losses, len(labels)),
         p=min(1.0, 2 * min(p_better(wins, losses), p_better(losses, wins))),
@@ -124,7 +121,7 @@ def _judged(found: Comparison, shown: bool) -> Comparison:
     outcome: Outcome = "unclear"
     if shown:
         outcome = "better" if found.difference > 0 else "worse"
-    return Comparison(found.one, found.other, found.change, found.difference, found.interval, found.p, outcome)
+    return replace(found, outcome=outcome)
 
 
 def _change(one: Experiment, other: Experiment) -> str:

@@ -15,11 +15,8 @@ from vgg16.config import Question, Study, flat
 from vgg16.model import Description
 from vgg16.records import DatasetRef
 from vgg16.study_figures import curves, matrices, matrix
-from vgg16.study_numbers import Comparison, Result, best, compare
+from vgg16.study_numbers import CHANGES, Comparison, Result, best, compare
 from vgg16.study_words import Words
-
-# Settings that no column needs: they are equal in a question, or told by others.
-_UNTOLD = ("name", "description", "dataset", "gate", "score_test", "seed")
 
 
 @dataclass(frozen=True)
@@ -160,8 +157,9 @@ def _counts(ref: DatasetRef) -> dict[str, object]:
 def _seen(
     question: Question, own: Sequence[Result], comparisons: Sequence[Comparison], facts: Facts, words: Words
 ) -> list[str]:
-    told = [*_additions(question, facts, words), *map(words.pair, comparisons)]
+    told = _additions(question, facts, words)
     told += [words.diverged(each) for each in own if each.run and each.run.status == "diverged"]
+    told += map(words.pair, comparisons)
     told += [
         words.say("member_left_out", name=words.name(each.experiment), cause=each.failure)
         for each in own
@@ -172,7 +170,8 @@ def _seen(
         told += [*words.fit(chosen), words.confused(chosen, chosen.test)]
         model = chosen.run.model
         named = f"{model.name}/{model.version}"
-        told.append(words.say("registered", model=named, registered=model.name, version=model.version))
+        name = words.name(chosen.experiment)
+        told.append(words.say("registered", name=name, model=named, registered=model.name, version=model.version))
     return told
 
 
@@ -189,7 +188,7 @@ def _additions(question: Question, facts: Facts, words: Words) -> list[str]:
             learn = one.description.trainable - other.description.trainable
             told.append(
                 words.say(
-                    "added",
+                    "added" if more else "added_free",
                     name=one.name,
                     other=other.name,
                     layers=f" {words.say('and')} ".join(f"{count} {kind}" for kind, count in added.items()),
@@ -241,13 +240,10 @@ def _networks(question: Question, facts: Facts, words: Words) -> list[Table]:
 def _runs(own: Sequence[Result], words: Words) -> Table:
     """The members with the settings that differ among them, and what came out."""
     settings = [flat(each.experiment.model_dump(mode="json")) for each in own]
-    keys = [
-        key
-        for key in dict.fromkeys(key for each in settings for key in each)
-        if key.partition(".")[0] not in _UNTOLD and len({str(each.get(key, "")) for each in settings}) > 1
-    ]
+    keys = [key for key in CHANGES if len({str(each.get(key, "")) for each in settings}) > 1]
     outcome = ("epoch", "val", "test", "top5", "loss", "seconds", "speed", "model")
-    head = [words.say("col.member"), *keys, *(words.say(f"col.{each}") for each in outcome)]
+    short = [key.removesuffix(".name").rpartition(".")[2] for key in keys]
+    head = [words.say("col.member"), *short, *(words.say(f"col.{each}") for each in outcome)]
     rows = [
         (words.name(each.experiment), *(str(of.get(key, "")) for key in keys), *_outcome(each, words))
         for each, of in zip(own, settings, strict=True)

@@ -23,6 +23,15 @@ def texts(language: str) -> dict[str, str]:
     return tomllib.loads(files("vgg16").joinpath(f"texts/study.{language}.toml").read_text(encoding="utf-8"))
 
 
+# What is told of two that were not compared image by image, by which of them finished.
+_UNPAIRED = {
+    (True, True): "unpaired",
+    (True, False): "only_one",
+    (False, True): "only_other",
+    (False, False): "neither",
+}
+
+
 @dataclass(frozen=True)
 class Words:
     """The words of one language; `prefix` is what the names of all members begin with, left out in sentences."""
@@ -67,10 +76,8 @@ class Words:
         change = self.change(found)
         names = {"one_name": self.name(found.one.experiment), "other_name": self.name(found.other.experiment)}
         told = {**names, "Change": change[:1].upper() + change[1:]}
-        if not found.measured:
-            key = {(True, False): "only_one", (False, True): "only_other"}.get(
-                (found.one.finished, found.other.finished), "neither"
-            )
+        if not found.paired:
+            key = _UNPAIRED[found.one.finished, found.other.finished]
             return self.say(f"pair.{key}", **told, one_top1=self.test(found.one), other_top1=self.test(found.other))
         low, high = map(self.points, found.interval)
         return self.say(
@@ -124,7 +131,9 @@ class Words:
         name = self.name(result.experiment)
         if lost := re.match(r"the loss became \S+ in epoch (\d+), step (\d+)", cause):
             told = self.say("diverged.nan", name=name, epoch=lost[1], step=lost[2])
-        elif stuck := re.match(r"accuracy stuck at chance: at most ([\d.]+) in (\d+) epochs, and .* ([\d.]+)", cause):
+        elif stuck := re.match(
+            r"accuracy stuck at chance: at most ([\d.]+) in (\d+) epochs, and [^;]* gives ([\d.]+)", cause
+        ):
             most, chance = (self.number(float(stuck[each])) for each in (1, 3))
             told = self.say("diverged.stuck", name=name, best=most, epochs=stuck[2], chance=chance)
         else:
@@ -186,7 +195,8 @@ class Words:
         chosen = best(results)
         told = []
         if chosen:
-            told.append(self.say("short.best", name=self.name(chosen.experiment), test=self.test(chosen)))
+            key = "short.best" if len(results) > 1 else "short.only"
+            told.append(self.say(key, name=self.name(chosen.experiment), test=self.test(chosen)))
         else:
             told.append(self.say("short.none" if results else "short.nobody"))
         for each in comparisons:
@@ -197,7 +207,7 @@ class Words:
                         f"short.{each.outcome}", change=self.change(each), points=self.points(each.difference), **names
                     )
                 )
-        if any(each.measured for each in comparisons) and all(each.outcome == "unclear" for each in comparisons):
+        if any(each.paired for each in comparisons) and all(each.outcome == "unclear" for each in comparisons):
             told.append(self.say("short.unclear"))
         for key, those in (
             ("diverged", [each for each in results if each.run and each.run.status == "diverged"]),
