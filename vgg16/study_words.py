@@ -32,6 +32,13 @@ _UNPAIRED = {
 }
 
 
+# How training words the causes that a report knows.
+_LOST = re.compile(r"the loss became \S+ in epoch (\d+), step (\d+)")
+_STUCK = re.compile(r"accuracy stuck at chance: at most ([\d.]+) in (\d+) epochs, and [^;]* gives ([\d.]+)")
+# French sets a space there, at which no line may end.
+_SPACE = re.compile(r" (?=[;:?!»])|(?<=«) ")
+
+
 @dataclass(frozen=True)
 class Words:
     """The words of one language; `prefix` is what the names of all members begin with, left out in sentences."""
@@ -41,7 +48,7 @@ class Words:
 
     def say(self, key: str, **values: object) -> str:
         """The text of this key."""
-        return texts(self.language)[key].format(**values)
+        return _SPACE.sub("\u202f", texts(self.language)[key].format(**values))
 
     def known(self, key: str) -> bool:
         """Whether there is such a text."""
@@ -129,17 +136,15 @@ class Words:
         """How a member diverged, and what is wrong inside it."""
         cause = result.run.cause if result.run else ""
         name = self.name(result.experiment)
-        if lost := re.match(r"the loss became \S+ in epoch (\d+), step (\d+)", cause):
+        if lost := _LOST.match(cause):
             told = self.say("diverged.nan", name=name, epoch=lost[1], step=lost[2])
-        elif stuck := re.match(
-            r"accuracy stuck at chance: at most ([\d.]+) in (\d+) epochs, and [^;]* gives ([\d.]+)", cause
-        ):
+        elif stuck := _STUCK.match(cause):
             most, chance = (self.number(float(stuck[each])) for each in (1, 3))
             told = self.say("diverged.stuck", name=name, best=most, epochs=stuck[2], chance=chance)
         else:
             told = self.say("diverged.other", name=name, cause=cause.partition("; ")[0])
         inside = self._inside(result.diagnosis) if result.diagnosis else []
-        return "; ".join([told, *inside]) + "."
+        return self.say("list").join([told, *inside]) + "."
 
     def _inside(self, found: Diagnosis) -> list[str]:
         if found.broken:
@@ -215,4 +220,4 @@ class Words:
         ):
             if those:
                 told.append(self.say(f"short.{key}", names=", ".join(self.name(each.experiment) for each in those)))
-        return "; ".join(told) + "."
+        return self.say("list").join(told) + "."
