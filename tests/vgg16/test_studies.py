@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_thirteen_normalisations_add_16896_parameters_and_eight_dropouts_none() 
     assert dropped.parameters == normalised.parameters
     kinds = [row.kind for row in dropped.layers]
     assert (kinds.count("BatchNormalization"), kinds.count("Dropout")) == (13, 8)
-    for before, after in zip(kinds, kinds[1:], strict=False):
+    for before, after in pairwise(kinds):
         assert {before, after} != {"Dropout", "MaxPooling2D"}
 
 

@@ -111,7 +111,7 @@ def test_a_difference_that_may_be_chance_is_called_that() -> None:
 
 
 def test_a_difference_that_would_do_alone_does_not_among_several() -> None:
-    """Six images of 600 that one alone answers right are p = 0.031: more than a half of 0.05, which Holm asks of two."""
+    """Six images that one alone answers right are p = 0.031: more than a half of 0.05, which Holm asks of two."""
 
     def outcomes(*results: Result) -> list[str]:
         return [each.outcome for each in compare(study(), study().questions[0], results) if each.paired]
@@ -129,8 +129,8 @@ def test_who_diverged_is_told_with_the_cause_inside_it() -> None:
     )
     assert words.diverged(DEAD) == (
         "batchnorm-adam diverged: it never left chance, at most 0.113 in 10 epochs, where one answer to everything "
-        "gives 0.100; 600 of 4,736 rectified units answer 0 to every image of val, all of fc1 among them; 100 % of val are "
-        "answered “cat”."
+        "gives 0.100; 600 of 4,736 rectified units answer 0 to every image of val, all of fc1 among them; 100 % of val "
+        "are answered “cat”."
     )
     assert "dont toutes celles de fc1" in Words("fr", "course-").diverged(DEAD)
     assert [each[:17] for each in words.why_diverged(RESULTS)] == ["A step that is fa", "A step that is fa"]
