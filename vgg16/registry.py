@@ -80,6 +80,7 @@ TAGS = {
     "vgg16.chain": "the same for all members of one `vgg16 run` or `vgg16 study`",
     "vgg16.study": "of the run above its members' runs: the study's name",
     "vgg16.study_request": "of the same: the digest of the members and the data",
+    "vgg16.fresh": "of the same: only what was trained below it counts, `vgg16 study --fresh`",
     "vgg16.base": "the address of the weights it started from",
     "vgg16.version": "the version of this package",
     "vgg16.commit": "the commit of the code, with `-dirty` where files were changed",
