@@ -23,7 +23,8 @@ from vgg16.study_words import Words
 if TYPE_CHECKING:
     from vgg16.registry import Registry
     from vgg16.study_numbers import Result
-    from vgg16.study_report import Facts, Losses, Network
+    from vgg16.study_report import Facts, Losses
+    from vgg16.study_tables import Network
 
 PACKAGES = ("tensorflow", "keras", "mlflow", "prefect", "vgg16")
 # Whose losses are compared.
@@ -123,7 +124,7 @@ def command(study: Study, overrides: Sequence[str]) -> str:
 
 def networks(study: Study, members: Sequence[Member], ref: DatasetRef) -> list[Network]:
     """The different networks of each question, by what the names of the members that have it begin with."""
-    from vgg16.study_report import Network
+    from vgg16.study_tables import Network
 
     told = []
     for question in study.questions:

@@ -4,29 +4,17 @@ it; both from the same tables and sentences."""
 from __future__ import annotations
 
 import base64
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from jinja2 import Environment, PackageLoader
 
-from vgg16.config import Question, Study, flat
-from vgg16.model import Description
+from vgg16.config import Question, Study
 from vgg16.records import DatasetRef
 from vgg16.study_figures import curves, matrices, matrix
-from vgg16.study_numbers import CHANGES, Comparison, Result, best, compare
+from vgg16.study_numbers import Comparison, Result, best, compare
+from vgg16.study_tables import Network, Table, additions, of_networks, of_runs
 from vgg16.study_words import Words
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells as text, the first column to the left and numbers to the right."""
-
-    title: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,15 +43,6 @@ class Section:
     why: Sequence[str]
     tables: Sequence[Table] = field(default_factory=list)
     drawings: Sequence[Drawing] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network that members share, by the name of the first one, and its description."""
-
-    question: str
-    name: str
-    description: Description
 
 
 @dataclass(frozen=True)
@@ -132,7 +111,7 @@ def _section(study: Study, question: Question, results: Sequence[Result], facts:
         short=words.short(own, comparisons),
         seen=_seen(question, own, comparisons, facts, words),
         why=[*words.whys(comparisons), *words.why_diverged(own)],
-        tables=[*_networks(question, facts, words), _runs(own, words)] if own else [],
+        tables=[*of_networks(_networks(question, facts), words), of_runs(own, words)] if own else [],
         drawings=_drawings(question, own, facts, words),
     )
 
@@ -157,7 +136,9 @@ def _counts(ref: DatasetRef) -> dict[str, object]:
 def _seen(
     question: Question, own: Sequence[Result], comparisons: Sequence[Comparison], facts: Facts, words: Words
 ) -> list[str]:
-    told = _additions(question, facts, words)
+    told = additions(_networks(question, facts), words)
+    if told:
+        told.append(_losses(facts.losses, words))
     told += [words.diverged(each) for each in own if each.run and each.run.status == "diverged"]
     told += map(words.pair, comparisons)
     told += [
@@ -175,97 +156,13 @@ def _seen(
     return told
 
 
-def _additions(question: Question, facts: Facts, words: Words) -> list[str]:
-    """What each network has that the one before it has not; and, where that is asked, how the losses agree."""
-    networks = [each for each in facts.networks if each.question == question.name]
-    told = []
-    for other, one in pairwise(networks):
-        kinds = Counter(row.kind for row in one.description.layers)
-        kinds.subtract(row.kind for row in other.description.layers)
-        added = {kind: count for kind, count in kinds.items() if count > 0}
-        if added and not any(count < 0 for count in kinds.values()):
-            more = one.description.parameters - other.description.parameters
-            learn = one.description.trainable - other.description.trainable
-            told.append(
-                words.say(
-                    "added" if more else "added_free",
-                    name=one.name,
-                    other=other.name,
-                    layers=f" {words.say('and')} ".join(f"{count} {kind}" for kind, count in added.items()),
-                    parameters=words.number(more, 0, "+"),
-                    trainable=words.number(learn, 0),
-                )
-            )
-    if told:
-        losses = facts.losses
-        sparse, categorical = (words.number(each, 6) for each in (losses.sparse, losses.categorical))
-        told.append(
-            words.say("losses", classes=losses.classes, images=losses.images, sparse=sparse, categorical=categorical)
-        )
-    return told
+def _networks(question: Question, facts: Facts) -> list[Network]:
+    return [each for each in facts.networks if each.question == question.name]
 
 
-def _networks(question: Question, facts: Facts, words: Words) -> list[Table]:
-    """The networks of a question side by side, and the layers of each, folded."""
-    found = [each for each in facts.networks if each.question == question.name]
-    if not found:
-        return []
-    sizes = [
-        (
-            each.name,
-            words.number(len(each.description.layers), 0),
-            words.number(each.description.parameters, 0),
-            words.number(each.description.trainable, 0),
-            words.number(each.description.flops / 1e9, 2),
-        )
-        for each in found
-    ]
-    head = [words.say(f"col.{key}") for key in ("network", "layers", "parameters", "trainable", "gflop")]
-    columns = [words.say(f"col.{key}") for key in ("layer", "kind", "shape", "parameters")]
-    layers = [
-        Table(
-            words.say("layers_of", name=each.name),
-            columns,
-            [
-                (row.name, row.kind, " x ".join(map(str, row.shape)), words.number(row.parameters, 0))
-                for row in each.description.layers
-            ],
-            folded=True,
-        )
-        for each in found
-    ]
-    return [Table(words.say("networks"), head, sizes), *layers]
-
-
-def _runs(own: Sequence[Result], words: Words) -> Table:
-    """The members with the settings that differ among them, and what came out."""
-    settings = [flat(each.experiment.model_dump(mode="json")) for each in own]
-    keys = [key for key in CHANGES if len({str(each.get(key, "")) for each in settings}) > 1]
-    outcome = ("epoch", "val", "test", "top5", "loss", "seconds", "speed", "model")
-    short = [key.removesuffix(".name").rpartition(".")[2] for key in keys]
-    head = [words.say("col.member"), *short, *(words.say(f"col.{each}") for each in outcome)]
-    rows = [
-        (words.name(each.experiment), *(str(of.get(key, "")) for key in keys), *_outcome(each, words))
-        for each, of in zip(own, settings, strict=True)
-    ]
-    return Table(words.say("results"), head, rows)
-
-
-def _outcome(result: Result, words: Words) -> tuple[str, ...]:
-    run, test = result.run, result.test
-    if run is None:
-        return ("", "", "", "", "", "", "", words.say("left_out"))
-    epoch, val = int(run.metrics["best_epoch"]), words.number(run.metrics["best_val_top1"])
-    return (
-        words.say("of", part=epoch, whole=len(result.epochs)) if run.status == "finished" else "",
-        val if run.status == "finished" else "",
-        words.test(result),
-        words.number(test.top5) if test else "",
-        words.number(test.loss) if test else "",
-        words.number(run.metrics["train_seconds"], 0),
-        words.number(run.metrics["images_per_s"], 0),
-        f"{run.model.name}/{run.model.version}" if run.model else words.say("diverged"),
-    )
+def _losses(found: Losses, words: Words) -> str:
+    sparse, categorical = (words.number(each, 6) for each in (found.sparse, found.categorical))
+    return words.say("losses", classes=found.classes, images=found.images, sparse=sparse, categorical=categorical)
 
 
 def _drawings(question: Question, own: Sequence[Result], facts: Facts, words: Words) -> list[Drawing]:

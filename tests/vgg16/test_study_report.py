@@ -16,7 +16,8 @@ from vgg16.evaluate import evaluate
 from vgg16.model import Description, LayerRow
 from vgg16.records import DatasetRef, Diagnosis, EpochMetrics, ModelVersion, Run
 from vgg16.study_numbers import Result, best, compare
-from vgg16.study_report import Facts, Losses, Network, report, summary
+from vgg16.study_report import Facts, Losses, report, summary
+from vgg16.study_tables import Network
 from vgg16.study_words import Words, texts
 
 N = 600
