@@ -77,7 +77,7 @@ def report(study: Study, results: Sequence[Result], facts: Facts) -> dict[str, s
     page = {
         "words": words,
         "title": _first(words, (f"title.{study.name}", "title"), study=study.name, dataset=facts.ref.name),
-        "lead": words.say("lead", **_counts(facts.ref), members=sum(1 for each in results if each.run)),
+        "lead": words.say("lead", **_counts(facts.ref, words), members=sum(1 for each in results if each.run)),
         "sections": sections,
         "made": {words.say(f"made.{key}"): value for key, value in facts.made.items()},
         "command": facts.command,
@@ -129,8 +129,9 @@ def _first(words: Words, keys: Sequence[str], **values: object) -> str:
     return next(words.say(key, **values) for key in keys if words.known(key))
 
 
-def _counts(ref: DatasetRef) -> dict[str, object]:
-    return {"dataset": ref.name, "classes": len(ref.class_names), **{str(key): n for key, n in ref.splits.items()}}
+def _counts(ref: DatasetRef, words: Words) -> dict[str, object]:
+    counts = {str(split): words.number(count, 0) for split, count in ref.splits.items()}
+    return {"dataset": ref.name, "classes": len(ref.class_names), **counts}
 
 
 def _seen(

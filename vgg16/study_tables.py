@@ -111,5 +111,5 @@ def _outcome(result: Result, words: Words) -> tuple[str, ...]:
         words.number(test.loss) if test else "",
         words.number(run.metrics["train_seconds"], 0),
         words.number(run.metrics["images_per_s"], 0),
-        f"{run.model.name}/{run.model.version}" if run.model else words.say("diverged"),
+        run.model.version if run.model else words.say("diverged"),
     )

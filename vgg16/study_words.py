@@ -170,7 +170,7 @@ class Words:
         epoch = int(result.run.metrics["best_epoch"]) if result.run else 0
         told = []
         if last.train_top1 - last.val_top1 > GAP:
-            of_train, of_val = self.number(last.train_top1), self.number(last.val_top1)
+            of_train, of_val = (self.number(100 * each, 0) for each in (last.train_top1, last.val_top1))
             told.append(self.say("fit.gap", name=name, train=of_train, val=of_val))
         if epoch == last.epoch:
             told.append(self.say("fit.rising", name=name, epoch=epoch))
