@@ -120,9 +120,11 @@ def train(
     cause = watch.cause or _stuck(watch.epochs, data.part("val")[1])
     with using(device), memory_told(experiment, size):
         final = build_for(experiment, data, base, experiment.phases[-1].image_size)
+        # As it stood at the end, not in its best epoch.
         if cause and weights is not None:
             final.set_weights(weights)
-        # As it stood at the end, not in its best epoch.
+        elif cause and resume:
+            _assign(final.variables, resume.variables)
         found = diagnose(final, data.part("val")[0], data.class_names) if cause else None
         if watch.weights is not None:
             final.set_weights(watch.weights)
@@ -206,10 +208,8 @@ def _fit(
     _compile(learner, experiment, phase, steps)
     if resume:
         learner.optimizer.build(learner.trainable_variables)
-        for variable, value in zip(
-            (*model.variables, *learner.optimizer.variables), (*resume.variables, *resume.optimizer), strict=True
-        ):
-            variable.assign(value)
+        _assign(model.variables, resume.variables)
+        _assign(learner.optimizer.variables, resume.optimizer)
     # Of a phase whose epochs are all done, this does what comes after the last: weights become their averages.
     learner.fit(
         training,
@@ -221,6 +221,11 @@ def _fit(
         verbose=0,
         callbacks=watch.of(model, number),
     )
+
+
+def _assign(variables: list[Any], values: list[NDArray[Any]]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def _compile(model: keras.Model, experiment: Experiment, phase: Phase, steps: int) -> None:
