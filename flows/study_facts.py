@@ -117,6 +117,8 @@ def command(study: Study, overrides: Sequence[str]) -> str:
     settings = []
     for each in overrides:
         key, _, value = each.partition("=")
+        if each == "language=en":
+            continue
         told = value.rpartition("/")[2] if key.rpartition(".")[2] == "base" and "://" not in value else value
         settings += ["--set", each if value.startswith("models:/") else f"{key}={told}"]
     return shlex.join(["vgg16", "study", study.name, *settings])

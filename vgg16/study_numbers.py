@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +67,7 @@ class Result:
 class Comparison:
     """Two members and what tells them apart. Where both answered the same test images: the difference of top-1, one
     less other, with its 95 % interval, the two-sided p-value of McNemar's exact test, and whether it is shown among all
-    comparisons of the question (Holm)."""
+    comparisons of the question, `among` so many (Holm)."""
 
     one: Result
     other: Result
@@ -76,6 +76,7 @@ class Comparison:
     difference: float = 0.0
     interval: Interval = (0.0, 0.0)
     p: float = 1.0
+    among: int = 1
     outcome: Outcome = "unclear"
 
 
@@ -94,7 +95,8 @@ def compare(study: Study, question: Question, results: Sequence[Result]) -> list
     pairs = [(known[one], known[other]) for one, other in question.compared if one in known and other in known]
     measured = [_measure(one, other) for one, other in pairs]
     shown = holm({str(number): each.p for number, each in enumerate(measured) if each.paired}, LEVEL)
-    return [_judged(each, str(number) in shown) for number, each in enumerate(measured)]
+    among = sum(each.paired for each in measured)
+    return [_judged(each, str(number) in shown, among) for number, each in enumerate(measured)]
 
 
 def _measure(one: Result, other: Result) -> Comparison:
@@ -117,15 +119,22 @@ def _measure(one: Result, other: Result) -> Comparison:
     )
 
 
-def _judged(found: Comparison, shown: bool) -> Comparison:
+def _judged(found: Comparison, shown: bool, among: int) -> Comparison:
     outcome: Outcome = "unclear"
     if shown:
         outcome = "better" if found.difference > 0 else "worse"
-    return replace(found, outcome=outcome)
+    return replace(found, outcome=outcome, among=among)
+
+
+def settings(experiment: Experiment) -> dict[str, Any]:
+    """An experiment's settings under dotted paths, with the normalisation that `auto` stands for."""
+    meant = "weights" if experiment.base else "dataset"
+    found = flat(experiment.model_dump(mode="json"))
+    return found | ({"normalization": meant} if experiment.normalization == "auto" else {})
 
 
 def _change(one: Experiment, other: Experiment) -> str:
-    ours, theirs = (flat(each.model_dump(mode="json")) for each in (one, other))
+    ours, theirs = settings(one), settings(other)
     return next((key for key in CHANGES if ours.get(key) != theirs.get(key)), "")
 
 

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from vgg16.config import flat
 from vgg16.model import Description
-from vgg16.study_numbers import CHANGES, Result
+from vgg16.study_numbers import CHANGES, Result, settings
 from vgg16.study_words import Words
 
 
@@ -86,14 +85,14 @@ def of_networks(found: Sequence[Network], words: Words) -> list[Table]:
 
 def of_runs(own: Sequence[Result], words: Words) -> Table:
     """The members with the settings that differ among them, and what came out."""
-    settings = [flat(each.experiment.model_dump(mode="json")) for each in own]
-    keys = [key for key in CHANGES if len({str(each.get(key, "")) for each in settings}) > 1]
+    given = [settings(each.experiment) for each in own]
+    keys = [key for key in CHANGES if len({str(each.get(key, "")) for each in given}) > 1 and key != "base"]
     outcome = ("epoch", "val", "test", "top5", "loss", "seconds", "speed", "model")
     short = [key.removesuffix(".name").rpartition(".")[2] for key in keys]
     head = [words.say("col.member"), *short, *(words.say(f"col.{each}") for each in outcome)]
     rows = [
         (words.name(each.experiment), *(str(of.get(key, "")) for key in keys), *_outcome(each, words))
-        for each, of in zip(own, settings, strict=True)
+        for each, of in zip(own, given, strict=True)
     ]
     return Table(words.say("results"), head, rows)
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from vgg16.config import Experiment, flat
+from vgg16.config import Experiment
 from vgg16.records import Diagnosis, Evaluation, Interval
-from vgg16.study_numbers import Comparison, Result, best, most_confused
+from vgg16.study_numbers import LEVEL, Comparison, Result, best, most_confused, settings
 
 # Top-1 on train less that on val, from which on a network is said to know its images by heart.
 GAP = 0.15
@@ -87,8 +87,9 @@ class Words:
             key = _UNPAIRED[found.one.finished, found.other.finished]
             return self.say(f"pair.{key}", **told, one_top1=self.test(found.one), other_top1=self.test(found.other))
         low, high = map(self.points, found.interval)
+        among = found.outcome == "unclear" and found.p <= LEVEL
         return self.say(
-            f"pair.{found.outcome}",
+            "pair.among" if among else f"pair.{found.outcome}",
             **told,
             one_top1=self.test(found.one),
             other_top1=self.test(found.other),
@@ -96,11 +97,12 @@ class Words:
             low=low,
             high=high,
             p=self._p(found.p),
+            among=found.among,
         )
 
     def change(self, found: Comparison) -> str:
         """What tells two members apart, as a noun."""
-        ours, theirs = (flat(each.experiment.model_dump(mode="json")) for each in (found.one, found.other))
+        ours, theirs = (settings(each.experiment) for each in (found.one, found.other))
         return self.say(
             f"change.{found.change}",
             one=self._value(ours.get(found.change)),
@@ -213,7 +215,8 @@ class Words:
                     )
                 )
         if any(each.paired for each in comparisons) and all(each.outcome == "unclear" for each in comparisons):
-            told.append(self.say("short.unclear"))
+            changes = [self.change(each) for each in comparisons if each.paired]
+            told.append(self.say("short.unclear", changes=", ".join(dict.fromkeys(changes))))
         for key, those in (
             ("diverged", [each for each in results if each.run and each.run.status == "diverged"]),
             ("left_out", [each for each in results if not each.run]),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from flows.study_facts import command
 from vgg16 import catalog, studies
 from vgg16.config import Study
 from vgg16.evaluate import evaluate
@@ -120,6 +122,8 @@ def test_a_difference_that_would_do_alone_does_not_among_several() -> None:
     step, two_steps = learned("batchnorm-sgd", range(186), 0.4), learned("dropout-sgd", range(192), 0.4)
     assert outcomes(REFERENCE, step) == ["better"]
     assert outcomes(REFERENCE, step, two_steps) == ["unclear", "unclear"]
+    told = sentences("en", (REFERENCE, step, two_steps))
+    assert all("Alone this would be shown (p = 0.031); as one of 2 comparisons" in each for each in told)
 
 
 def test_who_diverged_is_told_with_the_cause_inside_it() -> None:
@@ -224,3 +228,21 @@ def test_numbers_are_written_as_the_language_does() -> None:
     assert number("en", 14_977_354, 0) == "14,977,354"
     assert number("fr", 14_977_354, 0) == "14\u202f977\u202f354"
     assert number("fr", -0.5, 1) == "\u22120,5"
+
+
+def test_auto_is_no_other_normalisation_than_the_one_it_stands_for() -> None:
+    block5 = learned("block5", range(350), 0.6, "further")
+    plain = learned("frozen-slow-weights", range(340), 0.6, "frozen")
+    (found,) = compare(study(), study().questions[3], (block5, plain))
+    assert found.change == "phases.1.trains"
+    assert Words("en", "course-").pair(found).startswith("Unfreezing the last block raised top-1")
+
+
+def test_a_weights_file_is_told_without_its_folder(tmp_path: Path) -> None:
+    weights = tmp_path / "vgg16_notop.h5"
+    weights.touch()
+    given = ["dataset=cifar10", f"base={weights}", "language=fr", "course-larger.base=models:/vgg16-cifar10/3"]
+    told = command(studies.choose("course", given)[0], given)
+    assert str(tmp_path) not in told
+    assert "base=vgg16_notop.h5" in told
+    assert "course-larger.base=models:/vgg16-cifar10/3" in told
