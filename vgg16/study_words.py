@@ -118,7 +118,9 @@ class Words:
         diverged, is better."""
         keys = []
         for each in comparisons:
-            outcome = each.outcome
+            outcome: str = each.outcome
+            if not each.paired and each.one.finished == each.other.finished:
+                continue
             if each.one.finished != each.other.finished:
                 outcome = "better" if each.one.finished else "worse"
             keys.append(f"why.{each.change}.{outcome}")
