@@ -86,7 +86,8 @@ def _answered(
             say(f"training    {each.name} is trained already, in run {run.run_id[:8]}")
             known[each.name] = run
     # The chain is the study's: `vgg16 compare` and `vgg16 ui` show its members.
-    made, failures = try_each([each for each in experiments if each.name not in known], ref, parent[:12], parent)
+    missing = [each for each in experiments if each.name not in known]
+    made, failures = try_each(missing, ref, parent[:12], parent) if missing else ([], {})
     # A setting of all members would give a file of weights to those that it is not of.
     causes = {name: str(error).replace("--set base=", f"--set {name}.base=") for name, error in failures.items()}
     for name, cause in causes.items():

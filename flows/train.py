@@ -93,7 +93,8 @@ def _send(experiment: Experiment, ref: DatasetRef, chain: str, parent: str) -> A
         "chain": chain,
         "parent": parent,
     }
-    key = f"{chain}-{experiment.name}"
+    # A study's chain is the same when it is asked for again, and what has failed is then tried again.
+    key = f"{runtime.flow_run.id}-{experiment.name}"
     flow_run: Any = run_deployment(
         "train/train", parameters=parameters, timeout=0, idempotency_key=key, flow_run_name=f"train {experiment.name}"
     )
