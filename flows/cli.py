@@ -64,10 +64,10 @@ def cli() -> None:
 
 
 @cli.command("list")
-@click.argument("kind", required=False, type=click.Choice(["datasets", "backbones", "experiments"]))
+@click.argument("kind", required=False, type=click.Choice(["datasets", "backbones", "experiments", "studies"]))
 @answers(display.catalog)
 def list_(kind: str | None) -> Answer:
-    """Datasets, backbones and experiments of the catalog."""
+    """Datasets, backbones, experiments and studies of the catalog."""
     from vgg16 import catalog
 
     rows: Answer = {
@@ -94,6 +94,16 @@ def list_(kind: str | None) -> Answer:
                 "about": row.description,
             }
             for row in catalog.EXPERIMENTS.values()
+        ],
+        "studies": [
+            {
+                "name": row.name,
+                "dataset": row.members[0].dataset.name,
+                "questions": ", ".join(each.name for each in row.questions),
+                "members": len(row.members) + sum(bool(each.best_of) for each in row.questions),
+                "about": row.description,
+            }
+            for row in catalog.STUDIES.values()
         ],
     }
     return {kind: rows[kind]} if kind else rows
@@ -215,6 +225,25 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -
     state: Any = retrain(list(experiments), list(overrides), fresh=fresh, return_state=True)
     answer: Answer = state.result()
     return {**answer, "home": str(home), "samples": str(home / "samples" / answer["dataset"]["name"])}
+
+
+@cli.command("study")
+@click.argument("name", metavar="STUDY")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A setting of every member, or language=en|fr."
+)
+@click.option("--fresh", is_flag=True, help="Train all members anew.")
+@answers(display.study, refused=display.validated)
+def study_(name: str, overrides: tuple[str, ...], fresh: bool) -> Answer:
+    """Several experiments that answer questions, and their report. What is trained already is not trained again."""
+    from vgg16 import studies
+
+    studies.choose(name, list(overrides))
+    _speak()
+    from flows.study import study as study_flow
+
+    answer: Answer = study_flow(name, list(overrides), fresh)
+    return answer
 
 
 @cli.command()

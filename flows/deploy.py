@@ -19,7 +19,7 @@ from flows import settings
 from vgg16.errors import Vgg16Error
 
 ROOT = Path(__file__).parents[1]
-POOLS = {"cpu": "ingest, retrain, stages, promote, rollback: small runs", "gpu": "train: one run a worker"}
+POOLS = {"cpu": "ingest, retrain, study, stages, promote, rollback: small runs", "gpu": "train: one run a worker"}
 # Six heartbeats: a healthy run outlives a server that restarts.
 SILENCE_SECONDS = 180
 CRASH_SECONDS = 10

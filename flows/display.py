@@ -118,6 +118,32 @@ def run(answer: Answer) -> None:
         click.echo(f"  a few answers             {vgg16} predict {_short(answer['samples'])}/*.png")
 
 
+def study(answer: Answer) -> None:
+    runs = {run["experiment"]: run for run in answer["runs"]}
+    for question, members in answer["questions"].items():
+        click.echo()
+        table(question, [_member(name, runs.get(name)) for name in members])
+    for each in answer["failed"]:
+        _paragraph(f"{each['experiment']} is left out: {each['cause']}")
+    models = [run["model"] for run in answer["runs"] if run["model"]]
+    click.echo(f"\n{answer['seconds']:.0f} s in all. The report, in a browser: {_short(answer['report'])}")
+    if models:
+        name = models[0]["name"]
+        click.echo(f"Nothing was promoted; `{_command()} promote {name} VERSION` judges one of these versions.")
+
+
+def _member(name: str, run: dict[str, Any] | None) -> dict[str, Any]:
+    metrics = run["metrics"] if run else {}
+    return {
+        "experiment": name,
+        "version": "left out" if not run else run["model"]["version"] if run["model"] else run["status"],
+        "best val top-1": number(metrics.get("best_val_top1")),
+        "test top-1": with_interval(metrics, "test_top1"),
+        "seconds": number(metrics.get("train_seconds"), 0),
+        "run": run["run_id"][:8] if run else "",
+    }
+
+
 def _short(address: str) -> str:
     """A path below the working directory as it is typed there; any other address as it is."""
     below = os.path.relpath(address) if address.startswith("/") else address

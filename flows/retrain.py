@@ -81,7 +81,7 @@ def retrain(
     )
     answer = {
         "dataset": {"name": ref.name, "digest": ref.digest},
-        "runs": [_told(run) for run in runs],
+        "runs": [tasks.told(run) for run in runs],
         "challenger": {"name": decision.name, "version": decision.version},
         "verdict": decision.verdict,
         "reasons": list(decision.reasons),
@@ -107,18 +107,6 @@ def cancel_members(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG00
 def _page(report: ValidationReport, runs: list[Run]) -> str:
     """Where a browser shows the Data Docs: beside the run on an MLflow server, else the file."""
     return f"{runs[0].url}/artifacts/{tasks.DATA_DOCS}" if runs[0].url else settings.as_link(report.docs)
-
-
-def _told(run: Run) -> dict[str, Any]:
-    model = {"name": run.model.name, "version": run.model.version} if run.model else None
-    return {
-        "experiment": run.experiment,
-        "run_id": run.run_id,
-        "model": model,
-        "metrics": run.metrics,
-        "status": run.status,
-        "cause": run.cause,
-    }
 
 
 def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decision: Decision, production: str) -> str:

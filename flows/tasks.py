@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -29,12 +29,13 @@ from flows import settings
 from flows.curves import curves, kept_when_mlflow_fails
 from flows.progress import say, training
 from vgg16 import catalog, storage
-from vgg16.config import DatasetChoice, Experiment, Split
+from vgg16.config import DatasetChoice, Experiment, Split, Study
 from vgg16.records import (
     DatasetRef,
     EpochMetrics,
     Evaluation,
     Judged,
+    Member,
     ModelVersion,
     Run,
     Stage,
@@ -83,6 +84,12 @@ _COMPUTE: Any = {"retries": 0, "cache_policy": NO_CACHE}
 
 # The Data Docs of what it learned from, among a run's artifacts.
 DATA_DOCS = "data-docs.html"
+
+# The tag of a study's run below which everything is trained anew.
+FRESH = "vgg16.fresh"
+
+# MLflow's tag of a run that is shown below another one.
+PARENT = "mlflow.parentRunId"
 
 # For a Prefect server that is away.
 SERVER_SECONDS = 600.0
@@ -146,7 +153,7 @@ def validate_data(ref: DatasetRef) -> ValidationReport:
 
 @task(name="train", **_COMPUTE)
 def train_model(
-    experiment: Experiment, ref: DatasetRef, base_uri: str, chain: str, fresh: bool = False
+    experiment: Experiment, ref: DatasetRef, base_uri: str, chain: str, parent: str = "", *, fresh: bool = False
 ) -> tuple[Run, str]:
     """Experiment + data -> a fitted model, logged in an MLflow run; the run, and the model's address ("" where
     training diverged). The same request that was cut off is resumed, in the same run; `fresh` resumes only what this
@@ -160,6 +167,7 @@ def train_model(
     base = _load_base(experiment, base_uri)
     request = request_digest(experiment, ref, base_uri)
     tags = {"vgg16.chain": chain, "vgg16.request": request, "vgg16.base": base_uri}
+    tags |= {PARENT: parent} if parent else {}
     with checkpoints.hold(store, request, say) as lease:
         if fresh:
             _forget(request, chain)
@@ -218,6 +226,19 @@ def train_model(
 def _place(state: State) -> str:
     epochs, step = len(state.progress.epochs), state.progress.tally.steps
     return f"epoch {epochs} and step {step} of the next," if step else f"epoch {epochs}"
+
+
+def told(run: Run) -> dict[str, Any]:
+    """A run as commands answer it."""
+    model = {"name": run.model.name, "version": run.model.version} if run.model else None
+    return {
+        "experiment": run.experiment,
+        "run_id": run.run_id,
+        "model": model,
+        "metrics": run.metrics,
+        "status": run.status,
+        "cause": run.cause,
+    }
 
 
 def _docs(ref: DatasetRef) -> str:
@@ -392,6 +413,7 @@ def _score(registry: Registry, found: Any, loaded: Loaded, arrays: Arrays, split
     figures = report.figures(after, before, temperature, superclasses, name)
     # Those of gate would show a person the images that decide.
     if split == "test":
+        registry.log_answers(found.info.run_id, split, labels, answers)
         figures["mistakes"] = report.mistakes(images, labels, answers, class_names, f"{name}, test")
     registry.log_evaluation(found.info.run_id, after, figures)
     create_image_artifact(
@@ -430,16 +452,48 @@ def find_base(experiment: Experiment, ref: DatasetRef, base_uri: str) -> str:
 @task(name="find run", **_IO)
 def find_run(experiment: Experiment, chain: str) -> Run | None:
     """The complete run of this experiment in this chain, None where there is none yet."""
-    from vgg16.registry import dataset_of, model_name
-
     registry = open_registry()
     for found in registry.runs(chain=chain):
-        if found.data.tags["vgg16.experiment"] != experiment.name:
-            continue
-        versions = registry.versions(model_name(dataset_of(found).name))
-        made = [each for each in versions if each.run_id == found.info.run_id]
-        return _told(registry, found, made[0] if made else None)
+        if found.data.tags["vgg16.experiment"] == experiment.name:
+            return _with_version(registry, found)
     return None
+
+
+@task(name="find trained", **_IO)
+def find_trained(experiment: Experiment, ref: DatasetRef, base_uri: str, parent: str = "") -> Run | None:
+    """The last complete run of this very request, whoever asked for it, or `parent` alone where that is given; None
+    where there is none, or its model is gone."""
+    registry = open_registry()
+    for found in registry.runs(request=request_digest(experiment, ref, base_uri)):
+        if parent and found.data.tags.get(PARENT) != parent:
+            continue
+        run = _with_version(registry, found)
+        if run.model or run.status == "diverged":
+            return run
+    return None
+
+
+def _with_version(registry: Registry, found: Any) -> Run:
+    from vgg16.registry import dataset_of, model_name
+
+    versions = registry.versions(model_name(dataset_of(found).name))
+    made = [each for each in versions if each.run_id == found.info.run_id]
+    return _told(registry, found, made[0] if made else None)
+
+
+@contextlib.contextmanager
+def study_run(study: Study, ref: DatasetRef, fresh: bool) -> Iterator[tuple[str, bool]]:
+    """The MLflow run above a study's members, the same for the same request unless `fresh`; its id, and whether only
+    what was trained below it counts as trained."""
+    from vgg16 import studies
+
+    registry = open_registry()
+    request = studies.request_of(study, ref.digest)
+    tags = _code() | ({FRESH: "true"} if fresh else {})
+    with registry.study(study.name, request, ref, tags, fresh) as run_id:
+        registry.log_params(run_id, {"study": study.name, "dataset": ref.name, "dataset_digest": ref.digest})
+        say(f"study       {study.name}, in run {run_id[:8]}")
+        yield run_id, FRESH in registry.run_of(run_id).data.tags
 
 
 @task(name="judge", **_COMPUTE)
@@ -536,6 +590,39 @@ def write_card(name: str, version: str) -> None:
     }
     experiment, evaluations = registry.experiment_of(run), registry.evaluations_of(run)
     registry.describe(name, version, model_card(found, experiment, dataset_of(run), evaluations, facts))
+
+
+@task(name="write study", **_COMPUTE)
+def write_study(
+    study: Study, ref: DatasetRef, members: Sequence[Member], parent: str, overrides: Sequence[str]
+) -> dict[str, str]:
+    """A study's report, from the MLflow runs of its members: in the home, and beside the study's own run; where."""
+    settings.import_tensorflow()
+    from flows import study_facts
+    from vgg16 import study_report
+    from vgg16.study_numbers import best
+
+    registry = open_registry()
+    found = study_facts.results(registry, members)
+    registry.log_params(parent, study_facts.machine())
+    registry.log_params(parent, {f"runs.{each.experiment.name}": each.run.run_id for each in members if each.run})
+    facts = study_facts.facts(
+        registry, study, ref, members, parent=parent, command=study_facts.command(study, overrides)
+    )
+    folder = settings.load().home / "reports" / f"{study.name}-{ref.name}-{parent[:8]}"
+    pages = study_report.report(study, found, facts)
+    for name, content in pages.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+    registry.log_folder(parent, folder)
+    chosen = {each.name: best(own for own in found if own.question == each.name) for each in study.questions}
+    numbers = {name: (each.val_top1, each.test.top1) for name, each in chosen.items() if each and each.test}
+    registry.log_metrics(parent, {f"{name}_val_top1": val for name, (val, _) in numbers.items()})
+    registry.log_metrics(parent, {f"{name}_test_top1": test for name, (_, test) in numbers.items()})
+    html, markdown = (next(name for name in pages if name.endswith(end)) for end in (".html", ".md"))
+    lines = [f"- **{title}**: {line}" for title, line in study_report.summary(study, found).items()]
+    registry.note(parent, "\n".join([*lines, "", f"The report is among the artifacts: `{html}`."]))
+    return {"report": str(folder / html), "markdown": str(folder / markdown)}
 
 
 @task(name="find unchanged", **_IO)

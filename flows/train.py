@@ -28,8 +28,9 @@ CRASHED_SECONDS = 120.0
 
 
 @flow(name="train", flow_run_name="train {experiment.name}")
-def train(experiment: Experiment, ref: DatasetRef, chain: str = "", fresh: bool = False) -> Run:
-    """Train on published and validated data; a diverged run has no model, and is a result.
+def train(experiment: Experiment, ref: DatasetRef, chain: str = "", parent: str = "", *, fresh: bool = False) -> Run:
+    """Train on published and validated data; a diverged run has no model, and is a result. `parent` is the MLflow run
+    that shows it below itself, "" for none.
 
     What this chain has trained already, before a kill, is answered again; what another has begun is resumed, unless it
     is to be trained `fresh`.
@@ -39,10 +40,10 @@ def train(experiment: Experiment, ref: DatasetRef, chain: str = "", fresh: bool 
         known = tasks.find_run(experiment, chain) if chain else None
         if known:
             return known
-        base = _base(experiment)
+        base = base_of(experiment)
         try:
             with _device():
-                run, model_uri = tasks.train_model(experiment, ref, base, chain, fresh)
+                run, model_uri = tasks.train_model(experiment, ref, base, chain, parent, fresh=fresh)
         except BusyError as busy:
             _wait_for(busy)
             continue
@@ -52,30 +53,58 @@ def train(experiment: Experiment, ref: DatasetRef, chain: str = "", fresh: bool 
 def train_each(experiments: Sequence[Experiment], ref: DatasetRef, chain: str, fresh: bool = False) -> list[Run]:
     """The runs of a chain's members: one after the other in this process, or side by side on the workers of the pool.
 
-    Raises Vgg16Error where one failed, after all have ended.
+    Raises Vgg16Error where one failed, after all have ended where they were sent to the pool.
     """
     if settings.load().train_on == "inline":
-        return [train(each, ref, chain, fresh) for each in experiments]
-    sent = {each.name: _send(each, ref, chain, fresh) for each in experiments}
+        return [train(each, ref, chain, fresh=fresh) for each in experiments]
+    runs, failures = try_each(experiments, ref, chain, fresh=fresh)
+    if failures:
+        told_of = "; ".join(f"{name}: {error.message}" for name, error in failures.items())
+        raise Vgg16Error(f"{len(failures)} of {len(experiments)} experiments were not trained. {told_of}.")
+    return runs
+
+
+def try_each(
+    experiments: Sequence[Experiment], ref: DatasetRef, chain: str, parent: str = "", *, fresh: bool = False
+) -> tuple[list[Run], dict[str, Vgg16Error]]:
+    """The same, where one that fails does not stop the others: the runs, and by the member's name why it failed."""
+    failures: dict[str, Vgg16Error] = {}
+    if settings.load().train_on == "inline":
+        runs = []
+        for each in experiments:
+            try:
+                runs.append(train(each, ref, chain, parent, fresh=fresh))
+            except Vgg16Error as error:
+                failures[each.name] = error
+            except Exception as error:  # hours of others need not wait for its mend
+                failures[each.name] = Vgg16Error(f"{type(error).__name__}: {error}")
+        return runs, failures
+    sent = {each.name: _send(each, ref, chain, parent, fresh=fresh) for each in experiments}
     say(f"training    {len(sent)} experiments, sent to the work pool gpu")
-    _wait(sent)
-    found = [tasks.find_run(each, chain) for each in experiments]
-    return [run for run in found if run]
+    failures = {name: Vgg16Error(cause) for name, cause in _wait(sent).items()}
+    found = [tasks.find_run(each, chain) for each in experiments if each.name not in failures]
+    return [run for run in found if run], failures
 
 
-def _send(experiment: Experiment, ref: DatasetRef, chain: str, fresh: bool) -> Any:
+def _send(experiment: Experiment, ref: DatasetRef, chain: str, parent: str, *, fresh: bool) -> Any:
     """The flow run of a member: the one that was sent before where this chain was killed and goes on."""
-    facts = {"experiment": experiment.model_dump(mode="json"), "ref": ref.model_dump(mode="json")}
-    parameters = {**facts, "chain": chain, "fresh": fresh}
-    key = f"{chain}-{experiment.name}"
+    parameters = {
+        "experiment": experiment.model_dump(mode="json"),
+        "ref": ref.model_dump(mode="json"),
+        "chain": chain,
+        "parent": parent,
+        "fresh": fresh,
+    }
+    # A study's chain is the same when it is asked for again, and what has failed is then tried again.
+    key = f"{runtime.flow_run.id}-{experiment.name}"
     flow_run: Any = run_deployment(
         "train/train", parameters=parameters, timeout=0, idempotency_key=key, flow_run_name=f"train {experiment.name}"
     )
     return flow_run.id
 
 
-def _wait(sent: dict[str, Any]) -> None:
-    """Until each of these flow runs has ended, telling how they stand."""
+def _wait(sent: dict[str, Any]) -> dict[str, str]:
+    """Until each of these flow runs has ended, telling how they stand; by name the cause of each that failed."""
     failures: dict[str, str] = {}
     states: dict[str, str] = {}
     crashed: dict[str, float] = {}
@@ -99,9 +128,7 @@ def _wait(sent: dict[str, Any]) -> None:
         if idle and len(idle) == len(waiting) and time.monotonic() - told > LINE_SECONDS:
             told = time.monotonic()
             say(f"  no worker of the pool gpu has taken {', '.join(idle)} yet")
-    if failures:
-        told_of = "; ".join(f"{name}: {cause}" for name, cause in failures.items())
-        raise Vgg16Error(f"{len(failures)} of {len(sent)} experiments were not trained. {told_of}.")
+    return failures
 
 
 @contextmanager
@@ -125,7 +152,7 @@ def _wait_for(busy: BusyError) -> None:
     time.sleep(BUSY_SECONDS)
 
 
-def _base(experiment: Experiment) -> str:
+def base_of(experiment: Experiment) -> str:
     """The address of what the experiment starts from, "" for random weights; that of an experiment's registered model,
     trained first where there is none."""
     if experiment.base not in catalog.EXPERIMENTS:
@@ -133,7 +160,7 @@ def _base(experiment: Experiment) -> str:
     base = catalog.experiment(experiment.base)
     ref, _ = ingest(base.dataset)
     while True:
-        known = tasks.find_base(base, ref, _base(base))
+        known = tasks.find_base(base, ref, base_of(base))
         if known:
             say(f"base        {base.name}: {known}")
             return known

@@ -1,4 +1,4 @@
-"""The rows: datasets, backbones and experiments. Plain data; a new one is one row."""
+"""The rows: datasets, backbones, experiments and studies. Plain data; a new one is one row."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 from vgg16.config import (
     Archive,
@@ -21,7 +21,9 @@ from vgg16.config import (
     Optimizer,
     Phase,
     Pretrained,
+    Question,
     Schedule,
+    Study,
     apply_settings,
 )
 from vgg16.errors import RequestError
@@ -407,6 +409,120 @@ EXPERIMENTS = {
 }
 
 
+def _course() -> Study:
+    """A practical course on VGG-16. Its rate of 0.1 is for SGD and Adam alike, and SGD has no momentum: what becomes of
+    that is one of the answers."""
+
+    def phase(optimizer: Literal["adam", "sgd"], learning_rate: float, epochs: int, trains: str = "all") -> Phase:
+        asked = Optimizer(name=optimizer, learning_rate=learning_rate, momentum=0.0, nesterov=False)
+        return Phase(trains=trains, epochs=epochs, optimizer=asked, schedule=Schedule(name="constant"))
+
+    def member(name: str, description: str, **given: Any) -> Experiment:
+        every = {"dataset": DatasetChoice(name="cifar100"), "head": _HEAD, "batch_size": 64}
+        rest: dict[str, Any] = every | {"precision": "auto", "score_test": "always"} | given
+        return Experiment(name=f"course-{name}", description=description, **rest)
+
+    networks = {
+        "reference": ("the reference VGG-16", BackboneChoice()),
+        "batchnorm": ("with batch normalisation after each activation", BackboneChoice(batch_norm="after")),
+        "dropout": ("and with dropout 0.2 after each convolution", BackboneChoice(batch_norm="after", dropout=0.2)),
+    }
+    optimizers: tuple[Literal["adam", "sgd"], ...] = ("adam", "sgd")
+    plain = (phase("sgd", 0.01, 100, "head"),)
+    # With momentum, or so small a rate would move nothing within these epochs.
+    small = Phase(
+        trains="block5",
+        epochs=20,
+        optimizer=Optimizer(name="sgd", learning_rate=0.001),
+        schedule=Schedule(name="constant"),
+    )
+    return Study(
+        name="course",
+        description="the questions of a practical course on VGG-16: from scratch, and from ImageNet",
+        questions=(
+            Question(
+                name="scratch",
+                members=tuple(
+                    member(
+                        f"{name}-{optimizer}",
+                        f"{about}; {optimizer} at 0.1",
+                        backbone=backbone,
+                        phases=(phase(optimizer, 0.1, 10),),
+                    )
+                    for name, (about, backbone) in networks.items()
+                    for optimizer in optimizers
+                ),
+                compared=(
+                    *((f"course-batchnorm-{each}", f"course-reference-{each}") for each in optimizers),
+                    *((f"course-dropout-{each}", f"course-batchnorm-{each}") for each in optimizers),
+                    *((f"course-{each}-sgd", f"course-{each}-adam") for each in networks),
+                ),
+            ),
+            Question(
+                name="optimal",
+                best_of="scratch",
+                settings=("phases.0.epochs=20",),
+                compared=(("optimal", "scratch"),),
+            ),
+            Question(
+                name="frozen",
+                members=tuple(
+                    member(
+                        f"frozen-{speed}-{normalization}",
+                        f"ImageNet's VGG-16, frozen; sgd at {rate}; pixels: {normalization}",
+                        base="imagenet",
+                        normalization=normalization,
+                        phases=(phase("sgd", rate, epochs, "head"),),
+                    )
+                    for speed, rate, epochs in (("fast", 0.1, 15), ("slow", 0.01, 100))
+                    for normalization in ("raw", "dataset", "weights")
+                ),
+                compared=(
+                    ("frozen", "optimal"),
+                    *(
+                        (f"course-frozen-{speed}-weights", f"course-frozen-{speed}-{other}")
+                        for speed in ("fast", "slow")
+                        for other in ("raw", "dataset")
+                    ),
+                    ("course-frozen-slow-weights", "course-frozen-fast-weights"),
+                ),
+            ),
+            # Each differs from `frozen-slow-weights` in one thing.
+            Question(
+                name="further",
+                members=(
+                    member(
+                        "mobilenetv2",
+                        "ImageNet's MobileNetV2 at 96 pixels, frozen; sgd at 0.01",
+                        backbone=BackboneChoice(name="mobilenetv2"),
+                        base="imagenet",
+                        image_size=96,
+                        phases=plain,
+                    ),
+                    member(
+                        "block5",
+                        "ImageNet's VGG-16: the head, then block 5 too at a small rate; sgd at 0.01, then 0.001",
+                        base="imagenet",
+                        phases=(*plain, small),
+                    ),
+                    member(
+                        "larger",
+                        "ImageNet's VGG-16 at 64 pixels, frozen; sgd at 0.01",
+                        base="imagenet",
+                        image_size=64,
+                        phases=plain,
+                    ),
+                ),
+                compared=tuple(
+                    (f"course-{each}", "course-frozen-slow-weights") for each in ("mobilenetv2", "block5", "larger")
+                ),
+            ),
+        ),
+    )
+
+
+STUDIES = {row.name: row for row in (_course(),)}
+
 Row = TypeVar("Row")
 
 
@@ -436,6 +552,11 @@ def backbone(name: str) -> Backbone:
     return find(BACKBONES, "backbone", name)
 
 
+def study(name: str) -> Study:
+    """The study of that name."""
+    return find(STUDIES, "study", name)
+
+
 def choose(names: Sequence[str], overrides: Sequence[str]) -> tuple[list[Experiment], list[str]]:
     """The experiments with their settings, and notes on settings that fit only some of them.
 
@@ -445,7 +566,7 @@ def choose(names: Sequence[str], overrides: Sequence[str]) -> tuple[list[Experim
         raise RequestError("Name at least one experiment.", f"There are: {', '.join(EXPERIMENTS)}.")
     chosen, notes = apply_settings([experiment(name) for name in dict.fromkeys(names)], list(overrides))
     for each in chosen:
-        _check(each)
+        check(each)
     if len({each.dataset for each in chosen}) > 1:
         found = ", ".join(f"{each.name} on {each.dataset.name}" for each in chosen)
         raise RequestError(f"One run compares experiments on one dataset, found {found}.", "Run them one by one.")
@@ -455,7 +576,7 @@ def choose(names: Sequence[str], overrides: Sequence[str]) -> tuple[list[Experim
 WEIGHTS_SUFFIXES = (".h5", ".hdf5", ".keras")
 
 
-def _check(asked: Experiment) -> None:
+def check(asked: Experiment) -> None:
     """Raises RequestError for parts that are not there, or do not fit together."""
     dataset(asked.dataset.name)
     row = backbone(asked.backbone.name)

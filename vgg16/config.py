@@ -250,6 +250,32 @@ class Experiment(Frozen):
         return sum(phase.epochs for phase in self.phases)
 
 
+class Question(Frozen):
+    """One question of a study: its `members`; or the best on `val` of an earlier question, `best_of`, trained again
+    under this question's name with these `settings`, each KEY=VALUE. `compared` are pairs that its report tells the
+    difference of: members, or questions for the best one of each."""
+
+    name: str
+    members: tuple[Experiment, ...] = ()
+    best_of: str = ""
+    settings: tuple[str, ...] = ()
+    compared: tuple[tuple[str, str], ...] = ()
+
+
+class Study(Frozen):
+    """One row: questions, and the language of the report that answers them."""
+
+    name: str
+    description: str
+    questions: tuple[Question, ...] = Field(min_length=1)
+    language: Literal["en", "fr"] = "en"
+
+    @property
+    def members(self) -> tuple[Experiment, ...]:
+        """The members of all questions, but those that follow from an answer."""
+        return tuple(member for question in self.questions for member in question.members)
+
+
 def flat(values: Any, prefix: str = "") -> dict[str, Any]:
     """Nested values under dotted paths: the keys that `--set` takes and that runs are logged under."""
     found: dict[str, Any] = {}

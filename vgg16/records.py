@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from vgg16.config import Frozen, Precision, Split
+from vgg16.config import Experiment, Frozen, Precision, Split
 
 Stage = Literal["None", "Staging", "Production", "Archived"]
 Outcome = Literal["promote", "refuse", "undecided"]
@@ -87,15 +87,43 @@ class Tally(NamedTuple):
         return self.right / self.images
 
 
+class Diagnosis(Frozen):
+    """What is wrong inside a network that does not learn. `broken`: layers of which a weight is no finite number.
+    `units`: rectified channels and units; `dead`: those that answer 0 to every image; `silent`: the first layer of
+    which all do, "" for none. `answer`: the commonest one, and the `share` of the images that are given it. Of a
+    network with broken weights only those are told."""
+
+    broken: tuple[str, ...] = ()
+    units: int = 0
+    dead: int = 0
+    silent: str = ""
+    answer: str = ""
+    share: float = 0.0
+
+    @property
+    def words(self) -> str:
+        """The diagnosis in words, "" where nothing is wrong."""
+        if self.broken:
+            return f"weights of {len(self.broken)} layers are infinite or nan, from {self.broken[0]} on"
+        told = []
+        if self.silent or self.dead > self.units / 2:  # a few are dead in networks that learn well, too
+            where = f", all of {self.silent} among them" if self.silent else ""
+            told.append(f"{self.dead} of {self.units} rectified units answer 0 to every image of val{where}")
+        if self.share >= 0.9:
+            told.append(f"{self.share:.0%} of val are answered {self.answer!r}")
+        return "; ".join(told)
+
+
 class TrainingResult(Frozen):
-    """How training ended. `best_epoch` is the one whose weights the model carries, 0 where none was finite; `seconds`
-    are wall time, validation included, also of each phase by itself; `images_per_s` is the rate of the training steps
-    alone; `peak_memory_megabytes` (10^6 bytes) of the GPU that held most, else of the process so far; `precision` is
-    what was computed in, `device` what did; `temperature` is what the model's logits were divided by after training, so
-    that its confidence fits `val`."""
+    """How training ended; one that diverged has a `diagnosis`. `best_epoch` is the one whose weights the model carries,
+    0 where none was finite; `seconds` are wall time, validation included, also of each phase by itself; `images_per_s`
+    is the rate of the training steps alone; `peak_memory_megabytes` (10^6 bytes) of the GPU that held most, else of the
+    process so far; `precision` is what was computed in, `device` what did; `temperature` is what the model's logits were
+    divided by after training, so that its confidence fits `val`."""
 
     status: Literal["finished", "diverged"]
     cause: str = ""
+    diagnosis: Diagnosis | None = None
     best_epoch: int = 0
     best_val_top1: float = 0.0
     seconds: float
@@ -221,6 +249,15 @@ class Run(Frozen):
     metrics: dict[str, float]
     status: Literal["finished", "diverged"]
     cause: str = ""
+
+
+class Member(Frozen):
+    """One experiment of a study's question: its run, or None and why it failed."""
+
+    question: str
+    experiment: Experiment
+    run: Run | None
+    failure: str = ""
 
 
 class LedgerEntry(Frozen):

@@ -5,6 +5,7 @@ Stages are deprecated in MLflow but asked for: a version's stage and alias move 
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import secrets
@@ -21,8 +22,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 import mlflow
+import numpy as np
 import pandas as pd
-from mlflow.entities import Metric, RunData, ViewType
+from mlflow.entities import Metric, Param, RunData, ViewType
 from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
@@ -30,13 +32,14 @@ from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 from mlflow.store.artifact.utils.models import get_model_name_and_version
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import Map
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from vgg16 import serving, views
 from vgg16.config import Experiment, Split, flat
-from vgg16.datasets import Arrays, Images
+from vgg16.datasets import Arrays, Images, Labels
 from vgg16.errors import RefusedError, RequestError, Vgg16Error
-from vgg16.records import DatasetRef, EpochMetrics, Evaluation, ModelVersion, Stage, TrainingResult, Verdict
+from vgg16.records import DatasetRef, Diagnosis, EpochMetrics, Evaluation, ModelVersion, Stage, TrainingResult, Verdict
 from vgg16.storage import sha256_of
 
 if TYPE_CHECKING:
@@ -55,6 +58,8 @@ _CLAIM = "vgg16.ledger-claim."
 _FOLLOWED = "vgg16.followed"
 # The tag of a run that says what it learned from.
 _DATASET = "vgg16.dataset"
+# A diverged run's file.
+_DIAGNOSIS = "diagnosis.json"
 # What goes into a filter of MLflow's.
 _NAME = r"[\w.-]+"
 # MLflow's own tag; without it a run's colour follows from its id, and two may have nearly the same.
@@ -72,7 +77,10 @@ TAGS = {
     "vgg16.model": "the version that it became, as `vgg16-digits/3`",
     "vgg16.verdict": "what the gates said of that version last: `promote`, `refuse` or `undecided`",
     "vgg16.reasons": "why",
-    "vgg16.chain": "the same for all members of one `vgg16 run`",
+    "vgg16.chain": "the same for all members of one `vgg16 run` or `vgg16 study`",
+    "vgg16.study": "of the run above its members' runs: the study's name",
+    "vgg16.study_request": "of the same: the digest of the members and the data",
+    "vgg16.fresh": "of the same: only what was trained below it counts, `vgg16 study --fresh`",
     "vgg16.base": "the address of the weights it started from",
     "vgg16.version": "the version of this package",
     "vgg16.commit": "the commit of the code, with `-dirty` where files were changed",
@@ -154,6 +162,51 @@ class Registry:
             raise
         mlflow.end_run()
 
+    @contextmanager
+    def study(self, name: str, request: str, ref: DatasetRef, tags: dict[str, str], fresh: bool) -> Iterator[str]:
+        """The run above a study's members, which is theirs alone: that of the same request again, unless `fresh`;
+        yields its id. Not an active run, for its members are that. It ends as `run` does."""
+        known = [] if fresh else self._studies(ref.name, request)
+        if known:
+            run_id = str(known[0].info.run_id)
+            self.client.update_run(run_id, status="RUNNING")
+        else:
+            described = {"vgg16.study": name, "vgg16.study_request": request, _DATASET: ref.model_dump_json(), **tags}
+            made = self.client.create_run(
+                self._experiment(ref.name), run_name=f"{name} {ref.name} {ref.digest[:8]}", tags=described
+            )
+            run_id = str(made.info.run_id)
+        try:
+            yield run_id
+        except BaseException as error:
+            with suppress(Exception):
+                self.client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
+        self.client.set_terminated(run_id, "FINISHED")
+
+    def _studies(self, dataset: str, request: str) -> list[Any]:
+        return list(
+            self.client.search_runs(
+                [self._experiment(dataset)],
+                f"tags.`vgg16.study_request` = '{request}'",
+                order_by=["attributes.start_time DESC"],
+            )
+        )
+
+    def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        """Parameters of a run; those that it has stay as they are."""
+        known = self.client.get_run(run_id).data.params
+        new = [Param(name, value) for name, value in params.items() if name not in known]
+        self.client.log_batch(run_id, params=new)
+
+    def note(self, run_id: str, text: str) -> None:
+        """What a run's page says of it, in Markdown."""
+        self.client.set_tag(run_id, "mlflow.note.content", text)
+
+    def log_folder(self, run_id: str, folder: Path) -> None:
+        """The files of a folder beside the run."""
+        self.client.log_artifacts(run_id, str(folder))
+
     def standing(self, run_id: str) -> Literal["", "unfinished", "complete"]:
         """How far a run has come, "" for one that is not there or was deleted."""
         try:
@@ -208,6 +261,8 @@ class Registry:
             }
         )
         mlflow.set_tags({"vgg16.device": result.device, "vgg16.precision": result.precision})
+        if result.diagnosis:
+            mlflow.log_dict(result.diagnosis.model_dump(mode="json"), _DIAGNOSIS)
         if result.status == "diverged":
             mlflow.set_tags({"vgg16.status": result.status, "vgg16.cause": result.cause})
 
@@ -235,6 +290,12 @@ class Registry:
                 self.client.log_text(run_id, rows.to_csv(index=False), f"{split}/{table}.csv")
         for name, figure in figures.items():
             self.client.log_figure(run_id, figure, f"{split}/{name}.png")
+
+    def log_answers(self, run_id: str, split: Split, labels: Labels, probabilities: NDArray[np.float32]) -> None:
+        """What was answered to each image of a split, for tests that compare two models image by image."""
+        answers = probabilities.argmax(axis=1)
+        rows = pd.DataFrame({"label": labels, "answer": answers, "probability": probabilities.max(axis=1)})
+        self.client.log_text(run_id, rows.to_csv(index_label="image", float_format="%.4f"), f"{split}/answers.csv")
 
     def log_metrics(self, run_id: str, numbers: Mapping[str, float]) -> None:
         """Numbers of a run, complete or not."""
@@ -362,6 +423,30 @@ class Registry:
                     logged = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/{file}")
                     found.append(Evaluation.model_validate(logged))
         return found
+
+    def epochs_of(self, run: Any) -> list[EpochMetrics]:
+        """A run's curves."""
+        names = [name for name in EpochMetrics.model_fields if name not in ("epoch", "at")]
+        points: dict[int, dict[str, Any]] = {}
+        for name in names:
+            for point in self.client.get_metric_history(run.info.run_id, name):
+                points.setdefault(point.step, {})[name] = point.value
+                points[point.step] |= {"epoch": point.step, "at": point.timestamp}
+        return [EpochMetrics.model_validate(each) for _, each in sorted(points.items()) if len(each) == len(names) + 2]
+
+    def diagnosis_of(self, run: Any) -> Diagnosis | None:
+        """What is logged of what is wrong inside a network that diverged."""
+        if _DIAGNOSIS not in [each.path for each in self.client.list_artifacts(run.info.run_id)]:
+            return None
+        return Diagnosis.model_validate(mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/{_DIAGNOSIS}"))
+
+    def answers_of(self, run: Any, split: Split) -> tuple[Labels, Labels] | None:
+        """Labels and answers, int64 [n] each, of what `log_answers` logged; None where there is nothing."""
+        file = f"{split}/answers.csv"
+        if file not in [each.path for each in self.client.list_artifacts(run.info.run_id, split)]:
+            return None
+        rows = pd.read_csv(io.StringIO(mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/{file}")))
+        return rows["label"].to_numpy(np.int64), rows["answer"].to_numpy(np.int64)
 
     # Models
 

@@ -26,6 +26,7 @@ from vgg16.devices import (
     peak_memory,
     using,
 )
+from vgg16.diagnosis import diagnose
 from vgg16.errors import RequestError
 from vgg16.input_pipeline import features_for_training, for_inference, for_training
 from vgg16.loop import Loop
@@ -110,8 +111,8 @@ def train(
 
     Only epochs at the size of the last phase are compared. A loss that is not a number, or an accuracy that never
     leaves chance, ends as `diverged` with its cause. `resume` is a state that `fits`: what led to it is not done again,
-    and what it tells is part of the result. Raises Vgg16Error where memory runs
-    out, devices are missing, or a last batch is smaller than they are many.
+    and what it tells is part of the result. Raises Vgg16Error where memory runs out,
+    devices are missing, or a last batch is smaller than they are many.
     """
     if experiment.reproducible:
         compute_deterministically()
@@ -123,13 +124,20 @@ def train(
     cause = training.cause or _stuck(training.epochs, data.part("val")[1])
     with using(device), memory_told(experiment, size):
         final = build_for(experiment, data, base, experiment.phases[-1].image_size)
+        # As it stood at the end, not in its best epoch.
+        if cause and training.ended:
+            final.set_weights(training.ended)
+        elif cause and resume:
+            _assign(final.variables, resume.variables)
+        found = diagnose(final, data.part("val")[0], data.class_names) if cause else None
         if training.weights:
             final.set_weights(training.weights)
         temperature = 1.0 if cause else _calibrate(final, data)
     best = training.best
     return final, TrainingResult(
         status="diverged" if cause else "finished",
-        cause=cause,
+        cause="; ".join(filter(None, (cause, found.words if found else ""))),
+        diagnosis=found,
         best_epoch=best.epoch if best else 0,
         best_val_top1=best.val_top1 if best else 0.0,
         seconds=sum(training.seconds),
@@ -156,6 +164,7 @@ class _Training:
         self.epochs = list(known.epochs)
         self.best = self.epochs[known.best - 1] if known.best else None
         self.weights = resume.best if resume else []
+        self.ended: list[NDArray[np.float32]] = []
         self.seconds, self.stepping, self.images = list(known.seconds), known.stepping, known.images
         (images, labels), (_, val_labels) = data.part("train"), data.part("val")
         self.steps = math.ceil(len(images) / experiment.batch_size)
@@ -171,15 +180,14 @@ class _Training:
 
     def run(self) -> None:
         """Every phase that is left, each from the weights that the one before it ended with."""
-        weights = None
         while not self.complete and self.number < len(self.experiment.phases):
             phase = self.experiment.phases[self.number]
             # Weights do not depend on the size of the images.
             model = build_for(self.experiment, self.data, self.base, phase.image_size, for_training=True)
-            if weights is not None:
-                model.set_weights(weights)
+            if self.ended:
+                model.set_weights(self.ended)
             self._phase(model, phase)
-            weights = model.get_weights()
+            self.ended = model.get_weights()
             self.resume = None
             self.number += 1
 
@@ -233,9 +241,8 @@ class _Training:
         optimizer = optimizers.build(phase, self.steps, _precision(experiment))
         optimizer.build(learner.trainable_variables)
         if self.resume:
-            variables = (*model.variables, *optimizer.variables)
-            for variable, value in zip(variables, (*self.resume.variables, *self.resume.optimizer), strict=True):
-                variable.assign(value)
+            _assign(model.variables, self.resume.variables)
+            _assign(optimizer.variables, self.resume.optimizer)
         training = batches_of(
             images,
             self.wanted,
@@ -329,6 +336,11 @@ def fits(experiment: Experiment, data: Arrays, base: Weights | None, state: Stat
 
 def _precision(experiment: Experiment) -> Precision:
     return fastest(experiment.device) if experiment.precision == "auto" else experiment.precision
+
+
+def _assign(variables: list[Any], values: list[NDArray[Any]]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def _loss(experiment: Experiment) -> keras.losses.Loss:

@@ -92,7 +92,7 @@ def test_curves_figures_tables_and_the_dataset_are_in_the_mlflow_run(first_run: 
         assert "gate/mistakes.png" not in files
         promoted = member["model"] == first_run.answer["challenger"]
         shown = {name.removeprefix("test/") for name in files if name.startswith("test/")}
-        assert shown == (scored | {"mistakes.png", "corruptions.png"} if promoted else set())
+        assert shown == (scored | {"answers.csv", "mistakes.png", "corruptions.png"} if promoted else set())
 
 
 def test_runs_carry_the_tags_of_the_vocabulary_and_versions_their_card(first_run: FirstRun) -> None:

@@ -30,6 +30,7 @@ def test_help_answers_in_under_a_second(vgg16: Command) -> None:
         "rollback",
         "run",
         "show",
+        "study",
         "ui",
     ]:
         assert f"\n  {command}" in helped.stdout
@@ -48,7 +49,18 @@ def test_list_shows_the_catalog_and_makes_no_home(vgg16: Command, tmp_path: Path
     assert names["experiments"] == [*ours, *photographs]
     assert names["backbones"] == ["vgg11", "vgg13", "vgg16", "vgg19", "resnet50", "mobilenetv2", "efficientnetb0"]
     assert names["datasets"] == ["digits", "glyphs", "cifar10", "cifar100"]
+    (course,) = listed["studies"]
+    assert (course["name"], course["dataset"], course["members"]) == ("course", "cifar100", 16)
+    assert course["questions"] == "scratch, optimal, frozen, further"
     assert vgg16("list", "datasets", "--json").json.keys() == {"datasets"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_that_cannot_be_is_refused_before_anything_is_made(vgg16: Command, tmp_path: Path) -> None:
+    for asked, told in ((("course", "--set", "language=de"), "expected en or fr"), (("curse",), "Did you mean course")):
+        refused = vgg16("study", *asked, "--json", cwd=tmp_path, VGG16_HOME="")
+        assert refused.status == 2
+        assert told in str(refused.json["error"])
     assert list(tmp_path.iterdir()) == []
 
 

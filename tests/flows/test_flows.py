@@ -170,6 +170,7 @@ def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(
     assert {name: each["work_pool_name"] for name, each in found.items()} == {
         "ingest": "cpu",
         "retrain": "cpu",
+        "study": "cpu",
         "train": "gpu",
         "stages": "cpu",
         "promote": "cpu",
@@ -192,6 +193,7 @@ def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(
     assert forms["promote"]["name"]["enum"] == forms["rollback"]["name"]["enum"]
     assert "vgg16-cifar100" in forms["promote"]["name"]["enum"]
     assert "digits-finetune" in forms["retrain"]["experiments"]["items"]["enum"]
+    assert forms["study"]["name"]["enum"] == ["course"]
 
 
 def test_a_deployment_refuses_an_unknown_experiment_before_any_worker_starts(deployed: str) -> None:

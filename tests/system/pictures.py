@@ -1,7 +1,7 @@
 """What the browser is shown: an MLflow server with twenty runs of made-up curves; and the pictures of README.
 
 `python -m tests.system.pictures HOME` makes docs/compare.png and docs/registry.png anew, of the last run and of the
-champion of that home. It needs Debian's package `chromium`.
+champion of that home, and docs/course.png, of the report in docs/course. It needs Debian's package `chromium`.
 """
 
 from __future__ import annotations
@@ -193,6 +193,14 @@ def main(home: str) -> None:
                     page.get_by_text(text).first.wait_for()
                 page.wait_for_timeout(3_000)  # what is drawn moves for a while
                 page.screenshot(path=ROOT / "docs" / f"{name}.png")
+    course()
+
+
+def course() -> None:
+    """The head of the course's report."""
+    with browser(1100, 1250) as page:
+        page.goto((ROOT / "docs" / "course" / "course.html").as_uri())
+        page.screenshot(path=ROOT / "docs" / "course.png")
 
 
 if __name__ == "__main__":
