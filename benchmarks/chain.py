@@ -75,7 +75,9 @@ def servers(folder: Path) -> Iterator[dict[str, str]]:
         running.enter_context(server(start, f"{prefect}/api/health", folder))
         start = ["mlflow", "server", "--host", "127.0.0.1", "--port", "5010", "--workers", "1", *database]
         running.enter_context(server(start, f"{mlflow}/health", folder))
-        yield {"PREFECT_API_URL": f"{prefect}/api", "MLFLOW_TRACKING_URI": mlflow}
+        # The ledger that promotions on this MLflow server follow.
+        store = {"VGG16_STORE": str(folder / "store")}
+        yield store | {"PREFECT_API_URL": f"{prefect}/api", "MLFLOW_TRACKING_URI": mlflow}
 
 
 def ran(command: list[str], variables: dict[str, str]) -> tuple[float, float, dict[str, Any]]:
