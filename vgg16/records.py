@@ -118,8 +118,8 @@ class TrainingResult(Frozen):
     """How training ended; one that diverged has a `diagnosis`. `best_epoch` is the one whose weights the model carries,
     0 where none was finite; `seconds` are wall time, validation included, also of each phase by itself; `images_per_s`
     is the rate of the training steps alone; `peak_memory_megabytes` (10^6 bytes) of the GPU that held most, else of the
-    process so far; `precision` is what was computed in, `device` what did; `temperature` is what the model's logits were
-    divided by after training, so that its confidence fits `val`."""
+    process so far; `precision` is what was computed in, `device` what did; `temperature` is what the model's logits
+    were divided by after training, so that its confidence fits `val`."""
 
     status: Literal["finished", "diverged"]
     cause: str = ""
