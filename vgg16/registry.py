@@ -82,6 +82,8 @@ TAGS = {
     "vgg16.study_request": "of the same: the digest of the members and the data",
     "vgg16.fresh": "of the same: only what was trained below it counts, `vgg16 study --fresh`",
     "vgg16.base": "the address of the weights it started from",
+    "vgg16.device": "what it was trained on",
+    "vgg16.precision": "what that computed in",
     "vgg16.version": "the version of this package",
     "vgg16.commit": "the commit of the code, with `-dirty` where files were changed",
     "vgg16.dataset": "the dataset, as JSON for programs; a person finds it in the column Dataset",
