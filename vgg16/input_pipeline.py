@@ -36,7 +36,7 @@ def for_training(
     in an order new each epoch; without the `begun` batches at their beginning."""
     import tensorflow as tf
 
-    kept = tf.convert_to_tensor(images)
+    kept = _in_main_memory(images)
 
     def look(index: Any, flips: Any, shifts: Any) -> Any:
         taken = tf.gather(kept, index)
@@ -60,7 +60,7 @@ def features_for_training(
     """The same for a frozen base's features [1 or 2, n, ...]: those of the images and, second, of the flipped ones."""
     import tensorflow as tf
 
-    kept = tf.convert_to_tensor(features)
+    kept = _in_main_memory(features)
 
     def look(index: Any, flips: Any, _: Any) -> Any:
         side = tf.cast(flips, index.dtype) if augmentation.flip else tf.zeros_like(index)
@@ -89,7 +89,7 @@ def _batches(
 ) -> tf.data.Dataset:
     import tensorflow as tf
 
-    wanted = tf.convert_to_tensor(targets)
+    wanted = _in_main_memory(targets)
     count = len(targets)
 
     def of_epoch(epoch: Any) -> Any:
@@ -107,6 +107,14 @@ def _batches(
 
     numbers = tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(of_epoch).skip(begun)
     return numbers.map(take, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _in_main_memory(array: NDArray[Any]) -> Any:
+    """Where tf.data looks for it, whatever device trains."""
+    import tensorflow as tf
+
+    with tf.device("/CPU:0"):
+        return tf.convert_to_tensor(array)
 
 
 def _shifted(images: Any, shifts: Any, edge: int) -> Any:
