@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import takewhile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,21 +54,14 @@ def machine() -> dict[str, str]:
     """This machine, and the versions of what computes on it."""
     import tensorflow as tf
 
+    from vgg16.devices import processor
+
     gpus = [tf.config.experimental.get_device_details(each) for each in tf.config.list_physical_devices("GPU")]
     cards = [str(each.get("device_name", "GPU")) for each in gpus]
     memory = psutil.virtual_memory().total / 2**30
-    parts = [_cpu(), f"{psutil.cpu_count()} cores", f"{memory:.0f} GiB", ", ".join(cards) or "no GPU"]
+    parts = [processor(), f"{psutil.cpu_count()} cores", f"{memory:.0f} GiB", ", ".join(cards) or "no GPU"]
     versions = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
     return {"machine": ", ".join(parts), "versions": ", ".join(versions)}
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
 
 
 def facts(

@@ -83,9 +83,14 @@ def described(device: Device, replicas: int = 1) -> str:
     if gpus and device != "cpu":
         name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
         return f"{replicas} x {name}" if replicas > 1 else str(name)
+    return f"{os.cpu_count()} cores of {processor()}"
+
+
+def processor() -> str:
+    """The name of this machine's processor, as far as it is known."""
     info = CPU_INFO.read_text() if CPU_INFO.is_file() else ""
     found = re.search(r"model name\s*: (.+)", info)
-    return f"{os.cpu_count()} cores of {found[1] if found else platform.machine()}"
+    return found[1] if found else platform.processor() or platform.machine()
 
 
 def peak_memory(device: Device) -> float:

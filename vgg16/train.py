@@ -111,8 +111,8 @@ def train(
 
     Only epochs at the size of the last phase are compared. A loss that is not a number, or an accuracy that never
     leaves chance, ends as `diverged` with its cause. `resume` is a state that `fits`: what led to it is not done again,
-    and what it tells is part of the result. Raises Vgg16Error where memory runs out,
-    devices are missing, or a last batch is smaller than they are many.
+    and what it tells is part of the result. Raises Vgg16Error where memory runs out, where devices are missing, and
+    where the last batch has fewer images than there are devices.
     """
     if experiment.reproducible:
         compute_deterministically()
