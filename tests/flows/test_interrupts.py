@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,31 @@ def processes_of(home: Path) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def killed_after(signs: Sequence[str], command: Sequence[str], home: Path) -> None:
+    """Run a command until its lines have told these, one after the other; then kill it and all its processes."""
+    process = subprocess.Popen(
+        [VGG16, *command],
+        env=ENVIRONMENT | {"VGG16_HOME": str(home)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    awaited = list(signs)
+    for line in process.stderr:
+        if awaited[0] in line:
+            awaited.pop(0)
+        if not awaited:
+            break
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+    for left in processes_of(home):  # Prefect's own server outlives a kill
+        os.kill(left, signal.SIGKILL)
+    assert not awaited, f"it ended before it told {awaited}"
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])

@@ -18,8 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import ENVIRONMENT, QUIET, VGG16, free_port, wait_for
-from tests.flows.test_interrupts import processes_of
+from tests.conftest import ENVIRONMENT, QUIET, free_port, wait_for
+from tests.flows.test_interrupts import killed_after
 from vgg16.config import Experiment
 from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef, EpochMetrics
@@ -33,23 +33,7 @@ ASKED += ["--set", f"phases.0.epochs={EPOCHS}"]
 
 def test_after_a_kill_the_same_command_goes_on_in_the_same_run(vgg16: Callable[..., Any], tmp_path: Path) -> None:
     home = tmp_path / "home"
-    process = subprocess.Popen(
-        [VGG16, *ASKED],
-        env=ENVIRONMENT | {"VGG16_HOME": str(home)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if f"epoch  3/{EPOCHS}" in line:
-            break
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    for left in processes_of(home):  # Prefect's own server outlives a kill
-        os.kill(left, signal.SIGKILL)
-    process.stderr.close()
+    killed_after([f"epoch  3/{EPOCHS}"], ASKED, home)
     assert list((home / "store" / "checkpoints").glob("*/states/*/manifest.json"))
 
     sick = vgg16("doctor", "--json", VGG16_HOME=str(home))

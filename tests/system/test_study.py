@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -14,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ENVIRONMENT, VGG16, call
-from tests.flows.test_interrupts import processes_of
+from tests.conftest import ENVIRONMENT, call
+from tests.flows.test_interrupts import killed_after
 from tests.system.pictures import browser
 
 # Sixteen trainings and three starts of the command line: four minutes beside other work.
@@ -37,29 +35,6 @@ def asked(weights: Path) -> list[str]:
     settings = ["dataset=digits", "dataset.limit=200", "backbone.width=0.1", f"base={weights}", "phases.0.epochs=3"]
     settings += ["phases.1.epochs=2", "head.units=[16]"]
     return ["study", "course", *(word for each in settings for word in ("--set", each))]
-
-
-def killed_amid(member: str, command: list[str], home: Path) -> None:
-    """Run a command, and kill it and all its processes in the first epochs of a member."""
-    process = subprocess.Popen(
-        [VGG16, *command],
-        env=ENVIRONMENT | {"VGG16_HOME": str(home)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    begun = False
-    for line in process.stderr:
-        begun = begun or f"training    {member}, 3 epochs" in line
-        if begun and "epoch  1/3" in line:
-            break
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stderr.close()
-    for left in processes_of(home):  # Prefect's own server outlives a kill
-        os.kill(left, signal.SIGKILL)
 
 
 def runs_of(home: Path) -> dict[str, dict[str, str]]:
@@ -92,7 +67,7 @@ def test_the_course_goes_on_after_a_kill_and_is_told_in_two_languages(tmp_path: 
     environment = ENVIRONMENT | {"VGG16_HOME": str(home)}
     subprocess.run([sys.executable, "-c", WEIGHTS, str(weights)], env=environment, check=True, capture_output=True)
     command = asked(weights)
-    killed_amid("course-batchnorm-sgd", command, home)
+    killed_after(["training    course-batchnorm-sgd, 3 epochs", "epoch  1/3"], command, home)
     before = runs_of(home)
     (parent,) = [run for run, tags in before.items() if "vgg16.study" in tags]
 
