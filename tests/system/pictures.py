@@ -140,6 +140,8 @@ def opened(home: Path) -> Iterator[Settings]:
     """The settings of a home, whose MLflow UI is ended at last."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VGG16_HOME", str(home))
+        # MLflow leaves the server of an earlier test here.
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         settings.load.cache_clear()
         settings.import_tensorflow()
         try:
