@@ -1,5 +1,5 @@
-"""What the chain costs beside its training and its predictions: `vgg16 run digits-scratch` with nothing running, and on
-servers that run, there beside a plain Prefect + MLflow script of the same steps (`benchmarks/plain_chain.py`).
+"""What the chain costs beside its training: `vgg16 run digits-scratch` with nothing running, and on servers that run,
+there beside a plain Prefect + MLflow script of the same steps (`benchmarks/plain_chain.py`).
 
 `.venv/bin/python -m benchmarks.chain` (ten minutes on two cores). It starts a Prefect and an MLflow server, and ends
 them. The three take turns, each round in an order drawn anew; what runs with nothing running begins in an empty home
@@ -94,7 +94,7 @@ def ran(command: list[str], variables: dict[str, str]) -> tuple[float, float, di
 
 
 def ours(variables: dict[str, str]) -> dict[str, float]:
-    """The chain in an empty home; its predictions count as overhead."""
+    """The chain in an empty home."""
     with tempfile.TemporaryDirectory(prefix="vgg16-bench-") as home:
         clock, processor, told = ran(
             [str(BIN / "vgg16"), "run", "digits-scratch", "--json"], {"VGG16_HOME": home} | variables
@@ -105,13 +105,9 @@ def ours(variables: dict[str, str]) -> dict[str, float]:
 
 
 def plain(variables: dict[str, str]) -> dict[str, float]:
-    clock, processor, told = ran([sys.executable, "benchmarks/plain_chain.py"], variables)
-    return {
-        "clock": clock,
-        "processor": processor,
-        "training": told["training"],
-        "overhead": clock - told["training"] - told["prediction"],
-    }
+    clock, processor, told = ran([sys.executable, "-m", "benchmarks.plain_chain"], variables)
+    overhead = clock - told["training"]
+    return {"clock": clock, "processor": processor, **told, "overhead": overhead}
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 from pydantic import WithJsonSchema
 
-from flows import settings, tasks
+from flows import score, settings, tasks
 from flows.display import with_interval
 from flows.ingest import ingest
 from flows.progress import say
@@ -60,15 +60,16 @@ def retrain(
             return Completed(name="Skipped (unchanged)", message=f"Data, code and settings are those of {ended}")
     ref, report = ingest(chosen[0].dataset)
     seconds["ingest"] = time.perf_counter() - start
-    runs = train_each(chosen, ref, chain, fresh)
-    seconds["train"] = time.perf_counter() - start - seconds["ingest"]
-    val_top1 = {(run.model.name, run.model.version): run.metrics["best_val_top1"] for run in runs if run.model}
-    if not val_top1:
-        causes = "; ".join(f"{run.experiment}: {run.cause}" for run in runs)
-        raise Vgg16Error(f"Every experiment diverged. {causes}.", "Try a smaller learning rate.")
-    challenger = max(val_top1, key=val_top1.__getitem__)
-    before = time.perf_counter()
-    decision = promote(*challenger, approved=False)
+    with score.expected():
+        runs = train_each(chosen, ref, chain, fresh)
+        seconds["train"] = time.perf_counter() - start - seconds["ingest"]
+        val_top1 = {(run.model.name, run.model.version): run.metrics["best_val_top1"] for run in runs if run.model}
+        if not val_top1:
+            causes = "; ".join(f"{run.experiment}: {run.cause}" for run in runs)
+            raise Vgg16Error(f"Every experiment diverged. {causes}.", "Try a smaller learning rate.")
+        challenger = max(val_top1, key=val_top1.__getitem__)
+        before = time.perf_counter()
+        decision = promote(*challenger, approved=False)
     # What was promoted has been scored on test.
     runs = [tasks.read_again(run) if run.model else run for run in runs]
     seconds["promote"] = time.perf_counter() - before

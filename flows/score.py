@@ -10,6 +10,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,36 +41,72 @@ class Answers(Frozen):
         return found
 
 
+class _Ahead:
+    """The process that a chain is about to ask: None outside of a chain, and while there is none yet."""
+
+    expected = False
+    process: subprocess.Popen[str] | None = None
+
+
+@contextmanager
+def expected() -> Iterator[None]:
+    """While this lasts, `prepare` starts the process that `ask` will need; at the end, one that nobody asked goes."""
+    _Ahead.expected = True
+    try:
+        yield
+    finally:
+        _Ahead.expected = False
+        unasked, _Ahead.process = _Ahead.process, None
+        if unasked:
+            unasked.kill()
+            unasked.communicate()
+
+
+def prepare() -> None:
+    """Where a process will be asked, start it: it imports what it needs, five seconds, while this one goes on."""
+    if _Ahead.expected and not _Ahead.process:
+        _Ahead.process = _start()
+
+
+def _start() -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "flows.score"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"VGG16_HOME": str(settings.load().home)},
+        text=True,
+    )
+
+
 def ask(name: str, versions: list[str], ref: DatasetRef, folder: Path) -> dict[str, Answers]:
     """The answers of each version on the gate images of a published dataset, which a fresh process writes to a folder.
 
     A version that cannot be used says so; Vgg16Error is raised where it was not the version that failed.
     """
     request = {"name": name, "versions": versions, "ref": ref.model_dump(mode="json"), "folder": str(folder)}
-    environment = os.environ | {"VGG16_HOME": str(settings.load().home)}
-    done = subprocess.run(
-        [sys.executable, "-m", "flows.score"],
-        input=json.dumps(request),
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        told = (done.stderr.strip() or "no word").splitlines()[-1]
-        raise Vgg16Error(f"The process that asks {name} {', '.join(versions)} ended with {done.returncode}: {told}")
+    ready, _Ahead.process = _Ahead.process, None
+    with ready or _start() as process:
+        _, said = process.communicate(json.dumps(request))
+    if process.returncode:
+        told = (said.strip() or "no word").splitlines()[-1]
+        raise Vgg16Error(f"The process that asks {name} {', '.join(versions)} ended with {process.returncode}: {told}")
     return TypeAdapter(dict[str, Answers]).validate_json((folder / "answers.json").read_bytes())
 
 
 def _main() -> None:
-    request = json.loads(sys.stdin.read())
-    ref, folder = DatasetRef.model_validate(request["ref"]), Path(request["folder"])
     known = settings.apply()
     settings.import_tensorflow()
     from vgg16 import corruptions, evaluate, storage
     from vgg16.datasets import load
     from vgg16.registry import connect
 
+    # Only now, for it is started before it is known what it will be asked, or whether.
+    asked = sys.stdin.read()
+    if not asked:
+        return
+    request = json.loads(asked)
+    ref, folder = DatasetRef.model_validate(request["ref"]), Path(request["folder"])
     images, _ = load(storage.fetch(storage.open_store(known.store), ref.key, known.home / "cache")).part("gate")
     chosen = images[corruptions.sample(len(images))]
     corrupted = [corruptions.corrupt(kind, chosen) for kind in corruptions.KINDS]

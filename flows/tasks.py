@@ -25,7 +25,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 from prefect.tasks import exponential_backoff
 
-from flows import settings
+from flows import score, settings
 from flows.curves import curves, kept_when_mlflow_fails
 from flows.progress import say, training
 from vgg16 import catalog, storage
@@ -203,10 +203,12 @@ def train_model(
                 )
                 reports = Reports(on_epoch, told.step, told.images, _keep_features(ref), keep)
                 model, result = train(experiment, arrays, base, reports, state)
+            ended = result.status == "finished"
+            if ended:
+                score.prepare()
             lease.check()
             registry.log_result(result)
             registry.log_figure(run_id, report.learning_curves(result, experiment.name), "learning_curves")
-            ended = result.status == "finished"
             uri = registry.logged_model(run_id) if ended else ""
             if ended and not uri:
                 uri = registry.log_model(model, arrays.class_names, arrays.part("val")[0][:2])

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import yaml
 
+from flows import score
 from tests.conftest import ENVIRONMENT, QUIET, answers, as_seen_by, free_port, wait_for
 from vgg16.config import Experiment
 from vgg16.storage import S3Store
@@ -110,6 +112,19 @@ def test_a_server_that_does_not_answer_is_told(vgg16: Callable[..., Any], tmp_pa
     assert "does not answer" in failed.json["error"]["message"]
     assert variable in failed.json["error"]["hint"]
     assert "Traceback" not in failed.stderr
+
+
+def test_the_process_that_judges_starts_ahead_in_a_chain_alone_and_goes_where_nobody_asks_it() -> None:
+    def found() -> list[psutil.Process]:
+        return [each for each in psutil.Process().children() if "flows.score" in each.cmdline()]
+
+    score.prepare()
+    assert not found()
+    with score.expected():
+        score.prepare()
+        score.prepare()
+        assert len(found()) == 1
+    assert not found()
 
 
 def test_where_every_experiment_diverges_the_run_fails_with_the_causes_and_registers_nothing(
