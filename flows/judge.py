@@ -14,7 +14,8 @@ from vgg16 import catalog, corruptions, evaluate, gates, ledger, storage
 from vgg16.datasets import Labels, load
 from vgg16.errors import RefusedError
 from vgg16.records import Judgement, Standing
-from vgg16.registry import Registry, dataset_of
+from vgg16.registry import Registry
+from vgg16.tracking import dataset_of
 
 
 class UnusableError(RefusedError):

@@ -350,7 +350,7 @@ def evaluate_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
 def score_on_test(name: str, version: str) -> dict[str, float]:
     """The registered version's answers on test, on its corrupted images too, its speed and its size -> metrics, tables
     and figures in its run, once; all metrics of the run."""
-    from vgg16.registry import dataset_of
+    from vgg16.tracking import dataset_of
 
     registry = open_registry()
     found = registry.run_of(registry.version(name, version).run_id)
@@ -399,8 +399,8 @@ def _score_test(registry: Registry, found: Any, loaded: Loaded, arrays: Arrays, 
 def _score(registry: Registry, found: Any, loaded: Loaded, arrays: Arrays, split: Split) -> Evaluation:
     """Answers on a split -> metrics, tables and figures in the run."""
     from vgg16 import evaluate, report
-    from vgg16.registry import dataset_of
     from vgg16.statistics import tempered
+    from vgg16.tracking import dataset_of
 
     model, class_names = loaded
     images, labels = arrays.part(split)
@@ -476,7 +476,8 @@ def find_trained(experiment: Experiment, ref: DatasetRef, base_uri: str, parent:
 
 
 def _with_version(registry: Registry, found: Any) -> Run:
-    from vgg16.registry import dataset_of, model_name
+    from vgg16.registry import model_name
+    from vgg16.tracking import dataset_of
 
     versions = registry.versions(model_name(dataset_of(found).name))
     made = [each for each in versions if each.run_id == found.info.run_id]
@@ -574,7 +575,7 @@ def tag_verdict(name: str, version: str, verdict: Verdict) -> None:
 def write_card(name: str, version: str) -> None:
     """The model card becomes the version's description: what is known of it by now."""
     from vgg16.card import model_card
-    from vgg16.registry import dataset_of
+    from vgg16.tracking import dataset_of
 
     registry = open_registry()
     found = registry.version(name, version)

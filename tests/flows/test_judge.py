@@ -65,7 +65,7 @@ def register(registry: Any, case: str) -> str:
     """A version made of the champion's model, as this case has it."""
     import mlflow
 
-    from vgg16.registry import dataset_of
+    from vgg16.tracking import dataset_of
 
     change, rules, trained, _ = CHALLENGERS[case]
     (champion,) = registry.champions()

@@ -384,7 +384,7 @@ def test_who_may_not_write_views_gets_the_comparison_without_them(registered, mo
 
 def test_a_run_carries_all_settings_the_dataset_with_its_digest_and_a_readable_name(registered) -> None:
     from vgg16.config import flat
-    from vgg16.registry import dataset_of
+    from vgg16.tracking import dataset_of
 
     registry, _, _, experiment, ref = registered
     (run, *_) = registry.runs(chain="c1")
