@@ -178,7 +178,7 @@ def main() -> None:
         os.environ.update(team.person | {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"})
         settings.load.cache_clear()
         settings.apply()
-        from flows.tasks import open_registry, open_store
+        from flows.connections import open_registry, open_store
 
         registry, store = open_registry(), open_store()
         prefect = httpx.Client(base_url=team.prefect, auth=PREFECT_LOGIN, timeout=60)

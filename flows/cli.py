@@ -345,7 +345,7 @@ def rollback(name: str, reason: str) -> Answer:
 def history(name: str) -> Answer:
     """The ledger: every promotion and rollback, who, when and why."""
     _registry().check_name(name)
-    from flows.tasks import open_store
+    from flows.connections import open_store
     from vgg16 import ledger
 
     entries = ledger.entries(open_store(), name)
@@ -497,7 +497,7 @@ def _registry() -> Any:
 
     # Before Prefect is imported, or it would speak of telemetry and write outside the home.
     settings.prepare(writes=False)
-    from flows.tasks import open_registry
+    from flows.connections import open_registry
 
     return open_registry()
 

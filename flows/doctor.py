@@ -56,7 +56,7 @@ def home() -> str:
 
 def store() -> str:
     """The store answers."""
-    from flows.tasks import open_store
+    from flows.connections import open_store
 
     opened = open_store()
     return f"{opened.address} ({len(opened.keys('ledger/'))} ledger entries)"
@@ -77,7 +77,7 @@ def tensorflow() -> str:
 
 def mlflow() -> str:
     """The tracking server or database answers."""
-    from flows.tasks import open_registry
+    from flows.connections import open_registry
 
     known = settings.load()
     if known.artifacts is None:
@@ -143,7 +143,7 @@ def runs() -> str:
 
 def trainings() -> str:
     """No training was left: none without an owner in the store, none called running in MLflow."""
-    from flows.tasks import open_registry, open_store
+    from flows.connections import open_registry, open_store
     from vgg16 import checkpoints
 
     store = open_store()
@@ -173,7 +173,7 @@ def _alike(there: str, here: str) -> bool:
 
 def stages() -> str:
     """Every registered model has in production what its ledger says."""
-    from flows.tasks import open_registry, open_store
+    from flows.connections import open_registry, open_store
     from vgg16 import stages
 
     registry, store, by_hand = open_registry(), open_store(), settings.load().moved_by_hand

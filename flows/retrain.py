@@ -12,7 +12,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 from pydantic import WithJsonSchema
 
-from flows import score, settings, tasks
+from flows import score, settings, tasks, trainer
 from flows.display import with_interval
 from flows.ingest import ingest
 from flows.progress import say
@@ -107,7 +107,7 @@ def cancel_members(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG00
 
 def _page(report: ValidationReport, runs: list[Run]) -> str:
     """Where a browser shows the Data Docs: beside the run on an MLflow server, else the file."""
-    return f"{runs[0].url}/artifacts/{tasks.DATA_DOCS}" if runs[0].url else settings.as_link(report.docs)
+    return f"{runs[0].url}/artifacts/{trainer.DATA_DOCS}" if runs[0].url else settings.as_link(report.docs)
 
 
 def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decision: Decision, production: str) -> str:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from flows import settings
+from flows.connections import load_dataset, open_registry
 from vgg16.config import Frozen
 from vgg16.datasets import Images
 from vgg16.errors import Vgg16Error
@@ -95,11 +96,10 @@ def ask(name: str, versions: list[str], ref: DatasetRef, folder: Path) -> dict[s
 
 
 def _main() -> None:
-    known = settings.apply()
     settings.import_tensorflow()
-    from vgg16 import corruptions, evaluate, storage
-    from vgg16.datasets import load
-    from vgg16.registry import connect
+    from vgg16 import corruptions, evaluate
+
+    registry = open_registry()
 
     # Only now, for it is started before it is known what it will be asked, or whether.
     asked = sys.stdin.read()
@@ -107,10 +107,9 @@ def _main() -> None:
         return
     request = json.loads(asked)
     ref, folder = DatasetRef.model_validate(request["ref"]), Path(request["folder"])
-    images, _ = load(storage.fetch(storage.open_store(known.store), ref.key, known.home / "cache")).part("gate")
+    images, _ = load_dataset(ref).part("gate")
     chosen = images[corruptions.sample(len(images))]
     corrupted = [corruptions.corrupt(kind, chosen) for kind in corruptions.KINDS]
-    registry = connect(known.tracking_uri, known.artifacts)
     found = {}
     for version in request["versions"]:
         own = folder / version

@@ -13,30 +13,26 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 from prefect import task
-from prefect.artifacts import create_image_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 from prefect.tasks import exponential_backoff
 
-from flows import score, settings
-from flows.curves import curves, kept_when_mlflow_fails
-from flows.progress import say, training
+from flows import evaluation, settings, trainer
+from flows.connections import load_dataset, open_registry, open_store
+from flows.progress import say
 from vgg16 import catalog, storage
-from vgg16.config import DatasetChoice, Experiment, Split, Study
+from vgg16.config import DatasetChoice, Experiment, Study
 from vgg16.records import (
     DatasetRef,
-    EpochMetrics,
-    Evaluation,
     Judged,
     Member,
-    ModelVersion,
     Run,
     Stage,
     Standing,
@@ -45,18 +41,8 @@ from vgg16.records import (
 )
 
 if TYPE_CHECKING:
-    import keras
-
-    from vgg16.checkpoints import State
-    from vgg16.datasets import Arrays
-    from vgg16.features import Features
-    from vgg16.model import Weights
-    from vgg16.registry import Registry
     from vgg16.stages import Settled
 
-
-# A model and its class names, as the registry loads them.
-Loaded: TypeAlias = "tuple[keras.Model, tuple[str, ...]]"
 
 # What MLflow says of a server that is busy or away, and not of a request that is wrong.
 _PASSING = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "INTERNAL_ERROR")
@@ -82,37 +68,11 @@ _IO: Any = {
 }
 _COMPUTE: Any = {"retries": 0, "cache_policy": NO_CACHE}
 
-# The Data Docs of what it learned from, among a run's artifacts.
-DATA_DOCS = "data-docs.html"
-
 # The tag of a study's run below which everything is trained anew.
 FRESH = "vgg16.fresh"
 
-# MLflow's tag of a run that is shown below another one.
-PARENT = "mlflow.parentRunId"
-
 # For a Prefect server that is away.
 SERVER_SECONDS = 600.0
-
-
-def open_registry() -> Registry:
-    """The registry that the settings name."""
-    known = settings.apply()
-    from vgg16.registry import connect
-
-    return connect(known.tracking_uri, known.artifacts)
-
-
-def open_store() -> storage.Store:
-    """The store that the settings name."""
-    return storage.open_store(settings.apply().store)
-
-
-def load_dataset(ref: DatasetRef) -> Arrays:
-    """A published dataset's arrays, checked against its manifest."""
-    from vgg16.datasets import load
-
-    return load(storage.fetch(open_store(), ref.key, settings.load().home / "cache"))
 
 
 @task(name="fetch data", **_IO)
@@ -138,7 +98,7 @@ def validate_data(ref: DatasetRef) -> ValidationReport:
     answers = validation.judge(dataset, table)
     report = validation.report(ref, answers)
     store = open_store()
-    key = _docs(ref)
+    key = trainer.docs_key(ref)
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
         page = Path(folder, "docs.html")
         page.write_text(validation.data_docs(dataset, ref, arrays, table, answers), encoding="utf-8")
@@ -158,76 +118,7 @@ def train_model(
     """Experiment + data -> a fitted model, logged in an MLflow run; the run, and the model's address ("" where
     training diverged). The same request that was cut off is resumed, in the same run; `fresh` resumes only what this
     very chain has begun."""
-    settings.import_tensorflow()
-    from vgg16 import checkpoints, report
-    from vgg16.train import Reports, fits, train
-
-    registry, store = open_registry(), open_store()
-    arrays = load_dataset(ref)
-    base = _load_base(experiment, base_uri)
-    request = request_digest(experiment, ref, base_uri)
-    tags = {"vgg16.chain": chain, "vgg16.request": request, "vgg16.base": base_uri}
-    tags |= {PARENT: parent} if parent else {}
-    with checkpoints.hold(store, request, say) as lease:
-        if fresh:
-            _forget(request, chain)
-        run_id, state = _unfinished(experiment, request, lambda found: fits(experiment, arrays, base, found))
-        with registry.run(experiment, ref, tags | _code(), run_id) as run_id, kept_when_mlflow_fails():
-            checkpoints.note_run(store, request, run_id)
-            registry.log_dataset(ref, arrays)
-            # In a bucket no browser opens them; with the run they are shown.
-            registry.log_page(run_id, (store.read(_docs(ref)) or b"").decode(), DATA_DOCS)
-            start = f" from {experiment.base}" if experiment.base else ""
-            after = f"after {_place(state)} of {experiment.epochs}" if state else ""
-            say(
-                f"training    resumes {experiment.name} {after}, in run {run_id[:8]}"
-                if state
-                else f"training    {experiment.name}{start}, {experiment.epochs} epochs"
-            )
-            logged = registry.logged_epochs(run_id)
-
-            def send(epochs: Sequence[EpochMetrics]) -> None:
-                lease.check()
-                registry.log_epochs(run_id, [each for each in epochs if each.epoch not in logged])
-
-            with training(experiment.name, experiment.epochs) as told, curves(send) as add:
-
-                def on_epoch(metrics: EpochMetrics) -> None:
-                    told.epoch(metrics)
-                    add(metrics)
-
-                for metrics in state.progress.epochs if state else ():
-                    add(metrics)
-                keep = checkpoints.saver(
-                    store, request, lease, settings.load().checkpoint_minutes, lambda told: say(f"            {told}")
-                )
-                reports = Reports(on_epoch, told.step, told.images, _keep_features(ref), keep)
-                model, result = train(experiment, arrays, base, reports, state)
-            ended = result.status == "finished"
-            if ended:
-                score.prepare()
-            lease.check()
-            registry.log_result(result)
-            registry.log_figure(run_id, report.learning_curves(result, experiment.name), "learning_curves")
-            uri = registry.logged_model(run_id) if ended else ""
-            if ended and not uri:
-                uri = registry.log_model(model, arrays.class_names, arrays.part("val")[0][:2])
-    if not ended:
-        checkpoints.drop(store, request)
-    found = registry.run_of(run_id)
-    best = (
-        f"best val top-1 {result.best_val_top1:.4f} in epoch {result.best_epoch}, temperature {result.temperature:.2f}"
-    )
-    say(
-        f"            {result.status} in {result.seconds:.0f} s ({result.images_per_s:.0f} images/s, "
-        f"{result.precision}), {best if ended else result.cause}"
-    )
-    return _told(registry, found, None), uri
-
-
-def _place(state: State) -> str:
-    epochs, step = len(state.progress.epochs), state.progress.tally.steps
-    return f"epoch {epochs} and step {step} of the next," if step else f"epoch {epochs}"
+    return trainer.fit(experiment, ref, base_uri, chain, parent, fresh=fresh)
 
 
 def told(run: Run) -> dict[str, Any]:
@@ -243,187 +134,24 @@ def told(run: Run) -> dict[str, Any]:
     }
 
 
-def _docs(ref: DatasetRef) -> str:
-    return f"docs/{ref.name}-{ref.digest[:8]}.html"
-
-
-def _told(registry: Registry, found: Any, model: ModelVersion | None) -> Run:
-    tags = found.data.tags
-    return Run(
-        experiment=tags["vgg16.experiment"],
-        run_id=found.info.run_id,
-        run_name=found.info.run_name,
-        url=registry.url(found),
-        model=model,
-        metrics=found.data.metrics,
-        status="diverged" if tags.get("vgg16.status") == "diverged" else "finished",
-        cause=tags.get("vgg16.cause", ""),
-    )
-
-
-def _unfinished(experiment: Experiment, request: str, fits: Callable[[State], bool]) -> tuple[str, State | None]:
-    """The run and the state that a training which was cut off has left, "" and None for none. A complete run is not
-    touched again."""
-    from vgg16 import checkpoints
-
-    registry, store = open_registry(), open_store()
-    run_id = checkpoints.noted_run(store, request)
-    standing = registry.standing(run_id) if run_id else ""
-    state = checkpoints.load(store, request)
-    misfit = standing != "complete" and state is not None and not fits(state)
-    if misfit:
-        say(f"training    the checkpoint of {experiment.name} does not fit this code: it starts anew, in a new run")
-    if misfit or standing == "complete":
-        checkpoints.clear(store, request)
-        return "", None
-    return (run_id if standing else ""), state
-
-
-def _forget(request: str, chain: str) -> None:
-    """Keep nothing of what another chain has left of this training; its run in MLflow stays."""
-    from vgg16 import checkpoints
-
-    registry, store = open_registry(), open_store()
-    run_id = checkpoints.noted_run(store, request)
-    begun = registry.run_of(run_id).data.tags.get("vgg16.chain") if run_id and registry.standing(run_id) else None
-    if begun != chain:
-        checkpoints.clear(store, request)
-
-
-def _load_base(experiment: Experiment, base_uri: str) -> Weights | None:
-    """The weights at this address, None for none."""
-    from vgg16.model import read_weights, weights_of
-
-    row = catalog.backbone(experiment.backbone.name)
-    if base_uri.startswith("models:/"):
-        return weights_of(open_registry().load(base_uri)[0])
-    if base_uri.startswith("s3://"):
-        with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
-            copy = Path(folder, base_uri.rpartition("/")[2])
-            storage.download(base_uri, copy)
-            return read_weights(row, str(copy))
-    return read_weights(row, base_uri) if base_uri else None
-
-
-def _keep_features(ref: DatasetRef) -> Any:
-    """Features of a frozen base are read from the store where they are kept, else computed and kept there."""
-    import numpy as np
-
-    store = open_store()
-
-    def keep(digest: str, compute: Callable[[], Features]) -> Features:
-        key = f"features/{ref.name}/{digest}"
-        if store.read(f"{key}/{storage.MANIFEST}") is not None:
-            say(f"  features    {digest[:8]}, kept in the store")
-            folder = storage.fetch(store, key, settings.load().home / "cache")
-            return {part: np.load(folder / f"{part}.npy") for part in ("train", "val")}
-        start = time.perf_counter()
-        found = compute()
-        with tempfile.TemporaryDirectory(prefix="vgg16-") as draft:
-            for part, array in found.items():
-                np.save(Path(draft, f"{part}.npy"), array)
-            storage.publish(store, key, Path(draft))
-        say(f"  features    {digest[:8]}, computed once in {time.perf_counter() - start:.0f} s and kept in the store")
-        return found
-
-    return keep
-
-
 @task(name="evaluate", **_COMPUTE)
 def evaluate_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
     """The logged model's answers on gate -> metrics, tables and figures in its run; those on test too where the
     experiment asks for them: that split is kept for what is promoted."""
-    settings.import_tensorflow()
-    from vgg16 import report
-
-    registry = open_registry()
-    found = registry.run_of(run.run_id)
-    loaded, arrays = registry.load(model_uri), load_dataset(ref)
-    gate = _score(registry, found, loaded, arrays, "gate")
-    say(f"            gate top-1 {report.with_interval(gate.top1, gate.top1_interval)}")
-    if registry.experiment_of(found).score_test == "always":
-        _score_test(registry, found, loaded, arrays, model_uri)
-    return run.model_copy(update={"metrics": registry.run_of(run.run_id).data.metrics})
+    return evaluation.on_gate(run, model_uri, ref)
 
 
 @task(name="score on test", **_COMPUTE)
 def score_on_test(name: str, version: str) -> dict[str, float]:
     """The registered version's answers on test, on its corrupted images too, its speed and its size -> metrics, tables
     and figures in its run, once; all metrics of the run."""
-    from vgg16.tracking import dataset_of
-
-    registry = open_registry()
-    found = registry.run_of(registry.version(name, version).run_id)
-    if not {"test_top1", "test_corrupted_top1"} <= found.data.metrics.keys():
-        settings.import_tensorflow()
-        model_uri = f"models:/{name}/{version}"
-        _score_test(registry, found, registry.load(model_uri), load_dataset(dataset_of(found)), model_uri)
-    metrics: dict[str, float] = registry.run_of(found.info.run_id).data.metrics
-    return metrics
+    return evaluation.on_test(name, version)
 
 
 @task(name="read again", **_IO)
 def read_again(run: Run) -> Run:
     """The run with the metrics that it has by now."""
     return run.model_copy(update={"metrics": open_registry().run_of(run.run_id).data.metrics})
-
-
-def _score_test(registry: Registry, found: Any, loaded: Loaded, arrays: Arrays, model_uri: str) -> None:
-    from vgg16 import corruptions, evaluate, report
-
-    model, _ = loaded
-    evaluation = _score(registry, found, loaded, arrays, "test")
-    images, labels = arrays.part("test")
-    top1 = evaluate.corrupted_top1(model, images, labels)
-    speed = evaluate.speed(model, images)
-    figure = report.corrupted(evaluation, top1, len(corruptions.sample(len(images))), found.info.run_name)
-    registry.log_figure(found.info.run_id, figure, "test/corruptions")
-    corrupted = sum(top1.values()) / len(top1)
-    registry.log_metrics(
-        found.info.run_id,
-        {
-            **{f"test_{kind}_top1": value for kind, value in top1.items()},
-            "latency_ms": speed.latency_ms,
-            "answers_per_s": speed.images_per_s,
-            "model_megabytes": registry.megabytes(model_uri),
-            # Last: it tells that all is there.
-            "test_corrupted_top1": corrupted,
-        },
-    )
-    say(
-        f"test        {found.info.run_name}: top-1 {report.with_interval(evaluation.top1, evaluation.top1_interval)}, "
-        f"top-5 {evaluation.top5:.4f}, corrupted {corrupted:.4f}, {speed.latency_ms:.1f} ms an image"
-    )
-
-
-def _score(registry: Registry, found: Any, loaded: Loaded, arrays: Arrays, split: Split) -> Evaluation:
-    """Answers on a split -> metrics, tables and figures in the run."""
-    from vgg16 import evaluate, report
-    from vgg16.statistics import tempered
-    from vgg16.tracking import dataset_of
-
-    model, class_names = loaded
-    images, labels = arrays.part(split)
-    superclasses = catalog.dataset(dataset_of(found).name).superclasses
-    answers = evaluate.predict(model, images)
-    temperature = found.data.metrics.get("temperature", 1.0)
-    after, before = (
-        evaluate.evaluate(split, images, each, labels, class_names, superclasses)
-        for each in (answers, tempered(answers, 1 / temperature))
-    )
-    name = found.info.run_name
-    figures = report.figures(after, before, temperature, superclasses, name)
-    # Those of gate would show a person the images that decide.
-    if split == "test":
-        registry.log_answers(found.info.run_id, split, labels, answers)
-        figures["mistakes"] = report.mistakes(images, labels, answers, class_names, f"{name}, test")
-    registry.log_evaluation(found.info.run_id, after, figures)
-    create_image_artifact(
-        key=f"confusion-matrix-{found.data.tags['vgg16.experiment']}",
-        image_url=report.as_data_uri(figures["confusion_matrix"]),
-        description=f"{name} on {split}",
-    )
-    return after
 
 
 @task(name="register", **_IO)
@@ -446,7 +174,7 @@ def find_base(experiment: Experiment, ref: DatasetRef, base_uri: str) -> str:
     from vgg16.registry import model_name
 
     registry = open_registry()
-    done = {run.info.run_id for run in registry.runs(request=request_digest(experiment, ref, base_uri))}
+    done = {run.info.run_id for run in registry.runs(request=trainer.request_digest(experiment, ref, base_uri))}
     made = [each for each in registry.versions(model_name(ref.name)) if each.run_id in done]
     return f"models:/{made[-1].name}/{made[-1].version}" if made else ""
 
@@ -457,7 +185,7 @@ def find_run(experiment: Experiment, chain: str) -> Run | None:
     registry = open_registry()
     for found in registry.runs(chain=chain):
         if found.data.tags["vgg16.experiment"] == experiment.name:
-            return _with_version(registry, found)
+            return registry.with_version(found)
     return None
 
 
@@ -466,22 +194,13 @@ def find_trained(experiment: Experiment, ref: DatasetRef, base_uri: str, parent:
     """The last complete run of this very request, whoever asked for it, or `parent` alone where that is given; None
     where there is none, or its model is gone."""
     registry = open_registry()
-    for found in registry.runs(request=request_digest(experiment, ref, base_uri)):
-        if parent and found.data.tags.get(PARENT) != parent:
+    for found in registry.runs(request=trainer.request_digest(experiment, ref, base_uri)):
+        if parent and found.data.tags.get(trainer.PARENT) != parent:
             continue
-        run = _with_version(registry, found)
+        run = registry.with_version(found)
         if run.model or run.status == "diverged":
             return run
     return None
-
-
-def _with_version(registry: Registry, found: Any) -> Run:
-    from vgg16.registry import model_name
-    from vgg16.tracking import dataset_of
-
-    versions = registry.versions(model_name(dataset_of(found).name))
-    made = [each for each in versions if each.run_id == found.info.run_id]
-    return _told(registry, found, made[0] if made else None)
 
 
 @contextlib.contextmanager
@@ -492,7 +211,7 @@ def study_run(study: Study, ref: DatasetRef, fresh: bool) -> Iterator[tuple[str,
 
     registry = open_registry()
     request = studies.request_of(study, ref.digest)
-    tags = _code() | ({FRESH: "true"} if fresh else {})
+    tags = trainer.code_tags() | ({FRESH: "true"} if fresh else {})
     with registry.study(study.name, request, ref, tags, fresh) as run_id:
         registry.log_params(run_id, {"study": study.name, "dataset": ref.name, "dataset_digest": ref.digest})
         say(f"study       {study.name}, in run {run_id[:8]}")
@@ -695,23 +414,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container's user may have no name
         return f"uid {os.getuid()}"
-
-
-def request_digest(experiment: Experiment, ref: DatasetRef, base_uri: str) -> str:
-    """What identifies a training: the whole experiment, the data's content and the base."""
-    return hashlib.sha256(f"{experiment.model_dump_json()} {ref.digest} {base_uri}".encode()).hexdigest()[:32]
-
-
-def _code() -> dict[str, str]:
-    """The version of this code: the package's, and the commit where it is a checkout."""
-    import shutil
-    import subprocess
-    from importlib.metadata import version
-
-    known = {"vgg16.version": version("vgg16")}
-    checkout = Path(__file__).parents[1]
-    if (checkout / ".git").exists() and shutil.which("git"):
-        describe = ["git", "describe", "--always", "--dirty"]
-        answer = subprocess.run(describe, cwd=checkout, capture_output=True, text=True, check=False)
-        known["vgg16.commit"] = answer.stdout.strip()
-    return known

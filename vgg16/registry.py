@@ -23,8 +23,8 @@ from vgg16 import logged_models
 from vgg16.datasets import Images
 from vgg16.errors import RefusedError, RequestError
 from vgg16.logged_models import SHA256, LoggedModel, first_line, is_final
-from vgg16.records import DatasetRef, ModelVersion, Stage, Verdict
-from vgg16.tracking import DATASET, Tracking
+from vgg16.records import DatasetRef, ModelVersion, Run, Stage, Verdict
+from vgg16.tracking import DATASET, Tracking, dataset_of
 
 if TYPE_CHECKING:
     import keras
@@ -107,6 +107,11 @@ class Registry(Tracking):
         made = self.client.create_model_version(name, model_uri, run_id=run_id, tags=kept, model_id=model_id)
         self.client.set_tag(run_id, "vgg16.model", f"{name}/{made.version}")
         return self._version(made, self._data_of([run_id]).get(run_id))
+
+    def with_version(self, run: Any) -> Run:
+        """What `record_of` tells, with the version that the run became, if any."""
+        versions = self.versions(model_name(dataset_of(run).name))
+        return self.record_of(run, next((each for each in versions if each.run_id == run.info.run_id), None))
 
     def names(self) -> list[str]:
         """All registered models of this project."""

@@ -27,7 +27,7 @@ from vgg16 import views
 from vgg16.config import Experiment, Split, flat
 from vgg16.datasets import Arrays, Labels
 from vgg16.errors import RequestError
-from vgg16.records import DatasetRef, Diagnosis, EpochMetrics, Evaluation, TrainingResult
+from vgg16.records import DatasetRef, Diagnosis, EpochMetrics, Evaluation, ModelVersion, Run, TrainingResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -301,6 +301,20 @@ class Tracking:
             shown = f"searchFilter={quote(runs)}"
         # Without the workflow's type the page is laid out for traces of language models.
         return f"/#/experiments/{experiment_id}/runs?{shown}&compareRunsMode=CHART&workflowType=machine_learning"
+
+    def record_of(self, run: Any, model: ModelVersion | None = None) -> Run:
+        """What flows hand each other of a run, and of the version that it became."""
+        tags = run.data.tags
+        return Run(
+            experiment=tags["vgg16.experiment"],
+            run_id=run.info.run_id,
+            run_name=run.info.run_name,
+            url=self.url(run),
+            model=model,
+            metrics=run.data.metrics,
+            status="diverged" if tags.get("vgg16.status") == "diverged" else "finished",
+            cause=tags.get("vgg16.cause", ""),
+        )
 
     def experiment_of(self, run: Any) -> Experiment:
         """The experiment that a run trained, settings included."""

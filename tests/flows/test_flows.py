@@ -232,7 +232,7 @@ MOVED = """
 from flows import settings
 settings.prepare()
 from flows.stages import stages
-from flows.tasks import open_registry
+from flows.connections import open_registry
 client = open_registry().client
 client.create_registered_model("vgg16-moved")
 run = client.create_run("0").info
@@ -359,7 +359,7 @@ def test_bad_data_stops_the_chain_before_any_training(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
     from flows.cli import cli
-    from flows.tasks import open_registry
+    from flows.connections import open_registry
     from vgg16 import datasets
     from vgg16.errors import DataError
 

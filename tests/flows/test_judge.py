@@ -46,7 +46,7 @@ from pathlib import Path
 from flows import settings
 known = settings.apply()
 settings.import_tensorflow()
-from flows.tasks import open_registry
+from flows.connections import open_registry
 from tests.flows.test_judge import CHALLENGERS, register
 print(json.dumps({case: register(open_registry(), case) for case in CHALLENGERS}))
 """

@@ -147,7 +147,7 @@ def asked(tiny: Experiment, seed: int) -> tuple[Experiment, DatasetRef]:
 
 def histories(run_id: str) -> list[dict[str, float]]:
     """An MLflow run's curves, point by point: as the training told its epochs."""
-    from flows.tasks import open_registry
+    from flows.connections import open_registry
 
     client = open_registry().client
     found = {
@@ -179,7 +179,8 @@ def test_while_mlflow_is_away_training_goes_on_and_no_epoch_is_lost_or_doubled(
 def test_a_training_logs_what_its_machine_did_and_mlflows_absence_leaves_no_thread_of_that(
     on_server: Server, watched: Any, tiny: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows.tasks import open_registry, train_model
+    from flows.connections import open_registry
+    from flows.tasks import train_model
 
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
     run, _ = train_model.fn(*asked(tiny, 4), "", "c7")
@@ -196,7 +197,7 @@ def test_a_training_logs_what_its_machine_did_and_mlflows_absence_leaves_no_thre
 def test_when_mlflow_stays_away_the_same_call_logs_what_was_trained_without_training(
     on_server: Server, watched: Any, tiny: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import curves, tasks
+    from flows import connections, curves, tasks
 
     monkeypatch.setattr(curves, "WAIT_SECONDS", 1.0)
     epochs, then = watched
@@ -216,7 +217,7 @@ def test_when_mlflow_stays_away_the_same_call_logs_what_was_trained_without_trai
     again, same_uri = tasks.train_model.fn(*asked(tiny, 2), "", "c4")
     assert (again.run_id, same_uri) == (run.run_id, model_uri)
     assert epochs == trained
-    registry = tasks.open_registry()
+    registry = connections.open_registry()
     ours = registry.run_of(run.run_id)
     request = ours.data.tags["vgg16.request"]
     same = registry.client.search_runs([ours.info.experiment_id], f"tags.`vgg16.request` = '{request}'")
@@ -227,7 +228,7 @@ def test_when_mlflow_stays_away_the_same_call_logs_what_was_trained_without_trai
 def test_a_run_that_was_deleted_is_followed_by_a_new_one_with_all_epochs(
     on_server: Server, watched: Any, tiny: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import tasks
+    from flows import connections, tasks
     from vgg16 import checkpoints
 
     monkeypatch.setattr(checkpoints, "PATIENCE", 0)  # every epoch has its checkpoint
@@ -240,7 +241,7 @@ def test_a_run_that_was_deleted_is_followed_by_a_new_one_with_all_epochs(
     then[4] = interrupt
     with pytest.raises(KeyboardInterrupt):
         tasks.train_model.fn(*asked(tiny, 3), "", "c5")
-    registry = tasks.open_registry()
+    registry = connections.open_registry()
     (cut,) = registry.client.search_runs(["1"], "tags.`vgg16.chain` = 'c5'")
     assert cut.info.status == "KILLED"
     registry.client.delete_run(cut.info.run_id)

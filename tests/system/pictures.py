@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from flows import mlflow_ui, settings, tasks
+from flows import connections, mlflow_ui, settings, tasks
 from flows.settings import Settings
 from vgg16 import catalog
 from vgg16.config import Experiment
@@ -78,7 +78,7 @@ def log_runs() -> None:
     images = random.randint(0, 255, (40, 32, 32, 3)).astype(np.uint8)
     labels = np.arange(40) % 10
     arrays = Arrays(images, labels.astype(np.int64), np.repeat(np.arange(4, dtype=np.int8), 10), REF.class_names)
-    registry = tasks.open_registry()
+    registry = connections.open_registry()
     for number in range(RUNS):
         chain, request = f"{number // 2:012d}", f"{number:032d}"
         tags = {"vgg16.chain": chain, "vgg16.request": request, "vgg16.commit": "b954b37"}
@@ -181,7 +181,7 @@ def browser(width: int, height: int) -> Iterator[Any]:
 def main(home: str) -> None:
     """Make the pictures anew, each when its page shows what it must."""
     with opened(Path(home).absolute()) as known:
-        registry = tasks.open_registry()
+        registry = connections.open_registry()
         (champion, *_) = registry.champions()
         version = f"/#/models/{champion.name}/versions/{champion.version}?workflowType=machine_learning"
         pictures = {
