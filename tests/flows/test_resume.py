@@ -119,7 +119,7 @@ def on_server(server: Server, monkeypatch: pytest.MonkeyPatch, tensorflow: Any) 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[list[EpochMetrics], dict[int, Callable[[], None]]]:
     """Every epoch that trains in this process, and what happens after which of them."""
-    from flows import progress, tasks
+    from flows import progress, trainer
 
     epochs: list[EpochMetrics] = []
     then: dict[int, Callable[[], None]] = {}
@@ -132,7 +132,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[list[EpochMetrics], dict[i
 
         yield progress.Told(on_epoch, lambda *_: None, lambda *_: None)
 
-    monkeypatch.setattr(tasks, "training", training)
+    monkeypatch.setattr(trainer, "training", training)
     return epochs, then
 
 
