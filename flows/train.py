@@ -125,7 +125,9 @@ def _wait(sent: dict[str, Any]) -> dict[str, str]:
                 if not state.is_completed():
                     failures[name] = f"{state.name}: {state.message}"
         idle = [name for name in waiting if states[name] in ("Scheduled", "Late")]
-        if idle and len(idle) == len(waiting) and time.monotonic() - told > LINE_SECONDS:
+        if len(idle) < len(waiting):
+            told = time.monotonic()
+        elif idle and time.monotonic() - told > LINE_SECONDS:
             told = time.monotonic()
             say(f"  no worker of the pool gpu has taken {', '.join(idle)} yet")
     return failures

@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import psutil
 import pytest
 import yaml
+from prefect.states import Completed, Running, Scheduled
 
 from flows import score
 from tests.conftest import ENVIRONMENT, QUIET, answers, as_seen_by, free_port, wait_for
@@ -125,6 +127,27 @@ def test_the_process_that_judges_starts_ahead_in_a_chain_alone_and_goes_where_no
         score.prepare()
         assert len(found()) == 1
     assert not found()
+
+
+@pytest.mark.parametrize(("polls", "told"), [({"a": 5, "b": 8}, False), ({"a": 4, "b": 4}, False), ({"b": 5}, True)])
+def test_only_a_pool_that_takes_nothing_for_a_while_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, polls: dict[str, int], told: bool
+) -> None:
+    from flows import train
+
+    now = [0.0]
+    clock = SimpleNamespace(sleep=lambda _: now.append(now[-1] + train.LINE_SECONDS / 3), monotonic=lambda: now[-1])
+    # The first of two runs while the other waits for its place.
+    states = {
+        name: iter([*[Scheduled() if name == "b" else Running()] * count, Running(), Completed()])
+        for name, count in polls.items()
+    }
+    said: list[str] = []
+    monkeypatch.setattr(train, "time", clock)
+    monkeypatch.setattr(train, "say", said.append)
+    monkeypatch.setattr(train.tasks, "state_of", lambda name: next(states[name]))
+    assert train._wait({name: name for name in polls}) == {}
+    assert any("no worker of the pool" in line for line in said) == told
 
 
 def test_where_every_experiment_diverges_the_run_fails_with_the_causes_and_registers_nothing(
