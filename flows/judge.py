@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from flows import score, settings
+from flows import score
+from flows.connections import load_dataset
 from vgg16 import catalog, corruptions, evaluate, gates, ledger, storage
-from vgg16.datasets import Labels, load
+from vgg16.datasets import Labels
 from vgg16.errors import RefusedError
 from vgg16.records import Judgement, Standing
 from vgg16.registry import Registry
@@ -31,7 +32,7 @@ def gather(
     """
     run = registry.run_of(registry.version(name, version).run_id)
     ref = dataset_of(run)
-    images, labels = load(storage.fetch(store, ref.key, settings.load().home / "cache")).part("gate")
+    images, labels = load_dataset(ref).part("gate")
     rules = registry.experiment_of(run).gate
     superclasses = catalog.dataset(ref.name).superclasses
     reference = standing.reference if rules.policy == "no-worse" else ""

@@ -88,7 +88,11 @@ def ask(name: str, versions: list[str], ref: DatasetRef, folder: Path) -> dict[s
     request = {"name": name, "versions": versions, "ref": ref.model_dump(mode="json"), "folder": str(folder)}
     ready, _Ahead.process = _Ahead.process, None
     with ready or _start() as process:
-        _, said = process.communicate(json.dumps(request))
+        try:
+            _, said = process.communicate(json.dumps(request))
+        except BaseException:  # whoever interrupts this one does not wait for its answers
+            process.kill()
+            raise
     if process.returncode:
         told = (said.strip() or "no word").splitlines()[-1]
         raise Vgg16Error(f"The process that asks {name} {', '.join(versions)} ended with {process.returncode}: {told}")
