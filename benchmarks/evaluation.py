@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from flows import settings
-from vgg16 import catalog
+from vgg16.config import catalog, rows
+from vgg16.workplace.tensorflow import import_tensorflow
 
 CLASSES = catalog.dataset("cifar100").class_names
 SUPERCLASSES = catalog.dataset("cifar100").superclasses
@@ -55,24 +55,25 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--width", type=float, default=0.25, help="of the layers, of VGG-16's")
     asked = parser.parse_args()
-    settings.import_tensorflow()
-    from vgg16 import evaluate, report
-    from vgg16.config import BackboneChoice, Head
-    from vgg16.model import build
+    import_tensorflow()
+    from vgg16.config.types import BackboneChoice, Head
+    from vgg16.evaluation import metrics, predict
+    from vgg16.network.build import build
+    from vgg16.reports import figures
 
     random = np.random.RandomState(0)
     images = random.randint(0, 256, (asked.images, 32, 32, 3)).astype(np.uint8)
     labels = random.randint(0, len(CLASSES), asked.images)
     options = BackboneChoice(name="vgg16", width=asked.width, batch_norm="after")
-    model = build(catalog.BACKBONES["vgg16"], options, Head(units=()), input_size=32, classes=len(CLASSES))
+    model = build(rows.BACKBONES["vgg16"], options, Head(units=()), input_size=32, classes=len(CLASSES))
 
     def judged(answers: Any) -> Any:
-        return evaluate.evaluate("test", images, answers, labels, CLASSES, SUPERCLASSES)
+        return metrics.evaluate("test", images, answers, labels, CLASSES, SUPERCLASSES)
 
     work: dict[str, Callable[[], Any]] = {
         "bare predict, Keras' batch of 32": lambda: model.predict(images, verbose=0),
         "bare predict, batch of 256": lambda: model.predict(images, batch_size=256, verbose=0),
-        "whole evaluation": lambda: judged(evaluate.predict(model, images)),
+        "whole evaluation": lambda: judged(predict.predict(model, images)),
     }
     for once in work.values():
         once()
@@ -82,15 +83,15 @@ def main() -> None:
         for name, once in work.items():
             took[name].append(seconds(once))
 
-    answers = evaluate.predict(model, images)
+    answers = predict.predict(model, images)
     evaluation = judged(answers)
     took["of it judging, without predicting"] = [seconds(lambda: judged(answers)) for _ in range(asked.pairs)]
 
-    def figures() -> None:
-        report.figures(evaluation, evaluation, 1.0, SUPERCLASSES, "bench")
-        report.mistakes(images, labels, answers, CLASSES, "bench")
+    def draw() -> None:
+        figures.of_evaluation(evaluation, evaluation, 1.0, SUPERCLASSES, "bench")
+        figures.mistakes(images, labels, answers, CLASSES, "bench")
 
-    took["figures, beside it"] = [seconds(figures)]
+    took["figures, beside it"] = [seconds(draw)]
     columns = {name: tuple(zip(*each, strict=True)) for name, each in took.items()}
     print(f"VGG-16-BN of width {asked.width}, {asked.images} images, {len(CLASSES)} classes; {machine()}")
     print(f"{'median (range)':<36} {'seconds':>27} {'of the processor':>27}")

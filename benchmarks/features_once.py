@@ -17,10 +17,10 @@ from unittest import mock
 
 import numpy as np
 
-from flows import settings
-from vgg16 import features
-from vgg16.config import Augmentation, DatasetChoice, Experiment, Head, Optimizer, Phase
-from vgg16.datasets import Arrays
+from vgg16.config.types import Augmentation, DatasetChoice, Experiment, Head, Optimizer, Phase
+from vgg16.data.images import Arrays
+from vgg16.training import features
+from vgg16.workplace.tensorflow import import_tensorflow
 
 CLASSES = 100
 EPOCHS = 100
@@ -73,10 +73,11 @@ def main() -> None:
     parser.add_argument("--val", type=int, default=10_000)
     parser.add_argument("--precision", default="float32", choices=["float32", "mixed_bfloat16"])
     asked = parser.parse_args()
-    settings.import_tensorflow()
-    from vgg16.devices import computing_in
-    from vgg16.model import freeze, split
-    from vgg16.train import build_for, train
+    import_tensorflow()
+    from vgg16.network.blocks import freeze, split
+    from vgg16.training.devices import computing_in
+    from vgg16.training.prepare import build_for
+    from vgg16.training.train import train
 
     data = photographs(asked.train, asked.val)
     head = experiment(EPOCHS, asked.precision)

@@ -22,11 +22,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import stamp
-from flows import settings
-from vgg16 import catalog, datasets, storage
-from vgg16.config import DatasetChoice
-from vgg16.datasets import Arrays
+from vgg16.config import catalog, rows
+from vgg16.config.types import DatasetChoice
+from vgg16.data import published, splits
+from vgg16.data.images import Arrays
 from vgg16.statistics import share_interval
+from vgg16.storage import addresses, publishing
+from vgg16.workplace import settings
+from vgg16.workplace.tensorflow import import_tensorflow
 
 BATCH = 128
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
@@ -56,20 +59,20 @@ class Trained:
     settings: str
 
 
-def published() -> Arrays:
+def read_cifar100() -> Arrays:
     """CIFAR-100 as the home has it."""
     known = settings.load()
-    store = storage.open_store(known.store)
-    fetched = datasets.recall(store, "cifar100")
+    store = addresses.open_store(known.store)
+    fetched = published.recall(store, "cifar100")
     if fetched is None:
         raise SystemExit(f"{known.store} has no cifar100. Fetch it first: vgg16 data fetch cifar100")
-    return datasets.load(storage.fetch(store, fetched.dataset.key, known.home / "cache"))
+    return published.load(publishing.fetch(store, fetched.dataset.key, known.home / "cache"))
 
 
 def keras(data: Arrays, budget: Budget) -> Trained:
     """The course's script: VGG-16, batch normalisation after each activation, flatten, dense 512, `fit`, float32. Adam
     1e-3: after 300 s it was at a loss of 4.30, SGD 0.1 with momentum at 4.57."""
-    settings.import_tensorflow()
+    import_tensorflow()
     import keras
     from keras import layers
 
@@ -77,7 +80,7 @@ def keras(data: Arrays, budget: Budget) -> Trained:
     model = keras.Sequential(
         [keras.Input((32, 32, 3)), layers.RandomFlip("horizontal"), layers.RandomTranslation(0.1, 0.1)]
     )
-    for convolutions, filters in catalog.BACKBONES["vgg16"].blocks:
+    for convolutions, filters in rows.BACKBONES["vgg16"].blocks:
         for _ in range(convolutions):
             model.add(layers.Conv2D(filters, 3, padding="same", activation="relu"))
             model.add(layers.BatchNormalization())
@@ -148,8 +151,9 @@ def pytorch(data: Arrays, budget: Budget) -> Trained:
 
 def ours(data: Arrays, budget: Budget) -> Trained:
     """`cifar100-scratch-fast` through our own `train`, its phases scaled to what fits, by a trial in the budget."""
-    settings.import_tensorflow()
-    from vgg16.train import Reports, train
+    import_tensorflow()
+    from vgg16.training.phases import Reports
+    from vgg16.training.train import train
 
     asked = catalog.experiment("cifar100-scratch-fast")
 
@@ -160,7 +164,7 @@ def ours(data: Arrays, budget: Budget) -> Trained:
         )
 
     # A fifteenth of train and val; the first epoch of each phase builds its graph and is not counted.
-    few = datasets.choose(catalog.dataset("cifar100"), data, DatasetChoice(name="cifar100", limit=3000))
+    few = splits.choose(catalog.dataset("cifar100"), data, DatasetChoice(name="cifar100", limit=3000))
     ends: list[float] = []
     train(of([2] * len(asked.phases)), few, reports=Reports(epoch=lambda _: ends.append(time.process_time())))
     cost = np.diff(ends)[::2] * (data.counts()["train"] / few.counts()["train"])
@@ -196,7 +200,7 @@ def main() -> None:
     asked = parser.parse_args()
     os.environ |= ONE_THREAD
     settings.apply()
-    begun, budget, data = time.perf_counter(), Budget(asked.seconds), published()
+    begun, budget, data = time.perf_counter(), Budget(asked.seconds), read_cifar100()
     trained = CONTENDERS[asked.contender](data, budget)
     processor, wall = time.process_time(), time.perf_counter() - begun
     images, labels = data.part("test")

@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from benchmarks.machine import middle, stamp
-from flows import settings
+from vgg16.workplace.tensorflow import import_tensorflow
 
 BATCH, IMAGES, CLASSES = 128, 35_000, 100
 BATCHES = 400  # of a round
@@ -25,9 +25,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     asked = parser.parse_args()
-    settings.import_tensorflow()
-    from vgg16.config import Augmentation
-    from vgg16.input_pipeline import for_training
+    import_tensorflow()
+    from vgg16.config.types import Augmentation
+    from vgg16.data.batches import for_training
 
     random = np.random.RandomState(0)
     images = random.randint(0, 256, (IMAGES, 32, 32, 3)).astype(np.uint8)

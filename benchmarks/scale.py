@@ -24,14 +24,16 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
-from flows import settings
 from tests.conftest import ENVIRONMENT, VGG16
 from tests.system.servers import PREFECT_LOGIN, Team, serving
-from vgg16 import catalog, ledger, stages
-from vgg16.config import flat
-from vgg16.records import DatasetRef, LedgerEntry
-from vgg16.registry import Registry
-from vgg16.storage import Store
+from vgg16.config import rows
+from vgg16.config.overrides import flat
+from vgg16.promotion import ledger, reconcile
+from vgg16.promotion.records import LedgerEntry
+from vgg16.records import DatasetRef
+from vgg16.storage.store import Store
+from vgg16.tracking.registry import Registry
+from vgg16.workplace import settings
 
 EXPERIMENT, MODEL = "scale", "vgg16-scale"
 # 1,000 metrics are what one request may bring: eight curves of 125 epochs.
@@ -52,7 +54,7 @@ def fill_mlflow(client: MlflowClient, size: int) -> None:
         int(run.data.tags["number"])
         for run in client.search_runs([experiment], "tags.done = 'yes'", max_results=50_000)
     }
-    row = catalog.EXPERIMENTS["digits-scratch"]
+    row = rows.EXPERIMENTS["digits-scratch"]
     params = [Param(key, str(value)) for key, value in flat(row.model_dump(mode="json")).items()]
     ref = DatasetRef.model_construct(name="digits", digest="0" * 64)
 
@@ -137,7 +139,7 @@ def figures(team: Team, registry: Registry, store: Store, prefect: httpx.Client)
         return lambda: registry.client.search_runs([experiment], max_results=most)
 
     def repair() -> None:
-        stages.settle(registry, store, MODEL)
+        reconcile.settle(registry, store, MODEL)
 
     def flow_runs(**asked: Any) -> Callable[[], Any]:
         return lambda: prefect.post("/flow_runs/filter", json=asked).raise_for_status()
@@ -178,7 +180,7 @@ def main() -> None:
         os.environ.update(team.person | {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"})
         settings.load.cache_clear()
         settings.apply()
-        from flows.connections import open_registry, open_store
+        from vgg16.workplace.workplace import open_registry, open_store
 
         registry, store = open_registry(), open_store()
         prefect = httpx.Client(base_url=team.prefect, auth=PREFECT_LOGIN, timeout=60)

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import middle, stamp
-from flows import settings
+from vgg16.workplace.tensorflow import import_tensorflow
 
 BATCH, CLASSES = 128, 100
 GFLOP_AN_IMAGE = 1.88  # forward and backward at 32x32; a multiplication and an addition are two
@@ -95,7 +95,7 @@ def _clocks() -> Any:
 
 def experiment(precision: str) -> Any:
     """`cifar100-scratch` without the average of its weights, which Keras and PyTorch are not asked for either."""
-    from vgg16 import catalog
+    from vgg16.config import catalog
 
     row = catalog.experiment("cifar100-scratch")
     (phase,) = row.phases
@@ -109,7 +109,7 @@ def pictures(count: int) -> tuple[Any, Any]:
 
 
 def synthetic() -> Any:
-    from vgg16.datasets import Arrays
+    from vgg16.data.images import Arrays
 
     images, labels = pictures(ENOUGH + BATCH)
     splits = np.repeat(np.array([0, 1], np.int8), [ENOUGH, BATCH])
@@ -117,19 +117,20 @@ def synthetic() -> Any:
 
 
 def ours(precision: str, asked: Asked) -> None:
-    settings.import_tensorflow()
-    from vgg16.train import Reports, train
+    import_tensorflow()
+    from vgg16.training.phases import Reports
+    from vgg16.training.train import train
 
     train(experiment(precision), synthetic(), reports=Reports(step=asked.done))
 
 
 def keras(precision: str, asked: Asked) -> None:
-    settings.import_tensorflow()
+    import_tensorflow()
     import keras
     import tensorflow as tf
 
-    from vgg16.devices import computing_in
-    from vgg16.train import build_for
+    from vgg16.training.devices import computing_in
+    from vgg16.training.prepare import build_for
 
     images, labels = pictures(BATCH)
     with computing_in(precision):  # type: ignore[arg-type]
@@ -162,7 +163,7 @@ def torch(precision: str, asked: Asked) -> None:
 
 
 def matmul(precision: str, asked: Asked) -> None:
-    settings.import_tensorflow()
+    import_tensorflow()
     import tensorflow as tf
 
     factor = tf.cast(tf.random.normal((SIDE, SIDE)), precision)

@@ -12,7 +12,7 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from flows.schedule import VERDICTS
+from flows.server import VERDICTS
 from tests.system.conftest import started
 from tests.system.team import Team
 

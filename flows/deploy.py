@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flows import settings
 from vgg16.errors import Vgg16Error
+from vgg16.workplace import reach, settings
 
 ROOT = Path(__file__).parents[1]
 POOLS = {"cpu": "ingest, retrain, study, stages, promote, rollback: small runs", "gpu": "train: one run a worker"}
@@ -125,7 +125,7 @@ NOTIFICATIONS: tuple[tuple[Row, str], ...] = (
 def deploy() -> None:
     """Make pools, deployments and automations what this checkout says. Raises Vgg16Error."""
     settings.apply()
-    settings.reach_prefect()
+    reach.reach_prefect()
     asyncio.run(_pools())
     environment = os.environ | {"PROJECT_DIR": os.environ.get("PROJECT_DIR", str(ROOT))}
     done = subprocess.run(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from prefect import flow
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
-from flows import settings, tasks
-from vgg16.config import DatasetChoice
+from flows import tasks
+from vgg16.config.types import DatasetChoice
 from vgg16.errors import DataError
 from vgg16.records import DatasetRef, ValidationReport
+from vgg16.workplace import settings
 
 
 @flow(name="ingest", flow_run_name="ingest {choice.name}")

@@ -10,16 +10,17 @@ from pydantic import WithJsonSchema
 
 from flows import tasks
 from flows.progress import say
-from vgg16 import catalog
+from vgg16.config import rows
 from vgg16.errors import RefusedError, RequestError
-from vgg16.ledger import ConflictError
-from vgg16.records import Decision, Stage, Standing, Verdict
+from vgg16.promotion.ledger import ConflictError
+from vgg16.promotion.records import Decision, Standing
+from vgg16.records import Stage, Verdict
 
 # A decision that another one overtakes is made again on what is so by then.
 TRIES = 3
 
 # What the forms of the deployments offer: one registered model for each dataset.
-Named = Annotated[str, WithJsonSchema({"type": "string", "enum": [f"vgg16-{name}" for name in catalog.DATASETS]})]
+Named = Annotated[str, WithJsonSchema({"type": "string", "enum": [f"vgg16-{name}" for name in rows.DATASETS]})]
 
 
 @flow(name="promote", flow_run_name="promote {name} {version}")

@@ -12,19 +12,23 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 from pydantic import WithJsonSchema
 
-from flows import score, settings, tasks, trainer
-from flows.display import with_interval
+from flows import tasks
 from flows.ingest import ingest
 from flows.progress import say
 from flows.promote import promote
 from flows.train import train_each
-from vgg16 import catalog
-from vgg16.config import Experiment, flat
+from vgg16.cli.show import with_interval
+from vgg16.config import catalog, rows
+from vgg16.config.overrides import flat
+from vgg16.config.types import Experiment
 from vgg16.errors import Vgg16Error
-from vgg16.records import DatasetRef, Decision, Run, ValidationReport
+from vgg16.promotion.records import Decision
+from vgg16.records import DatasetRef, Run, ValidationReport
+from vgg16.steps import fit, fresh_process
+from vgg16.workplace import reach, settings
 
 # What the form of the deployment offers.
-Named = Annotated[str, WithJsonSchema({"type": "string", "enum": list(catalog.EXPERIMENTS)})]
+Named = Annotated[str, WithJsonSchema({"type": "string", "enum": list(rows.EXPERIMENTS)})]
 
 
 # How a chain ends, by the stage of a version that may be promoted, else by the verdict.
@@ -46,7 +50,7 @@ def retrain(
     and a chain of the same data, code and settings has ended before, as `Skipped (unchanged)`: each a success. Raises
     DataError for data that failed its expectations and Vgg16Error where every experiment diverged.
     """
-    settings.prepare()
+    reach.prepare()
     chosen, notes = catalog.choose(experiments, overrides or [])
     for note in notes:
         say(note)
@@ -60,7 +64,7 @@ def retrain(
             return Completed(name="Skipped (unchanged)", message=f"Data, code and settings are those of {ended}")
     ref, report = ingest(chosen[0].dataset)
     seconds["ingest"] = time.perf_counter() - start
-    with score.expected():
+    with fresh_process.expected():
         runs = train_each(chosen, ref, chain, fresh)
         seconds["train"] = time.perf_counter() - start - seconds["ingest"]
         val_top1 = {(run.model.name, run.model.version): run.metrics["best_val_top1"] for run in runs if run.model}
@@ -107,7 +111,7 @@ def cancel_members(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG00
 
 def _page(report: ValidationReport, runs: list[Run]) -> str:
     """Where a browser shows the Data Docs: beside the run on an MLflow server, else the file."""
-    return f"{runs[0].url}/artifacts/{trainer.DATA_DOCS}" if runs[0].url else settings.as_link(report.docs)
+    return f"{runs[0].url}/artifacts/{fit.DATA_DOCS}" if runs[0].url else settings.as_link(report.docs)
 
 
 def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decision: Decision, production: str) -> str:
@@ -143,8 +147,8 @@ def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decisio
 
 
 def _of_recipes(experiments: Sequence[Experiment], runs: list[Run]) -> str:
-    from vgg16 import report
+    from vgg16.reports import recipes
 
     chosen = {each.name: flat(each.model_dump(mode="json")) for each in experiments}
-    told = report.recipes([(chosen[run.experiment], run.metrics["best_val_top1"]) for run in runs])
+    told = recipes.recipes([(chosen[run.experiment], run.metrics["best_val_top1"]) for run in runs])
     return "\n## Recipes\n\n" + "\n".join(f"- {sentence}" for sentence in told) + "\n" if told else ""

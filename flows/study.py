@@ -10,17 +10,18 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import WithJsonSchema
 
-from flows import settings, tasks
+from flows import tasks
 from flows.ingest import ingest
 from flows.progress import say
 from flows.train import base_of, try_each
-from vgg16 import catalog, studies
-from vgg16.config import Experiment, Question
+from vgg16.config import course, studies
+from vgg16.config.types import Experiment, Question
 from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef, Member, Run
+from vgg16.workplace import reach
 
 # What the form of the deployment offers.
-Named = Annotated[str, WithJsonSchema({"type": "string", "enum": list(catalog.STUDIES)})]
+Named = Annotated[str, WithJsonSchema({"type": "string", "enum": list(course.STUDIES)})]
 
 
 @flow(name="study", flow_run_name="study {name}")
@@ -29,7 +30,7 @@ def study(name: Named, overrides: list[str] | None = None, fresh: bool = False) 
 
     Raises DataError for data that failed its expectations and Vgg16Error where every member failed.
     """
-    settings.prepare()
+    reach.prepare()
     start = time.perf_counter()
     asked, notes = studies.choose(name, overrides or [])
     for note in notes:

@@ -24,24 +24,19 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 from prefect.tasks import exponential_backoff
 
-from flows import evaluation, settings, trainer
-from flows.connections import load_dataset, open_registry, open_store
 from flows.progress import say
-from vgg16 import catalog, storage
-from vgg16.config import DatasetChoice, Experiment, Study
-from vgg16.records import (
-    DatasetRef,
-    Judged,
-    Member,
-    Run,
-    Stage,
-    Standing,
-    ValidationReport,
-    Verdict,
-)
+from vgg16.config import catalog
+from vgg16.config.types import DatasetChoice, Experiment, Study
+from vgg16.promotion.records import Judged, Standing
+from vgg16.records import DatasetRef, Member, Run, Stage, ValidationReport, Verdict
+from vgg16.steps import evaluate, fit
+from vgg16.storage import store
+from vgg16.workplace import settings
+from vgg16.workplace.tensorflow import import_tensorflow
+from vgg16.workplace.workplace import load_dataset, open_registry, open_store
 
 if TYPE_CHECKING:
-    from vgg16.stages import Settled
+    from vgg16.promotion.reconcile import Settled
 
 
 # What MLflow says of a server that is busy or away, and not of a request that is wrong.
@@ -78,7 +73,7 @@ SERVER_SECONDS = 600.0
 @task(name="fetch data", **_IO)
 def fetch_data(choice: DatasetChoice, source: str = "", sha256: str = "") -> DatasetRef:
     """Source -> images, labels and splits -> the store."""
-    from flows.fetch import fetch
+    from vgg16.steps.fetch import fetch
 
     ref = fetch(choice, source, sha256)
     counts = ", ".join(f"{split} {count}" for split, count in ref.splits.items())
@@ -89,19 +84,19 @@ def fetch_data(choice: DatasetChoice, source: str = "", sha256: str = "") -> Dat
 @task(name="validate data", **_COMPUTE)
 def validate_data(ref: DatasetRef) -> ValidationReport:
     """Images -> facts -> Great Expectations -> report and Data Docs in the store."""
-    from vgg16 import validation
-    from vgg16.datasets import write_samples
+    from vgg16.checks import data_docs, expectations, facts
+    from vgg16.data.published import write_samples
 
     arrays = load_dataset(ref)
-    table = validation.facts(arrays)
+    table = facts.facts(arrays)
     dataset = catalog.dataset(ref.name)
-    answers = validation.judge(dataset, table)
-    report = validation.report(ref, answers)
+    answers = expectations.judge(dataset, table)
+    report = expectations.report(ref, answers)
     store = open_store()
-    key = trainer.docs_key(ref)
+    key = fit.docs_key(ref)
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
         page = Path(folder, "docs.html")
-        page.write_text(validation.data_docs(dataset, ref, arrays, table, answers), encoding="utf-8")
+        page.write_text(data_docs.data_docs(dataset, ref, arrays, table, answers), encoding="utf-8")
         store.upload(page, key)
     if report.ok:
         write_samples(arrays, settings.load().home / "samples" / ref.name)
@@ -118,7 +113,7 @@ def train_model(
     """Experiment + data -> a fitted model, logged in an MLflow run; the run, and the model's address ("" where
     training diverged). The same request that was cut off is resumed, in the same run; `fresh` resumes only what this
     very chain has begun."""
-    return trainer.fit(experiment, ref, base_uri, chain, parent, fresh=fresh)
+    return fit.fit(experiment, ref, base_uri, chain, parent, fresh=fresh)
 
 
 def told(run: Run) -> dict[str, Any]:
@@ -138,14 +133,14 @@ def told(run: Run) -> dict[str, Any]:
 def evaluate_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
     """The logged model's answers on gate -> metrics, tables and figures in its run; those on test too where the
     experiment asks for them: that split is kept for what is promoted."""
-    return evaluation.on_gate(run, model_uri, ref)
+    return evaluate.on_gate(run, model_uri, ref)
 
 
 @task(name="score on test", **_COMPUTE)
 def score_on_test(name: str, version: str) -> dict[str, float]:
     """The registered version's answers on test, on its corrupted images too, its speed and its size -> metrics, tables
     and figures in its run, once; all metrics of the run."""
-    return evaluation.on_test(name, version)
+    return evaluate.on_test(name, version)
 
 
 @task(name="read again", **_IO)
@@ -157,8 +152,8 @@ def read_again(run: Run) -> Run:
 @task(name="register", **_IO)
 def register_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
     """The run's model becomes a version of the dataset's registered model; its checkpoints have served."""
-    from vgg16 import checkpoints
-    from vgg16.registry import model_name
+    from vgg16.tracking.registry import model_name
+    from vgg16.training import checkpoints
 
     registry = open_registry()
     version = registry.register(model_name(ref.name), run.run_id, model_uri)
@@ -171,10 +166,10 @@ def register_model(run: Run, model_uri: str, ref: DatasetRef) -> Run:
 @task(name="find base", **_IO)
 def find_base(experiment: Experiment, ref: DatasetRef, base_uri: str) -> str:
     """The address of a registered model that this very request already gave, "" where there is none."""
-    from vgg16.registry import model_name
+    from vgg16.tracking.registry import model_name
 
     registry = open_registry()
-    done = {run.info.run_id for run in registry.runs(request=trainer.request_digest(experiment, ref, base_uri))}
+    done = {run.info.run_id for run in registry.runs(request=fit.request_digest(experiment, ref, base_uri))}
     made = [each for each in registry.versions(model_name(ref.name)) if each.run_id in done]
     return f"models:/{made[-1].name}/{made[-1].version}" if made else ""
 
@@ -194,8 +189,8 @@ def find_trained(experiment: Experiment, ref: DatasetRef, base_uri: str, parent:
     """The last complete run of this very request, whoever asked for it, or `parent` alone where that is given; None
     where there is none, or its model is gone."""
     registry = open_registry()
-    for found in registry.runs(request=trainer.request_digest(experiment, ref, base_uri)):
-        if parent and found.data.tags.get(trainer.PARENT) != parent:
+    for found in registry.runs(request=fit.request_digest(experiment, ref, base_uri)):
+        if parent and found.data.tags.get(fit.PARENT) != parent:
             continue
         run = registry.with_version(found)
         if run.model or run.status == "diverged":
@@ -207,11 +202,11 @@ def find_trained(experiment: Experiment, ref: DatasetRef, base_uri: str, parent:
 def study_run(study: Study, ref: DatasetRef, fresh: bool) -> Iterator[tuple[str, bool]]:
     """The MLflow run above a study's members, the same for the same request unless `fresh`; its id, and whether only
     what was trained below it counts as trained."""
-    from vgg16 import studies
+    from vgg16.config import studies
 
     registry = open_registry()
     request = studies.request_of(study, ref.digest)
-    tags = trainer.code_tags() | ({FRESH: "true"} if fresh else {})
+    tags = fit.code_tags() | ({FRESH: "true"} if fresh else {})
     with registry.study(study.name, request, ref, tags, fresh) as run_id:
         registry.log_params(run_id, {"study": study.name, "dataset": ref.name, "dataset_digest": ref.digest})
         say(f"study       {study.name}, in run {run_id[:8]}")
@@ -222,8 +217,8 @@ def study_run(study: Study, ref: DatasetRef, fresh: bool) -> Iterator[tuple[str,
 def judge_version(name: str, version: str, standing: Standing, stage: Literal["staging", "production"]) -> Judged:
     """A version and what stands in production, loaded from the registry in one fresh process, on the same gate images
     -> the verdict for this stage, and its evidence."""
-    from flows.judge import UnusableError, gather, numbers
-    from vgg16 import gates
+    from vgg16.promotion import gates
+    from vgg16.steps.judge import UnusableError, gather, numbers
 
     try:
         evidence, digest = gather(open_registry(), open_store(), name, version, standing)
@@ -260,9 +255,9 @@ def check_stages(name: str) -> Settled:
 
 
 def _settle(name: str) -> Settled:
-    from vgg16 import stages
+    from vgg16.promotion import reconcile
 
-    settled = stages.settle(open_registry(), open_store(), name, settings.load().moved_by_hand)
+    settled = reconcile.settle(open_registry(), open_store(), name, settings.load().moved_by_hand)
     if settled.text:
         say(f"stages      {settled.text}")
         tell_of("moved-by-hand", name, settled.text)
@@ -279,9 +274,9 @@ def find_models() -> list[str]:
 def write_ledger(standing: Standing, facts: dict[str, Any]) -> None:
     """Append the entry that comes next, made by this user now. Of two deciders one wins; never tried again, for a
     second try would decide on what has changed."""
-    from vgg16 import stages
+    from vgg16.promotion import reconcile
 
-    stages.decide(open_registry(), open_store(), standing, facts, _user())
+    reconcile.decide(open_registry(), open_store(), standing, facts, _user())
 
 
 @task(name="tag verdict", **_IO)
@@ -293,8 +288,8 @@ def tag_verdict(name: str, version: str, verdict: Verdict) -> None:
 @task(name="write card", **_IO)
 def write_card(name: str, version: str) -> None:
     """The model card becomes the version's description: what is known of it by now."""
-    from vgg16.card import model_card
-    from vgg16.tracking import dataset_of
+    from vgg16.reports.card import model_card
+    from vgg16.tracking.runs import dataset_of
 
     registry = open_registry()
     found = registry.version(name, version)
@@ -319,10 +314,10 @@ def write_study(
     study: Study, ref: DatasetRef, members: Sequence[Member], parent: str, overrides: Sequence[str]
 ) -> dict[str, str]:
     """A study's report, from the MLflow runs of its members: in the home, and beside the study's own run; where."""
-    settings.import_tensorflow()
-    from flows import study_facts
-    from vgg16 import study_report
-    from vgg16.study_numbers import best
+    import_tensorflow()
+    from vgg16.reports.study import page
+    from vgg16.reports.study.compare import best
+    from vgg16.steps import study_facts
 
     registry = open_registry()
     found = study_facts.results(registry, members)
@@ -332,7 +327,7 @@ def write_study(
         registry, study, ref, members, parent=parent, command=study_facts.command(study, overrides)
     )
     folder = settings.load().home / "reports" / f"{study.name}-{ref.name}-{parent[:8]}"
-    pages = study_report.report(study, found, facts)
+    pages = page.report(study, found, facts)
     for name, content in pages.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8")
@@ -342,7 +337,7 @@ def write_study(
     registry.log_metrics(parent, {f"{name}_val_top1": val for name, (val, _) in numbers.items()})
     registry.log_metrics(parent, {f"{name}_test_top1": test for name, (_, test) in numbers.items()})
     html, markdown = (next(name for name in pages if name.endswith(end)) for end in (".html", ".md"))
-    lines = [f"- **{title}**: {line}" for title, line in study_report.summary(study, found).items()]
+    lines = [f"- **{title}**: {line}" for title, line in page.summary(study, found).items()]
     registry.note(parent, "\n".join([*lines, "", f"The report is among the artifacts: `{html}`."]))
     return {"report": str(folder / html), "markdown": str(folder / markdown)}
 
@@ -357,7 +352,7 @@ def find_unchanged(request: str) -> str:
 @task(name="remember chain", **_IO)
 def remember_chain(request: str, ended: str) -> None:
     """Keep how a chain of this request ended; the first time counts."""
-    with contextlib.suppress(storage.ExistsError):
+    with contextlib.suppress(store.ExistsError):
         open_store().create(f"chains/{request}.json", json.dumps({"ended": ended}).encode())
 
 

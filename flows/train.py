@@ -12,14 +12,16 @@ from typing import Any
 from prefect import flow, runtime
 from prefect.deployments import run_deployment
 
-from flows import settings, tasks
+from flows import tasks
 from flows.ingest import ingest
 from flows.progress import LINE_SECONDS, say
-from vgg16 import catalog, storage
-from vgg16.config import Experiment
+from vgg16.config import catalog, rows
+from vgg16.config.types import Experiment
 from vgg16.errors import Vgg16Error
-from vgg16.leases import BusyError
 from vgg16.records import DatasetRef, Run
+from vgg16.storage import files
+from vgg16.storage.leases import BusyError
+from vgg16.workplace import reach, settings
 
 POLL_SECONDS = 2.0
 BUSY_SECONDS = 10.0
@@ -35,7 +37,7 @@ def train(experiment: Experiment, ref: DatasetRef, chain: str = "", parent: str 
     What this chain has trained already, before a kill, is answered again; what another has begun is resumed, unless it
     is to be trained `fresh`.
     """
-    settings.prepare()
+    reach.prepare()
     while True:
         known = tasks.find_run(experiment, chain) if chain else None
         if known:
@@ -141,7 +143,7 @@ def _device() -> Iterator[None]:
         return
     device = os.environ.get("CUDA_VISIBLE_DEVICES") or "all"
     lock = settings.load().home / "locks" / f"device-{device}"
-    with storage.alone(lock, lambda: say("training    waiting for another training on this device")):
+    with files.alone(lock, lambda: say("training    waiting for another training on this device")):
         yield
 
 
@@ -157,7 +159,7 @@ def _wait_for(busy: BusyError) -> None:
 def base_of(experiment: Experiment) -> str:
     """The address of what the experiment starts from, "" for random weights; that of an experiment's registered model,
     trained first where there is none."""
-    if experiment.base not in catalog.EXPERIMENTS:
+    if experiment.base not in rows.EXPERIMENTS:
         return experiment.base or ""
     base = catalog.experiment(experiment.base)
     ref, _ = ingest(base.dataset)

@@ -36,13 +36,15 @@ ENVIRONMENT = dict(os.environ)
 QUIET = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
 
-from flows import settings  # noqa: E402
+from vgg16.workplace import settings  # noqa: E402
+from vgg16.workplace.tensorflow import import_tensorflow  # noqa: E402
 
 settings.apply()
 
-from vgg16.config import BackboneChoice, Dataset, Experiment, Head  # noqa: E402
-from vgg16.datasets import Arrays  # noqa: E402
-from vgg16.storage import FolderStore, S3Store, Store  # noqa: E402
+from vgg16.config.types import BackboneChoice, Dataset, Experiment, Head  # noqa: E402
+from vgg16.data.images import Arrays  # noqa: E402
+from vgg16.storage.s3 import S3Store  # noqa: E402
+from vgg16.storage.store import FolderStore, Store  # noqa: E402
 
 VGG16 = str(Path(sys.executable).parent / "vgg16")
 
@@ -70,7 +72,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def tensorflow() -> Any:
     """TensorFlow, imported as the tasks do."""
-    settings.import_tensorflow()
+    import_tensorflow()
     import tensorflow as tf
 
     return tf

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.flows.conftest import FirstRun
-from vgg16.corruptions import KINDS
+from vgg16.evaluation.corruptions import KINDS
 
 
 def test_the_first_run_promotes_the_better_of_a_scratch_and_a_fine_tuned_model(first_run: FirstRun) -> None:
@@ -96,7 +96,7 @@ def test_curves_figures_tables_and_the_dataset_are_in_the_mlflow_run(first_run: 
 
 
 def test_runs_carry_the_tags_of_the_vocabulary_and_versions_their_card(first_run: FirstRun) -> None:
-    from vgg16.tracking import TAGS
+    from vgg16.tracking.runs import TAGS
 
     with sqlite3.connect(first_run.home / "mlflow.db") as database:
         used = {key for (key,) in database.execute("select distinct key from tags where key like 'vgg16.%'")}

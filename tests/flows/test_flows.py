@@ -21,10 +21,10 @@ import pytest
 import yaml
 from prefect.states import Completed, Running, Scheduled
 
-from flows import score
 from tests.conftest import ENVIRONMENT, QUIET, answers, as_seen_by, free_port, wait_for
-from vgg16.config import Experiment
-from vgg16.storage import S3Store
+from vgg16.config.types import Experiment
+from vgg16.steps import fresh_process
+from vgg16.storage.s3 import S3Store
 
 ROOT = Path(__file__).parents[2]
 PREFECT = str(Path(sys.executable).parent / "prefect")
@@ -118,13 +118,13 @@ def test_a_server_that_does_not_answer_is_told(vgg16: Callable[..., Any], tmp_pa
 
 def test_the_process_that_judges_starts_ahead_in_a_chain_alone_and_goes_where_nobody_asks_it() -> None:
     def found() -> list[psutil.Process]:
-        return [each for each in psutil.Process().children() if "flows.score" in each.cmdline()]
+        return [each for each in psutil.Process().children() if "vgg16.steps.fresh_process" in each.cmdline()]
 
-    score.prepare()
+    fresh_process.prepare()
     assert not found()
-    with score.expected():
-        score.prepare()
-        score.prepare()
+    with fresh_process.expected():
+        fresh_process.prepare()
+        fresh_process.prepare()
         assert len(found()) == 1
     assert not found()
 
@@ -252,10 +252,10 @@ def test_a_server_has_each_pool_and_automation_once(deployed: str) -> None:
 
 
 MOVED = """
-from flows import settings
-settings.prepare()
-from flows.stages import stages
-from flows.connections import open_registry
+from vgg16.workplace import reach
+reach.prepare()
+from flows.reconcile import stages
+from vgg16.workplace.workplace import open_registry
 client = open_registry().client
 client.create_registered_model("vgg16-moved")
 run = client.create_run("0").info
@@ -381,17 +381,17 @@ def test_every_deployment_names_a_flow_and_its_parameters() -> None:
 def test_bad_data_stops_the_chain_before_any_training(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
-    from flows.cli import cli
-    from flows.connections import open_registry
-    from vgg16 import datasets
+    from vgg16.cli.main import cli
+    from vgg16.data.sources import generated
     from vgg16.errors import DataError
+    from vgg16.workplace.workplace import open_registry
 
     def broken(dataset: Any) -> tuple[Any, Any]:
-        images, labels = datasets._digits()
+        images, labels = generated._digits()
         images[5] = 0
         return images, labels
 
-    monkeypatch.setitem(datasets.MADE, "digits", broken)
+    monkeypatch.setitem(generated.MADE, "digits", broken)
     with pytest.raises(DataError) as refused:
         cli.main(command, standalone_mode=False)
     assert "no_blank_image: expected more than one brightness in an image, found 1 of 1797" in refused.value.message
@@ -437,7 +437,7 @@ def test_a_decision_that_another_overtakes_is_made_again_three_times_in_all(
     monkeypatch: pytest.MonkeyPatch, conflicts: int, decided: bool
 ) -> None:
     from flows import promote
-    from vgg16.ledger import ConflictError
+    from vgg16.promotion.ledger import ConflictError
 
     outcomes: list[Any] = [ConflictError("overtaken")] * conflicts + ["decision"]
 
@@ -461,7 +461,7 @@ def test_a_chain_that_was_killed_after_its_promotion_is_told_that_decision_and_a
 ) -> None:
     from flows import promote
     from vgg16.errors import RefusedError
-    from vgg16.records import LedgerEntry, Standing
+    from vgg16.promotion.records import LedgerEntry, Standing
 
     entry = LedgerEntry.model_validate(
         {

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ENVIRONMENT, Answer
-from vgg16.config import Experiment, GateRules
+from vgg16.config.types import Experiment, GateRules
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
@@ -43,18 +43,17 @@ CHALLENGERS: dict[str, tuple[Callable[[Any], None], dict[str, float], dict[str, 
 REGISTER = """
 import json, sys
 from pathlib import Path
-from flows import settings
-known = settings.apply()
-settings.import_tensorflow()
-from flows.connections import open_registry
+from vgg16.workplace.tensorflow import import_tensorflow
+import_tensorflow()
+from vgg16.workplace.workplace import open_registry
 from tests.flows.test_judge import CHALLENGERS, register
 print(json.dumps({case: register(open_registry(), case) for case in CHALLENGERS}))
 """
 
 PROMOTE = """
 import json, sys
-from flows import settings
-settings.prepare()
+from vgg16.workplace import reach
+reach.prepare()
 from flows.promote import promote
 found = {case: promote("vgg16-digits", version).model_dump() for case, version in json.loads(sys.argv[1]).items()}
 print(json.dumps(found))
@@ -65,7 +64,7 @@ def register(registry: Any, case: str) -> str:
     """A version made of the champion's model, as this case has it."""
     import mlflow
 
-    from vgg16.tracking import dataset_of
+    from vgg16.tracking.runs import dataset_of
 
     change, rules, trained, _ = CHALLENGERS[case]
     (champion,) = registry.champions()

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import as_seen_by
-from vgg16 import storage
 from vgg16.errors import Vgg16Error
-from vgg16.storage import S3Store
+from vgg16.storage import addresses
+from vgg16.storage.s3 import S3Store
 
 Command = Callable[..., Any]
 WEIGHTS = "vgg16_weights_tf_dim_ordering_tf_kernels_notop_fp16.h5"
@@ -57,7 +57,7 @@ def test_a_base_that_is_not_in_s3_is_named(s3: S3Store, tmp_path: Path, monkeypa
     for name, value in as_seen_by(s3).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(Vgg16Error, match=r"s3://tests/bases/none.h5 cannot be read"):
-        storage.download(f"s3://{s3.bucket}/bases/none.h5", tmp_path / "none.h5")
+        addresses.download(f"s3://{s3.bucket}/bases/none.h5", tmp_path / "none.h5")
     assert not (tmp_path / "none.h5").exists()
 
 

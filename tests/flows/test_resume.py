@@ -20,7 +20,7 @@ import pytest
 
 from tests.conftest import ENVIRONMENT, QUIET, free_port, wait_for
 from tests.flows.test_interrupts import killed_after
-from vgg16.config import Experiment
+from vgg16.config.types import Experiment
 from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef, EpochMetrics
 
@@ -106,11 +106,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def on_server(server: Server, monkeypatch: pytest.MonkeyPatch, tensorflow: Any) -> Iterator[Server]:
     """This process asks the server, and gives up soon."""
-    from flows import curves, settings
+    from vgg16.steps import epoch_queue
+    from vgg16.workplace import settings
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setattr(curves, "RETRY_SECONDS", 0.5)
+    monkeypatch.setattr(epoch_queue, "RETRY_SECONDS", 0.5)
     settings.load.cache_clear()
     yield server
     settings.load.cache_clear()
@@ -119,7 +120,8 @@ def on_server(server: Server, monkeypatch: pytest.MonkeyPatch, tensorflow: Any) 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[list[EpochMetrics], dict[int, Callable[[], None]]]:
     """Every epoch that trains in this process, and what happens after which of them."""
-    from flows import progress, trainer
+    from flows import progress
+    from vgg16.steps import fit
 
     epochs: list[EpochMetrics] = []
     then: dict[int, Callable[[], None]] = {}
@@ -132,13 +134,13 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[list[EpochMetrics], dict[i
 
         yield progress.Told(on_epoch, lambda *_: None, lambda *_: None)
 
-    monkeypatch.setattr(trainer, "training", training)
+    monkeypatch.setattr(fit, "training", training)
     return epochs, then
 
 
 def asked(tiny: Experiment, seed: int) -> tuple[Experiment, DatasetRef]:
     from flows import tasks
-    from vgg16.config import DatasetChoice
+    from vgg16.config.types import DatasetChoice
 
     phases = [{"epochs": 8, "optimizer": {"learning_rate": 0.01}}]
     values = tiny.model_dump() | {"dataset": {"name": "digits", "limit": 50}, "phases": phases, "seed": seed}
@@ -147,7 +149,7 @@ def asked(tiny: Experiment, seed: int) -> tuple[Experiment, DatasetRef]:
 
 def histories(run_id: str) -> list[dict[str, float]]:
     """An MLflow run's curves, point by point: as the training told its epochs."""
-    from flows.connections import open_registry
+    from vgg16.workplace.workplace import open_registry
 
     client = open_registry().client
     found = {
@@ -179,8 +181,8 @@ def test_while_mlflow_is_away_training_goes_on_and_no_epoch_is_lost_or_doubled(
 def test_a_training_logs_what_its_machine_did_and_mlflows_absence_leaves_no_thread_of_that(
     on_server: Server, watched: Any, tiny: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows.connections import open_registry
     from flows.tasks import train_model
+    from vgg16.workplace.workplace import open_registry
 
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
     run, _ = train_model.fn(*asked(tiny, 4), "", "c7")
@@ -197,9 +199,11 @@ def test_a_training_logs_what_its_machine_did_and_mlflows_absence_leaves_no_thre
 def test_when_mlflow_stays_away_the_same_call_logs_what_was_trained_without_training(
     on_server: Server, watched: Any, tiny: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import connections, curves, tasks
+    from flows import tasks
+    from vgg16.steps import epoch_queue
+    from vgg16.workplace import workplace
 
-    monkeypatch.setattr(curves, "WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(epoch_queue, "WAIT_SECONDS", 1.0)
     epochs, then = watched
     then[3] = on_server.kill
     with pytest.raises(Vgg16Error, match=r"MLflow does not answer, and \d epochs are not logged") as failed:
@@ -217,7 +221,7 @@ def test_when_mlflow_stays_away_the_same_call_logs_what_was_trained_without_trai
     again, same_uri = tasks.train_model.fn(*asked(tiny, 2), "", "c4")
     assert (again.run_id, same_uri) == (run.run_id, model_uri)
     assert epochs == trained
-    registry = connections.open_registry()
+    registry = workplace.open_registry()
     ours = registry.run_of(run.run_id)
     request = ours.data.tags["vgg16.request"]
     same = registry.client.search_runs([ours.info.experiment_id], f"tags.`vgg16.request` = '{request}'")
@@ -228,8 +232,9 @@ def test_when_mlflow_stays_away_the_same_call_logs_what_was_trained_without_trai
 def test_a_run_that_was_deleted_is_followed_by_a_new_one_with_all_epochs(
     on_server: Server, watched: Any, tiny: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import connections, tasks
-    from vgg16 import checkpoints
+    from flows import tasks
+    from vgg16.training import checkpoints
+    from vgg16.workplace import workplace
 
     monkeypatch.setattr(checkpoints, "PATIENCE", 0)  # every epoch has its checkpoint
     epochs, then = watched
@@ -241,7 +246,7 @@ def test_a_run_that_was_deleted_is_followed_by_a_new_one_with_all_epochs(
     then[4] = interrupt
     with pytest.raises(KeyboardInterrupt):
         tasks.train_model.fn(*asked(tiny, 3), "", "c5")
-    registry = connections.open_registry()
+    registry = workplace.open_registry()
     (cut,) = registry.client.search_runs(["1"], "tags.`vgg16.chain` = 'c5'")
     assert cut.info.status == "KILLED"
     registry.client.delete_run(cut.info.run_id)

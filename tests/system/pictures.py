@@ -17,16 +17,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from flows import connections, mlflow_ui, settings, tasks
-from flows.settings import Settings
-from vgg16 import catalog
-from vgg16.config import Experiment
-from vgg16.datasets import Arrays
-from vgg16.evaluate import evaluate
-from vgg16.records import DatasetRef, EpochMetrics, Run, TrainingResult, Verdict
+from flows import tasks
+from vgg16.config import catalog
+from vgg16.config.types import Experiment
+from vgg16.data.images import Arrays
+from vgg16.evaluation.metrics import evaluate
+from vgg16.records import DatasetRef, EpochMetrics, Run, Verdict
+from vgg16.stack import mlflow_ui
+from vgg16.training.records import TrainingResult
+from vgg16.workplace import settings, workplace
+from vgg16.workplace.settings import Settings
+from vgg16.workplace.tensorflow import import_tensorflow
 
 if TYPE_CHECKING:
-    from vgg16.registry import Registry
+    from vgg16.tracking.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 RUNS = 20
@@ -78,7 +82,7 @@ def log_runs() -> None:
     images = random.randint(0, 255, (40, 32, 32, 3)).astype(np.uint8)
     labels = np.arange(40) % 10
     arrays = Arrays(images, labels.astype(np.int64), np.repeat(np.arange(4, dtype=np.int8), 10), REF.class_names)
-    registry = connections.open_registry()
+    registry = workplace.open_registry()
     for number in range(RUNS):
         chain, request = f"{number // 2:012d}", f"{number:032d}"
         tags = {"vgg16.chain": chain, "vgg16.request": request, "vgg16.commit": "b954b37"}
@@ -108,7 +112,7 @@ def log_runs() -> None:
 
 
 def _model() -> Any:
-    from vgg16.model import build
+    from vgg16.network.build import build
 
     found = experiment(0)
     options = found.backbone.model_copy(update={"width": 0.02})
@@ -143,7 +147,7 @@ def opened(home: Path) -> Iterator[Settings]:
         # MLflow leaves the server of an earlier test here.
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         settings.load.cache_clear()
-        settings.import_tensorflow()
+        import_tensorflow()
         try:
             yield settings.load()
         finally:
@@ -181,7 +185,7 @@ def browser(width: int, height: int) -> Iterator[Any]:
 def main(home: str) -> None:
     """Make the pictures anew, each when its page shows what it must."""
     with opened(Path(home).absolute()) as known:
-        registry = connections.open_registry()
+        registry = workplace.open_registry()
         (champion, *_) = registry.champions()
         version = f"/#/models/{champion.name}/versions/{champion.version}?workflowType=machine_learning"
         pictures = {

@@ -6,10 +6,10 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from vgg16 import stages
-from vgg16.ledger import ConflictError
-from vgg16.registry import connect
-from vgg16.storage import open_store
+from vgg16.promotion import reconcile
+from vgg16.promotion.ledger import ConflictError
+from vgg16.storage.addresses import open_store
+from vgg16.tracking.registry import connect
 
 # As the flow's own: a decision that is overtaken is made again on what is so by then.
 TRIES = 3
@@ -29,11 +29,13 @@ def promote_all(
         ended = "told"
         for _ in range(TRIES):
             with suppress(ConflictError):
-                first = stages.settle(registry, store, name)
+                first = reconcile.settle(registry, store, name)
                 registry.move(name, str(version), "Staging")
                 facts = {"name": name, "action": "promote", "version": str(version), "verdict": "promote"}
-                stages.decide(registry, store, first.standing, facts | {"reasons": ("good",)}, f"process {os.getpid()}")
-                second = stages.settle(registry, store, name)
+                reconcile.decide(
+                    registry, store, first.standing, facts | {"reasons": ("good",)}, f"process {os.getpid()}"
+                )
+                second = reconcile.settle(registry, store, name)
                 ended = "promoted" if first.ended == second.ended == "unmoved" else f"{first.text} {second.text}"
                 break
         (folder / f"{version}.{ended.split()[0]}").write_text(ended)

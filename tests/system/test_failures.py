@@ -20,7 +20,7 @@ import httpx
 import psutil
 import pytest
 
-from flows.schedule import VERDICTS
+from flows.server import VERDICTS
 from tests.system.conftest import Stack
 from tests.system.team import Team, wait_for_it
 

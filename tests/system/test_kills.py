@@ -17,10 +17,14 @@ import pytest
 
 from tests.conftest import as_seen_by
 from tests.system import trainer
-from vgg16 import catalog, checkpoints, datasets
-from vgg16.config import Experiment
-from vgg16.registry import Registry, connect
-from vgg16.storage import FolderStore, S3Store, Store
+from vgg16.config import catalog
+from vgg16.config.types import Experiment
+from vgg16.data import published, splits
+from vgg16.data.sources import generated
+from vgg16.storage.s3 import S3Store
+from vgg16.storage.store import FolderStore, Store
+from vgg16.tracking.registry import Registry, connect
+from vgg16.training import checkpoints
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +63,7 @@ class Workers:
         self.processes = multiprocessing.get_context("forkserver")
         self.processes.set_forkserver_preload([trainer.__name__])
         whole = catalog.dataset("digits")
-        self.ref = datasets.save(store, "digits", datasets.choose(whole, datasets.make(whole), experiment.dataset))
+        self.ref = published.save(store, "digits", splits.choose(whole, generated.make(whole), experiment.dataset))
 
     def start(self, place: str = "never", number: float = 0) -> tuple[Any, Path]:
         """A process, and the file that it answers in."""

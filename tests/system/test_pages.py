@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import call
 from tests.system.pictures import RUNS, browser, served
-from vgg16 import views
+from vgg16.tracking import views
 
 pytestmark = pytest.mark.system
 

@@ -12,9 +12,10 @@ import pytest
 
 from tests.conftest import as_seen_by
 from tests.system import promoter
-from vgg16 import ledger, stages
-from vgg16.registry import connect
-from vgg16.storage import S3Store, Store
+from vgg16.promotion import ledger, reconcile
+from vgg16.storage.s3 import S3Store
+from vgg16.storage.store import Store
+from vgg16.tracking.registry import connect
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def test_fifty_promotions_by_five_processes_that_are_killed_leave_one_champion_a
             kills += 1
     assert [process.exitcode for process in crew] == [0] * PROCESSES
 
-    settled = stages.settle(registry, store, name)
+    settled = reconcile.settle(registry, store, name)
     entries = ledger.entries(store, name)
     counts = {end: len(list(tmp_path.glob(f"*.{end}"))) for end in ("asked", "promoted", "told", f"{name}:")}
     log.info("%d kills, %d entries, %s", kills, len(entries), counts)

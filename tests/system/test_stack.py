@@ -14,9 +14,9 @@ import httpx
 import psutil
 import pytest
 
-from flows import postgresql, processes
 from tests.conftest import VGG16
 from tests.system.conftest import Stack
+from vgg16.stack import postgresql, processes
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 

@@ -22,11 +22,11 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 # Weights that a narrow VGG-16 starts from, in place of ImageNet's, which are of one width.
 WEIGHTS = """
 import sys
-from flows import settings
-settings.import_tensorflow()
-from vgg16 import catalog
-from vgg16.config import BackboneChoice, Head
-from vgg16.model import build
+from vgg16.workplace.tensorflow import import_tensorflow
+import_tensorflow()
+from vgg16.config import catalog
+from vgg16.config.types import BackboneChoice, Head
+from vgg16.network.build import build
 build(catalog.backbone("vgg16"), BackboneChoice(width=0.1), Head(units=()), input_size=32, classes=10).save(sys.argv[1])
 """
 

@@ -13,17 +13,20 @@ from typing import Any
 # Imported once, by the server that this process is a fork of.
 import tensorflow  # noqa: F401
 
-from flows import settings, tasks, train  # noqa: F401
-from vgg16 import checkpoints, loop, registry, storage
-from vgg16.config import Experiment
+from flows import tasks
+from vgg16.config.types import Experiment
 from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef
+from vgg16.storage import s3, store
+from vgg16.tracking import registry
+from vgg16.training import checkpoints, loop
+from vgg16.workplace import settings
 
 # Where a kill is worst, by name: whose, which function, and whether it has done its work by then.
 PLACES: dict[str, tuple[tuple[Any, ...], str, bool]] = {
-    "before a file of a checkpoint": ((storage.FolderStore, storage.S3Store), "upload", False),
-    "after a file of a checkpoint": ((storage.FolderStore, storage.S3Store), "upload", True),
-    "while an old checkpoint goes": ((storage.FolderStore, storage.S3Store), "delete", False),
+    "before a file of a checkpoint": ((store.FolderStore, s3.S3Store), "upload", False),
+    "after a file of a checkpoint": ((store.FolderStore, s3.S3Store), "upload", True),
+    "while an old checkpoint goes": ((store.FolderStore, s3.S3Store), "delete", False),
     "after a checkpoint": ((checkpoints,), "save", True),
     "after a step": ((loop.Loop,), "train", True),
     "at an epoch's end": ((loop.Loop,), "evaluate", True),

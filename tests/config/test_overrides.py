@@ -1,0 +1,122 @@
+"""What may be asked, and how a wrong request is told."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vgg16.config import catalog, rows
+from vgg16.config.overrides import apply_settings, flat
+from vgg16.errors import RequestError
+
+SCRATCH = rows.EXPERIMENTS["digits-scratch"]
+FINETUNE = rows.EXPERIMENTS["digits-finetune"]
+
+
+def test_a_setting_reaches_its_dotted_path_and_nothing_else() -> None:
+    (changed,), _ = apply_settings([SCRATCH], ["phases.0.epochs=2"])
+    before, after = flat(SCRATCH.model_dump(mode="json")), flat(changed.model_dump(mode="json"))
+    assert {key for key in before if before[key] != after[key]} == {"phases.0.epochs"}
+    assert changed.phases[0].epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "found"),
+    [
+        ("dataset=glyphs", lambda e: e.dataset.name == "glyphs"),
+        ("seed=7", lambda e: e.seed == 7),
+        ("head.units=[4096,4096]", lambda e: e.head.units == (4096, 4096)),
+        ("base=models:/vgg16-glyphs/1", lambda e: e.base == "models:/vgg16-glyphs/1"),
+        ("dataset.limit=200", lambda e: e.dataset.limit == 200),
+        ("augmentation.flip=true", lambda e: e.augmentation.flip is True),
+    ],
+)
+def test_a_value_is_read_as_its_type(setting: str, found: object) -> None:
+    (changed,), _ = apply_settings([SCRATCH], [setting])
+    assert callable(found)
+    assert found(changed)
+
+
+@pytest.mark.parametrize("experiment", rows.EXPERIMENTS.values(), ids=lambda e: e.name)
+def test_every_value_of_every_experiment_can_be_set_to_itself(experiment) -> None:
+    import json
+
+    values = flat(experiment.model_dump(mode="json"))
+    settings = [f"{key}={json.dumps(value)}" for key, value in values.items() if key not in ("name", "description")]
+    assert apply_settings([experiment], settings) == ([experiment], [])
+
+
+def test_a_setting_that_fits_one_of_two_applies_there_and_says_so() -> None:
+    (scratch, finetune), notes = apply_settings([SCRATCH, FINETUNE], ["phases.1.epochs=1"])
+    assert scratch == SCRATCH
+    assert finetune.phases[1].epochs == 1
+    assert notes == ["--set phases.1.epochs does not fit digits-scratch and was left out there"]
+
+
+WRONG = {
+    "phases.0.epoch=2": "phases.0.epochs",
+    "phases.7.epochs=2": "phases.0.epochs",
+    "dataset.limits=2": "dataset.limit",
+    "colour=blue": "There are:",
+    "name=other": "dataset.name",
+    "seed=abc": "valid integer",
+    "seed=-1": "greater than or equal to 0",
+    "phases.0.epochs=0": "greater than or equal to 1",
+    "phases.0.epochs=1.5": "integer",
+    "backbone.width=0": "greater than 0",
+    "backbone.dropout=1": "less than 1",
+    "backbone.batch_norm=both": "'none', 'before' or 'after'",
+    "phases.0.trains=blok4": "pattern",
+    "phases.0.optimizer.name=rmsprop": "'adam' or 'sgd'",
+    "label_smoothing=0.1": "loss=categorical_crossentropy",
+    "phases=[]": "phases.0",
+    "phases.0.image_size=4": "greater than or equal to 8",
+    "phases.0.augmentation.shift=1": "phases.0.augmentation",
+    "phases.0.optimizer.average=1": "less than 1",
+    "head.pooling=max": "'flatten' or 'average'",
+    "image_size=2048": "less than or equal to 1024",
+    "precision=half": "'auto'",
+    "device=tpu": "'auto', 'cpu' or 'gpu'",
+    "no-equals-sign": "KEY=VALUE",
+    "=5": "KEY=VALUE",
+}
+
+
+@pytest.mark.parametrize("setting", WRONG)
+def test_a_wrong_setting_is_refused_with_what_would_be_right(setting: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        apply_settings([SCRATCH], [setting])
+    assert WRONG[setting] in str(refused.value)
+    assert refused.value.status == 2
+
+
+@given(st.text())
+def test_any_text_as_a_setting_applies_or_is_refused(setting: str) -> None:
+    with contextlib.suppress(RequestError):
+        apply_settings([SCRATCH], [setting])
+
+
+@pytest.mark.parametrize(
+    ("names", "settings", "told"),
+    [
+        (["digits-scrach"], [], "Did you mean digits-scratch"),
+        (["zzz"], [], "There are: digits-scratch"),
+        ([], [], "at least one"),
+        (["digits-scratch", "glyphs-scratch"], [], "one dataset"),
+        (["digits-scratch"], ["dataset=cifar1000"], "no dataset"),
+        (["digits-scratch"], ["backbone.name=vgg12"], "no backbone"),
+        (["digits-finetune"], ["base=nowhere"], "no experiment"),
+        (["digits-finetune"], ["base=imagenet"], "Set backbone.width=1 and backbone.batch_norm=none"),
+        (["cifar10-finetune"], ["backbone.name=vgg11"], "no ImageNet weights of vgg11. There are of: vgg16, vgg19"),
+        (["cifar10-finetune"], ["backbone.name=resnet50", "backbone.width=0.5"], "resnet50 takes no width"),
+        (["cifar10-finetune"], ["backbone.name=efficientnetb0", "phases.1.trains=block8"], "block1 to block7"),
+        (["cifar10-finetune"], ["base=/nowhere/weights.h5"], "there is none"),
+        (["cifar10-finetune"], [f"base={__file__}"], "expected a weights file (.h5, .hdf5, .keras)"),
+        (["cifar10-scratch", "cifar100-scratch"], [], "one dataset"),
+    ],
+)
+def test_an_impossible_run_is_refused(names: list[str], settings: list[str], told: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        catalog.choose(names, settings)
+    assert told in str(refused.value)

@@ -1,0 +1,152 @@
+"""The whole gate on simulated models whose truth is known: how often it errs, and what a year of it costs.
+
+5,000 gate images of 20 superclasses, of which every model answers 60 % right and 14 % wrong; on the other 26 % each
+answers as a coin of its own falls, so that two equally good models are judged differently on 13 % of all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from vgg16.config.types import GateRules
+from vgg16.promotion import gates
+from vgg16.records import Evaluation, Speed
+
+IMAGES, SUPERCLASSES, SURE, OPEN = 5000, 20, 0.60, 0.26
+GROUPS = tuple(f"superclass {number}" for number in range(SUPERCLASSES))
+KINDS, CORRUPTED = 5, 1000
+START = SURE + OPEN / 2
+
+
+@dataclass
+class Split:
+    """A gate split, and how often it has judged."""
+
+    random: np.random.Generator
+    images: int = IMAGES
+    judged: int = 0
+    group_of: np.ndarray = field(init=False)
+    open: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.group_of = np.arange(self.images) % SUPERCLASSES
+        places = self.random.permutation(self.images)
+        self.sure = np.zeros(self.images, bool)
+        self.sure[places[: round(SURE * self.images)]] = True
+        self.open = np.zeros(self.images, bool)
+        self.open[places[round(SURE * self.images) :][: round(OPEN * self.images)]] = True
+
+
+@dataclass
+class Model:
+    """A model of this true top-1, and its answers on a split."""
+
+    top1: float
+
+    def answer(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        lucky = (self.top1 - SURE) / OPEN
+        right = split.sure | (split.open & (split.random.random(split.images) < lucky))
+        corrupted = np.tile(split.sure[:CORRUPTED], (KINDS, 1))
+        corrupted |= split.random.random(corrupted.shape) < lucky * OPEN
+        return right, corrupted
+
+
+def evidence(
+    split: Split, challenger: tuple, opponents: dict[str, tuple], rules: GateRules, judgement: int
+) -> gates.Evidence:
+    right = challenger[0]
+    pairs = tuple(
+        gates.compare(role, "1", challenger, answers, split.group_of, GROUPS) for role, answers in opponents.items()
+    )
+    evaluation = Evaluation(
+        split="gate",
+        images=len(right),
+        images_digest="",
+        top1=right.mean(),
+        top1_interval=(right.mean() - 0.02, 1),
+        top5=1,
+        top5_interval=(1, 1),
+        loss=1,
+        brier=0.3,
+        ece=0.02,
+        ece_interval=(0.01, 0.03),
+        reliability=(),
+        classes=(),
+        confusion=(),
+    )
+    scored = gates.Scored(evaluation, Speed(latency_ms=5, images_per_s=200), 60)
+    return gates.Evidence(scored, {}, pairs, judgement, rules)
+
+
+def verdicts(gain: float, times: int, images: int = IMAGES) -> Counter[str]:
+    """How the first judgements of so many splits end, of challengers that are better by `gain`."""
+    random = np.random.default_rng(0)
+    found: Counter[str] = Counter()
+    for _ in range(times):
+        split = Split(random, images)
+        champion, challenger = (Model(top1).answer(split) for top1 in (START, START + gain))
+        found[gates.judge(evidence(split, challenger, {"champion": champion}, GateRules(), 1)).verdict] += 1
+    return found
+
+
+def test_of_two_equal_models_the_challenger_is_promoted_in_at_most_three_of_a_hundred_cases() -> None:
+    assert verdicts(0.0, 4000)["promote"] <= 0.03 * 4000
+
+
+def test_a_challenger_two_points_better_is_promoted_in_ninety_five_of_a_hundred_cases() -> None:
+    assert verdicts(0.02, 4000)["promote"] >= 0.95 * 4000
+
+
+def test_a_challenger_one_point_worse_is_never_promoted() -> None:
+    assert verdicts(-0.01, 4000)["promote"] == 0
+
+
+@pytest.mark.parametrize("gain", [-0.01, 0.0, 0.01])
+def test_a_small_split_says_undecided_rather_than_guess(gain: float) -> None:
+    found = verdicts(gain, 1000, images=143)
+    assert found["promote"] <= 50
+    assert found["undecided"] >= 750
+
+
+def year(gain: float, rules: GateRules, seed: int, *, fresh: bool = False) -> tuple[float, float]:
+    """Of 52 weekly challengers, each that much better than the champion of its week: the last champion's measured top-1
+    on the split less its true one, and the true top-1 that the year has gained. `fresh`: on new images each week."""
+    random = np.random.default_rng(seed)
+    split = Split(random)
+    champion = reference = Model(START)
+    judged = 0
+    answers = {id(champion): champion.answer(split)}
+    for _ in range(52):
+        if fresh:
+            split = Split(random)
+            answers = {id(each): each.answer(split) for each in (champion, reference)}
+        challenger = Model(champion.top1 + gain)
+        answers[id(challenger)] = challenger.answer(split)
+        opponents = {"champion": answers[id(champion)]}
+        if rules.policy == "no-worse" and reference is not champion:
+            opponents["reference"] = answers[id(reference)]
+        judged += 1
+        found = evidence(split, answers[id(challenger)], opponents, rules, judged)
+        if gates.judge(found).verdict == "promote":
+            if gates.shown_better(found):
+                reference = challenger
+                judged = 0 if fresh else judged
+            champion = challenger
+    return float(answers[id(champion)][0].mean()) - champion.top1, champion.top1 - START
+
+
+# Where no worse is enough the images are fresh.
+@pytest.mark.parametrize(("policy", "fresh"), [("better", False), ("no-worse", True)])
+def test_a_year_of_equal_challengers_leaves_the_champion_measured_as_it_is(policy: str, fresh: bool) -> None:
+    years = [year(0.0, GateRules(policy=policy), seed, fresh=fresh) for seed in range(200)]
+    assert abs(np.mean([measured for measured, _ in years])) <= 0.002
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_year_of_slightly_worse_challengers_costs_little_where_no_worse_is_enough(fresh: bool) -> None:
+    years = [year(-0.003, GateRules(policy="no-worse"), seed, fresh=fresh) for seed in range(200)]
+    assert -np.mean([gained for _, gained in years]) <= 0.003

@@ -1,0 +1,517 @@
+"""Gates, ledger and registry: who gets into production, what is written down, and what follows what."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vgg16.config.types import GateRules
+from vgg16.errors import RequestError, Vgg16Error
+from vgg16.promotion import gates, ledger
+from vgg16.promotion.records import Judgement, LedgerEntry
+from vgg16.records import Evaluation, Speed, Verdict
+from vgg16.statistics import share_interval
+from vgg16.storage.store import Store
+
+
+def answering(right: int, of: int = 1000, *, loss: float = 0.5, ece: tuple[float, float] = (0, 0.02)) -> Evaluation:
+    return Evaluation(
+        split="gate",
+        images=of,
+        images_digest="same",
+        top1=right / of,
+        top1_interval=share_interval(right, of),
+        top5=1,
+        top5_interval=(0, 1),
+        loss=loss,
+        brier=0,
+        ece=sum(ece) / 2,
+        ece_interval=ece,
+        reliability=(),
+        classes=(),
+        confusion=(),
+    )
+
+
+def against(wins: int, losses: int, of: int = 1000, role: Any = "champion", **other: Any) -> gates.Opponent:
+    shared = {"groups": {}, "corrupted": (0.0, 1.0), "top1": 0.5, "version": "3"} | other
+    return gates.Opponent(role=role, images=of, wins=wins, losses=losses, **shared)
+
+
+def found(
+    evaluation: Evaluation, *opponents: gates.Opponent, judgement: int = 1, trained: Any = None, **other: Any
+) -> gates.Evidence:
+    rules = GateRules(**{key: value for key, value in other.items() if key in GateRules.model_fields})
+    speed = Speed(latency_ms=other.get("latency_ms", 5), images_per_s=100)
+    challenger = gates.Scored(evaluation, speed, other.get("megabytes", 60))
+    return gates.Evidence(challenger, trained or {}, opponents, judgement, rules, other.get("unmeasured", ()))
+
+
+CASES = {
+    "the first above the floor": (found(answering(900)), "promote", "nothing is in production"),
+    "the first below the floor": (found(answering(400)), "refuse", "is below 0.5"),
+    "the first about the floor": (found(answering(505)), "undecided", "may be below 0.5"),
+    "the first of few images": (found(answering(8, 10)), "undecided", "(0.4902 to 0.9433) on 10 gate images may be"),
+    "surely better": (found(answering(900), against(60, 20)), "promote", "better than the champion (version 3, 0.5000"),
+    "better by chance": (
+        found(answering(90, 100), against(6, 3, 100)),
+        "undecided",
+        "not surely better",
+    ),
+    "equal, of many images": (found(answering(900), against(30, 30)), "refuse", "no better than the champion"),
+    "worse": (found(answering(800), against(20, 90)), "refuse", "worse than the champion"),
+    "how much worse": (found(answering(800), against(20, 90)), "refuse", "-7.0 points (-9.0 to -5.0)"),
+    "better, but the split has judged often": (
+        found(answering(900), against(60, 37), judgement=40),
+        "undecided",
+        "0.025 / 40 (judgement 40 of these images)",
+    ),
+    "the same at the first judgement": (found(answering(900), against(60, 37)), "promote", "p = 0.012 at level 0.025"),
+    "better but below the floor": (found(answering(400), against(60, 20)), "refuse", "below 0.5"),
+    "one superclass is worse": (
+        found(answering(900), against(90, 30, groups={"trees": (0, 15), "fish": (90, 15)})),
+        "refuse",
+        "worse on trees than the champion: 15 images lost, 0 won, p = 3.1e-05",
+    ),
+    "one of twenty superclasses is worse by chance": (
+        found(answering(900), against(90, 30, groups={f"group {i}": (2, 8 if i else 2) for i in range(20)})),
+        "promote",
+        "no superclass is significantly worse",
+    ),
+    "worse on corrupted images": (
+        found(answering(900), against(60, 20, corrupted=(-0.05, 0.001))),
+        "refuse",
+        "worse on corrupted images than the champion: -5.0 points, p = 0.001",
+    ),
+    "badly calibrated": (
+        found(answering(900, ece=(0.2, 0.3))),
+        "refuse",
+        "error 0.2500 (0.2000 to 0.3000) is over 0.1",
+    ),
+    "perhaps badly calibrated": (found(answering(900, ece=(0.05, 0.3))), "promote", "within 0.1"),
+    "no number": (found(answering(900, loss=math.nan), against(60, 20)), "refuse", "loss on gate is nan"),
+    "infinite": (found(answering(900, loss=math.inf)), "refuse", "loss on gate is inf"),
+    "too slow": (found(answering(900), max_latency_ms=4), "refuse", "one image takes 5 ms, over 4 ms"),
+    "too big": (found(answering(900), max_megabytes=50), "refuse", "the file has 60 MB, over 50 MB"),
+    "another top-1 than in training": (
+        found(answering(900), trained={"gate_top1": 0.95}),
+        "refuse",
+        "gate_top1 was 0.9500 in training and is 0.9000",
+    ),
+    "another loss than in training": (found(answering(900), trained={"gate_loss": 0.7}), "refuse", "gate_loss was"),
+    "as in training but for rounding": (
+        found(answering(900), trained={"gate_top1": 0.901, "gate_loss": 0.501}),
+        "promote",
+        "answers as in training",
+    ),
+    "a champion that cannot be loaded": (found(answering(900), unmeasured=("no file",)), "undecided", "no file"),
+    "no worse than the reference": (
+        found(answering(900), against(60, 20, role="reference"), policy="no-worse"),
+        "promote",
+        "no worse than the reference (version 3",
+    ),
+    "as good as the champion, but not as the reference": (
+        found(answering(900), against(60, 20), against(20, 60, role="reference"), policy="no-worse"),
+        "refuse",
+        "worse than the reference",
+    ),
+    "perhaps worse than the reference": (
+        found(answering(900), against(30, 30, role="reference"), policy="no-worse"),
+        "undecided",
+        "at the least -1.5, asked -0.5",
+    ),
+    "as good within a wide margin": (
+        found(answering(900), against(30, 30, role="reference"), policy="no-worse", margin=0.02),
+        "promote",
+        "no worse than",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_verdict_and_its_reason(case: str) -> None:
+    evidence, verdict, reason = CASES[case]
+    answer = gates.judge(evidence)
+    assert answer.verdict == verdict, answer.reasons
+    assert any(reason in each for each in answer.reasons), answer.reasons
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_staging_asks_only_whether_it_works(case: str) -> None:
+    evidence = CASES[case][0]
+    broken = case in {"no number", "infinite", "too slow", "too big"} or "than in training" in case
+    assert (gates.judge(evidence, "staging").verdict == "refuse") == broken
+
+
+def test_what_is_shown_better_is_what_later_ones_must_not_be_worse_than() -> None:
+    assert gates.shown_better(found(answering(900)))
+    assert gates.shown_better(found(answering(900), against(60, 20)))
+    assert not gates.shown_better(found(answering(900), against(30, 30)))
+    assert not gates.shown_better(found(answering(900), against(60, 20), against(30, 30, role="reference")))
+
+
+def test_models_are_compared_image_by_image_and_superclass_by_superclass() -> None:
+    right = np.array([True, True, False, False, True])
+    other = np.array([True, False, True, False, False])
+    corrupted = (np.array([[True, True], [True, False]]), np.array([[True, False], [False, False]]))
+    pair = gates.compare(
+        "champion", "7", (right, corrupted[0]), (other, corrupted[1]), np.array([0, 0, 1, 1, 1]), ("a", "b")
+    )
+    assert (pair.wins, pair.losses, pair.images, pair.top1) == (2, 1, 5, pytest.approx(0.4))
+    assert pair.groups == {"a": (1, 0), "b": (1, 1)}
+    assert pair.corrupted[0] == pytest.approx(0.5)
+    assert pair.difference == pytest.approx(0.2)
+
+
+def look(version: str, digest: str = "images", opponents: tuple[str, ...] = ("1",), reference: str = "") -> Judgement:
+    return Judgement(images_digest=digest, version=version, opponents=opponents, reference=reference)
+
+
+def test_looks_at_the_same_images_are_counted_and_the_same_look_once(store: Store) -> None:
+    assert [ledger.count_judgement(store, "vgg16-x", look(version)) for version in "2334"] == [1, 2, 2, 3]
+    assert ledger.count_judgement(store, "vgg16-x", look("3")) == 2
+    assert ledger.count_judgement(store, "vgg16-x", look("3", opponents=("2",))) == 4
+    assert ledger.count_judgement(store, "vgg16-x", look("5", "fresh images")) == 1
+    assert ledger.count_judgement(store, "vgg16-other", look("2")) == 1
+
+
+def test_under_no_worse_looks_at_fresh_images_against_one_reference_are_counted(store: Store) -> None:
+    counted = [ledger.count_judgement(store, "vgg16-x", look(v, f"week {v}", reference="1")) for v in "234"]
+    assert counted == [1, 2, 3]
+    assert ledger.count_judgement(store, "vgg16-x", look("5", "week 5", reference="4")) == 1
+
+
+def test_looks_of_many_at_once_get_a_number_each(store: Store) -> None:
+    with ThreadPoolExecutor(5) as several:
+        counted = list(several.map(lambda v: ledger.count_judgement(store, "vgg16-x", look(str(v))), range(10)))
+    assert sorted(counted) == list(range(1, 11))
+
+
+def entry(number: int, action: str, version: str, previous: str = "") -> LedgerEntry:
+    return LedgerEntry.model_validate(
+        {
+            "number": number,
+            "name": "vgg16-x",
+            "action": action,
+            "version": version,
+            "previous": previous,
+            "by": "me",
+            "at": "2026-01-01T00:00:00+00:00",
+            "verdict": "promote",
+            "reasons": ("good",),
+        }
+    )
+
+
+def test_the_ledger_answers_what_was_appended_in_its_order(store: Store) -> None:
+    written = [entry(1, "promote", "1"), entry(2, "promote", "4", "1"), entry(3, "rollback", "1", "4")]
+    for each in written:
+        ledger.append(store, each)
+    assert ledger.entries(store, "vgg16-x") == written
+    assert ledger.entries(store, "vgg16-other") == []
+    assert store.keys("ledger/")[0] == "ledger/vgg16-x/000001.json"
+
+
+def test_of_two_deciders_at_once_one_wins_and_the_other_is_told(store: Store) -> None:
+    told: list[str] = []
+
+    def decide(version: str) -> None:
+        try:
+            ledger.append(store, entry(1, "promote", version))
+        except ledger.ConflictError as refused:
+            told.append(str(refused))
+
+    deciders = [threading.Thread(target=decide, args=(str(version),)) for version in range(5)]
+    for each in deciders:
+        each.start()
+    for each in deciders:
+        each.join()
+    assert len(ledger.entries(store, "vgg16-x")) == 1
+    assert len(told) == 4
+    assert "vgg16 history vgg16-x" in told[0]
+
+
+def test_an_entry_whose_answer_was_lost_is_not_a_conflict_with_itself(store: Store) -> None:
+    ledger.append(store, entry(1, "promote", "1"))
+    ledger.append(store, entry(1, "promote", "1"))
+    assert len(ledger.entries(store, "vgg16-x")) == 1
+
+
+def test_a_rollback_over_a_version_that_was_deleted_takes_that_away_too() -> None:
+    history = [entry(1, "promote", "1"), entry(2, "promote", "2"), entry(3, "promote", "3"), entry(4, "rollback", "1")]
+    assert ledger.productions(history) == ["1"]
+
+
+@given(st.lists(st.booleans(), max_size=20))
+def test_a_rollback_brings_back_what_was_in_production_before(promotions: list[bool]) -> None:
+    history: list[LedgerEntry] = []
+    expected: list[str] = []
+    for number, promotes in enumerate(promotions, start=1):
+        if promotes:
+            history.append(entry(number, "promote", str(number)))
+            expected.append(str(number))
+        elif len(expected) > 1:
+            expected.pop()
+            history.append(entry(number, "rollback", expected[-1]))
+    assert ledger.productions(history) == expected
+
+
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory, tensorflow):
+    """A registry over a database and folder of its own, with three versions of one small model."""
+    from vgg16.config.types import BackboneChoice, Experiment, Head
+    from vgg16.data.images import Arrays
+    from vgg16.records import DatasetRef
+    from vgg16.tracking.registry import connect
+    from vgg16.training.prepare import build_for
+
+    folder = tmp_path_factory.mktemp("registry")
+    registry = connect(f"sqlite:///{folder / 'mlflow.db'}", folder / "mlflow")
+    images = np.random.RandomState(0).randint(0, 255, (8, 32, 32, 3)).astype(np.uint8)
+    data = Arrays(images, np.arange(8) % 2, np.repeat(np.arange(4, dtype=np.int8), 2), ("cat", "dog"))
+    ref = DatasetRef(name="pets", digest="d" * 64, key="", class_names=("cat", "dog"), splits=data.counts())
+    experiment = Experiment.model_validate(
+        {
+            "name": "pets-scratch",
+            "description": "",
+            "dataset": {"name": "digits"},
+            "backbone": BackboneChoice(name="vgg11", width=0.05),
+            "head": Head(units=(8,)),
+        }
+    )
+    model = build_for(experiment, data)
+    for _ in range(3):
+        with registry.run(experiment, ref, {"vgg16.chain": "c1"}) as run_id:
+            registry.log_dataset(ref, data)
+            uri = registry.log_model(model, data.class_names, images[:2])
+        registry.register("vgg16-pets", run_id, uri)
+        registry.complete(run_id)
+    return registry, model, images, experiment, ref
+
+
+def stages(registry) -> dict[str, str]:
+    return {each.version: each.stage for each in registry.versions("vgg16-pets")}
+
+
+def aliases(registry) -> dict[str, str]:
+    return {
+        alias: str(version) for alias, version in registry.client.get_registered_model("vgg16-pets").aliases.items()
+    }
+
+
+def test_stage_and_alias_move_together(registered) -> None:
+    registry = registered[0]
+    registry.move("vgg16-pets", "1", "Staging")
+    assert (stages(registry)["1"], aliases(registry)) == ("Staging", {"challenger": "1"})
+    registry.move("vgg16-pets", "1", "Production")
+    assert (stages(registry)["1"], aliases(registry)) == ("Production", {"champion": "1"})
+    registry.move("vgg16-pets", "2", "Staging")
+    registry.move("vgg16-pets", "2", "Production")
+    registry.move("vgg16-pets", "2", "Production")
+    assert stages(registry) == {"1": "Archived", "2": "Production", "3": "None"}
+    assert aliases(registry) == {"champion": "2"}
+    registry.move("vgg16-pets", "2", "Archived")
+    assert aliases(registry) == {}
+
+
+def test_stages_and_alias_follow_the_ledger_whatever_they_were(registered) -> None:
+    registry = registered[0]
+    registry.move("vgg16-pets", "3", "Production")
+    registry.client.set_registered_model_alias("vgg16-pets", "champion", "1")
+    for production in ("2", "1", ""):
+        registry.follow("vgg16-pets", production)
+        found = [version for version, stage in stages(registry).items() if stage == "Production"]
+        assert found == ([production] if production else [])
+        assert aliases(registry).get("champion", "") == production
+
+
+def test_registering_a_run_twice_gives_one_version(registered) -> None:
+    registry = registered[0]
+    before = registry.versions("vgg16-pets")
+    assert registry.register("vgg16-pets", before[1].run_id, "models:/whatever") == before[1]
+    assert registry.versions("vgg16-pets") == before
+
+
+def test_a_verdict_is_written_on_its_version_and_on_its_run(registered) -> None:
+    registry = registered[0]
+    registry.tag("vgg16-pets", "3", Verdict(verdict="refuse", reasons=("too slow", "too big")))
+    assert registry.version("vgg16-pets", "3").verdict == "refuse"
+    tags = registry.client.get_model_version("vgg16-pets", "3").tags
+    assert tags["vgg16.reasons"] == "too slow; too big"
+    run = registry.run_of(registry.version("vgg16-pets", "3").run_id).data.tags
+    assert (run["vgg16.model"], run["vgg16.verdict"], run["vgg16.reasons"]) == (
+        "vgg16-pets/3",
+        "refuse",
+        "too slow; too big",
+    )
+
+
+def test_the_verdict_on_a_version_whose_run_was_deleted_is_written_on_the_version(registered) -> None:
+    registry = registered[0]
+    run_id = registry.version("vgg16-pets", "2").run_id
+    registry.client.delete_run(run_id)
+    registry.tag("vgg16-pets", "2", Verdict(verdict="undecided", reasons=("few images",)))
+    registry.client.restore_run(run_id)
+    assert registry.version("vgg16-pets", "2").verdict == "undecided"
+
+
+def test_who_may_not_write_views_gets_the_comparison_without_them(registered, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+
+    def refuse(*_: str) -> None:
+        raise MlflowException("Permission denied", PERMISSION_DENIED)
+
+    registry = registered[0]
+    members = registry.runs(chain="c1")
+    with monkeypatch.context() as patch:
+        patch.setattr(registry.client, "set_experiment_tag", refuse)
+        bare = registry.comparison(members)
+    assert "searchFilter=tags.%60vgg16.status%60" in bare
+    assert "viewStateShareKey=vgg16-last" in registry.comparison(members)
+    experiment = registry.client.get_experiment(members[0].info.experiment_id)
+    assert "tags.`vgg16.chain` = 'c1'" in experiment.tags["mlflow.sharedViewState.vgg16-last"]
+
+
+def test_a_run_carries_all_settings_the_dataset_with_its_digest_and_a_readable_name(registered) -> None:
+    from vgg16.config.overrides import flat
+    from vgg16.tracking.runs import dataset_of
+
+    registry, _, _, experiment, ref = registered
+    (run, *_) = registry.runs(chain="c1")
+    assert run.info.run_name == "pets-scratch s1 dddddddd"
+    settings = {key: str(value) for key, value in flat(experiment.model_dump(mode="json")).items()}
+    assert run.data.params == settings
+    assert (run.inputs.dataset_inputs[0].dataset.name, run.inputs.dataset_inputs[0].dataset.digest) == (
+        "pets",
+        "d" * 36,
+    )
+    assert registry.experiment_of(run) == experiment
+    assert dataset_of(run) == ref
+
+
+READ = """
+import sys
+from pathlib import Path
+import numpy as np
+from vgg16.workplace.tensorflow import import_tensorflow
+import_tensorflow()
+from vgg16.tracking.registry import connect
+model, class_names = connect(sys.argv[1], Path()).load(sys.argv[2])
+assert class_names == ("cat", "dog"), class_names
+np.save(sys.argv[4], model.predict(np.load(sys.argv[3]), verbose=0))
+"""
+
+
+@pytest.mark.parametrize("uri", ["models:/vgg16-pets/1", "models:/vgg16-pets@somealias"])
+def test_a_registered_model_answers_the_same_in_another_process(registered, tmp_path: Path, uri: str) -> None:
+    import mlflow
+
+    registry, model, images, *_ = registered
+    registry.client.set_registered_model_alias("vgg16-pets", "somealias", "2")
+    np.save(tmp_path / "images.npy", images)
+    arguments = [mlflow.get_tracking_uri(), uri, str(tmp_path / "images.npy"), str(tmp_path / "answers.npy")]
+    subprocess.run([sys.executable, "-c", READ, *arguments], check=True)
+    assert np.load(tmp_path / "answers.npy") == pytest.approx(model.predict(images, verbose=0), abs=1e-6)
+
+
+def test_a_registered_model_has_a_signature_an_example_and_pinned_requirements(registered) -> None:
+    from mlflow.models import Model
+
+    described = Model.load("models:/vgg16-pets/1")
+    assert described.signature.inputs.to_dict()[0]["tensor-spec"] == {"dtype": "uint8", "shape": (-1, 32, 32, 3)}
+    assert described.saved_input_example_info
+    import mlflow
+
+    requirements = Path(mlflow.artifacts.download_artifacts("models:/vgg16-pets/1"), "requirements.txt").read_text()
+    assert "tensorflow==" in requirements
+    assert "keras==" in requirements
+
+
+def test_what_is_not_registered_is_refused_with_what_is(registered) -> None:
+    registry = registered[0]
+    with pytest.raises(RequestError, match="There are: 1, 2, 3"):
+        registry.version("vgg16-pets", "9")
+    with pytest.raises(RequestError, match="There are: vgg16-pets"):
+        registry.version("vgg16-cats", "1")
+    with pytest.raises(RequestError, match="No model"):
+        registry.load("models:/vgg16-cats/1")
+    with pytest.raises(RequestError, match="no registered model"):
+        registry.known_versions("it's")
+    with pytest.raises(RequestError, match="no finished run"):
+        registry.find_run("nosuchrun")
+
+
+def test_a_model_is_loaded_only_while_it_is_what_was_logged(registered) -> None:
+    import mlflow
+
+    registry, _, images, experiment, ref = registered
+    with registry.run(experiment, ref, {}) as run_id:
+        uri = registry.log_model(registered[1], ref.class_names, images[:2])
+    version = registry.register("vgg16-tampered", run_id, uri).version
+    registry.client.set_registered_model_alias("vgg16-tampered", "champion", version)
+    addresses = (uri, f"models:/vgg16-tampered/{version}", "models:/vgg16-tampered@champion")
+    for address in addresses:
+        assert registry.load(address)[1] == ref.class_names
+    file = Path(mlflow.artifacts.download_artifacts(uri), "data", "model.keras")
+    genuine = file.read_bytes()
+    other = Path(mlflow.artifacts.download_artifacts("models:/vgg16-pets/1"), "data", "model.keras")
+    file.write_bytes(other.read_bytes())
+    for address in addresses:
+        with pytest.raises(Vgg16Error, match=r"is not what was logged: expected sha256 \w{12}\.\.\., found \w{12}"):
+            registry.load(address)
+    file.write_bytes(genuine)
+    registry.client.delete_logged_model_tag(uri.removeprefix("models:/"), "vgg16.sha256")
+    with pytest.raises(Vgg16Error, match="expected a digest of it in the registry, found none"):
+        registry.load(uri)
+
+
+def test_the_model_of_a_run_is_found_once_it_was_logged_to_its_end(registered) -> None:
+    registry, model, images, experiment, ref = registered
+    with registry.run(experiment, ref, {}) as run_id:
+        assert registry.logged_model(run_id) == ""
+        uri = registry.log_model(model, ref.class_names, images[:2])
+    assert registry.logged_model(run_id) == uri
+    registry.client.delete_logged_model_tag(uri.removeprefix("models:/"), "vgg16.sha256")
+    assert registry.logged_model(run_id) == ""
+
+
+def test_epochs_that_are_sent_again_are_logged_once_at_their_own_times(registered) -> None:
+    from vgg16.records import EpochMetrics
+
+    registry, _, _, experiment, ref = registered
+    values = {"train_loss": 1.0, "train_top1": 0.5, "val_loss": float("nan"), "val_top1": 0.5, "learning_rate": 0.1}
+    epochs = [EpochMetrics(epoch=number, at=1_700_000_000_000 + number, **values) for number in range(1, 252)]
+    with registry.run(experiment, ref, {}) as run_id:
+        registry.log_epochs(run_id, epochs[:3])
+        registry.log_epochs(run_id, epochs)
+        assert registry.logged_epochs(run_id) == set(range(1, 252))
+    points = registry.client.get_metric_history(run_id, "train_loss")
+    assert [(point.step, point.timestamp) for point in points] == [(each.epoch, each.at) for each in epochs]
+
+
+@pytest.mark.parametrize(("raised", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
+def test_a_run_that_is_cut_off_says_how_and_goes_on_as_itself(registered, raised, status: str) -> None:
+    registry, _, _, experiment, ref = registered
+    with pytest.raises(raised), registry.run(experiment, ref, {"vgg16.chain": "c8"}) as run_id:
+        raise raised
+    assert registry.run_of(run_id).info.status == status
+    assert registry.standing(run_id) == "unfinished"
+    with registry.run(experiment, ref, {"vgg16.chain": "c9"}, run_id) as again:
+        assert again == run_id
+        assert registry.run_of(run_id).info.status == "RUNNING"
+    registry.complete(run_id)
+    assert registry.standing(run_id) == "complete"
+    assert [run.info.run_id for run in registry.runs(chain="c9")] == [run_id]
+    registry.client.delete_run(run_id)
+    assert registry.standing(run_id) == registry.standing("0" * 32) == ""

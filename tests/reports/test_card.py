@@ -1,0 +1,96 @@
+"""What a model card tells, and what runs say of their recipes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from vgg16.config import catalog
+from vgg16.config.overrides import flat
+from vgg16.config.types import Experiment, Split
+from vgg16.evaluation.metrics import evaluate
+from vgg16.records import DatasetRef, Evaluation, ModelVersion
+from vgg16.reports.card import model_card
+from vgg16.reports.recipes import recipes
+
+REF = DatasetRef(name="pets", digest="d" * 64, key="k", class_names=("cat", "dog"), splits={"train": 80, "gate": 20})
+FACTS = {"run": "pets s1, `abc`", "date": "2026-01-01 00:00 UTC", "code": "0.1", "base": "", "reasons": "too | few"}
+VERSION = ModelVersion(
+    name="vgg16-pets",
+    version="3",
+    stage="Production",
+    run_id="abc",
+    experiment="pets-scratch",
+    verdict="promote",
+    metrics={"test_blur_top1": 0.75, "latency_ms": 12.345},
+)
+
+
+def evaluation(split: Split) -> Evaluation:
+    images = np.zeros((20, 8, 8, 3), np.uint8)
+    labels = np.arange(20) % 2
+    probabilities = np.eye(2, dtype=np.float32)[np.where(np.arange(20) < 2, 1 - labels, labels)]
+    return evaluate(split, images, probabilities, labels, REF.class_names)
+
+
+def test_a_card_says_what_it_is_how_good_its_limits_and_how_it_is_used(tiny: Experiment) -> None:
+    card = model_card(VERSION, tiny, REF, [evaluation("gate"), evaluation("test")], FACTS)
+    assert card.splitlines()[0] == "tiny, top-1 0.9000 on gate, 0.9000 on test"
+    for fact in (
+        "cat, dog",
+        "digest `dddddddddddddddd`; images: train 80, gate 20",
+        "Gates: promote: too | few",
+        "| with 95 % intervals | 20 images of `gate` | 20 images of `test` |",
+        "| top-1 | 0.9000 (0.6990 to 0.9721) | 0.9000 (0.6990 to 0.9721) |",
+        "| top-1 when blurred | 0.75 |",
+        "on 20 images top-1 may be off by 0.1366",
+        "vgg16 predict photo.jpg --model models:/vgg16-pets/3",
+    ):
+        assert fact in card.replace("&emsp;", "")
+    assert "Not scored on `test`" not in card
+
+
+def test_a_card_of_what_was_not_promoted_says_that_test_was_not_looked_at(tiny: Experiment) -> None:
+    assert "Not scored on `test`" in model_card(VERSION, tiny, REF, [evaluation("gate")], FACTS)
+
+
+def members(**top1: list[float]) -> list[tuple[dict[str, Any], float]]:
+    """Runs of `digits-scratch` by learning rate, one for each number, each with a seed of its own."""
+    runs = []
+    for rate, values in top1.items():
+        for seed, each in enumerate(values):
+            settings = [f"phases.0.optimizer.learning_rate={rate[1:]}", f"seed={seed}"]
+            (chosen,), _ = catalog.choose(["digits-scratch"], settings)
+            runs.append((flat(chosen.model_dump(mode="json")), each))
+    return runs
+
+
+RATES = {"x0.1": [0.95, 0.951, 0.952], "x0.2": [0.90, 0.902, 0.901]}
+
+
+def test_with_one_seed_each_nothing_is_ranked() -> None:
+    (told,) = recipes(members(**{"x0.1": [0.99], "x0.2": [0.5]}))
+    assert told.startswith("one seed each: a difference between recipes may be chance")
+
+
+def test_with_three_seeds_each_the_better_recipe_is_named_with_its_intervals() -> None:
+    told = recipes(members(**RATES))
+    one, other = (f"digits-scratch phases.0.optimizer.learning_rate={rate[1:]}" for rate in RATES)
+    assert told[0] == f"{one}: best val top-1 0.9510 (0.9485 to 0.9535) over 3 seeds"
+    assert told[2].startswith(f"{one} is better than {other} by 0.0500 (0.047")
+
+
+def test_where_the_interval_of_the_difference_holds_zero_no_recipe_is_called_better() -> None:
+    told = recipes(members(**{"x0.1": [0.95, 0.90, 0.97], "x0.2": [0.94, 0.96, 0.89]}))
+    assert "better" not in " ".join(told)
+    assert "no difference is shown" in told[-1]
+
+
+def test_a_fourth_seed_that_one_recipe_lacks_is_not_made_up() -> None:
+    (told,) = recipes(members(**{"x0.1": [0.9, 0.9, 0.9], "x0.2": [0.5, 0.5]}))
+    assert told.startswith("2 to 3 seeds each")
+
+
+def test_one_recipe_is_not_ranked() -> None:
+    assert recipes(members(**{"x0.1": [0.9, 0.91, 0.92]})) == []

@@ -1,0 +1,249 @@
+"""Fixed numbers in, right words out, in both languages; and a page that needs nothing else."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vgg16.config import catalog, studies
+from vgg16.config.types import Study
+from vgg16.evaluation.metrics import evaluate
+from vgg16.network.describe import Description, LayerRow
+from vgg16.records import DatasetRef, EpochMetrics, ModelVersion, Run
+from vgg16.reports.study.compare import Result, best, compare
+from vgg16.reports.study.page import Facts, Losses, report, summary
+from vgg16.reports.study.tables import Network
+from vgg16.reports.study.words import Words, texts
+from vgg16.steps.study_facts import command
+from vgg16.training.records import Diagnosis
+
+N = 600
+NAMES = catalog.dataset("cifar10").class_names
+REF = DatasetRef(
+    name="cifar10",
+    digest="ab" * 32,
+    key="k",
+    class_names=NAMES,
+    splits={"train": 2100, "val": 600, "gate": 300, "test": N},
+)
+STUCK = "accuracy stuck at chance: at most 0.113 in 10 epochs, and always answering the commonest class gives 0.100"
+
+
+def study(language: str = "en") -> Study:
+    return studies.choose("course", ["dataset=cifar10", f"language={language}"])[0]
+
+
+def learned(name: str, right: range, val: float, question: str = "scratch") -> Result:
+    """A member that answers these of the 600 test images right, ten epochs of which the eighth was best on val."""
+    member = next(each for each in study().members if each.name == f"course-{name}")
+    labels = np.arange(N) % 10
+    answers = np.where(np.isin(np.arange(N), right), labels, (labels + 1) % 10)
+    images = np.zeros((N, 2, 2, 3), np.uint8)
+    probabilities = np.full((N, 10), 0.01, np.float32)
+    probabilities[np.arange(N), answers] = 0.91
+    run = Run(
+        experiment=member.name,
+        run_id="r" * 32,
+        run_name=name,
+        url="",
+        model=ModelVersion(name="vgg16-cifar10", version="3", stage="None", run_id="r", experiment=member.name),
+        metrics={"best_val_top1": val, "best_epoch": 8.0, "train_seconds": 61.0, "images_per_s": 344.0},
+        status="finished",
+    )
+    epochs = tuple(
+        EpochMetrics(
+            epoch=epoch,
+            train_loss=2.0 / epoch,
+            train_top1=0.09 * epoch,
+            val_loss=2.0,
+            val_top1=val - 0.01 * abs(epoch - 8),
+            learning_rate=0.1,
+            at=epoch,
+        )
+        for epoch in range(1, 11)
+    )
+    test = evaluate("test", images, probabilities, labels, NAMES)
+    return Result(question, member, run, epochs=epochs, test=test, answers=(labels, answers))
+
+
+def lost(name: str, cause: str, diagnosis: Diagnosis) -> Result:
+    """A member that diverged."""
+    found = learned(name, range(0), 0.1)
+    assert found.run
+    run = found.run.model_copy(update={"status": "diverged", "cause": cause, "model": None})
+    return Result("scratch", found.experiment, run, epochs=found.epochs, diagnosis=diagnosis)
+
+
+REFERENCE = learned("reference-sgd", range(180), 0.31)
+NORMALISED = learned("batchnorm-sgd", range(60, 330), 0.46)
+DROPPED = learned("dropout-sgd", range(60, 325), 0.45)
+DEAD = lost("batchnorm-adam", STUCK, Diagnosis(units=4736, dead=600, silent="fc1", answer="cat", share=1.0))
+BROKEN = lost("reference-adam", "the loss became nan in epoch 1, step 4", Diagnosis(broken=("block1_conv1", "fc1")))
+RESULTS = (BROKEN, REFERENCE, DEAD, NORMALISED, DROPPED)
+
+
+def sentences(language: str, results: Sequence[Result] = RESULTS) -> list[str]:
+    words = Words(language, "course-")
+    return [words.pair(each) for each in compare(study(), study().questions[0], results)]
+
+
+def test_a_difference_that_is_shown_is_told_with_both_intervals_and_its_own() -> None:
+    (told,) = [each for each in sentences("en") if each.startswith("Batch normalisation raised")]
+    assert told == (
+        "Batch normalisation raised top-1 on test from 0.300 (0.265 to 0.338) to 0.450 (0.411 to 0.490): +15.0 points "
+        "(+10.4 to +19.5), shown (p < 0.001). batchnorm-sgd against reference-sgd."
+    )
+
+
+def test_the_same_in_french_has_its_commas() -> None:
+    (told,) = [each for each in sentences("fr") if "reference-sgd" in each and "batchnorm-sgd" in each]
+    assert "monte de 0,300 (0,265 à 0,338) à 0,450 (0,411 à 0,490), soit +15,0 points" in told
+    assert "(p < 0,001)" in told
+    assert told.startswith("La normalisation par lots\u202f:")
+
+
+def test_a_difference_that_may_be_chance_is_called_that() -> None:
+    (told,) = [each for each in sentences("en") if each.startswith("Dropout 0.2 moved")]
+    assert "\u22120.8 points" in told
+    assert "which may be chance (p = 0.062)" in told
+
+
+def test_a_difference_that_would_do_alone_does_not_among_several() -> None:
+    """Six images that one alone answers right are p = 0.031: more than a half of 0.05, which Holm asks of two."""
+
+    def outcomes(*results: Result) -> list[str]:
+        return [each.outcome for each in compare(study(), study().questions[0], results) if each.paired]
+
+    step, two_steps = learned("batchnorm-sgd", range(186), 0.4), learned("dropout-sgd", range(192), 0.4)
+    assert outcomes(REFERENCE, step) == ["better"]
+    assert outcomes(REFERENCE, step, two_steps) == ["unclear", "unclear"]
+    told = sentences("en", (REFERENCE, step, two_steps))
+    assert all("Alone this would be shown (p = 0.031); as one of 2 comparisons" in each for each in told)
+
+
+def test_who_diverged_is_told_with_the_cause_inside_it() -> None:
+    words = Words("en", "course-")
+    assert words.diverged(BROKEN) == (
+        "reference-adam diverged: its loss became no number in epoch 1, step 4; the weights of 2 layers are infinite "
+        "or no number, from block1_conv1 on."
+    )
+    assert words.diverged(DEAD) == (
+        "batchnorm-adam diverged: it never left chance, at most 0.113 in 10 epochs, where one answer to everything "
+        "gives 0.100; 600 of 4,736 rectified units answer 0 to every image of val, all of fc1 among them; 100 % of val "
+        "are answered “cat”."
+    )
+    assert "dont toutes celles de fc1" in Words("fr", "course-").diverged(DEAD)
+    assert [each[:17] for each in words.why_diverged(RESULTS)] == ["A step that is fa", "A step that is fa"]
+
+
+def test_the_best_is_chosen_on_val_and_never_on_test() -> None:
+    unlucky = learned("dropout-sgd", range(600), 0.2)
+    assert best([NORMALISED, unlucky]) is NORMALISED
+    assert best([BROKEN, DEAD]) is None
+
+
+def test_the_answer_in_a_line_names_the_best_and_those_that_diverged() -> None:
+    told = summary(study(), RESULTS)["From scratch"]
+    assert told.startswith("the best on val is batchnorm-sgd, with 0.450 (0.411 to 0.490) on test; batch normalisation")
+    assert told.endswith("diverged: reference-adam, batchnorm-adam.")
+    assert summary(study(), RESULTS)["The optimal network"].startswith("there is no answer")
+
+
+def facts() -> Facts:
+    row = LayerRow(name="conv", kind="Conv2D", shape=(32, 32, 64), parameters=1792, flops=2)
+    norm = LayerRow(name="bn", kind="BatchNormalization", shape=(32, 32, 64), parameters=256, flops=0)
+    plain = Description(name="", parameters=1792, trainable=1792, flops=2, layers=(row,))
+    more = Description(name="", parameters=2048, trainable=1920, flops=2, layers=(row, norm))
+    return Facts(
+        ref=REF,
+        superclasses={},
+        networks=[Network("scratch", "reference", plain), Network("scratch", "batchnorm", more)],
+        losses=Losses(256, 10, 2.787102, 2.787102),
+        made={"machine": "two <cores>"},
+        command="vgg16 study course",
+    )
+
+
+@pytest.fixture(scope="module", params=["en", "fr"])
+def pages(request: pytest.FixtureRequest) -> tuple[str, str, dict[str, str]]:
+    made = report(study(request.param), RESULTS, facts())
+    return next(iter(made.values())), next(text for name, text in made.items() if name.endswith(".md")), made
+
+
+def test_the_page_needs_no_other_file_no_network_and_no_script(pages: tuple[str, str, dict[str, str]]) -> None:
+    html, _, _ = pages
+    assert re.findall(r'(?:src|href)="(?!data:|#)', html) == []
+    assert not re.search(r"<script|<link|@import|url\(", html)
+    assert len(html) < 500_000
+    assert "two &lt;cores&gt;" in html
+
+
+def test_page_and_markdown_have_the_same_sentences_and_tables(pages: tuple[str, str, dict[str, str]]) -> None:
+    import html as escaping
+
+    html, markdown, _ = pages
+    for line in re.findall(r"^- (.+)$", markdown, re.MULTILINE):
+        assert escaping.escape(line, quote=False).replace('"', "&#34;").replace("'", "&#39;") in html
+    cells = re.findall(r"<td>(.*?)</td>", html)
+    assert len(cells) > 50
+    assert all(escaping.unescape(cell) in markdown for cell in cells)
+
+
+def test_every_picture_of_the_markdown_is_among_the_files(pages: tuple[str, str, dict[str, str]]) -> None:
+    _, markdown, made = pages
+    named = re.findall(r"\]\((figures/.+?)\)", markdown)
+    assert len(named) == 3
+    assert set(named) == {name for name in made if name.startswith("figures/")}
+
+
+def test_the_same_results_give_the_same_bytes() -> None:
+    assert report(study(), RESULTS, facts()) == report(study(), RESULTS, facts())
+
+
+def test_additions_are_counted() -> None:
+    page = report(study(), RESULTS, facts())["course.md"]
+    assert "batchnorm adds 1 BatchNormalization to reference: +256 parameters, 128 of them trainable." in page
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_both_languages_have_the_same_keys_with_the_same_placeholders() -> None:
+    english, french = texts("en"), texts("fr")
+    assert english.keys() == french.keys()
+    differing = {key for key in english if placeholders(english[key]) != placeholders(french[key])}
+    assert differing == set()
+
+
+def test_numbers_are_written_as_the_language_does() -> None:
+    def number(language: str, *given: Any) -> str:
+        return Words(language, "").number(*given)
+
+    assert number("en", 14_977_354, 0) == "14,977,354"
+    assert number("fr", 14_977_354, 0) == "14\u202f977\u202f354"
+    assert number("fr", -0.5, 1) == "\u22120,5"
+
+
+def test_auto_is_no_other_normalisation_than_the_one_it_stands_for() -> None:
+    block5 = learned("block5", range(350), 0.6, "further")
+    plain = learned("frozen-slow-weights", range(340), 0.6, "frozen")
+    (found,) = compare(study(), study().questions[3], (block5, plain))
+    assert found.change == "phases.1.trains"
+    assert Words("en", "course-").pair(found).startswith("Unfreezing the last block raised top-1")
+
+
+def test_a_weights_file_is_told_without_its_folder(tmp_path: Path) -> None:
+    weights = tmp_path / "vgg16_notop.h5"
+    weights.touch()
+    given = ["dataset=cifar10", f"base={weights}", "language=fr", "course-larger.base=models:/vgg16-cifar10/3"]
+    told = command(studies.choose("course", given)[0], given)
+    assert str(tmp_path) not in told
+    assert "base=vgg16_notop.h5" in told
+    assert "course-larger.base=models:/vgg16-cifar10/3" in told

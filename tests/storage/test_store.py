@@ -1,0 +1,136 @@
+"""Objects in a folder and in a real S3 server."""
+
+import fcntl
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vgg16.errors import RequestError, Vgg16Error
+from vgg16.storage.addresses import open_store
+from vgg16.storage.publishing import fetch, publish
+from vgg16.storage.s3 import S3Store
+from vgg16.storage.store import ExistsError, FolderStore, Store
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.bin").write_bytes(b"a" * 1000)
+    (source / "b.txt").write_text("b")
+    return source
+
+
+def test_of_many_creators_of_one_key_exactly_one_wins(store: Store) -> None:
+    won: list[int] = []
+
+    def create(number: int) -> None:
+        try:
+            store.create("ledger/x/000001.json", f"{number}".encode())
+            won.append(number)
+        except ExistsError:
+            pass
+
+    threads = [threading.Thread(target=create, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert store.read("ledger/x/000001.json") == f"{won[0]}".encode()
+    assert store.keys("ledger/") == ["ledger/x/000001.json"]
+
+
+def test_what_is_not_there_reads_as_none(store: Store) -> None:
+    assert store.read("no/such/key") is None
+    assert store.keys("no/") == []
+
+
+def test_what_is_deleted_is_gone_and_deleting_twice_is_deleting_once(store: Store) -> None:
+    store.create("a/1", b"1")
+    store.create("a/2", b"2")
+    for _ in range(2):
+        store.delete("a/1")
+    assert store.read("a/1") is None
+    assert store.keys("a/") == ["a/2"]
+
+
+def test_published_is_fetched(store: Store, folder: Path, tmp_path: Path) -> None:
+    publish(store, "datasets/x", folder)
+    publish(store, "datasets/x", folder)
+    fetched = fetch(store, "datasets/x", tmp_path / "cache")
+    assert (fetched / "a.bin").read_bytes() == b"a" * 1000
+    assert (fetched / "b.txt").read_text() == "b"
+    assert len(store.keys("datasets/x")) == 3
+
+
+@pytest.mark.parametrize("content", [b"a" * 999, b"a" * 999 + b"b", b""], ids=["shorter", "changed", "empty"])
+def test_a_damaged_object_is_refused(store: Store, folder: Path, tmp_path: Path, content: bytes) -> None:
+    publish(store, "datasets/x", folder)
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(content)
+    store.upload(damaged, "datasets/x/a.bin")
+    with pytest.raises(Vgg16Error, match=r"a.bin differs from its manifest: expected 1000 bytes"):
+        fetch(store, "datasets/x", tmp_path / "cache")
+
+
+def test_a_damaged_cache_is_fetched_anew(s3: S3Store, folder: Path, tmp_path: Path) -> None:
+    publish(s3, "datasets/cached", folder)
+    cached = fetch(s3, "datasets/cached", tmp_path / "cache")
+    (cached / "a.bin").write_bytes(b"torn")
+    assert (fetch(s3, "datasets/cached", tmp_path / "cache") / "a.bin").read_bytes() == b"a" * 1000
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    with pytest.raises(FileNotFoundError):
+        store.upload(tmp_path / "missing", "a/b")
+    assert store.keys("") == []
+    assert not list((tmp_path / "store").rglob(".draft*"))
+
+
+def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_kept(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    store.create("datasets/x/digest/a", b"a")
+    left, alive = (tmp_path / "store" / "datasets" / "x" / name for name in ("digest/.draft-left", ".draft-alive"))
+    left.write_bytes(b"half")
+    with alive.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        store.create("datasets/x/current.json", b"{}")
+        assert not left.exists()
+        assert alive.exists()
+    store.create("datasets/x/another", b"{}")
+    assert not list((tmp_path / "store").rglob(".draft*"))
+
+
+def test_a_large_object_travels_in_parts_each_with_its_checksum(s3: S3Store, tmp_path: Path) -> None:
+    source = tmp_path / "large"
+    source.mkdir()
+    (source / "images.npy").write_bytes(bytes(range(256)) * 70_000)
+    sent: list[tuple[str, set[str]]] = []
+
+    def note(request: Any, event_name: str, **_: object) -> None:
+        sent.append((event_name.rpartition(".")[2], {name.lower() for name in dict(request.headers)}))
+
+    s3.client.meta.events.register("before-send.s3", note)
+    try:
+        publish(s3, "datasets/large", source)
+    finally:
+        s3.client.meta.events.unregister("before-send.s3", note)
+    parts = [headers for operation, headers in sent if operation == "UploadPart"]
+    assert len(parts) == 3
+    assert all(any(name.startswith("x-amz-checksum") or name == "x-amz-trailer" for name in each) for each in parts)
+    fetched = fetch(s3, "datasets/large", tmp_path / "cache")
+    assert (fetched / "images.npy").read_bytes() == (source / "images.npy").read_bytes()
+
+
+def test_an_address_names_its_kind_of_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert isinstance(open_store(str(tmp_path)), FolderStore)
+    bucket = open_store("s3://bucket/some/prefix/")
+    assert isinstance(bucket, S3Store)
+    assert bucket.address == "s3://bucket/some/prefix"
+    with pytest.raises(RequestError, match="VGG16_STORE"):
+        open_store("ftp://somewhere/else")

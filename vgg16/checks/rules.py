@@ -1,0 +1,119 @@
+"""What is expected of the facts of a dataset: a table of rules."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from vgg16.checks.facts import FACTS, MEASURES, stretches_of
+from vgg16.config.types import SPLITS, Dataset
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One expectation on the facts: its sentence, and Great Expectations' type with the values for this dataset."""
+
+    name: str
+    expected: str
+    type: str
+    values: dict[str, Any]
+
+
+def rules(dataset: Dataset, images: int) -> tuple[Rule, ...]:
+    """What is expected of the facts of that many images of this dataset: all of it, or any part."""
+    size = dataset.image_size
+    cells = [f"{split}/{label}" for split in SPLITS for label in dataset.class_names]
+    stretch = max(images // stretches_of(images), 1)
+    return (
+        Rule("images_exist", "at least one image", "ExpectTableRowCountToBeBetween", {"min_value": 1}),
+        *(
+            Rule(f"{column}_known", f"every {column} known", "ExpectColumnValuesToNotBeNull", {"column": column})
+            for column in FACTS
+        ),
+        Rule("splits", f"only {', '.join(SPLITS)}", "ExpectColumnValuesToBeInSet", _set("split", SPLITS)),
+        Rule(
+            "labels",
+            f"only the {len(dataset.class_names)} classes",
+            "ExpectColumnValuesToBeInSet",
+            _set("label", dataset.class_names),
+        ),
+        Rule(
+            "every_class_in_every_split",
+            "every class in train, val, gate and test",
+            "ExpectColumnDistinctValuesToContainSet",
+            _set("cell", cells),
+        ),
+        Rule("shape", f"{size}x{size}x3", "ExpectColumnValuesToBeInSet", _set("shape", (f"{size}x{size}x3",))),
+        Rule("dtype", "uint8", "ExpectColumnValuesToBeInSet", _set("dtype", ("uint8",))),
+        Rule("darkest_pixel", "0 to 255", "ExpectColumnValuesToBeBetween", _between("min", 0, 255)),
+        Rule("brightest_pixel", "0 to 255", "ExpectColumnValuesToBeBetween", _between("max", 0, 255)),
+        Rule(
+            "no_blank_image",
+            "more than one brightness in an image",
+            "ExpectColumnPairValuesAToBeGreaterThanB",
+            {"column_A": "max", "column_B": "min"},
+        ),
+        Rule(
+            "contrast",
+            "a standard deviation of at least 1 in an image",
+            "ExpectColumnValuesToBeBetween",
+            _between("std", 1, None),
+        ),
+        _tolerant(dataset, images, "exposure", "a pixel of at least 128 in an image", _between("max", 128, None)),
+        _tolerant(dataset, images, "few_copies", "no image stands twice", _between("copies", 1, 1)),
+        _tolerant(dataset, images, "no_leak", "no image in two splits", _between("splits", 1, 1)),
+        _tolerant(dataset, images, "one_label", "no image with two labels", _between("labels", 1, 1)),
+        Rule(
+            "balance",
+            "every class has its even share of each split, give or take one image"
+            + (f" and {100 * dataset.imbalance:g} %" if dataset.imbalance else ""),
+            "ExpectColumnValuesToBeBetween",
+            _between("imbalance", 0, dataset.imbalance),
+        ),
+        *(
+            Rule(
+                name,
+                f"{MEASURES[name]} over all images: {low:.3g} to {high:.3g}",
+                "ExpectColumnMeanToBeBetween",
+                _between(name, low, high),
+            )
+            for name, (low, high) in _reach(dataset, min(images, dataset.measured_on)).items()
+        ),
+        *(
+            Rule(
+                f"{name}_throughout",
+                f"{MEASURES[name]} in each {stretch} images in a row: {low:.3g} to {high:.3g}",
+                "ExpectColumnValuesToBeBetween",
+                _between(name, low, high),
+            )
+            for name, (low, high) in _reach(dataset, stretch).items()
+        ),
+    )
+
+
+def _tolerant(dataset: Dataset, images: int, name: str, expected: str, values: dict[str, Any]) -> Rule:
+    """A rule that a known share of the dataset's untouched images breaks, mostly in pairs, and in a part of it by
+    chance a few pairs more: five standard deviations."""
+    pairs = dataset.tolerated.get(name, 0) * images / 2
+    most = 2 * int(pairs + 5 * math.sqrt(pairs) + 1) if pairs else 0
+    if most:
+        expected += f"; at most {most} of {images} images tolerated"
+    # Half an image more, for the sake of rounding.
+    mostly = max(1 - (most + 0.5) / images, 0) if most else 1
+    return Rule(name, expected, "ExpectColumnValuesToBeBetween", values | {"mostly": mostly})
+
+
+def _reach(dataset: Dataset, images: int) -> dict[str, tuple[float, float]]:
+    """From where to where the mean of each of MEASURES goes by chance in that many images: five standard deviations
+    from the typical one, which is passed once in a million."""
+    chance = 5 / math.sqrt(max(images, 1))
+    return {name: (mean - chance * spread, mean + chance * spread) for name, (mean, spread) in dataset.typical.items()}
+
+
+def _set(column: str, values: tuple[object, ...] | list[str]) -> dict[str, Any]:
+    return {"column": column, "value_set": list(values)}
+
+
+def _between(column: str, low: float, high: float | None) -> dict[str, Any]:
+    return {"column": column, "min_value": low, "max_value": high}

@@ -1,0 +1,212 @@
+"""What is reachable, missing or broken, and the mend: a table of checks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from importlib.metadata import requires, version
+
+import httpx
+
+from vgg16.config.types import Frozen
+from vgg16.errors import Vgg16Error
+from vgg16.workplace import reach, settings
+from vgg16.workplace.tensorflow import import_tensorflow
+
+
+class Check(Frozen):
+    """One check's answer; `detail` says what was found and, where it is not ok, the mend."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def python() -> str:
+    """The interpreter is one that the lock was made for."""
+    found = ".".join(map(str, sys.version_info[:3]))
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        raise Vgg16Error(f"Python {found}, expected 3.11 to 3.13.", "Remove .venv and run make with PYTHON=python3.12.")
+    return f"Python {found} in {sys.prefix}"
+
+
+def packages() -> str:
+    """The installed packages are those that this version was made for."""
+    from packaging.requirements import Requirement
+
+    wanted = [Requirement(text) for text in requires("vgg16") or []]
+    wrong = [
+        f"{each.name} {version(each.name)} (expected {each.specifier})"
+        for each in wanted
+        if each.marker is None and not each.specifier.contains(version(each.name))
+    ]
+    if wrong:
+        raise Vgg16Error(f"{', '.join(wrong)}.", "Install from the lock: make setup")
+    shown = ("prefect", "mlflow", "tensorflow", "keras", "great-expectations")
+    return ", ".join(f"{name} {version(name)}" for name in shown)
+
+
+def home() -> str:
+    """The home can be written to."""
+    known = reach.prepare()
+    free = shutil.disk_usage(known.home).free / 1e9
+    return f"{known.home} ({free:.1f} GB free)"
+
+
+def store() -> str:
+    """The store answers."""
+    from vgg16.workplace.workplace import open_store
+
+    opened = open_store()
+    return f"{opened.address} ({len(opened.keys('ledger/'))} ledger entries)"
+
+
+def tensorflow() -> str:
+    """TensorFlow is there, its fast kernels are on, and which devices it sees."""
+    import_tensorflow()
+    import tensorflow as tf
+
+    from vgg16.training.devices import fastest
+
+    gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
+    fast = os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
+    device = ", ".join(gpus) or f"no GPU, {os.cpu_count()} CPU cores"
+    return f"{device}; oneDNN {'on' if fast else 'off'}; precision=auto is {fastest('auto')}"
+
+
+def mlflow() -> str:
+    """The tracking server or database answers."""
+    from vgg16.workplace.workplace import open_registry
+
+    known = settings.load()
+    if known.artifacts is None:
+        reach.reach(known.tracking_uri, "MLflow", "MLFLOW_TRACKING_URI")
+    return f"{known.tracking_uri} ({len(open_registry().names())} registered models)"
+
+
+def prefect() -> str:
+    """The Prefect server answers; without one, flows run in this process."""
+    if not settings.load().prefect_server:
+        return "no server named: flows run in this process"
+    from prefect.settings import PREFECT_API_URL
+
+    reach.reach(PREFECT_API_URL.value() or "", "Prefect", "PREFECT_API_URL")
+    return str(PREFECT_API_URL.value())
+
+
+def servers() -> str:
+    """The servers are of the versions that this code was made for."""
+    known = settings.load()
+    found = []
+    if known.artifacts is None:
+        found.append(("mlflow", httpx.get(f"{known.tracking_uri.rstrip('/')}/version", timeout=5).text.strip()))
+    if known.prefect_server:
+        from prefect.client.orchestration import get_client
+
+        with get_client(sync_client=True) as client:
+            found.append(("prefect", client.request("GET", "/admin/version").json()))
+    other = [f"{name} {there}, here {version(name)}" for name, there in found if not _alike(there, version(name))]
+    if other:
+        raise Vgg16Error(f"{'; '.join(other)}.", "Bring server and client to the same minor version.")
+    return ", ".join(f"{name} {there}" for name, there in found) or "none named"
+
+
+def workers() -> str:
+    """Every work pool of ours has a worker, and no run waits for one."""
+    if not settings.load().prefect_server:
+        return "none needed: no Prefect server is named"
+    from flows import server
+
+    found = server.workers()
+    idle = [f"{pool} has no worker" for pool, online in found.items() if not online]
+    late = server.late()
+    if idle or late:
+        told = [*idle, *(f"{name} has waited since {when}" for name, when in late)]
+        raise Vgg16Error(f"{'; '.join(told)}.", "Start one where a checkout is: prefect worker start --pool POOL")
+    return ", ".join(f"{pool}: {', '.join(online)}" for pool, online in found.items()) or "no pools: flows.deploy"
+
+
+def runs() -> str:
+    """No flow run is called running that has fallen silent, and no slot is held by a run that has ended."""
+    if not settings.load().prefect_server:
+        return "no Prefect server is named"
+    from flows import server
+
+    stale = server.stale_slots()
+    if stale:
+        told = [f"{name} holds {held} of {limit} for {used} running" for name, held, limit, used in stale]
+        mend = "It is freed by itself within five minutes, or by: prefect gcl update NAME --active-slots 0"
+        raise Vgg16Error(f"{'; '.join(told)}.", mend)
+    return "every slot belongs to a run"
+
+
+def trainings() -> str:
+    """No training was left: none without an owner in the store, none called running in MLflow."""
+    from vgg16.training import checkpoints
+    from vgg16.workplace.workplace import open_registry, open_store
+
+    store = open_store()
+    kept = checkpoints.unfinished(store)
+    logged = {each.request: checkpoints.noted_run(store, each.request) for each in kept}
+    left = [
+        f"run {logged[each.request][:8] or '(none)'} stopped after epoch {each.epochs} and keeps "
+        f"{each.bytes / 1e6:.0f} MB in {store.address}/checkpoints/{each.request}"
+        for each in kept
+        if each.lapsed
+    ]
+    at_work = open_registry().at_work()
+    left += [
+        f"{name} is called running, and nobody trains it" for run, name in at_work.items() if run not in logged.values()
+    ]
+    if left:
+        raise Vgg16Error(
+            f"{'; '.join(left)}.",
+            "The same `vgg16 run` goes on with it; or remove that folder, and end the run in MLflow.",
+        )
+    return ", ".join(f"{each.owner} trains" for each in kept) or "none is unfinished"
+
+
+def _alike(there: str, here: str) -> bool:
+    return there.split(".")[:2] == here.split(".")[:2]
+
+
+def stages() -> str:
+    """Every registered model has in production what its ledger says."""
+    from vgg16.promotion import reconcile
+    from vgg16.workplace.workplace import open_registry, open_store
+
+    registry, store, by_hand = open_registry(), open_store(), settings.load().moved_by_hand
+    found = [told for name in registry.names() if (told := reconcile.trouble(registry, store, name, by_hand))]
+    if found:
+        raise Vgg16Error(f"{'; '.join(found)}.")
+    return "every model has in production what its ledger says"
+
+
+CHECKS: tuple[Callable[[], str], ...] = (
+    python,
+    packages,
+    home,
+    store,
+    tensorflow,
+    mlflow,
+    prefect,
+    servers,
+    workers,
+    runs,
+    trainings,
+    stages,
+)
+
+
+def checks() -> list[Check]:
+    """Every check's answer; one that fails keeps no other from being made."""
+    return [_answer(check) for check in CHECKS]
+
+
+def _answer(check: Callable[[], str]) -> Check:
+    try:
+        return Check(name=check.__name__, ok=True, detail=check())
+    except Exception as error:
+        return Check(name=check.__name__, ok=False, detail=str(error))

@@ -1,0 +1,1 @@
+"""What we ask for: typed rows, settings, and the catalog that finds them. Needs no framework."""

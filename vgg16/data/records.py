@@ -1,0 +1,24 @@
+"""Facts of where images came from."""
+
+from __future__ import annotations
+
+from vgg16.config.types import Frozen
+from vgg16.records import DatasetRef
+
+
+class Fetched(Frozen):
+    """What a dataset's name stands for in a store: the whole of it, and the archive that it was read from: where that
+    was, its sha256, and when it was read."""
+
+    dataset: DatasetRef
+    source: str
+    sha256: str
+    at: str
+
+
+class Source(Frozen):
+    """What a picture file held, width and height in pixels and Pillow's mode, and what was done to it, in order."""
+
+    size: tuple[int, int]
+    mode: str
+    done: tuple[str, ...]

@@ -1,0 +1,77 @@
+"""Facts of promotion: the ledger's entries, looks at gate images, and decisions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from vgg16.config.types import Frozen
+from vgg16.records import Outcome, Stage, Verdict
+
+
+class LedgerEntry(Frozen):
+    """One change of what is in production: a promotion, a rollback, or a move by hand in MLflow that was adopted.
+
+    `previous` is the version that was in production before, "" where none was. `verdict` is what the gates said, None
+    where they were not asked; `dataset_digest` is that of the images behind the evidence. `reference` is the version
+    that challengers must not be worse than from now on: the last one that was shown to be better than all before it.
+    """
+
+    number: int
+    name: str
+    action: Literal["promote", "rollback", "adopt"]
+    version: str
+    previous: str
+    by: str
+    at: str
+    verdict: Outcome | None
+    reasons: tuple[str, ...]
+    forced: bool = False
+    evidence: dict[str, float] = Field(default_factory=dict)
+    dataset_digest: str = ""
+    reference: str = ""
+
+
+class Judgement(Frozen):
+    """One look at gate images, by their digest: which version was measured against which. `reference` is the one that
+    it must not be worse than, "" where it must be better."""
+
+    images_digest: str
+    version: str
+    opponents: tuple[str, ...]
+    reference: str
+
+
+class Judged(Frozen):
+    """What a judgement came to: the verdict, the numbers behind it, the digest of the dataset, whether the challenger
+    was shown to be better than all it was measured against, and whether a person must approve."""
+
+    verdict: Verdict
+    evidence: dict[str, float] = Field(default_factory=dict)
+    dataset_digest: str = ""
+    shown_better: bool = False
+    approval: bool = False
+
+
+class Standing(Frozen):
+    """Where a registered model stands: its ledger, the version in production, the one that a rollback brings back, and
+    the one that challengers must not be worse than; "" for none, or for one that was deleted in MLflow."""
+
+    history: tuple[LedgerEntry, ...]
+    champion: str
+    before: str
+    reference: str
+
+
+class Decision(Frozen):
+    """How a judgement ended: what the gates said (None for a rollback), the stage that the version has now, and the
+    production version before it."""
+
+    name: str
+    version: str
+    verdict: Outcome | None
+    reasons: tuple[str, ...]
+    stage: Stage
+    previous: str
+    forced: bool = False

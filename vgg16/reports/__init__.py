@@ -1,0 +1,1 @@
+"""Records become what people read: figures, sentences, the model card."""

@@ -1,0 +1,138 @@
+"""The model card: a registered version in one page of Markdown, for whoever may use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from vgg16.config.types import Experiment
+from vgg16.records import ClassScore, DatasetRef, Evaluation, ModelVersion
+from vgg16.reports.text import with_interval
+
+# What a run may have measured besides, by the name of its metric.
+_MEASURES = {
+    "test_noise_top1": "top-1 under noise",
+    "test_blur_top1": "top-1 when blurred",
+    "test_brightness_top1": "top-1 in other brightness",
+    "test_contrast_top1": "top-1 in low contrast",
+    "test_jpeg_top1": "top-1 after JPEG",
+    "test_corrupted_top1": "mean of these",
+    "temperature": "temperature, fitted on `val` and kept in the model",
+    "latency_ms": "milliseconds for one image",
+    "answers_per_s": "images a second in batches",
+    "model_megabytes": "MB of the file",
+}
+
+
+def model_card(
+    version: ModelVersion,
+    experiment: Experiment,
+    ref: DatasetRef,
+    evaluations: Sequence[Evaluation],
+    facts: Mapping[str, str],
+) -> str:
+    """A registered version's card in Markdown: what it is, on which data, how good with 95 % intervals, its limits, how
+    it is used. Its first line stands for it in lists. `evaluations` are those that are logged, of gate and test;
+    `facts` has `run`, `date`, `code`, `base` and `reasons` in words, "" for none."""
+    uri = f"models:/{version.name}/{version.version}"
+    scores = [f"{each.top1:.4f} on {each.split}" for each in evaluations]
+    counts = ", ".join(f"{split} {count}" for split, count in ref.splits.items())
+    reasons = f": {facts['reasons']}" if facts["reasons"] else ""
+    tested = any(each.split == "test" for each in evaluations)
+    parts = [
+        f"{experiment.name}, top-1 {', '.join(scores) or 'not scored'}",
+        f"Says which of {len(ref.class_names)} classes a picture shows: {_listed(ref.class_names)}.",
+        _list(
+            f"Experiment: {experiment.name}, {experiment.description}; seed {experiment.seed}",
+            f"Network: {experiment.backbone.name}, {experiment.epochs} epochs from {facts['base'] or 'random weights'}",
+            f"Trained: {facts['date']}; run {facts['run']}; code {facts['code'] or 'unknown'}",
+            f"Data: {ref.name}, digest `{ref.digest[:16]}`; images: {counts}",
+            f"Gates: {version.verdict or 'not judged yet'}{reasons}",
+        ),
+        "## How good it is",
+        _numbers(evaluations) if evaluations else "",
+        *_measured(version.metrics),
+        "" if tested else "Not scored on `test`: only what is promoted is.",
+        "## Limits",
+        _list(*_limits(experiment, evaluations)),
+        "## How to use it",
+        f"""```sh
+vgg16 predict photo.jpg --model {uri}
+mlflow models serve --model-uri {uri} --env-manager local --port 5001
+```
+
+```python
+from vgg16.tracking.registry import connect
+
+model, class_names = connect("ADDRESS OF MLFLOW", None).load("{uri}")
+probabilities = model.predict(images)  # uint8 [n, height, width, 3], red first, as they are
+```""",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _numbers(evaluations: Sequence[Evaluation]) -> str:
+    """A column for each split, with 95 % intervals where there are any."""
+    columns = [_column(each) for each in evaluations]
+    head = ["with 95 % intervals", *(f"{each.images} images of `{each.split}`" for each in evaluations)]
+    return _table(head, [[row, *(column[row] for column in columns)] for row in columns[0]])
+
+
+def _column(evaluation: Evaluation) -> dict[str, str]:
+    rows = {
+        "top-1": with_interval(evaluation.top1, evaluation.top1_interval),
+        "top-5": with_interval(evaluation.top5, evaluation.top5_interval),
+        "calibration error (ECE)": with_interval(evaluation.ece, evaluation.ece_interval),
+        "loss, nats": f"{evaluation.loss:.4f}",
+        "Brier score": f"{evaluation.brier:.4f}",
+    }
+    if evaluation.superclass_top1 is not None:
+        rows["top-1 of superclasses"] = f"{evaluation.superclass_top1:.4f}"
+    for kind, scores in (("superclass", evaluation.superclasses), ("class", evaluation.classes)):
+        ranked = sorted(scores, key=lambda each: each.recall)
+        if ranked:
+            rows[f"worst {kind}, recall"] = _of_class(ranked[0])
+            rows[f"best {kind}, recall"] = _of_class(ranked[-1])
+    return rows
+
+
+def _of_class(score: ClassScore) -> str:
+    return f"{score.name}: {with_interval(score.recall, score.recall_interval)} of {score.images}"
+
+
+def _measured(metrics: Mapping[str, float]) -> list[str]:
+    rows = [(words, f"{metrics[name]:.4g}") for name, words in _MEASURES.items() if name in metrics]
+    return [_table(("measured besides", ""), rows)] if rows else []
+
+
+def _limits(experiment: Experiment, evaluations: Sequence[Evaluation]) -> list[str]:
+    size = experiment.image_size
+    limits = [
+        "It knows only these classes, and names one of them for any picture, also where none is right.",
+        "It was trained and judged on images of the dataset alone; it was not shown other cameras, crops or drawings.",
+        "`vgg16 predict` takes any size: the middle square is resized to what the model sees"
+        + (f", {size} pixels" if size else "")
+        + "; details of larger pictures are lost, smaller ones are blurred.",
+    ]
+    if evaluations:
+        least = min(evaluations, key=lambda each: each.images)
+        low, high = least.top1_interval
+        limits.append(
+            f"Differences within the intervals mean nothing: on {least.images} images top-1 may be off by "
+            f"{(high - low) / 2:.4f}."
+        )
+    limits.append("`gate` chose whether it was promoted, and `val` its best epoch: `test` is the number to quote.")
+    return limits
+
+
+def _listed(names: Sequence[str], most: int = 20) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _list(*lines: str) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    # MLflow draws neither lines nor room between columns.
+    spaced = [[f"{cell}&emsp;" for cell in row] for row in [head, *rows]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [spaced[0], [":---"] * len(head), *spaced[1:]])

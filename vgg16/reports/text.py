@@ -1,0 +1,10 @@
+"""Numbers as text, in one manner everywhere."""
+
+from __future__ import annotations
+
+from vgg16.records import Interval
+
+
+def with_interval(value: float, interval: Interval) -> str:
+    """A share or an error with its interval, in one manner everywhere."""
+    return f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"

@@ -1,0 +1,1 @@
+"""A team's servers on one machine: which there are, how their processes start and end."""

@@ -1,0 +1,34 @@
+"""Stores and objects by their addresses."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from vgg16.errors import RequestError
+from vgg16.storage.s3 import _bucket
+from vgg16.storage.store import FolderStore, Store, Stream
+
+
+def open_store(address: str) -> Store:
+    """The store at `s3://bucket/prefix` or in a folder. Raises RequestError for any other kind of address."""
+    parts = urlsplit(address)
+    if parts.scheme == "s3" and parts.netloc:
+        return _bucket(parts.netloc, parts.path)
+    if parts.scheme:
+        raise RequestError(f"VGG16_STORE: expected a folder or s3://bucket/prefix, found {address}.")
+    return FolderStore(Path(address).expanduser().absolute())
+
+
+def download(address: str, target: Path) -> None:
+    """Copy the object at s3://bucket/key to a new file. Raises Vgg16Error for one that is not there."""
+    with open_object(address, 0, "") as stream, target.open("wb") as file:
+        for chunk in stream.chunks:
+            file.write(chunk)
+
+
+def open_object(address: str, start: int, entity: str) -> AbstractContextManager[Stream]:
+    """The bytes of the object `s3://bucket/key`, as S3Store.stream gives them."""
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    return _bucket(bucket, "").stream(key, start, entity)

@@ -1,0 +1,174 @@
+"""Who works on something in the store: one owner at a time, by generations, of which the highest owns.
+
+A generation is an object that only one writer can create; taking over is creating the next. Clocks decide nothing but
+how soon somebody else tries: an owner that was taken for dead and lives on finds a higher generation at its next
+`check`, and stops. So a wrong clock costs a wait or a training that starts over, never two owners that both write.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from vgg16.config.types import Frozen
+from vgg16.errors import Vgg16Error
+from vgg16.storage.store import ExistsError, Store
+
+BEAT_SECONDS = 5.0
+
+
+LAPSE_SECONDS = 30.0  # six beats: a busy disk or network may swallow some
+
+
+class BusyError(Vgg16Error):
+    """Somebody who lives has the lease."""
+
+
+class LostLeaseError(Vgg16Error):
+    """Somebody else took over."""
+
+
+class Owner(Frozen):
+    """A process: its host; `place`, where its pid means something; when it started and when it took the lease, both in
+    seconds since 1970; a token of this one holding."""
+
+    host: str
+    place: str
+    pid: int
+    started: float
+    at: float
+    token: str
+
+    def __str__(self) -> str:
+        since = datetime.fromtimestamp(self.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return f"process {self.pid} on {self.host}, since {since}"
+
+    def gone(self) -> bool:
+        """Whether the process is known to be gone; of another machine nothing is known."""
+        if self.place != _place():
+            return False
+        try:
+            process = psutil.Process(self.pid)
+            return process.create_time() != self.started or process.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+
+class Lease:
+    """One generation of a folder's lease, held by this process."""
+
+    def __init__(self, store: Store, folder: str, generation: int, owner: Owner) -> None:
+        self.store, self.folder, self.generation, self.owner = store, folder, generation, owner
+
+    def check(self) -> None:
+        """Raises LostLeaseError where somebody else took over, or ended what this is about."""
+        found = latest(self.store, self.folder)
+        if found is None or found[1].token != self.owner.token:
+            by = f"taken over by {found[1]}" if found else "ended by somebody else"
+            raise LostLeaseError(f"This work was {by}.", "Nothing more is written here.")
+
+    def beat(self, released: bool = False) -> None:
+        """Say that the owner lives, or that it needs the lease no more."""
+        with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
+            draft = Path(folder, "beat")
+            draft.write_text(json.dumps({"at": time.time(), "released": released}))
+            self.store.upload(draft, _beat_key(self.folder, self.generation))
+
+    def beats(self, stop: threading.Event) -> None:
+        """Beat until told to stop."""
+        while not stop.wait(BEAT_SECONDS):
+            with suppress(Exception):  # a store that is away for a moment: the next beat tells
+                self.beat()
+
+
+@contextmanager
+def hold(store: Store, folder: str, told: Callable[[str], None] = lambda _: None) -> Iterator[Lease]:
+    """Hold the lease of a folder of the store. Waits, and says so, for an owner that may have been killed; raises
+    BusyError that names an owner that lives."""
+    lease = _take(store, folder, told)
+    stop = threading.Event()
+    heart = threading.Thread(target=lease.beats, args=(stop,), daemon=True)
+    heart.start()
+    try:
+        yield lease
+    finally:
+        stop.set()
+        heart.join(BEAT_SECONDS)
+        with suppress(Exception):  # a lease that is not released lapses
+            lease.check()
+            lease.beat(released=True)
+
+
+def latest(store: Store, folder: str) -> tuple[int, Owner] | None:
+    """The highest generation and its owner, None where there was none."""
+    keys = store.keys(f"{folder}/lease/")
+    content = store.read(keys[-1]) if keys else None
+    return (int(Path(keys[-1]).stem), Owner.model_validate_json(content)) if content else None
+
+
+def lapsed(store: Store, folder: str, generation: int, owner: Owner) -> bool:
+    """Whether the owner let go, is gone, or has not been heard of for long by this machine's clock."""
+    beat = json.loads(store.read(_beat_key(folder, generation)) or "{}")
+    silent = time.time() - beat.get("at", owner.at)
+    return bool(beat.get("released")) or owner.gone() or silent > LAPSE_SECONDS
+
+
+def _take(store: Store, folder: str, told: Callable[[str], None]) -> Lease:
+    """Create the next generation once the last has lapsed: by its beats, or because they do not change while this
+    machine watches."""
+    me = Owner(
+        host=socket.gethostname(),
+        place=_place(),
+        pid=os.getpid(),
+        started=psutil.Process().create_time(),
+        at=time.time(),
+        token=uuid.uuid4().hex,
+    )
+    watched: object = None
+    start = time.monotonic()
+    while True:
+        found = latest(store, folder)
+        generation, owner = found or (0, me)
+        silent = watched is not None and time.monotonic() - start > LAPSE_SECONDS
+        if found is None or silent or lapsed(store, folder, generation, owner):
+            try:
+                store.create(f"{folder}/lease/{generation + 1:06}.json", me.model_dump_json().encode())
+            except ExistsError:
+                watched = None
+                continue
+            lease = Lease(store, folder, generation + 1, me)
+            lease.beat()
+            return lease
+        seen = (generation, store.read(_beat_key(folder, generation)))
+        if owner.place == me.place or seen != (watched or seen):
+            raise BusyError(
+                f"The same work is being done already, by {owner}.",
+                "Wait for it, or end that process: what it has done so far is kept, and the same command goes on.",
+            )
+        if watched is None:
+            watched, start = seen, time.monotonic()
+            told(f"waiting     for {owner}, which may have been killed: at most {LAPSE_SECONDS:.0f} s")
+        time.sleep(min(BEAT_SECONDS, 1.0))
+
+
+def _beat_key(folder: str, generation: int) -> str:
+    return f"{folder}/beats/{generation:06}"
+
+
+def _place() -> str:
+    """This boot of this kernel and, of its containers, this one: where a pid names one process."""
+    try:
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:  # no Linux
+        return socket.gethostname()

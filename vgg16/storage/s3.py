@@ -1,0 +1,121 @@
+"""Objects in S3: the one door to boto3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vgg16.errors import Vgg16Error
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+from vgg16.storage.store import ExistsError, Stream
+
+
+class S3Store:
+    """A store in an S3 bucket; credentials and endpoint are those of the standard AWS variables and profiles."""
+
+    def __init__(self, bucket: str, prefix: str, client: S3Client) -> None:
+        self.bucket = bucket
+        self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self.address = f"s3://{bucket}/{self.prefix}".rstrip("/")
+        self.client = client
+
+    def read(self, key: str) -> bytes | None:
+        try:
+            return self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)["Body"].read()
+        except self.client.exceptions.NoSuchKey:
+            return None
+
+    def create(self, key: str, content: bytes) -> None:
+        from botocore.exceptions import ClientError
+
+        try:
+            self.client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=content, IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):
+                raise ExistsError(key) from None
+            raise
+
+    def upload(self, source: Path, key: str) -> None:
+        self.client.upload_file(str(source), self.bucket, self.prefix + key)
+
+    def download(self, key: str, target: Path) -> None:
+        # Into the open file: by its name, boto3 would write to another beside it, which a kill leaves there.
+        with target.open("wb") as file:
+            self.client.download_fileobj(self.bucket, self.prefix + key, file)
+
+    def delete(self, key: str) -> None:
+        self.client.delete_object(Bucket=self.bucket, Key=self.prefix + key)
+
+    def keys(self, prefix: str) -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
+        found = (item["Key"] for page in pages for item in page.get("Contents", []))
+        return sorted(key.removeprefix(self.prefix) for key in found)
+
+    @contextmanager
+    def stream(self, key: str, start: int, entity: str) -> Iterator[Stream]:
+        """The object's bytes from `start` on where it is still that `entity`, else from 0 on.
+
+        Raises ConnectionError for what may pass, and Vgg16Error for an object that is not there or not to be read.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+
+        bucket, name = self.bucket, f"s3://{self.bucket}/{self.prefix}{key}"
+        hint = "boto3's variables and profiles name the server and the credentials: AWS_ENDPOINT_URL_S3, AWS_PROFILE."
+        try:
+            found = self.client.head_object(Bucket=bucket, Key=self.prefix + key)
+            same = found["ETag"] == entity and start <= found["ContentLength"]
+            begin, total = start if same else 0, found["ContentLength"]
+            chunks: Iterator[bytes] = iter(())
+            if begin < total:
+                answer = self.client.get_object(
+                    Bucket=bucket, Key=self.prefix + key, Range=f"bytes={begin}-", IfMatch=found["ETag"]
+                )
+                chunks = answer["Body"].iter_chunks(1 << 16)
+            yield Stream(begin, total, found["ETag"], chunks)
+        except ClientError as error:
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+            if status >= 500 or status == 412:
+                raise ConnectionError(f"{name}: {error}") from None
+            raise Vgg16Error(f"{name} cannot be read: {error}.", hint) from None
+        except (HTTPClientError, IncompleteReadError) as error:
+            raise ConnectionError(f"{name}: {error}") from None
+        except BotoCoreError as error:
+            raise Vgg16Error(f"{name} cannot be read: {error}", hint) from None
+
+
+def make_bucket(name: str, endpoint: str, key_id: str, secret: str) -> bool:
+    """Whether the S3 server at this endpoint takes objects into the bucket, which is made if missing."""
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
+        aws_session_token="",
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, connect_timeout=3),
+    )
+    try:
+        with suppress(client.exceptions.BucketAlreadyOwnedByYou):
+            client.create_bucket(Bucket=name)
+        client.put_object(Bucket=name, Key=".probe", Body=b"")
+        client.delete_object(Bucket=name, Key=".probe")
+    except (BotoCoreError, ClientError):
+        return False
+    return True
+
+
+def _bucket(name: str, prefix: str) -> S3Store:
+    import boto3
+    from botocore.config import Config
+
+    client = boto3.client("s3", config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard"}))
+    return S3Store(name, prefix, client)

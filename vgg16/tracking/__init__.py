@@ -1,0 +1,1 @@
+"""The one door to MLflow: runs, registered models and their versions, the files of models."""

@@ -1,0 +1,1 @@
+"""A model learns: phases, steps, devices, checkpoints, and what went wrong."""

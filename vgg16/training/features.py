@@ -1,0 +1,101 @@
+"""A frozen base's outputs, computed once: while the base does not learn and augmentation is none or a flip, they never
+change. What they are is named by a digest, under which whoever trains may keep them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgg16.config.types import Augmentation
+from vgg16.data.images import Arrays, Images
+
+if TYPE_CHECKING:
+    import keras
+
+
+# Floats, or the bits of bfloat16 as uint16: [1, n, ...] without flips, [2, n, ...] with them.
+Features = dict[str, NDArray[Any]]
+
+
+OnImages = Callable[[int, int], None]
+
+
+Keep = Callable[[str, Callable[[], Features]], Features]
+
+
+def once(digest: str, compute: Callable[[], Features]) -> Features:  # noqa: ARG001  # a Keep that keeps nothing
+    """Compute, and keep nothing."""
+    return compute()
+
+
+# Beyond this, features would crowd out in memory what they save in time.
+MOST_BYTES = 4 * 10**9
+
+
+BATCH = 128
+
+
+def worth_keeping(base: keras.Model, data: Arrays, augmentation: Augmentation) -> bool:
+    """Whether augmentation shows the frozen base only images that can be counted, each and its mirror image, and their
+    features fit into memory."""
+    counts = data.counts()
+    views = counts["train"] * (2 if augmentation.flip else 1) + counts["val"]
+    size = 4 if base.compute_dtype == "float32" else 2
+    return not augmentation.shift and views * int(np.prod(base.output.shape[1:])) * size <= MOST_BYTES
+
+
+def digest(base: keras.Model, data: Arrays, augmentation: Augmentation) -> str:
+    """What features follow from: the data, the base's weights, its resolution and preprocessing, the precision, the
+    flips. 32 hexadecimal digits."""
+    whole = hashlib.sha256()
+    # Without names: Keras numbers those that a layer was not given by what else the process has built.
+    layers = [(type(layer).__name__, layer.dtype_policy.name, tuple(layer.output.shape)) for layer in base.layers]
+    normalize = base.get_layer("normalize").get_config()
+    facts = [data.digest(), layers, augmentation.flip]
+    whole.update(json.dumps([*facts, normalize["mean"], normalize["variance"]]).encode())
+    for weight in base.get_weights():
+        whole.update(np.ascontiguousarray(weight).tobytes())
+    return whole.hexdigest()[:32]
+
+
+def compute(
+    base: keras.Model, data: Arrays, augmentation: Augmentation, on_images: OnImages = lambda *_: None
+) -> Features:
+    """The features of train, [1 or 2, n, ...], and of val, [1, n, ...]."""
+    import tensorflow as tf
+
+    # Keras's own predict would ask each of several devices for the same.
+    signature = [tf.TensorSpec(base.input_shape, tf.uint8)]
+    answer = tf.function(lambda images: base(images, training=False), input_signature=signature)
+    train, val = data.part("train")[0], data.part("val")[0]
+    views = [train, train[:, :, ::-1]] if augmentation.flip else [train]
+    total = sum(map(len, views)) + len(val)
+    done = 0
+
+    def features_of(images: Images) -> NDArray[Any]:
+        nonlocal done
+        parts = []
+        for start in range(0, len(images), BATCH):
+            parts.append(_stored(answer(images[start : start + BATCH]).numpy()))
+            done += len(parts[-1])
+            on_images(done, total)
+        return np.concatenate(parts)
+
+    return {"train": np.stack([features_of(view) for view in views]), "val": features_of(val)[None]}
+
+
+def floats(stored: NDArray[Any]) -> NDArray[Any]:
+    """Stored features as the numbers that they are: float32, float16 or bfloat16."""
+    import tensorflow as tf
+
+    return stored.view(tf.bfloat16.as_numpy_dtype) if stored.dtype == np.uint16 else stored
+
+
+def _stored(answers: NDArray[Any]) -> NDArray[Any]:
+    """NumPy's own files know no bfloat16: its bits are kept."""
+    return answers.view(np.uint16) if answers.dtype.name == "bfloat16" else answers

@@ -1,0 +1,1 @@
+"""Where this process works: its settings from the environment, the home, the servers it reaches."""

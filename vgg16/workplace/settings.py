@@ -1,0 +1,153 @@
+"""Addresses and limits, read once from the environment; and what must be in it before heavy imports."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from vgg16.errors import RequestError, Vgg16Error
+
+HOME = ".vgg16"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where everything is. `artifacts` is None where an MLflow server keeps the files itself; `train_on` says whether
+    `retrain` trains by itself or sends each experiment to the work pool `gpu`; `checkpoint_minutes` is how long an
+    epoch goes on without a checkpoint; `moved_by_hand` what becomes of a stage or alias that somebody moved in MLflow;
+    `supplied` are the variables that the home's own stack adds to the environment, secrets among them."""
+
+    home: Path
+    store: str
+    tracking_uri: str
+    artifacts: Path | None
+    prefect_server: bool
+    train_on: Literal["inline", "pool"]
+    checkpoint_minutes: float
+    moved_by_hand: Literal["undo", "adopt"]
+    supplied: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+@cache
+def load() -> Settings:
+    """Read the environment. Writes nothing."""
+    home = _home()
+    supplied = _supplied(home)
+    tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or supplied.get("MLFLOW_TRACKING_URI", "")
+    prefect_server = "PREFECT_API_URL" in supplied or _names_a_prefect_server()
+    train_on = os.environ.get("VGG16_TRAIN_ON") or "inline"
+    if train_on not in ("inline", "pool"):
+        raise RequestError(f"VGG16_TRAIN_ON: expected inline or pool, found {train_on!r}.")
+    if train_on == "pool" and not prefect_server:
+        raise RequestError(
+            "VGG16_TRAIN_ON=pool sends training to the workers of a Prefect server, but none is named.",
+            "Set PREFECT_API_URL, or start one with `vgg16 up`.",
+        )
+    moved_by_hand = os.environ.get("VGG16_MOVED_BY_HAND") or "undo"
+    if moved_by_hand not in ("undo", "adopt"):
+        raise RequestError(f"VGG16_MOVED_BY_HAND: expected undo or adopt, found {moved_by_hand!r}.")
+    minutes = os.environ.get("VGG16_CHECKPOINT_MINUTES") or "5"
+    try:
+        checkpoint_minutes = float(minutes)
+    except ValueError:
+        checkpoint_minutes = -1.0
+    if not 0 <= checkpoint_minutes < math.inf:
+        raise RequestError(f"VGG16_CHECKPOINT_MINUTES: expected minutes, 0 or more, found {minutes!r}.")
+    return Settings(
+        home=home,
+        store=os.environ.get("VGG16_STORE") or supplied.get("VGG16_STORE") or str(home / "store"),
+        tracking_uri=tracking_uri or f"sqlite:///{home / 'mlflow.db'}",
+        artifacts=None if tracking_uri.startswith(("http://", "https://")) else home / "mlflow",
+        prefect_server=prefect_server,
+        train_on="pool" if train_on == "pool" else "inline",
+        checkpoint_minutes=checkpoint_minutes,
+        moved_by_hand="adopt" if moved_by_hand == "adopt" else "undo",
+        supplied=supplied,
+    )
+
+
+def apply() -> Settings:
+    """Set what libraries read when they are imported. Writes nothing."""
+    settings = load()
+    os.environ.update(settings.supplied)
+    for name, value in _environment(settings).items():
+        os.environ.setdefault(name, value)
+    return settings
+
+
+def _supplied(home: Path) -> dict[str, str]:
+    """The variables of the home's stack while it is up; what the environment says wins.
+
+    Store, endpoint and keys belong together: all of them are the stack's, or none.
+    """
+    try:
+        stack = json.loads((home / "stack" / "stack.json").read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        raise Vgg16Error(f"{home / 'stack' / 'stack.json'} cannot be read: {error}.", "Mend or remove it.") from None
+    if not stack["up"]:
+        return {}
+    own = [name for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI") if os.environ.get(name)]
+    if os.environ.get("PREFECT_PROFILE"):
+        own.append("PREFECT_API_URL")
+    if os.environ.get("VGG16_STORE") or os.environ.get("AWS_ENDPOINT_URL_S3"):
+        own += [name for name in stack["variables"] if name.startswith(("AWS_", "VGG16_STORE"))]
+    return {name: value for name, value in stack["variables"].items() if name not in own}
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    values = {
+        "TF_ENABLE_ONEDNN_OPTS": "1",  # TensorFlow leaves it off on many CPUs, where it trains four times as fast
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "KERAS_HOME": str(settings.home / "keras"),
+        "MPLCONFIGDIR": str(settings.home / "matplotlib"),
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # half a minute; its own seven tries are four minutes of silence
+        "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "true",  # CPU, memory, disk and network of training runs
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "GX_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_CLIENT_MAX_RETRIES": "7",  # four minutes: a server that restarts stops no run
+    }
+    if not settings.prefect_server:
+        values |= {"PREFECT_HOME": str(settings.home / "prefect"), "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true"}
+    return values
+
+
+def _home() -> Path:
+    named = os.environ.get("VGG16_HOME")
+    if named:
+        return Path(named).expanduser().absolute()
+    here = Path.cwd()
+    return next((folder / HOME for folder in (here, *here.parents) if (folder / HOME).is_dir()), here / HOME)
+
+
+def _names_a_prefect_server() -> bool:
+    """Whether PREFECT_API_URL, or the user's active Prefect profile, names a server."""
+    if os.environ.get("PREFECT_API_URL"):
+        return True
+    profiles = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser() / "profiles.toml"
+    try:
+        known = tomllib.loads(profiles.read_text())
+    except FileNotFoundError:
+        return False
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise RequestError(f"Prefect's profiles in {profiles} cannot be read: {error}.") from None
+    active = os.environ.get("PREFECT_PROFILE", known.get("active", ""))
+    return "PREFECT_API_URL" in known.get("profiles", {}).get(active, {})
+
+
+def as_link(address: str) -> str:
+    """An address as a browser takes it; a page of a server may show a file's, but opens it only when it is copied."""
+    return address if "://" in address else Path(address).as_uri()
