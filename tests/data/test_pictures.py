@@ -23,6 +23,7 @@ from PIL import Image
 from vgg16.data.images import Images
 from vgg16.data.pictures import find_pictures, read_picture
 from vgg16.errors import RequestError
+from vgg16.evaluation import predict
 
 RED, GREEN, BLUE, YELLOW = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
