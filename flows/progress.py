@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 
 from rich.console import Console
@@ -23,6 +22,7 @@ from rich.progress import (
 )
 
 from vgg16.records import EpochMetrics
+from vgg16.workplace.workplace import TrainingCallbacks
 
 # Of silence, after which long work speaks where no bar can be drawn.
 LINE_SECONDS = 30.0
@@ -50,17 +50,8 @@ def _log(text: str) -> None:
     get_run_logger().info(text)
 
 
-@dataclass(frozen=True)
-class Told:
-    """What `train` reports to: an epoch that ended; steps, and images through a frozen base, done of all."""
-
-    epoch: Callable[[EpochMetrics], None]
-    step: Callable[[int, int], None]
-    images: Callable[[int, int], None]
-
-
 @contextmanager
-def training(name: str, epochs: int) -> Iterator[Told]:
+def training(name: str, epochs: int) -> Iterator[TrainingCallbacks]:
     """A bar on a terminal, a line per epoch elsewhere."""
     columns = (
         TextColumn("  {task.description}"),
@@ -91,7 +82,7 @@ def training(name: str, epochs: int) -> Iterator[Told]:
                 f"val_top1 {metrics.val_top1:.4f}"
             )
 
-        yield Told(on_epoch, partial(on, name, "steps"), partial(on, "features", "images"))
+        yield TrainingCallbacks(on_epoch, partial(on, name, "steps"), partial(on, "features", "images"))
 
 
 @contextmanager

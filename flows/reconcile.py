@@ -29,7 +29,7 @@ def stages() -> Any:
             refused.append(error)
     if refused:
         raise Vgg16Error(" ".join(map(str, refused)))
-    ended = {each.ended for each in settled}
-    name = next((end for end in ("adopted", "undone") if end in ended), "unmoved").capitalize()
-    told = "; ".join(each.text for each in settled if each.text)
-    return Completed(name=name, message=told or f"{len(names)} registered models are as their ledgers say")
+    ends = {reconciliation.ended for reconciliation in settled}
+    name = next((end for end in ("adopted", "undone") if end in ends), "unmoved").capitalize()
+    texts = "; ".join(reconciliation.text for reconciliation in settled if reconciliation.text)
+    return Completed(name=name, message=texts or f"{len(names)} registered models are as their ledgers say")

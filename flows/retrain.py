@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -14,25 +15,45 @@ from pydantic import WithJsonSchema
 
 from flows import tasks
 from flows.ingest import ingest
+from flows.members import train_each
 from flows.progress import say
-from flows.promote import promote
-from flows.train import train_each
-from vgg16.cli.show import with_interval
+from flows.promote import promote_flow
+from flows.server import ENDS, SKIPPED, cancel_children
 from vgg16.config import catalog, rows
 from vgg16.config.overrides import flat
 from vgg16.config.types import Experiment
 from vgg16.errors import Vgg16Error
 from vgg16.promotion.records import Decision
-from vgg16.records import DatasetRef, Run, ValidationReport
-from vgg16.steps import fit, fresh_process
+from vgg16.records import DatasetRef, TrackedRun, TrainingRequest, ValidationReport
+from vgg16.reports.text import metric_with_interval
+from vgg16.steps.chain import chain_digest, run_answer
+from vgg16.steps.fresh_process import FreshProcess
+from vgg16.tracking.tags import DATA_DOCS
 from vgg16.workplace import reach, settings
 
 # What the form of the deployment offers.
-Named = Annotated[str, WithJsonSchema({"type": "string", "enum": list(rows.EXPERIMENTS)})]
+ExperimentName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(rows.EXPERIMENTS)})]
 
 
-# How a chain ends, by the stage of a version that may be promoted, else by the verdict.
-ENDS = {"Production": "Promoted", "Staging": "Awaiting approval", "refuse": "Refused", "undecided": "Undecided"}
+@dataclass(frozen=True)
+class _Chain:
+    """What a chain came to: the data and their report, the runs with what they have by now, and the decision."""
+
+    dataset: DatasetRef
+    report: ValidationReport
+    runs: Sequence[TrackedRun]
+    decision: Decision
+
+    @property
+    def production(self) -> str:
+        """The version that is in production now, "" for none."""
+        return self.decision.version if self.decision.stage == "Production" else self.decision.previous
+
+    @property
+    def docs_page(self) -> str:
+        """Where a browser shows the Data Docs: beside the run on an MLflow server, else the file."""
+        first = self.runs[0].url
+        return f"{first}/artifacts/{DATA_DOCS}" if first else settings.as_link(self.report.docs)
 
 
 def _name() -> str:
@@ -41,7 +62,10 @@ def _name() -> str:
 
 @flow(name="retrain", flow_run_name=_name)
 def retrain(
-    experiments: list[Named], overrides: list[str] | None = None, unless_unchanged: bool = False, fresh: bool = False
+    experiments: list[ExperimentName],
+    overrides: list[str] | None = None,
+    unless_unchanged: bool = False,
+    fresh: bool = False,
 ) -> Any:
     """Run the whole chain; `overrides` are KEY=VALUE settings as `--set` takes them. `fresh` trains from the start what
     an earlier run was cut off in.
@@ -54,73 +78,98 @@ def retrain(
     chosen, notes = catalog.choose(experiments, overrides or [])
     for note in notes:
         say(note)
-    # The same after a crash: what it has trained by then is found again.
-    chain = str(runtime.flow_run.id).replace("-", "")[:12]
-    seconds: dict[str, float] = {}
-    start = time.perf_counter()
+    clock = _Clock()
     if unless_unchanged:
-        ended = tasks.find_unchanged(tasks.chain_digest(chosen, tasks.fetch_data(chosen[0].dataset)))
-        if ended:
-            return Completed(name="Skipped (unchanged)", message=f"Data, code and settings are those of {ended}")
-    ref, report = ingest(chosen[0].dataset)
-    seconds["ingest"] = time.perf_counter() - start
-    with fresh_process.expected():
-        runs = train_each(chosen, ref, chain, fresh)
-        seconds["train"] = time.perf_counter() - start - seconds["ingest"]
-        val_top1 = {(run.model.name, run.model.version): run.metrics["best_val_top1"] for run in runs if run.model}
-        if not val_top1:
-            causes = "; ".join(f"{run.experiment}: {run.cause}" for run in runs)
-            raise Vgg16Error(f"Every experiment diverged. {causes}.", "Try a smaller learning rate.")
-        challenger = max(val_top1, key=val_top1.__getitem__)
-        before = time.perf_counter()
-        decision = promote(*challenger, approved=False)
+        earlier = tasks.find_unchanged(chain_digest(chosen, tasks.fetch_data(chosen[0].dataset)))
+        if earlier:
+            return Completed(name=SKIPPED, message=f"Data, code and settings are those of {earlier}")
+    dataset, report = ingest(chosen[0].dataset)
+    clock.lap("ingest")
+    with FreshProcess() as scorer:
+        runs = train_each(_requests(chosen, dataset, fresh), scorer.start)
+        clock.lap("train")
+        challenger = _best(runs)
+        decision = promote_flow(scorer)(*challenger, approved=False)
     # What was promoted has been scored on test.
-    runs = [tasks.read_again(run) if run.model else run for run in runs]
-    seconds["promote"] = time.perf_counter() - before
-    seconds["total"] = time.perf_counter() - start
-    production = decision.version if decision.stage == "Production" else decision.previous
+    chain = _Chain(dataset, report, [tasks.read_again(run) if run.model else run for run in runs], decision)
+    clock.lap("promote")
     create_markdown_artifact(
         key="retrain-summary",
-        markdown=_summary(ref, report, runs, decision, production) + _of_recipes(chosen, runs),
+        markdown=_summary(chain) + _of_recipes(chosen, chain.runs),
         description=f"{decision.verdict}: {decision.name} version {decision.version}",
     )
-    answer = {
-        "dataset": {"name": ref.name, "digest": ref.digest},
-        "runs": [tasks.told(run) for run in runs],
-        "challenger": {"name": decision.name, "version": decision.version},
-        "verdict": decision.verdict,
-        "reasons": list(decision.reasons),
-        "stage": decision.stage,
-        "production": production,
-        "docs": report.docs,
-        "docs_page": _page(report, runs),
-        "seconds": {name: round(value, 1) for name, value in seconds.items()},
-    }
     name = ENDS[decision.stage if decision.verdict == "promote" else str(decision.verdict)]
     message = f"{decision.name} version {decision.version}: {'; '.join(decision.reasons)}"
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    tasks.remember_chain(tasks.chain_digest(chosen, ref), f"{at}, {name}: {message}")
-    return Completed(name=name, message=message, data=answer)
+    tasks.remember_chain(chain_digest(chosen, dataset), f"{at}, {name}: {message}")
+    return Completed(name=name, message=message, data=_answer(chain, clock.seconds()))
 
 
 @retrain.on_cancellation
 def cancel_members(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001  # the names are Prefect's
     """What a chain that is cancelled had sent to the pool is cancelled with it."""
-    tasks.cancel_children(flow_run.id)
+    cancel_children(flow_run.id)
 
 
-def _page(report: ValidationReport, runs: list[Run]) -> str:
-    """Where a browser shows the Data Docs: beside the run on an MLflow server, else the file."""
-    return f"{runs[0].url}/artifacts/{fit.DATA_DOCS}" if runs[0].url else settings.as_link(report.docs)
+class _Clock:
+    """Wall seconds of the laps of a chain."""
+
+    def __init__(self) -> None:
+        self._start = self._lap = time.perf_counter()
+        self._seconds: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        """What has passed since the last lap is this one's."""
+        now = time.perf_counter()
+        self._seconds[name], self._lap = now - self._lap, now
+
+    def seconds(self) -> dict[str, float]:
+        """Those of each lap, and `total`."""
+        seconds = self._seconds | {"total": self._lap - self._start}
+        return {name: round(value, 1) for name, value in seconds.items()}
 
 
-def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decision: Decision, production: str) -> str:
-    rows = "\n".join(
+def _requests(experiments: Sequence[Experiment], dataset: DatasetRef, fresh: bool) -> list[TrainingRequest]:
+    # The same after a crash: what the chain has trained by then is found again.
+    chain = str(runtime.flow_run.id).replace("-", "")[:12]
+    return [
+        TrainingRequest(experiment=experiment, dataset=dataset, chain=chain, fresh=fresh) for experiment in experiments
+    ]
+
+
+def _best(runs: Sequence[TrackedRun]) -> tuple[str, str]:
+    """Name and version of the model that is best on `val`."""
+    val_top1 = {(run.model.name, run.model.version): run.metrics["best_val_top1"] for run in runs if run.model}
+    if not val_top1:
+        causes = "; ".join(f"{run.experiment}: {run.cause}" for run in runs)
+        raise Vgg16Error(f"Every experiment diverged. {causes}.", "Try a smaller learning rate.")
+    return max(val_top1, key=val_top1.__getitem__)
+
+
+def _answer(chain: _Chain, seconds: dict[str, float]) -> dict[str, Any]:
+    decision = chain.decision
+    return {
+        "dataset": {"name": chain.dataset.name, "digest": chain.dataset.digest},
+        "runs": [run_answer(run) for run in chain.runs],
+        "challenger": {"name": decision.name, "version": decision.version},
+        "verdict": decision.verdict,
+        "reasons": list(decision.reasons),
+        "stage": decision.stage,
+        "production": chain.production,
+        "docs": chain.report.docs,
+        "docs_page": chain.docs_page,
+        "seconds": seconds,
+    }
+
+
+def _summary(chain: _Chain) -> str:
+    decision = chain.decision
+    runs = "\n".join(
         f"| {run.experiment} | {run.model.version if run.model else run.status} "
-        f"| {run.metrics.get('best_val_top1', 0):.4f} | {with_interval(run.metrics, 'gate_top1')} "
-        f"| {with_interval(run.metrics, 'test_top1') or 'kept'} "
+        f"| {run.metrics.get('best_val_top1', 0):.4f} | {metric_with_interval(run.metrics, 'gate_top1')} "
+        f"| {metric_with_interval(run.metrics, 'test_top1') or 'kept'} "
         f"| {f'[{run.run_id}]({run.url})' if run.url else f'`{run.run_id}`'} |"
-        for run in runs
+        for run in chain.runs
     )
     reasons = "\n".join(f"- {reason}" for reason in decision.reasons)
     return f"""# {decision.verdict}: {decision.name} version {decision.version}
@@ -130,25 +179,26 @@ def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decisio
 | in production | version |
 | --- | --- |
 | before | {decision.previous or "none"} |
-| now | {production or "none"} |
+| now | {chain.production or "none"} |
 
 ## Runs
 
 | experiment | version | best val top-1 | gate top-1 | test top-1 | MLflow run |
 | --- | --- | --- | --- | --- | --- |
-{rows}
+{runs}
 
 ## Evidence
 
-- Data: {ref.name}, digest `{ref.digest}`; {report.checked} expectations hold
-- Data Docs: [{report.docs}]({_page(report, runs)})
+- Data: {chain.dataset.name}, digest `{chain.dataset.digest}`; {chain.report.checked} expectations hold
+- Data Docs: [{chain.report.docs}]({chain.docs_page})
 - MLflow: `{settings.load().tracking_uri}`
 """
 
 
-def _of_recipes(experiments: Sequence[Experiment], runs: list[Run]) -> str:
-    from vgg16.reports import recipes
+def _of_recipes(experiments: Sequence[Experiment], runs: Sequence[TrackedRun]) -> str:
+    # Its statistics take a second to import, which a server that learns of this flow would wait for.
+    from vgg16.reports.recipes import recipes
 
-    chosen = {each.name: flat(each.model_dump(mode="json")) for each in experiments}
-    told = recipes.recipes([(chosen[run.experiment], run.metrics["best_val_top1"]) for run in runs])
-    return "\n## Recipes\n\n" + "\n".join(f"- {sentence}" for sentence in told) + "\n" if told else ""
+    settings_of = {experiment.name: flat(experiment.model_dump(mode="json")) for experiment in experiments}
+    sentences = recipes([(settings_of[run.experiment], run.metrics["best_val_top1"]) for run in runs])
+    return "\n## Recipes\n\n" + "\n".join(f"- {sentence}" for sentence in sentences) + "\n" if sentences else ""

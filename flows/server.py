@@ -1,19 +1,41 @@
-"""What a Prefect server knows of our deployments: what their schedules have run, how it ended and what they run next;
-who works on their pools, and what is stuck."""
+"""What a Prefect server knows of our flow runs: what schedules have run, how that ended and what they run next; who
+works on the pools, and what is stuck. And what it is told: events of models, and what is to be cancelled."""
 
 from __future__ import annotations
 
-import asyncio
+import time
 from typing import Any
 
-LAST = 10
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterParentFlowRunId,
+    FlowRunFilterState,
+    FlowRunFilterStateName,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.events import emit_event
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Cancelling
 
+from flows.deploy import POOLS
 
+# How a chain ends, by the stage of a version that may be promoted, else by the verdict.
+ENDS = {"Production": "Promoted", "Staging": "Awaiting approval", "refuse": "Refused", "undecided": "Undecided"}
 VERDICTS = {"Promoted": "promote", "Awaiting approval": "promote", "Refused": "refuse", "Undecided": "undecided"}
-
-
-# Of the hourly checks of stages only those are shown that ended so: the others would push every retraining out.
-FOUND = ("Undone", "Adopted", "Failed", "Crashed")
+SKIPPED = "Skipped (unchanged)"
+# Of the hourly checks of stages only those are listed that ended so: the others would push every retraining out.
+_NOTEWORTHY = ("Undone", "Adopted", "Failed", "Crashed")
+_LAST = 10
+# For a Prefect server that is away.
+SERVER_SECONDS = 600.0
 
 
 def scheduled() -> dict[str, Any]:
@@ -22,46 +44,34 @@ def scheduled() -> dict[str, Any]:
     Of the checks of stages those are listed that found something. Times are ISO 8601 in UTC. A run that came to no
     verdict has None; its state says why.
     """
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import (
-        DeploymentFilter,
-        DeploymentFilterName,
-        FlowRunFilter,
-        FlowRunFilterState,
-        FlowRunFilterStateName,
-        FlowRunFilterTags,
-    )
-    from prefect.client.schemas.sorting import FlowRunSort
-    from prefect.settings import PREFECT_API_URL
-
-    ours = DeploymentFilter(name=DeploymentFilterName(any_=["retrain", "ingest"]))
+    chains = DeploymentFilter(name=DeploymentFilterName(any_=["retrain", "ingest"]))
     hourly = DeploymentFilter(name=DeploymentFilterName(any_=["stages"]))
     by_schedule = FlowRunFilterTags(all_=["auto-scheduled"])
     started = FlowRunFilterState(name=FlowRunFilterStateName(not_any_=["Scheduled"]))
-    found = FlowRunFilterState(name=FlowRunFilterStateName(any_=list(FOUND)))
+    noteworthy = FlowRunFilterState(name=FlowRunFilterStateName(any_=list(_NOTEWORTHY)))
     waiting = FlowRunFilterState(name=FlowRunFilterStateName(any_=["Scheduled"]))
     with get_client(sync_client=True) as client:
         past = [
             run
-            for deployments, states in ((ours, started), (hourly, found))
+            for deployments, states in ((chains, started), (hourly, noteworthy))
             for run in client.read_flow_runs(
                 deployment_filter=deployments,
                 flow_run_filter=FlowRunFilter(tags=by_schedule, state=states),
                 sort=FlowRunSort.EXPECTED_START_TIME_DESC,
-                limit=LAST,
+                limit=_LAST,
             )
         ]
         past.sort(key=_when, reverse=True)
         coming = client.read_flow_runs(
-            deployment_filter=ours,
+            deployment_filter=chains,
             flow_run_filter=FlowRunFilter(tags=by_schedule, state=waiting),
             sort=FlowRunSort.EXPECTED_START_TIME_ASC,
             limit=1,
         )
-        names = {each.id: each.name for each in client.read_deployments(deployment_filter=ours)}
+        names = {deployment.id: deployment.name for deployment in client.read_deployments(deployment_filter=chains)}
     first = coming[0] if coming else None
     return {
-        "runs": [_told(run) for run in past[:LAST]],
+        "runs": [_row(run) for run in past[:_LAST]],
         "next": {"when": _when(first), "deployment": names[first.deployment_id]}
         if first and first.deployment_id
         else None,
@@ -69,7 +79,7 @@ def scheduled() -> dict[str, Any]:
     }
 
 
-def _told(run: Any) -> dict[str, Any]:
+def _row(run: Any) -> dict[str, Any]:
     return {
         "id": str(run.id),
         "when": _when(run),
@@ -86,27 +96,17 @@ def _when(run: Any) -> str:
 
 def workers() -> dict[str, list[str]]:
     """The workers that are there, by pool."""
-    from prefect.client.orchestration import get_client
-
-    from flows.deploy import POOLS
-
-    async def ask() -> dict[str, list[str]]:
-        async with get_client() as client:
-            known = {each.name for each in await client.read_work_pools()}
-            return {
-                pool: [each.name for each in await client.read_workers_for_work_pool(pool) if each.status == "ONLINE"]
-                for pool in POOLS
-                if pool in known
-            }
-
-    return asyncio.run(ask())
+    with get_client(sync_client=True) as client:
+        pools = {pool.name for pool in client.read_work_pools()}
+        return {
+            pool: [worker.name for worker in client.read_workers_for_work_pool(pool) if worker.status == "ONLINE"]
+            for pool in POOLS
+            if pool in pools
+        }
 
 
 def late() -> list[tuple[str, str]]:
     """The flow runs that no worker has taken in time, each with since when."""
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateName
-
     waiting = FlowRunFilterState(name=FlowRunFilterStateName(any_=["Late"]))
     with get_client(sync_client=True) as client:
         return [(run.name, _when(run)) for run in client.read_flow_runs(flow_run_filter=FlowRunFilter(state=waiting))]
@@ -114,17 +114,8 @@ def late() -> list[tuple[str, str]]:
 
 def stale_slots() -> list[tuple[str, int, int, int]]:
     """The deployments that hold more slots than they have runs: name, slots held, limit, runs."""
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import (
-        FlowRunFilter,
-        FlowRunFilterDeploymentId,
-        FlowRunFilterState,
-        FlowRunFilterStateType,
-    )
-    from prefect.client.schemas.objects import StateType
-
     at_work = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING]))
-    found = []
+    stale = []
     with get_client(sync_client=True) as client:
         for deployment in client.read_deployments():
             limit = deployment.global_concurrency_limit
@@ -133,5 +124,32 @@ def stale_slots() -> list[tuple[str, int, int, int]]:
             of_it = FlowRunFilterDeploymentId(any_=[deployment.id])
             used = len(client.read_flow_runs(flow_run_filter=FlowRunFilter(deployment_id=of_it, state=at_work)))
             if limit.active_slots > used:
-                found.append((limit.name, limit.active_slots, limit.limit, used))
-    return found
+                stale.append((limit.name, limit.active_slots, limit.limit, used))
+    return stale
+
+
+def state_of(flow_run_id: Any) -> Any:
+    """The state of a flow run; a server that is away for some minutes is waited for."""
+    deadline = time.monotonic() + SERVER_SECONDS
+    while True:
+        try:
+            with get_client(sync_client=True) as client:
+                return client.read_flow_run(flow_run_id).state
+        except httpx.HTTPError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(2)
+
+
+def cancel_children(flow_run_id: Any) -> None:
+    """Cancel what this flow run sent to a pool and has not ended."""
+    children = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[flow_run_id]))
+    with get_client(sync_client=True) as client:
+        for child in client.read_flow_runs(flow_run_filter=children):
+            if child.deployment_id and child.state and not child.state.is_final():
+                client.set_flow_run_state(child.id, Cancelling())
+
+
+def tell_of(event: str, name: str, text: str) -> None:
+    """Emit the event `vgg16.EVENT` of a registered model, for whom an automation tells of it."""
+    emit_event(f"vgg16.{event}", {"prefect.resource.id": f"vgg16.model.{name}"}, payload={"text": text})

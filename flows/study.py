@@ -12,94 +12,114 @@ from pydantic import WithJsonSchema
 
 from flows import tasks
 from flows.ingest import ingest
+from flows.members import try_each
 from flows.progress import say
-from flows.train import base_of, try_each
+from flows.server import cancel_children
+from flows.train import with_base
 from vgg16.config import course, studies
-from vgg16.config.types import Experiment, Question
+from vgg16.config.types import Experiment, Question, Study
 from vgg16.errors import Vgg16Error
-from vgg16.records import DatasetRef, Member, Run
+from vgg16.records import DatasetRef, Member, TrackedRun, TrainingRequest
+from vgg16.steps.chain import run_answer
 from vgg16.workplace import reach
 
 # What the form of the deployment offers.
-Named = Annotated[str, WithJsonSchema({"type": "string", "enum": list(course.STUDIES)})]
+StudyName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(course.STUDIES)})]
 
 
 @flow(name="study", flow_run_name="study {name}")
-def study(name: Named, overrides: list[str] | None = None, fresh: bool = False) -> dict[str, Any]:
+def study(name: StudyName, overrides: list[str] | None = None, fresh: bool = False) -> dict[str, Any]:
     """Train the members that are not trained yet, or with `fresh` all of them, and answer the study's questions.
 
     Raises DataError for data that failed its expectations and Vgg16Error where every member failed.
     """
+    from vgg16.steps.study import study_run
+
     reach.prepare()
     start = time.perf_counter()
-    asked, notes = studies.choose(name, overrides or [])
+    row, notes = studies.choose(name, overrides or [])
     for note in notes:
         say(note)
-    ref, _ = ingest(asked.members[0].dataset)
-    with tasks.study_run(asked, ref, fresh) as (parent, only_own):
+    dataset, _ = ingest(row.members[0].dataset)
+    with study_run(row, dataset, fresh, tasks.here()) as parent:
         members: list[Member] = []
-        for question in asked.questions:
-            members += _answered(question, _members(question, asked, members), ref, parent, only_own)
-        if not any(each.run for each in members):
-            causes = "; ".join(f"{each.experiment.name}: {each.failure}" for each in members)
+        for question in row.questions:
+            requests = [
+                TrainingRequest(
+                    experiment=experiment,
+                    dataset=dataset,
+                    # The chain is the study's: `vgg16 compare` and `vgg16 ui` show its members.
+                    chain=parent.run_id[:12],
+                    parent=parent.run_id,
+                    fresh=parent.fresh,
+                )
+                for experiment in _members(question, row, members)
+            ]
+            members += _answered(question, requests)
+        if not any(member.run for member in members):
+            causes = "; ".join(f"{member.experiment.name}: {member.failure}" for member in members)
             raise Vgg16Error(f"Every member failed. {causes}.")
-        pages = tasks.write_study(asked, ref, members, parent, overrides or [])
-    runs = [each.run for each in members if each.run]
-    return {
-        "study": name,
-        "dataset": {"name": ref.name, "digest": ref.digest},
-        "run_id": parent,
-        "runs": [tasks.told(run) for run in runs],
-        "questions": {
-            each.name: [m.experiment.name for m in members if m.question == each.name] for each in asked.questions
-        },
-        "failed": [{"experiment": each.experiment.name, "cause": each.failure} for each in members if each.failure],
-        **pages,
-        "seconds": round(time.perf_counter() - start, 1),
-    }
+        pages = tasks.write_study(row, dataset, members, overrides or [], parent.run_id)
+    seconds = round(time.perf_counter() - start, 1)
+    return _answer(row, dataset, members, parent.run_id) | pages | {"seconds": seconds}
 
 
 @study.on_cancellation
 def cancel_members(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001  # the names are Prefect's
     """What a study that is cancelled had sent to the pool is cancelled with it."""
-    tasks.cancel_children(flow_run.id)
+    cancel_children(flow_run.id)
 
 
-def _members(question: Question, study: Any, before: Sequence[Member]) -> list[Experiment]:
+def _answer(row: Study, dataset: DatasetRef, members: Sequence[Member], run_id: str) -> dict[str, Any]:
+    return {
+        "study": row.name,
+        "dataset": {"name": dataset.name, "digest": dataset.digest},
+        "run_id": run_id,
+        "runs": [run_answer(member.run) for member in members if member.run],
+        "questions": {
+            question.name: [member.experiment.name for member in members if member.question == question.name]
+            for question in row.questions
+        },
+        "failed": [
+            {"experiment": member.experiment.name, "cause": member.failure} for member in members if member.failure
+        ],
+    }
+
+
+def _members(question: Question, row: Study, before: Sequence[Member]) -> list[Experiment]:
     """Who answers a question; nobody where it follows from members of which none finished."""
     if not question.best_of:
         return list(question.members)
-    rivals = [each for each in before if each.question == question.best_of and each.run and each.run.model]
-    if not rivals:
-        return []
-    best = max(rivals, key=lambda each: each.run.metrics["best_val_top1"] if each.run else 0.0)
-    return [studies.follow(question, best.experiment, study)]
+    val_top1 = {
+        member.experiment: member.run.metrics["best_val_top1"]
+        for member in before
+        if member.question == question.best_of and member.run and member.run.model
+    }
+    best = max(val_top1, key=val_top1.__getitem__, default=None)
+    return [studies.follow(question, best, row)] if best else []
 
 
-def _answered(
-    question: Question, experiments: Sequence[Experiment], ref: DatasetRef, parent: str, only_own: bool
-) -> list[Member]:
+def _answered(question: Question, requests: Sequence[TrainingRequest]) -> list[Member]:
     """The members of a question with the run of each, found or made, or why it failed."""
-    known: dict[str, Run] = {}
-    for each in experiments:
-        run = tasks.find_trained(each, ref, base_of(each), parent if only_own else "")
+    runs: dict[str, TrackedRun] = {}
+    for request in requests:
+        run = tasks.find_trained(with_base(request))
         if run:
-            say(f"training    {each.name} is trained already, in run {run.run_id[:8]}")
-            known[each.name] = run
-    # The chain is the study's: `vgg16 compare` and `vgg16 ui` show its members.
-    missing = [each for each in experiments if each.name not in known]
-    made, failures = try_each(missing, ref, parent[:12], parent, fresh=only_own) if missing else ([], {})
+            say(f"training    {request.experiment.name} is trained already, in run {run.run_id[:8]}")
+            runs[request.experiment.name] = run
+    missing = [request for request in requests if request.experiment.name not in runs]
+    made, failures = try_each(missing) if missing else ([], {})
     # A setting of all members would give a file of weights to those that it is not of.
     causes = {name: str(error).replace("--set base=", f"--set {name}.base=") for name, error in failures.items()}
     for name, cause in causes.items():
         say(f"training    {name} is left out: {cause}")
-    known |= {run.experiment: run for run in made}
+    runs |= {run.experiment: run for run in made}
     return [
         Member(
             question=question.name,
-            experiment=each,
-            run=known.get(each.name),
-            failure=causes.get(each.name, ""),
+            experiment=request.experiment,
+            run=runs.get(request.experiment.name),
+            failure=causes.get(request.experiment.name, ""),
         )
-        for each in experiments
+        for request in requests
     ]

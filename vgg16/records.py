@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 from pydantic import Field
 
 from vgg16.config.types import Experiment, Frozen, Split
+from vgg16.errors import Vgg16Error
 
 Stage = Literal["None", "Staging", "Production", "Archived"]
 
@@ -25,6 +27,11 @@ class DatasetRef(Frozen):
     key: str
     class_names: tuple[str, ...]
     splits: dict[Split, int]
+
+    @property
+    def docs_key(self) -> str:
+        """Where the store keeps its Data Docs."""
+        return f"docs/{self.name}-{self.digest[:8]}.html"
 
 
 class FailedExpectation(Frozen):
@@ -129,18 +136,70 @@ class ModelVersion(Frozen):
     verdict: str = ""
     metrics: dict[str, float] = Field(default_factory=dict)
 
+    @property
+    def uri(self) -> str:
+        """Its address in the registry."""
+        return f"models:/{self.name}/{self.version}"
 
-class Run(Frozen):
-    """One trained experiment. `model` is None where training diverged; `url` is "" without an MLflow server."""
 
-    experiment: str
+class TrackedRun(Frozen):
+    """One run in MLflow as it stood when it was read. Of what a run does not say, the field is "" or None.
+
+    `status` is `running` until the run is trained, evaluated and registered, or has diverged; `cause` says why it
+    diverged. `url` is its page, "" without an MLflow server. `model` is the version that it became, which only
+    `Registry.with_version` looks up; `registered` names it, as `vgg16-digits/3`. `base` is the address of the weights
+    it started from; `chain` and `request` are the digests of what it was part of and of what it was asked; `parent` is
+    the run above it. `fresh`: of a study's own run, that only what was trained below it counts. `code_version` is the
+    package's, `commit` that of its checkout. `started` and `ended` are milliseconds since 1970.
+    """
+
     run_id: str
     run_name: str
+    experiment: str
     url: str
-    model: ModelVersion | None
-    metrics: dict[str, float]
-    status: Literal["finished", "diverged"]
+    status: Literal["running", "finished", "diverged"]
     cause: str = ""
+    dataset: DatasetRef | None = None
+    base: str = ""
+    chain: str = ""
+    request: str = ""
+    parent: str = ""
+    fresh: bool = False
+    verdict: str = ""
+    registered: str = ""
+    code_version: str = ""
+    commit: str = ""
+    params: dict[str, str] = Field(default_factory=dict)
+    metrics: dict[str, float] = Field(default_factory=dict)
+    started: int = 0
+    ended: int | None = None
+    model: ModelVersion | None = None
+
+    @property
+    def trained_on(self) -> DatasetRef:
+        """Its dataset. Raises Vgg16Error for a run that is not of this project."""
+        if self.dataset is None:
+            raise Vgg16Error(f"The MLflow run {self.run_id} does not say what it was trained on.")
+        return self.dataset
+
+
+class TrainingRequest(Frozen):
+    """What a training is asked for. `base` is the address of the weights it starts from, "" for random ones. `chain`
+    is the digest of the chain that asks, "" for none; `parent` the MLflow run that shows it below itself, "" for none.
+    `fresh`: what another chain has begun of the same is not resumed."""
+
+    experiment: Experiment
+    dataset: DatasetRef
+    base: str = ""
+    chain: str = ""
+    parent: str = ""
+    fresh: bool = False
+
+    @property
+    def digest(self) -> str:
+        """What identifies the training: the whole experiment, the data's content and the base. 32 hex digits."""
+        asked = f"{self.experiment.model_dump_json()} {self.dataset.digest} {self.base}"
+        return hashlib.sha256(asked.encode()).hexdigest()[:32]
 
 
 class Member(Frozen):
@@ -148,5 +207,5 @@ class Member(Frozen):
 
     question: str
     experiment: Experiment
-    run: Run | None
+    run: TrackedRun | None
     failure: str = ""

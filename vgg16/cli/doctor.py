@@ -57,9 +57,9 @@ def home() -> str:
 
 def store() -> str:
     """The store answers."""
-    from vgg16.workplace.workplace import open_store
+    from vgg16.workplace.workplace import open_workplace
 
-    opened = open_store()
+    opened = open_workplace().store
     return f"{opened.address} ({len(opened.keys('ledger/'))} ledger entries)"
 
 
@@ -78,12 +78,12 @@ def tensorflow() -> str:
 
 def mlflow() -> str:
     """The tracking server or database answers."""
-    from vgg16.workplace.workplace import open_registry
+    from vgg16.workplace.workplace import open_workplace
 
     known = settings.load()
     if known.artifacts is None:
         reach.reach(known.tracking_uri, "MLflow", "MLFLOW_TRACKING_URI")
-    return f"{known.tracking_uri} ({len(open_registry().names())} registered models)"
+    return f"{known.tracking_uri} ({len(open_workplace().tracker.registry.names())} registered models)"
 
 
 def prefect() -> str:
@@ -145,9 +145,9 @@ def runs() -> str:
 def trainings() -> str:
     """No training was left: none without an owner in the store, none called running in MLflow."""
     from vgg16.training import checkpoints
-    from vgg16.workplace.workplace import open_registry, open_store
+    from vgg16.workplace.workplace import open_workplace
 
-    store = open_store()
+    store = open_workplace().store
     kept = checkpoints.unfinished(store)
     logged = {each.request: checkpoints.noted_run(store, each.request) for each in kept}
     left = [
@@ -156,7 +156,7 @@ def trainings() -> str:
         for each in kept
         if each.lapsed
     ]
-    at_work = open_registry().at_work()
+    at_work = open_workplace().tracker.runs.running()
     left += [
         f"{name} is called running, and nobody trains it" for run, name in at_work.items() if run not in logged.values()
     ]
@@ -175,9 +175,9 @@ def _alike(there: str, here: str) -> bool:
 def stages() -> str:
     """Every registered model has in production what its ledger says."""
     from vgg16.promotion import reconcile
-    from vgg16.workplace.workplace import open_registry, open_store
+    from vgg16.workplace.workplace import open_workplace
 
-    registry, store, by_hand = open_registry(), open_store(), settings.load().moved_by_hand
+    registry, store, by_hand = open_workplace().tracker.registry, open_workplace().store, settings.load().moved_by_hand
     found = [told for name in registry.names() if (told := reconcile.trouble(registry, store, name, by_hand))]
     if found:
         raise Vgg16Error(f"{'; '.join(found)}.")

@@ -175,12 +175,15 @@ def fetch(dataset: str, source: str, sha256: str) -> Answer:
     Without --source: the dataset as it was fetched before, else from its official address.
     """
     from vgg16.config.types import DatasetChoice
-    from vgg16.storage.addresses import open_store
 
-    store = open_store(_open_console().store)
+    _open_console()
+    from flows import progress
     from vgg16.steps.fetch import fetch as fetch_dataset
+    from vgg16.workplace.workplace import open_workplace
 
-    ref = fetch_dataset(DatasetChoice(name=dataset), source, sha256)
+    workplace = open_workplace(progress)
+    store = workplace.store
+    ref = fetch_dataset(DatasetChoice(name=dataset), source, sha256, workplace)
     return {
         "dataset": ref.name,
         "digest": ref.digest,
@@ -253,24 +256,24 @@ def study_(name: str, overrides: tuple[str, ...], fresh: bool) -> Answer:
 @answers(display.compare)
 def compare(runs: tuple[str, ...]) -> Answer:
     """Runs side by side: what differed and what came out. Without RUN, the members of the last run."""
-    registry = _registry()
-    found = [registry.find_run(run) for run in runs] or registry.last_chain()
+    tracked = _tracker().runs
+    found = [tracked.find(run) for run in runs] or tracked.last_chain()
     from vgg16.reports import recipes
 
-    ended = [(run.data.params, run.data.metrics["best_val_top1"]) for run in found]
+    ended = [(run.params, run.metrics["best_val_top1"]) for run in found]
     return {"runs": [_run_facts(run) for run in found], "recipes": recipes.recipes(ended)}
 
 
 def _run_facts(run: Any) -> Answer:
     return {
-        "run_id": run.info.run_id,
-        "name": f"{run.info.run_name} {run.info.run_id[:4]}",
-        "experiment": run.data.tags["vgg16.experiment"],
-        "status": run.data.tags["vgg16.status"],
-        "verdict": run.data.tags.get("vgg16.verdict", ""),
-        "model": run.data.tags.get("vgg16.model", ""),
-        "params": run.data.params,
-        "metrics": run.data.metrics,
+        "run_id": run.run_id,
+        "name": f"{run.run_name} {run.run_id[:4]}",
+        "experiment": run.experiment,
+        "status": run.status,
+        "verdict": run.verdict,
+        "model": run.registered,
+        "params": run.params,
+        "metrics": run.metrics,
     }
 
 
@@ -316,7 +319,7 @@ def promote(name: str, version: str, stage: Literal["staging", "production"], fo
     _registry().version(name, version)
     from flows.promote import promote as promote_flow
 
-    decision = promote_flow(name, version, stage, force, reason)
+    decision: Any = promote_flow(name, version, stage, force, reason)
     if decision.verdict != "promote" and not force:
         why = "may not be promoted" if decision.verdict == "refuse" else "is not promoted, for it is undecided"
         raise RefusedError(
@@ -324,7 +327,8 @@ def promote(name: str, version: str, stage: Literal["staging", "production"], fo
             "--force --reason TEXT promotes it all the same, and the ledger keeps that.",
             decision.model_dump(mode="json"),
         )
-    return decision.model_dump(mode="json")
+    answer: Answer = decision.model_dump(mode="json")
+    return answer
 
 
 @cli.command()
@@ -348,9 +352,9 @@ def history(name: str) -> Answer:
     """The ledger: every promotion and rollback, who, when and why."""
     _registry().check_name(name)
     from vgg16.promotion import ledger
-    from vgg16.workplace.workplace import open_store
+    from vgg16.workplace.workplace import open_workplace
 
-    entries = ledger.entries(open_store(), name)
+    entries = ledger.entries(open_workplace().store, name)
     return {"entries": [entry.model_dump(mode="json") for entry in entries]}
 
 
@@ -411,8 +415,8 @@ def ui(stop: bool) -> Answer:
     if stop:
         mlflow_ui.stop(known)
         return {"url": ""}
-    registry = _registry()
-    page = registry.comparison(registry.last_chain())
+    runs = _tracker().runs
+    page = runs.comparison(runs.last_chain())
     url = mlflow_ui.start(known) + page
     if sys.stdout.isatty() and (
         sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
@@ -501,13 +505,17 @@ def _start_temporary_server() -> None:
 
 
 def _registry() -> Any:
+    return _tracker().registry
+
+
+def _tracker() -> Any:
     from vgg16.workplace import reach
 
     # Before Prefect is imported, or it would speak of telemetry and write outside the home.
     reach.prepare(writes=False)
-    from vgg16.workplace.workplace import open_registry
+    from vgg16.workplace.workplace import open_workplace
 
-    return open_registry()
+    return open_workplace().tracker
 
 
 class Terminated(BaseException):

@@ -18,20 +18,16 @@ from vgg16.errors import RefusedError
 from vgg16.promotion import ledger
 from vgg16.promotion.records import LedgerEntry, Standing
 from vgg16.storage.store import Store
-from vgg16.tracking.registry import Registry, Shown
+from vgg16.tracking.protocol import Registry, RegistryState
 
 ByHand = Literal["undo", "adopt"]
-
-
 SOMEBODY = "somebody in MLflow"
-
-
 # A move of another process, which was overtaken and is about to correct itself, is seen once; that of a hand stays.
 LOOK_AGAIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Moved:
+class ManualMove:
     """What a hand moved in MLflow, in words, and where the model stood by its ledger; the version that may be adopted,
     "" with the reason why none."""
 
@@ -42,7 +38,7 @@ class Moved:
 
 
 @dataclass(frozen=True)
-class Settled:
+class Reconciliation:
     """How registry and ledger came to agree: `text` says what was moved by hand and what became of it."""
 
     standing: Standing
@@ -59,30 +55,32 @@ def standing(registry: Registry, store: Store, name: str) -> Standing:
     return _standing(*_read(registry, store, name))
 
 
-def moved_by_hand(registry: Registry, store: Store, name: str) -> Moved | None:
+def moved_by_hand(registry: Registry, store: Store, name: str) -> ManualMove | None:
     """What somebody moved in MLflow since it followed the ledger, None for nothing. Raises RefusedError as `standing`
     does."""
     if _difference(*_read(registry, store, name)) is None:
         return None
     time.sleep(LOOK_AGAIN_SECONDS)
-    shown, history = _read(registry, store, name)
-    text = _difference(shown, history)
+    state, history = _read(registry, store, name)
+    text = _difference(state, history)
     if text is None:
         return None
-    now = _standing(shown, history)
-    others = {each for each in (*shown.production, shown.champion) if each not in ("", now.champion)}
+    now = _standing(state, history)
+    others = {each for each in (*state.production, state.champion) if each not in ("", now.champion)}
     if len(others) != 1:
-        return Moved(now, text, "", "several versions contradict each other" if others else "no other took its place")
+        return ManualMove(
+            now, text, "", "several versions contradict each other" if others else "no other took its place"
+        )
     (version,) = others
     if registry.interchangeable(name, version, now.champion):
-        return Moved(now, text, version, "")
-    return Moved(now, text, "", f"version {version} was not made by this project, or knows other classes")
+        return ManualMove(now, text, version, "")
+    return ManualMove(now, text, "", f"version {version} was not made by this project, or knows other classes")
 
 
 def trouble(registry: Registry, store: Store, name: str, by_hand: ByHand = "undo") -> str:
     """What is wrong with what a registered model has in production, and the mend; "" where nothing is."""
     try:
-        shown, history = _read(registry, store, name)
+        state, history = _read(registry, store, name)
         moved = moved_by_hand(registry, store, name)
     except RefusedError as error:
         return str(error)
@@ -91,9 +89,9 @@ def trouble(registry: Registry, store: Store, name: str, by_hand: ByHand = "undo
         adopts = by_hand == "adopt" and moved.adoptable
         mend = "writes that into the ledger" if adopts else "puts back what the ledger says"
         return f"{name}: {moved.text}; the next promote, rollback, run or check {mend} (VGG16_MOVED_BY_HAND={by_hand})"
-    if promoted and promoted[0] not in shown.stages:
+    if promoted and promoted[0] not in state.stages:
         return f"{name}: version {promoted[0]}, in production, was deleted in MLflow; promote or roll back"
-    if promoted and not shown.has_in_production(promoted[0]) and shown.followed < len(history):
+    if promoted and not state.has_in_production(promoted[0]) and state.followed < len(history):
         return (
             f"{name}: entry {len(history)} of the ledger was cut off before its stage moved; the next promote, "
             f"rollback, run or check puts version {promoted[0]} into production"
@@ -101,14 +99,14 @@ def trouble(registry: Registry, store: Store, name: str, by_hand: ByHand = "undo
     return ""
 
 
-def settle(registry: Registry, store: Store, name: str, by_hand: ByHand = "undo") -> Settled:
+def settle(registry: Registry, store: Store, name: str, by_hand: ByHand = "undo") -> Reconciliation:
     """Make stages and alias what the ledger says, after what was moved by hand was adopted into it, or to undo that.
 
     Only a move to one other version of ours is ever adopted. Raises RefusedError as `standing` does.
     """
-    shown, history = _read(registry, store, name)
-    if _difference(shown, history) is None:
-        return Settled(_follow(registry, store, name, shown, history), "unmoved")
+    state, history = _read(registry, store, name)
+    if _difference(state, history) is None:
+        return Reconciliation(_follow(registry, store, name, state, history), "unmoved")
     moved = moved_by_hand(registry, store, name)
     adopted = False
     if moved and moved.adoptable and by_hand == "adopt":
@@ -118,11 +116,11 @@ def settle(registry: Registry, store: Store, name: str, by_hand: ByHand = "undo"
             adopted = True
     reached = _follow(registry, store, name, *_read(registry, store, name))
     if not moved:
-        return Settled(reached, "unmoved")
+        return Reconciliation(reached, "unmoved")
     if adopted:
-        return Settled(reached, "adopted", f"{name}: {moved.text}; adopted")
+        return Reconciliation(reached, "adopted", f"{name}: {moved.text}; adopted")
     why = f": {moved.obstacle}" if moved.obstacle and by_hand == "adopt" else ""
-    return Settled(reached, "undone", f"{name}: {moved.text}; undone{why}")
+    return Reconciliation(reached, "undone", f"{name}: {moved.text}; undone{why}")
 
 
 def decide(registry: Registry, store: Store, now: Standing, facts: dict[str, Any], by: str) -> LedgerEntry:
@@ -146,65 +144,67 @@ def decide(registry: Registry, store: Store, now: Standing, facts: dict[str, Any
     return entry
 
 
-def _read(registry: Registry, store: Store, name: str) -> tuple[Shown, list[LedgerEntry]]:
+def _read(registry: Registry, store: Store, name: str) -> tuple[RegistryState, list[LedgerEntry]]:
     # MLflow first: what it followed is then in the ledger.
-    shown = registry.shown(name)
-    if shown.ledger not in ("", store.address):
+    state = registry.state(name)
+    if state.ledger not in ("", store.address):
         raise RefusedError(
-            f"The ledger of {name} is in {shown.ledger}, but the store here is {store.address}.",
-            f"Set VGG16_STORE={shown.ledger}",
+            f"The ledger of {name} is in {state.ledger}, but the store here is {store.address}.",
+            f"Set VGG16_STORE={state.ledger}",
         )
     history = ledger.entries(store, name)
-    if shown.followed > len(history):
+    if state.followed > len(history):
         raise RefusedError(
-            f"The ledger of {name} has lost entries: MLflow followed number {shown.followed}, expected at least as "
+            f"The ledger of {name} has lost entries: MLflow followed number {state.followed}, expected at least as "
             f"many in {store.address}, found {len(history)}.",
             "Is this folder on another machine? Set VGG16_STORE to the store that has them, or restore them.",
         )
-    return shown, history
+    return state, history
 
 
-def _standing(shown: Shown, history: Sequence[LedgerEntry]) -> Standing:
+def _standing(state: RegistryState, history: Sequence[LedgerEntry]) -> Standing:
     promoted = ledger.productions(history)
-    there = [version for version in promoted if version in shown.stages]
-    champion = promoted[-1] if promoted and promoted[-1] in shown.stages else ""
+    there = [version for version in promoted if version in state.stages]
+    champion = promoted[-1] if promoted and promoted[-1] in state.stages else ""
     before = [version for version in there if version != champion]
     reference = ledger.reference(history)
     return Standing(
         history=tuple(history),
         champion=champion,
         before=before[-1] if before else "",
-        reference=reference if reference in shown.stages else champion,
+        reference=reference if reference in state.stages else champion,
     )
 
 
-def _difference(shown: Shown, history: Sequence[LedgerEntry]) -> str | None:
+def _difference(state: RegistryState, history: Sequence[LedgerEntry]) -> str | None:
     """How what MLflow shows differs from the entry that it has followed, None where it does not or has not yet."""
-    champion = _standing(shown, history).champion
-    if shown.followed < len(history) or shown.has_in_production(champion):
+    champion = _standing(state, history).champion
+    if state.followed < len(history) or state.has_in_production(champion):
         return None
-    versions = ", ".join(shown.production) or "none"
+    versions = ", ".join(state.production) or "none"
     return (
-        f"moved by hand in MLflow: stage Production has {versions}, alias champion {shown.champion or 'none'}, "
+        f"moved by hand in MLflow: stage Production has {versions}, alias champion {state.champion or 'none'}, "
         f"the ledger says {champion or 'none'}"
     )
 
 
-def _follow(registry: Registry, store: Store, name: str, shown: Shown, history: Sequence[LedgerEntry]) -> Standing:
+def _follow(
+    registry: Registry, store: Store, name: str, state: RegistryState, history: Sequence[LedgerEntry]
+) -> Standing:
     """Move stages and alias until they are what the last entry says, one that was appended meanwhile included."""
     while True:
-        reached = _standing(shown, history)
-        if shown.followed == len(history) and shown.has_in_production(reached.champion):
+        reached = _standing(state, history)
+        if state.followed == len(history) and state.has_in_production(reached.champion):
             return reached
-        for entry in history[shown.followed :]:
-            if entry.version in shown.stages and (entry.forced or entry.action == "adopt"):
+        for entry in history[state.followed :]:
+            if entry.version in state.stages and (entry.forced or entry.action == "adopt"):
                 registry.mark(name, entry.version, "forced" if entry.forced else "adopted", entry.reasons[0])
         registry.follow(name, reached.champion)
         # Another process may have read an older entry, and moved what it says after us.
         last = ledger.is_last(store, name, len(history))
-        shown = registry.shown(name)
+        state = registry.state(name)
         if not last:
             history = ledger.entries(store, name)
-        elif shown.has_in_production(reached.champion):
+        elif state.has_in_production(reached.champion):
             registry.note_followed(name, len(history))
             return reached

@@ -8,22 +8,19 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from flows.progress import say
 from vgg16.errors import Vgg16Error
 from vgg16.records import EpochMetrics
 from vgg16.storage.leases import LostLeaseError
 
 RETRY_SECONDS = 5.0
-
-
 WAIT_SECONDS = 120.0  # for MLflow, once training has ended
-
-
 BRIEF_SECONDS = 2.0  # what is on its way when training is cut off may still arrive
 
 
 @contextmanager
-def curves(send: Callable[[Sequence[EpochMetrics]], None]) -> Iterator[Callable[[EpochMetrics], None]]:
+def epoch_queue(
+    send: Callable[[Sequence[EpochMetrics]], None], say: Callable[[str], None]
+) -> Iterator[Callable[[EpochMetrics], None]]:
     """Where epochs are handed over. At the end it waits for those under way; raises Vgg16Error where they stay so."""
     waiting: list[EpochMetrics] = []
     changed, stop = threading.Condition(), threading.Event()
@@ -81,7 +78,7 @@ def curves(send: Callable[[Sequence[EpochMetrics]], None]) -> Iterator[Callable[
 
 @contextmanager
 def kept_when_mlflow_fails() -> Iterator[None]:
-    """A failure of MLflow after training is told with what is left to do."""
+    """A failure of MLflow after training is reported with what is left to do."""
     try:
         yield
     except Exception as error:

@@ -1,115 +1,114 @@
-"""How a model's answers on gate and test come into its run: what the tasks `evaluate` and `score on test` do."""
+"""A logged model's answers on gate and test come into its run: metrics, tables and figures."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from prefect.artifacts import create_image_artifact
-
-from flows.progress import say
 from vgg16.config import catalog
 from vgg16.config.types import Split
-from vgg16.records import DatasetRef, Evaluation, Run
-from vgg16.workplace.tensorflow import import_tensorflow
-from vgg16.workplace.workplace import load_dataset, open_registry
+from vgg16.data.images import Arrays
+from vgg16.evaluation import corruptions, metrics, predict, speed
+from vgg16.records import Evaluation, ModelVersion, TrackedRun
+from vgg16.reports import figures, text
+from vgg16.statistics import tempered
+from vgg16.workplace.workplace import Workplace
 
 if TYPE_CHECKING:
     import keras
 
-    from vgg16.data.images import Arrays
-    from vgg16.tracking.registry import Registry
+
+@dataclass(frozen=True)
+class Scored:
+    """A run with the metrics that it has by now, and the confusion matrix of each split that was answered, as an
+    address that needs no server."""
+
+    run: TrackedRun
+    matrices: dict[Split, str]
 
 
-# A model and its class names, as the registry loads them.
-Loaded: TypeAlias = "tuple[keras.Model, tuple[str, ...]]"
+@dataclass(frozen=True)
+class _Subject:
+    """The model whose answers are logged in a run, its class names, its address, and the images that it is shown."""
+
+    run: TrackedRun
+    model: keras.Model
+    class_names: tuple[str, ...]
+    uri: str
+    arrays: Arrays
 
 
-def on_gate(run: Run, model_uri: str, ref: DatasetRef) -> Run:
-    """The logged model's answers on gate -> metrics, tables and figures in its run; those on test too where the
-    experiment asks for them: that split is kept for what is promoted."""
-    import_tensorflow()
-    from vgg16.reports import text
-
-    registry = open_registry()
-    found = registry.run_of(run.run_id)
-    loaded, arrays = registry.load(model_uri), load_dataset(ref)
-    gate = _score(registry, found, loaded, arrays, "gate")
-    say(f"            gate top-1 {text.with_interval(gate.top1, gate.top1_interval)}")
-    if registry.experiment_of(found).score_test == "always":
-        _score_test(registry, found, loaded, arrays, model_uri)
-    return run.model_copy(update={"metrics": registry.run_of(run.run_id).data.metrics})
+def on_gate(run: TrackedRun, model_uri: str, workplace: Workplace) -> Scored:
+    """The logged model's answers on gate, and on test too where the experiment asks for them: that split is kept for
+    what is promoted."""
+    results = workplace.tracker.results
+    subject = _subject(workplace.tracker.runs.get(run.run_id), model_uri, workplace)
+    gate, matrix = _score(subject, "gate", workplace)
+    matrices: dict[Split, str] = {"gate": matrix}
+    workplace.say(f"            gate top-1 {text.with_interval(gate.top1, gate.top1_interval)}")
+    if results.experiment(run.run_id).score_test == "always":
+        matrices["test"] = _score_test(subject, workplace)
+    return Scored(workplace.tracker.runs.get(run.run_id), matrices)
 
 
-def on_test(name: str, version: str) -> dict[str, float]:
-    """The registered version's answers on test, on its corrupted images too, its speed and its size -> metrics, tables
-    and figures in its run, once; all metrics of the run."""
-    from vgg16.tracking.runs import dataset_of
-
-    registry = open_registry()
-    found = registry.run_of(registry.version(name, version).run_id)
-    if not {"test_top1", "test_corrupted_top1"} <= found.data.metrics.keys():
-        import_tensorflow()
-        model_uri = f"models:/{name}/{version}"
-        _score_test(registry, found, registry.load(model_uri), load_dataset(dataset_of(found)), model_uri)
-    metrics: dict[str, float] = registry.run_of(found.info.run_id).data.metrics
-    return metrics
+def on_test(version: ModelVersion, workplace: Workplace) -> Scored:
+    """The registered version's answers on test, on its corrupted images too, its speed and its size; once."""
+    run = workplace.tracker.runs.get(version.run_id)
+    if {"test_top1", "test_corrupted_top1"} <= run.metrics.keys():
+        return Scored(run, {})
+    matrix = _score_test(_subject(run, version.uri, workplace), workplace)
+    return Scored(workplace.tracker.runs.get(run.run_id), {"test": matrix})
 
 
-def _score_test(registry: Registry, found: Any, loaded: Loaded, arrays: Arrays, model_uri: str) -> None:
-    from vgg16.evaluation import corruptions, speed
-    from vgg16.reports import figures, text
+def _subject(run: TrackedRun, model_uri: str, workplace: Workplace) -> _Subject:
+    model, class_names = workplace.tracker.registry.load(model_uri)
+    return _Subject(run, model, class_names, model_uri, workplace.dataset(run.trained_on))
 
-    model, _ = loaded
-    evaluation = _score(registry, found, loaded, arrays, "test")
-    images, labels = arrays.part("test")
-    top1 = speed.corrupted_top1(model, images, labels)
-    rate = speed.measure_speed(model, images)
-    figure = figures.corrupted(evaluation, top1, len(corruptions.sample(len(images))), found.info.run_name)
-    registry.log_figure(found.info.run_id, figure, "test/corruptions")
+
+def _score_test(subject: _Subject, workplace: Workplace) -> str:
+    """The confusion matrix."""
+    results, run = workplace.tracker.results, subject.run
+    evaluation, matrix = _score(subject, "test", workplace)
+    images, labels = subject.arrays.part("test")
+    top1 = speed.corrupted_top1(subject.model, images, labels)
+    rate = speed.measure_speed(subject.model, images)
+    figure = figures.corrupted(evaluation, top1, len(corruptions.sample(len(images))), run.run_name)
+    results.log_figure(run.run_id, figure, "test/corruptions")
     corrupted = sum(top1.values()) / len(top1)
-    registry.log_metrics(
-        found.info.run_id,
+    results.log_metrics(
+        run.run_id,
         {
             **{f"test_{kind}_top1": value for kind, value in top1.items()},
             "latency_ms": rate.latency_ms,
             "answers_per_s": rate.images_per_s,
-            "model_megabytes": registry.megabytes(model_uri),
+            "model_megabytes": workplace.tracker.registry.megabytes(subject.uri),
             # Last: it tells that all is there.
             "test_corrupted_top1": corrupted,
         },
     )
-    say(
-        f"test        {found.info.run_name}: top-1 {text.with_interval(evaluation.top1, evaluation.top1_interval)}, "
+    workplace.say(
+        f"test        {run.run_name}: top-1 {text.with_interval(evaluation.top1, evaluation.top1_interval)}, "
         f"top-5 {evaluation.top5:.4f}, corrupted {corrupted:.4f}, {rate.latency_ms:.1f} ms an image"
     )
+    return matrix
 
 
-def _score(registry: Registry, found: Any, loaded: Loaded, arrays: Arrays, split: Split) -> Evaluation:
-    """Answers on a split -> metrics, tables and figures in the run."""
-    from vgg16.evaluation import metrics, predict
-    from vgg16.reports import figures
-    from vgg16.statistics import tempered
-    from vgg16.tracking.runs import dataset_of
-
-    model, class_names = loaded
-    images, labels = arrays.part(split)
-    superclasses = catalog.dataset(dataset_of(found).name).superclasses
-    answers = predict.predict(model, images)
-    temperature = found.data.metrics.get("temperature", 1.0)
+def _score(subject: _Subject, split: Split, workplace: Workplace) -> tuple[Evaluation, str]:
+    """Answers on a split -> metrics, tables and figures in the run; the evaluation and the confusion matrix."""
+    results, run = workplace.tracker.results, subject.run
+    images, labels = subject.arrays.part(split)
+    superclasses = catalog.dataset(run.trained_on.name).superclasses
+    probabilities = predict.predict(subject.model, images)
+    temperature = run.metrics.get("temperature", 1.0)
     after, before = (
-        metrics.evaluate(split, images, each, labels, class_names, superclasses)
-        for each in (answers, tempered(answers, 1 / temperature))
+        metrics.evaluate(split, images, given, labels, subject.class_names, superclasses)
+        for given in (probabilities, tempered(probabilities, 1 / temperature))
     )
-    name = found.info.run_name
-    drawn = figures.of_evaluation(after, before, temperature, superclasses, name)
+    drawn = figures.of_evaluation(after, before, temperature, superclasses, run.run_name)
     # Those of gate would show a person the images that decide.
     if split == "test":
-        registry.log_answers(found.info.run_id, split, labels, answers)
-        drawn["mistakes"] = figures.mistakes(images, labels, answers, class_names, f"{name}, test")
-    registry.log_evaluation(found.info.run_id, after, drawn)
-    create_image_artifact(
-        key=f"confusion-matrix-{found.data.tags['vgg16.experiment']}",
-        image_url=figures.as_data_uri(drawn["confusion_matrix"]),
-        description=f"{name} on {split}",
-    )
-    return after
+        results.log_predictions(run.run_id, split, labels, probabilities)
+        title = f"{run.run_name}, test"
+        drawn["mistakes"] = figures.mistakes(images, labels, probabilities, subject.class_names, title)
+    results.log_evaluation(run.run_id, after, drawn)
+    return after, figures.as_data_uri(drawn["confusion_matrix"])

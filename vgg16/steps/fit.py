@@ -1,207 +1,198 @@
-"""How a training is logged, kept and resumed: what the task `train` does."""
+"""How a training is logged, kept and resumed: a request becomes a fitted model in an MLflow run."""
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flows.progress import say, training
+import numpy as np
+
 from vgg16.config import catalog
-from vgg16.config.types import Experiment
-from vgg16.records import DatasetRef, EpochMetrics, Run
-from vgg16.steps import fresh_process
-from vgg16.steps.epoch_queue import curves, kept_when_mlflow_fails
+from vgg16.data.images import Arrays
+from vgg16.network.weights import Weights, read_weights, weights_of
+from vgg16.records import DatasetRef, EpochMetrics, TrackedRun, TrainingRequest
+from vgg16.reports import figures
+from vgg16.steps.chain import code_tags
+from vgg16.steps.epoch_queue import epoch_queue, kept_when_mlflow_fails
 from vgg16.storage import addresses, publishing
-from vgg16.workplace import settings
-from vgg16.workplace.tensorflow import import_tensorflow
-from vgg16.workplace.workplace import load_dataset, open_registry, open_store
+from vgg16.storage.leases import Lease
+from vgg16.tracking.tags import DATA_DOCS
+from vgg16.training import checkpoints
+from vgg16.training.checkpoints import State
+from vgg16.training.features import Features, Keep
+from vgg16.training.phases import Reports
+from vgg16.training.records import TrainingResult
+from vgg16.training.train import fits, train
+from vgg16.workplace.workplace import Workplace
 
 if TYPE_CHECKING:
-    from vgg16.network.weights import Weights
-    from vgg16.training.checkpoints import State
-    from vgg16.training.features import Features
-
-
-# The Data Docs of what it learned from, among a run's artifacts.
-DATA_DOCS = "data-docs.html"
-
-
-# MLflow's tag of a run that is shown below another one.
-PARENT = "mlflow.parentRunId"
+    import keras
 
 
 def fit(
-    experiment: Experiment, ref: DatasetRef, base_uri: str, chain: str, parent: str = "", *, fresh: bool = False
-) -> tuple[Run, str]:
+    request: TrainingRequest, workplace: Workplace, on_trained: Callable[[], None] = lambda: None
+) -> tuple[TrackedRun, str]:
     """Experiment + data -> a fitted model, logged in an MLflow run; the run, and the model's address ("" where
-    training diverged). The same request that was cut off is resumed, in the same run; `fresh` resumes only what this
-    very chain has begun."""
-    import_tensorflow()
-    from vgg16.reports import figures
-    from vgg16.training import checkpoints
-    from vgg16.training.phases import Reports
-    from vgg16.training.train import fits, train
-
-    registry, store = open_registry(), open_store()
-    arrays = load_dataset(ref)
-    base = _load_base(experiment, base_uri)
-    request = request_digest(experiment, ref, base_uri)
-    tags = {"vgg16.chain": chain, "vgg16.request": request, "vgg16.base": base_uri}
-    tags |= {PARENT: parent} if parent else {}
-    with checkpoints.hold(store, request, say) as lease:
-        if fresh:
-            _forget(request, chain)
-        run_id, state = _unfinished(experiment, request, lambda found: fits(experiment, arrays, base, found))
-        with registry.run(experiment, ref, tags | code_tags(), run_id) as run_id, kept_when_mlflow_fails():
-            checkpoints.note_run(store, request, run_id)
-            registry.log_dataset(ref, arrays)
+    training diverged). The same request that was cut off is resumed, in the same run. `on_trained` is called when a
+    training has finished and is yet to be logged."""
+    runs, store = workplace.tracker.runs, workplace.store
+    arrays = workplace.dataset(request.dataset)
+    base = _load_base(request, workplace)
+    with checkpoints.hold(store, request.digest, workplace.say) as lease:
+        if request.fresh:
+            _forget_other_chains(request, workplace)
+        run_id, state = _unfinished(request, lambda left: fits(request.experiment, arrays, base, left), workplace)
+        with runs.start(request, code_tags(), run_id) as run_id, kept_when_mlflow_fails():
+            checkpoints.note_run(store, request.digest, run_id)
+            runs.log_dataset(request.dataset, arrays)
             # In a bucket no browser opens them; with the run they are shown.
-            registry.log_page(run_id, (store.read(docs_key(ref)) or b"").decode(), DATA_DOCS)
-            start = f" from {experiment.base}" if experiment.base else ""
-            after = f"after {_place(state)} of {experiment.epochs}" if state else ""
-            say(
-                f"training    resumes {experiment.name} {after}, in run {run_id[:8]}"
-                if state
-                else f"training    {experiment.name}{start}, {experiment.epochs} epochs"
-            )
-            logged = registry.logged_epochs(run_id)
-
-            def send(epochs: Sequence[EpochMetrics]) -> None:
-                lease.check()
-                registry.log_epochs(run_id, [each for each in epochs if each.epoch not in logged])
-
-            with training(experiment.name, experiment.epochs) as told, curves(send) as add:
-
-                def on_epoch(metrics: EpochMetrics) -> None:
-                    told.epoch(metrics)
-                    add(metrics)
-
-                for metrics in state.progress.epochs if state else ():
-                    add(metrics)
-                keep = checkpoints.saver(
-                    store, request, lease, settings.load().checkpoint_minutes, lambda told: say(f"            {told}")
-                )
-                reports = Reports(on_epoch, told.step, told.images, _keep_features(ref), keep)
-                model, result = train(experiment, arrays, base, reports, state)
-            ended = result.status == "finished"
-            if ended:
-                fresh_process.prepare()
+            docs = (store.read(request.dataset.docs_key) or b"").decode()
+            workplace.tracker.results.log_page(run_id, docs, DATA_DOCS)
+            workplace.say(_beginning(request, run_id, state))
+            model, result = _train(_Work(request, arrays, base, state, run_id), lease, workplace)
+            if result.status == "finished":
+                on_trained()
             lease.check()
-            registry.log_result(result)
-            registry.log_figure(run_id, figures.learning_curves(result, experiment.name), "learning_curves")
-            uri = registry.logged_model(run_id) if ended else ""
-            if ended and not uri:
-                uri = registry.log_model(model, arrays.class_names, arrays.part("val")[0][:2])
-    if not ended:
-        checkpoints.drop(store, request)
-    found = registry.run_of(run_id)
+            workplace.tracker.results.log_result(result)
+            curves = figures.learning_curves(result, request.experiment.name)
+            workplace.tracker.results.log_figure(run_id, curves, "learning_curves")
+            uri = _logged(model, arrays, run_id, workplace) if result.status == "finished" else ""
+    if not uri:
+        checkpoints.drop(store, request.digest)
+    workplace.say(_end(result))
+    return runs.get(run_id), uri
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A training with all that it learns from: the images, the weights it starts from, the state it goes on from, and
+    the run that it is logged in."""
+
+    request: TrainingRequest
+    arrays: Arrays
+    base: Weights | None
+    state: State | None
+    run_id: str
+
+
+def _train(work: _Work, lease: Lease, workplace: Workplace) -> tuple[keras.Model, TrainingResult]:
+    """Train, with each epoch shown and logged beside it, and each state kept that may be resumed from."""
+    experiment, results = work.request.experiment, workplace.tracker.results
+    logged = results.logged_epochs(work.run_id)
+
+    def send(epochs: Sequence[EpochMetrics]) -> None:
+        lease.check()
+        results.log_epochs(work.run_id, [metrics for metrics in epochs if metrics.epoch not in logged])
+
+    def say(message: str) -> None:
+        workplace.say(f"            {message}")
+
+    with (
+        workplace.display.training(experiment.name, experiment.epochs) as shown,
+        epoch_queue(send, workplace.say) as add,
+    ):
+
+        def on_epoch(metrics: EpochMetrics) -> None:
+            shown.epoch(metrics)
+            add(metrics)
+
+        for metrics in work.state.progress.epochs if work.state else ():
+            add(metrics)
+        minutes = workplace.settings.checkpoint_minutes
+        keep = checkpoints.saver(workplace.store, work.request.digest, lease, minutes, say)
+        reports = Reports(on_epoch, shown.step, shown.images, _keep_features(work.request.dataset, workplace), keep)
+        return train(experiment, work.arrays, work.base, reports, work.state)
+
+
+def _logged(model: keras.Model, arrays: Arrays, run_id: str, workplace: Workplace) -> str:
+    """The address of the model in the run, where it is logged unless it was before a kill."""
+    registry = workplace.tracker.registry
+    return registry.logged_model(run_id) or registry.log_model(model, arrays.class_names, arrays.part("val")[0][:2])
+
+
+def _beginning(request: TrainingRequest, run_id: str, state: State | None) -> str:
+    experiment = request.experiment
+    if state is None:
+        start = f" from {experiment.base}" if experiment.base else ""
+        return f"training    {experiment.name}{start}, {experiment.epochs} epochs"
+    epochs, step = len(state.progress.epochs), state.progress.tally.steps
+    place = f"epoch {epochs} and step {step} of the next," if step else f"epoch {epochs}"
+    return f"training    resumes {experiment.name} after {place} of {experiment.epochs}, in run {run_id[:8]}"
+
+
+def _end(result: TrainingResult) -> str:
     best = (
         f"best val top-1 {result.best_val_top1:.4f} in epoch {result.best_epoch}, temperature {result.temperature:.2f}"
     )
-    say(
+    return (
         f"            {result.status} in {result.seconds:.0f} s ({result.images_per_s:.0f} images/s, "
-        f"{result.precision}), {best if ended else result.cause}"
+        f"{result.precision}), {best if result.status == 'finished' else result.cause}"
     )
-    return registry.record_of(found), uri
 
 
-def _place(state: State) -> str:
-    epochs, step = len(state.progress.epochs), state.progress.tally.steps
-    return f"epoch {epochs} and step {step} of the next," if step else f"epoch {epochs}"
-
-
-def _unfinished(experiment: Experiment, request: str, fits: Callable[[State], bool]) -> tuple[str, State | None]:
+def _unfinished(
+    request: TrainingRequest, fits_code: Callable[[State], bool], workplace: Workplace
+) -> tuple[str, State | None]:
     """The run and the state that a training which was cut off has left, "" and None for none. A complete run is not
     touched again."""
-    from vgg16.training import checkpoints
-
-    registry, store = open_registry(), open_store()
-    run_id = checkpoints.noted_run(store, request)
-    standing = registry.standing(run_id) if run_id else ""
-    state = checkpoints.load(store, request)
-    misfit = standing != "complete" and state is not None and not fits(state)
+    store = workplace.store
+    run_id = checkpoints.noted_run(store, request.digest)
+    run_state = workplace.tracker.runs.state(run_id) if run_id else ""
+    state = checkpoints.load(store, request.digest)
+    misfit = run_state != "complete" and state is not None and not fits_code(state)
     if misfit:
-        say(f"training    the checkpoint of {experiment.name} does not fit this code: it starts anew, in a new run")
-    if misfit or standing == "complete":
-        checkpoints.clear(store, request)
+        name = request.experiment.name
+        workplace.say(f"training    the checkpoint of {name} does not fit this code: it starts anew, in a new run")
+    if misfit or run_state == "complete":
+        checkpoints.clear(store, request.digest)
         return "", None
-    return (run_id if standing else ""), state
+    return (run_id if run_state else ""), state
 
 
-def _forget(request: str, chain: str) -> None:
+def _forget_other_chains(request: TrainingRequest, workplace: Workplace) -> None:
     """Keep nothing of what another chain has left of this training; its run in MLflow stays."""
-    from vgg16.training import checkpoints
-
-    registry, store = open_registry(), open_store()
-    run_id = checkpoints.noted_run(store, request)
-    begun = registry.run_of(run_id).data.tags.get("vgg16.chain") if run_id and registry.standing(run_id) else None
-    if begun != chain:
-        checkpoints.clear(store, request)
+    runs = workplace.tracker.runs
+    run_id = checkpoints.noted_run(workplace.store, request.digest)
+    begun_by = runs.get(run_id).chain if run_id and runs.state(run_id) else None
+    if begun_by != request.chain:
+        checkpoints.clear(workplace.store, request.digest)
 
 
-def _load_base(experiment: Experiment, base_uri: str) -> Weights | None:
-    """The weights at this address, None for none."""
-    from vgg16.network.weights import read_weights, weights_of
-
-    row = catalog.backbone(experiment.backbone.name)
-    if base_uri.startswith("models:/"):
-        return weights_of(open_registry().load(base_uri)[0])
-    if base_uri.startswith("s3://"):
+def _load_base(request: TrainingRequest, workplace: Workplace) -> Weights | None:
+    """The weights that the training starts from, None for random ones."""
+    row, base = catalog.backbone(request.experiment.backbone.name), request.base
+    if base.startswith("models:/"):
+        return weights_of(workplace.tracker.registry.load(base)[0])
+    if base.startswith("s3://"):
         with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
-            copy = Path(folder, base_uri.rpartition("/")[2])
-            addresses.download(base_uri, copy)
+            copy = Path(folder, base.rpartition("/")[2])
+            addresses.download(base, copy)
             return read_weights(row, str(copy))
-    return read_weights(row, base_uri) if base_uri else None
+    return read_weights(row, base) if base else None
 
 
-def _keep_features(ref: DatasetRef) -> Any:
+def _keep_features(dataset: DatasetRef, workplace: Workplace) -> Keep:
     """Features of a frozen base are read from the store where they are kept, else computed and kept there."""
-    import numpy as np
-
-    store = open_store()
+    store = workplace.store
 
     def keep(digest: str, compute: Callable[[], Features]) -> Features:
-        key = f"features/{ref.name}/{digest}"
+        key = f"features/{dataset.name}/{digest}"
         if store.read(f"{key}/{publishing.MANIFEST}") is not None:
-            say(f"  features    {digest[:8]}, kept in the store")
-            folder = publishing.fetch(store, key, settings.load().home / "cache")
+            workplace.say(f"  features    {digest[:8]}, kept in the store")
+            folder = workplace.fetch(key)
             return {part: np.load(folder / f"{part}.npy") for part in ("train", "val")}
         start = time.perf_counter()
-        found = compute()
+        features = compute()
         with tempfile.TemporaryDirectory(prefix="vgg16-") as draft:
-            for part, array in found.items():
+            for part, array in features.items():
                 np.save(Path(draft, f"{part}.npy"), array)
             publishing.publish(store, key, Path(draft))
-        say(f"  features    {digest[:8]}, computed once in {time.perf_counter() - start:.0f} s and kept in the store")
-        return found
+        seconds = time.perf_counter() - start
+        workplace.say(f"  features    {digest[:8]}, computed once in {seconds:.0f} s and kept in the store")
+        return features
 
     return keep
-
-
-def docs_key(ref: DatasetRef) -> str:
-    """Where the store keeps the Data Docs of a dataset."""
-    return f"docs/{ref.name}-{ref.digest[:8]}.html"
-
-
-def request_digest(experiment: Experiment, ref: DatasetRef, base_uri: str) -> str:
-    """What identifies a training: the whole experiment, the data's content and the base."""
-    return hashlib.sha256(f"{experiment.model_dump_json()} {ref.digest} {base_uri}".encode()).hexdigest()[:32]
-
-
-def code_tags() -> dict[str, str]:
-    """The version of this code: the package's, and the commit where it is a checkout."""
-    import shutil
-    import subprocess
-    from importlib.metadata import version
-
-    known = {"vgg16.version": version("vgg16")}
-    checkout = Path(__file__).parents[2]
-    if (checkout / ".git").exists() and shutil.which("git"):
-        describe = ["git", "describe", "--always", "--dirty"]
-        answer = subprocess.run(describe, cwd=checkout, capture_output=True, text=True, check=False)
-        known["vgg16.commit"] = answer.stdout.strip()
-    return known

@@ -1,4 +1,5 @@
-"""The evidence that the gates judge: what a version answers beside what is in production, on the same gate images."""
+"""A challenger is judged: what it answers beside what is in production, on the same gate images, becomes evidence, and
+the evidence a verdict."""
 
 from __future__ import annotations
 
@@ -14,78 +15,93 @@ from vgg16.data.images import Labels
 from vgg16.errors import RefusedError
 from vgg16.evaluation import corruptions, metrics
 from vgg16.promotion import gates, ledger
-from vgg16.promotion.records import Judgement, Standing
-from vgg16.steps import fresh_process
-from vgg16.storage import store
-from vgg16.tracking.registry import Registry
-from vgg16.tracking.runs import dataset_of
-from vgg16.workplace.workplace import load_dataset
+from vgg16.promotion.records import Judged, Judgement, Standing
+from vgg16.records import ModelVersion, Verdict
+from vgg16.steps.fresh_process import FreshProcess, VersionAnswers
+from vgg16.workplace.workplace import Workplace
 
 
 class UnusableError(RefusedError):
     """The challenger cannot be loaded, or not asked what it would be asked in production."""
 
 
-def gather(
-    registry: Registry, store: store.Store, name: str, version: str, standing: Standing
-) -> tuple[gates.Evidence, str]:
-    """The evidence for a version against what stands in production, and the digest of the dataset.
+def judge(
+    version: ModelVersion,
+    standing: Standing,
+    stage: Literal["staging", "production"],
+    scorer: FreshProcess,
+    workplace: Workplace,
+) -> Judged:
+    """A version and what stands in production, loaded from the registry in one fresh process, on the same gate images
+    -> the verdict for this stage, and its evidence."""
+    run = workplace.tracker.runs.get(version.run_id)
+    try:
+        evidence = _evidence(version, standing, scorer, workplace)
+    except UnusableError as error:
+        return Judged(verdict=Verdict(verdict="refuse", reasons=(error.message,)))
+    return Judged(
+        verdict=gates.judge(evidence, stage),
+        evidence=_numbers(evidence),
+        dataset_digest=run.trained_on.digest,
+        shown_better=gates.shown_better(evidence),
+        approval=evidence.rules.approval,
+    )
 
-    The look is counted before its answer is known. Raises UnusableError.
-    """
-    run = registry.run_of(registry.version(name, version).run_id)
-    ref = dataset_of(run)
-    images, labels = load_dataset(ref).part("gate")
-    rules = registry.experiment_of(run).gate
-    superclasses = catalog.dataset(ref.name).superclasses
+
+def _evidence(version: ModelVersion, standing: Standing, scorer: FreshProcess, workplace: Workplace) -> gates.Evidence:
+    """The look is counted before its answer is known. Raises UnusableError."""
+    run = workplace.tracker.runs.get(version.run_id)
+    dataset = run.trained_on
+    images, labels = workplace.dataset(dataset).part("gate")
+    rules = workplace.tracker.results.experiment(version.run_id).gate
     reference = standing.reference if rules.policy == "no-worse" else ""
     roles: dict[str, Literal["champion", "reference"]] = {reference: "reference", standing.champion: "champion"}
     roles.pop("", None)
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
-        found = fresh_process.ask(name, [version, *roles], ref, Path(folder))
-        own = found[version]
+        answers = scorer.ask(version.name, (version.version, *roles), dataset, Path(folder))
+        own = answers[version.version]
         if own.speed is None:
             raise UnusableError(own.unusable)
-        answers = {each: _right(found[each], labels) for each in found if not found[each].unusable}
+        usable = {number: _correct(answer, labels) for number, answer in answers.items() if not answer.unusable}
         probabilities = own.load("probabilities")
-    evaluation = metrics.evaluate("gate", images, probabilities, labels, ref.class_names, superclasses)
-    groups = superclasses or {each: (each,) for each in ref.class_names}
+    superclasses = catalog.dataset(dataset.name).superclasses
+    evaluation = metrics.evaluate("gate", images, probabilities, labels, dataset.class_names, superclasses)
+    groups = superclasses or {name: (name,) for name in dataset.class_names}
     place = {member: number for number, members in enumerate(groups.values()) for member in members}
-    group_of = np.array([place[each] for each in ref.class_names])[labels]
+    group_of = np.array([place[name] for name in dataset.class_names])[labels]
     opponents = tuple(
-        gates.compare(role, each, answers[version], answers[each], group_of, tuple(groups))
-        for each, role in roles.items()
-        if each in answers
+        gates.compare(role, number, usable[version.version], usable[number], group_of, tuple(groups))
+        for number, role in roles.items()
+        if number in usable
     )
     look = Judgement(
-        images_digest=evaluation.images_digest, version=version, opponents=tuple(roles), reference=reference
+        images_digest=evaluation.images_digest, version=version.version, opponents=tuple(roles), reference=reference
     )
-    evidence = gates.Evidence(
+    return gates.Evidence(
         challenger=gates.Scored(evaluation, own.speed, own.megabytes),
-        trained=run.data.metrics,
+        trained=run.metrics,
         opponents=opponents,
-        judgement=ledger.count_judgement(store, name, look) if roles else 0,
+        judgement=ledger.count_judgement(workplace.store, version.name, look) if roles else 0,
         rules=rules,
         unmeasured=tuple(
-            f"nothing can be measured against the {role}, version {each}: {found[each].unusable}"
-            for each, role in roles.items()
-            if found[each].unusable
+            f"nothing can be measured against the {role}, version {number}: {answers[number].unusable}"
+            for number, role in roles.items()
+            if answers[number].unusable
         ),
     )
-    return evidence, ref.digest
 
 
-def _right(answers: fresh_process.Answers, labels: Labels) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _correct(answers: VersionAnswers, labels: Labels) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether each gate image, and each corrupted one of each kind, is answered right."""
     sample = labels[corruptions.sample(len(labels))]
     clean, corrupted = (answers.load(part).argmax(axis=-1) for part in ("probabilities", "corrupted"))
     return clean == labels, corrupted == sample
 
 
-def numbers(evidence: gates.Evidence) -> dict[str, float]:
+def _numbers(evidence: gates.Evidence) -> dict[str, float]:
     """The numbers that a ledger entry keeps."""
     challenger = evidence.challenger
-    found = {
+    numbers = {
         "gate_images": float(challenger.evaluation.images),
         "challenger_gate_top1": challenger.evaluation.top1,
         "challenger_gate_ece": challenger.evaluation.ece,
@@ -93,10 +109,11 @@ def numbers(evidence: gates.Evidence) -> dict[str, float]:
         "megabytes": challenger.megabytes,
     }
     if evidence.judgement:
-        found["judgement"] = float(evidence.judgement)
-    for each in evidence.opponents:
-        found[f"{each.role}_gate_top1"] = each.top1
-        if each.role == "champion":
-            low, high = each.interval
-            found |= {"difference": each.difference, "difference_low": low, "difference_high": high, "p": each.p}
-    return found
+        numbers["judgement"] = float(evidence.judgement)
+    for opponent in evidence.opponents:
+        numbers[f"{opponent.role}_gate_top1"] = opponent.top1
+        if opponent.role == "champion":
+            low, high = opponent.interval
+            numbers |= {"difference": opponent.difference, "difference_low": low, "difference_high": high}
+            numbers["p"] = opponent.p
+    return numbers

@@ -9,86 +9,81 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
 import numpy as np
 import psutil
+import tensorflow as tf
 
 from vgg16.config import catalog
 from vgg16.config.types import Experiment, Study
+from vgg16.network.blocks import freeze
+from vgg16.network.build import build
+from vgg16.network.describe import Description, describe
 from vgg16.records import DatasetRef, Member
+from vgg16.reports.study.compare import Result
+from vgg16.reports.study.page import Facts, Losses
+from vgg16.reports.study.tables import Network
 from vgg16.reports.study.words import Words
-
-if TYPE_CHECKING:
-    from vgg16.reports.study.compare import Result
-    from vgg16.reports.study.page import Facts, Losses
-    from vgg16.reports.study.tables import Network
-    from vgg16.tracking.registry import Registry
-
+from vgg16.tracking.protocol import Tracker
+from vgg16.training.devices import processor
 
 PACKAGES = ("tensorflow", "keras", "mlflow", "prefect", "vgg16")
-
-
 # Whose losses are compared.
 IMAGES = 256
 
 
-def results(registry: Registry, members: Sequence[Member]) -> list[Result]:
+def results(tracker: Tracker, members: Sequence[Member]) -> list[Result]:
     """Each member with what its MLflow run holds."""
-    from vgg16.reports.study.compare import Result
+    return [_result(tracker, member) for member in members]
 
-    found = []
-    for member in members:
-        given: dict[str, Any] = {}
-        if member.run:
-            run = registry.run_of(member.run.run_id)
-            scored = [each for each in registry.evaluations_of(run) if each.split == "test"]
-            given = {
-                "epochs": tuple(registry.epochs_of(run)),
-                "test": scored[0] if scored else None,
-                "answers": registry.answers_of(run, "test"),
-                "diagnosis": registry.diagnosis_of(run),
-            }
-        found.append(Result(member.question, member.experiment, member.run, member.failure, **given))
-    return found
+
+def _result(tracker: Tracker, member: Member) -> Result:
+    logged: dict[str, Any] = {}
+    if member.run:
+        run_id = member.run.run_id
+        evaluations = tracker.results.evaluations(run_id)
+        logged = {
+            "epochs": tuple(tracker.results.epochs(run_id)),
+            "test": next((evaluation for evaluation in evaluations if evaluation.split == "test"), None),
+            "answers": tracker.results.predictions(run_id, "test"),
+            "diagnosis": tracker.results.diagnosis(run_id),
+        }
+    return Result(member.question, member.experiment, member.run, member.failure, **logged)
 
 
 def machine() -> dict[str, str]:
     """This machine, and the versions of what computes on it."""
-    import tensorflow as tf
-
-    from vgg16.training.devices import processor
-
-    gpus = [tf.config.experimental.get_device_details(each) for each in tf.config.list_physical_devices("GPU")]
-    cards = [str(each.get("device_name", "GPU")) for each in gpus]
+    gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+    cards = [str(details.get("device_name", "GPU")) for details in gpus]
     memory = psutil.virtual_memory().total / 2**30
     parts = [processor(), f"{psutil.cpu_count()} cores", f"{memory:.0f} GiB", ", ".join(cards) or "no GPU"]
     versions = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
     return {"machine": ", ".join(parts), "versions": ", ".join(versions)}
 
 
-def facts(
-    registry: Registry, study: Study, ref: DatasetRef, members: Sequence[Member], *, parent: str, command: str
+def facts(  # noqa: PLR0917  # what a report is made of
+    study: Study, dataset: DatasetRef, members: Sequence[Member], command: str, run_id: str, tracker: Tracker
 ) -> Facts:
-    """All that the report tells beside its results; the machine is the one that the parent's parameters name."""
-    from vgg16.reports.study.page import Facts
-
+    """All that the report tells beside its results; the machine is the one that the study's run names."""
     words = Words(study.language, f"{study.name}-")
-    runs = [registry.run_of(member.run.run_id) for member in members if member.run]
-    at = [datetime.fromtimestamp(moment / 1000, UTC) for run in runs for moment in (run.info.start_time, _ended(run))]
-    trained = sum(run.data.metrics["train_seconds"] for run in runs)
-    known = registry.run_of(parent).data.params
-    splits = ", ".join(f"{split} {words.number(count, 0)}" for split, count in ref.splits.items())
+    runs = [tracker.runs.get(member.run.run_id) for member in members if member.run]
+    # A run's last number is logged after its training: its evaluation.
+    at = [datetime.fromtimestamp(ms / 1000, UTC) for run in runs for ms in (run.started, run.ended or run.started)]
+    trained = sum(run.metrics["train_seconds"] for run in runs)
+    machine = tracker.runs.get(run_id).params
+    splits = ", ".join(f"{split} {words.number(count, 0)}" for split, count in dataset.splits.items())
     return Facts(
-        ref=ref,
-        superclasses=catalog.dataset(ref.name).superclasses,
-        networks=networks(study, members, ref),
-        losses=losses(len(ref.class_names)),
+        ref=dataset,
+        superclasses=catalog.dataset(dataset.name).superclasses,
+        networks=networks(study, members, dataset),
+        losses=losses(len(dataset.class_names)),
         made={
-            "machine": known["machine"],
-            "versions": known["versions"],
-            "commit": ", ".join(sorted({run.data.tags.get("vgg16.commit", "") for run in runs} - {""})),
-            "dataset": words.say("made.dataset_value", dataset=ref.name, digest=ref.digest, splits=splits),
+            "machine": machine["machine"],
+            "versions": machine["versions"],
+            "commit": ", ".join(sorted({run.commit for run in runs} - {""})),
+            "dataset": words.say("made.dataset_value", dataset=dataset.name, digest=dataset.digest, splits=splits),
             "when": words.say(
                 "made.when_value",
                 start=f"{min(at):%Y-%m-%d %H:%M}",
@@ -96,76 +91,63 @@ def facts(
                 training=words.say("minutes", minutes=words.number(trained / 60, 0)),
             ),
             "seed": ", ".join(sorted({str(member.experiment.seed) for member in members})),
-            "run": parent,
+            "run": run_id,
         },
         command=command,
     )
 
 
-def _ended(run: Any) -> int:
-    """When a run's last number was logged: its evaluation comes after its training."""
-    return int(run.info.end_time or run.info.start_time)
-
-
 def command(study: Study, overrides: Sequence[str]) -> str:
     """What repeats the study; a weights file by its name, for it lies elsewhere on another machine."""
-    settings = []
-    for each in overrides:
-        key, _, value = each.partition("=")
-        if each == "language=en":
+    options = []
+    for setting in overrides:
+        key, _, value = setting.partition("=")
+        if setting == "language=en":
             continue
-        told = value.rpartition("/")[2] if key.rpartition(".")[2] == "base" and "://" not in value else value
-        settings += ["--set", each if value.startswith("models:/") else f"{key}={told}"]
-    return shlex.join(["vgg16", "study", study.name, *settings])
+        is_file = key.rpartition(".")[2] == "base" and "://" not in value and not value.startswith("models:/")
+        options += ["--set", f"{key}={value.rpartition('/')[2]}" if is_file else setting]
+    return shlex.join(["vgg16", "study", study.name, *options])
 
 
-def networks(study: Study, members: Sequence[Member], ref: DatasetRef) -> list[Network]:
+def networks(study: Study, members: Sequence[Member], dataset: DatasetRef) -> list[Network]:
     """The different networks of each question, by what the names of the members that have it begin with."""
-    from vgg16.reports.study.tables import Network
-
-    told = []
+    networks = []
     for question in study.questions:
         having: dict[str, list[Experiment]] = {}
-        for asked in (each.experiment for each in members if each.question == question.name and each.run):
-            key = f"{asked.backbone} {asked.head} {asked.image_size} {asked.phases[-1].trains}"
-            having.setdefault(key, []).append(asked)
-        for those in having.values():
-            parts = zip(*(each.name.removeprefix(f"{study.name}-").split("-") for each in those), strict=False)
+        for member in members:
+            if member.question == question.name and member.run:
+                experiment = member.experiment
+                key = f"{experiment.backbone} {experiment.head} {experiment.image_size} {experiment.phases[-1].trains}"
+                having.setdefault(key, []).append(experiment)
+        for alike in having.values():
+            parts = zip(*(row.name.removeprefix(f"{study.name}-").split("-") for row in alike), strict=False)
             name = "-".join(part[0] for part in takewhile(lambda part: len(set(part)) == 1, parts))
-            told.append(Network(question.name, name, _described(those[0], ref, name)))
-    return told
+            networks.append(Network(question.name, name, _description(alike[0], dataset, name)))
+    return networks
 
 
-def _described(asked: Experiment, ref: DatasetRef, name: str) -> Any:
-    from vgg16.network.blocks import freeze
-    from vgg16.network.build import build
-    from vgg16.network.describe import describe
-
+def _description(experiment: Experiment, dataset: DatasetRef, name: str) -> Description:
     model = build(
-        catalog.backbone(asked.backbone.name),
-        asked.backbone,
-        asked.head,
-        input_size=catalog.dataset(ref.name).image_size,
-        image_size=asked.image_size,
-        classes=len(ref.class_names),
+        catalog.backbone(experiment.backbone.name),
+        experiment.backbone,
+        experiment.head,
+        input_size=catalog.dataset(dataset.name).image_size,
+        image_size=experiment.image_size,
+        classes=len(dataset.class_names),
     )
-    freeze(model, asked.phases[-1].trains, asked.backbone.dropout)
+    freeze(model, experiment.phases[-1].trains, experiment.backbone.dropout)
     return describe(model, name)
 
 
 def losses(classes: int) -> Losses:
     """Keras' two losses of the same answers, drawn at random: one given whole numbers, the other vectors."""
-    import keras
-
-    from vgg16.reports.study.page import Losses
-
     generator = np.random.default_rng(0)
     powers = np.exp(generator.normal(size=(IMAGES, classes))).astype(np.float32)
-    answers = powers / powers.sum(axis=1, keepdims=True)
+    probabilities = powers / powers.sum(axis=1, keepdims=True)
     labels = generator.integers(classes, size=IMAGES)
     return Losses(
         images=IMAGES,
         classes=classes,
-        sparse=float(keras.losses.SparseCategoricalCrossentropy()(labels, answers)),
-        categorical=float(keras.losses.CategoricalCrossentropy()(np.eye(classes)[labels], answers)),
+        sparse=float(keras.losses.SparseCategoricalCrossentropy()(labels, probabilities)),
+        categorical=float(keras.losses.CategoricalCrossentropy()(np.eye(classes)[labels], probabilities)),
     )

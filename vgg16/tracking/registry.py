@@ -1,4 +1,4 @@
-"""Registered models, their versions, stages and aliases in MLflow, and through `Tracking` the runs.
+"""Registered models, their versions, stages and aliases in MLflow, and the files of models.
 
 Stages are deprecated in MLflow but asked for: a version's stage and alias move together in `move`, nowhere else.
 """
@@ -9,55 +9,36 @@ import re
 import secrets
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import mlflow
 from mlflow.entities import RunData, ViewType
 from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.utils.models import get_model_name_and_version
 
 from vgg16.data.images import Images
 from vgg16.errors import RefusedError, RequestError
-from vgg16.records import DatasetRef, ModelVersion, Run, Stage, Verdict
+from vgg16.records import DatasetRef, ModelVersion, Stage, TrackedRun, Verdict
 from vgg16.tracking import logged_models
-from vgg16.tracking.logged_models import SHA256, LoggedModel, first_line, is_final
-from vgg16.tracking.runs import DATASET, Tracking, dataset_of
+from vgg16.tracking.logged_models import SHA256, LoggedModel, is_final
+from vgg16.tracking.protocol import RegistryState, Runs, model_name
+from vgg16.tracking.tags import DATASET
 
 if TYPE_CHECKING:
     import keras
 
-
 _ADDRESSES = "models:/NAME/VERSION, models:/NAME@ALIAS, models:/m-ID or runs:/RUN/model"
-
-
 # Tags of a registered model: the address of its ledger, who would like to be that, the last entry that stages follow.
 _LEDGER = "vgg16.ledger"
-
-
 _CLAIM = "vgg16.ledger-claim."
-
-
 _FOLLOWED = "vgg16.followed"
-
-
 # What goes into a filter of MLflow's.
 _NAME = r"[\w.-]+"
-
-
 # How often a row that several processes write at one moment is tried again; each time one of them has written it.
 _TIMES = 5
-
-
 # Runs that are asked for at once.
 _PAGE = 500
-
-
 ALIASES: dict[Stage, str] = {"Staging": "challenger", "Production": "champion"}
-
-
 # What a registered model's page says above its versions.
 _ABOUT_MODEL = """\
 All versions that `vgg16` trained on **{dataset}**. Each has its model card as description, and what the gates said of \
@@ -70,44 +51,17 @@ it in the tags `vgg16.verdict` and `vgg16.reasons`.
 """
 
 
-def model_name(dataset: str) -> str:
-    """The registered model that a dataset's challengers and champion are versions of."""
-    return f"vgg16-{dataset}"
+class MlflowRegistry:
+    """The protocol `Registry` over an MLflow client. `in_place`: the files of models are on this machine."""
 
+    def __init__(self, client: mlflow.MlflowClient, runs: Runs, *, in_place: bool) -> None:
+        self.client = client
+        self.runs = runs
+        self.in_place = in_place
 
-def connect(tracking_uri: str, artifacts: Path | None) -> Registry:
-    """The registry at an MLflow tracking address; `artifacts` is the folder for the files of a local database."""
-    mlflow.set_tracking_uri(tracking_uri)
-    mlflow.set_registry_uri(tracking_uri)
-    return Registry(artifacts)
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What MLflow shows of a registered model: the stage of each version, also of one that is not ours; the version
-    that is called champion ("" for none); the store of the ledger ("" before the first promotion); and the number of
-    the last ledger entry that stages and alias were seen to follow (0 for none)."""
-
-    stages: dict[str, str]
-    champion: str
-    ledger: str
-    followed: int
-
-    @property
-    def production(self) -> list[str]:
-        """The versions of the stage Production, which MLflow allows to be several."""
-        return [version for version, stage in self.stages.items() if stage == "Production"]
-
-    def has_in_production(self, version: str) -> bool:
-        """Whether stage and alias both say that this version, and no other, is in production; "" for none."""
-        return self.production == [version] * bool(version) and self.champion == version
-
-
-class Registry(Tracking):
-    """What this project asks of MLflow."""
+    # Names and versions
 
     def register(self, name: str, run_id: str, model_uri: str) -> ModelVersion:
-        """The registered version of a run's model; asked twice for one run, it answers the same version."""
         for version in self.versions(name):
             if version.run_id == run_id:
                 return version
@@ -120,80 +74,51 @@ class Registry(Tracking):
         # A server takes a model that is no file of the run by its id alone.
         model_id = model_uri.removeprefix("models:/")
         # A database forgets which logged model a version is: the version has the digest too.
-        kept = {SHA256: self.client.get_logged_model(model_id).tags.get(SHA256, "")}
-        made = self.client.create_model_version(name, model_uri, run_id=run_id, tags=kept, model_id=model_id)
+        tags = {SHA256: self.client.get_logged_model(model_id).tags.get(SHA256, "")}
+        made = self.client.create_model_version(name, model_uri, run_id=run_id, tags=tags, model_id=model_id)
         self.client.set_tag(run_id, "vgg16.model", f"{name}/{made.version}")
-        return self._version(made, self._data_of([run_id]).get(run_id))
+        return _version(made, self._data_of([run_id]).get(run_id))
 
-    def with_version(self, run: Any) -> Run:
-        """What `record_of` tells, with the version that the run became, if any."""
-        versions = self.versions(model_name(dataset_of(run).name))
-        return self.record_of(run, next((each for each in versions if each.run_id == run.info.run_id), None))
+    def with_version(self, run: TrackedRun) -> TrackedRun:
+        versions = self.versions(model_name(run.dataset.name)) if run.dataset else []
+        own = next((version for version in versions if version.run_id == run.run_id), None)
+        return run.model_copy(update={"model": own})
 
     def names(self) -> list[str]:
-        """All registered models of this project."""
-        found: list[str] = []
+        names: list[str] = []
         token = None
         while token != "":
             page = self.client.search_registered_models(f"name LIKE '{model_name('%')}'", page_token=token)
-            found += [model.name for model in page]
+            names += [model.name for model in page]
             token = page.token or ""
-        return found
+        return names
 
     def versions(self, name: str) -> list[ModelVersion]:
-        """All versions of a registered model that runs of this project made, the first one first."""
-        found = self._found(name)
-        runs = self._data_of([each.run_id for each in found])
-        return [self._version(each, runs.get(each.run_id)) for each in found]
+        own = self._own(name)
+        runs = self._data_of([version.run_id for version in own])
+        return [_version(version, runs.get(version.run_id)) for version in own]
 
-    def shown(self, name: str) -> Shown:
-        """What MLflow shows of a registered model's stages, in two requests however many versions there are."""
-        model = self.client.get_registered_model(name)
-        return Shown(
-            stages={str(each.version): each.current_stage for each in self._all(name)},
-            champion=str(model.aliases.get(ALIASES["Production"], "")),
-            ledger=model.tags.get(_LEDGER, ""),
-            followed=int(model.tags.get(_FOLLOWED, 0)),
-        )
+    def known_versions(self, name: str) -> list[ModelVersion]:
+        self.check_name(name)
+        return self.versions(name)
 
-    def claim_ledger(self, name: str, address: str) -> None:
-        """Say for all clients that the ledger in this store decides on this model. Raises RefusedError where another
-        one does.
+    def version(self, name: str, version: str) -> ModelVersion:
+        self.check_name(name)
+        try:
+            made = self.client.get_model_version(name, version)
+            if made.run_id and str(made.version) == version:
+                return _version(made, self._data_of([made.run_id]).get(made.run_id))
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+        numbers = [str(own.version) for own in self._own(name)]
+        raise RequestError(f"{name} has no version {version!r}.", f"There are: {', '.join(numbers)}.")
 
-        MLflow sets a tag whatever it was before, so each client first sets one of its own, and wins only if it then
-        sees none of another store: of two that come at once at most one does, for who writes second sees the first.
-        """
-        if self.client.get_registered_model(name).tags.get(_LEDGER) == address:
-            return
-        claim = f"{_CLAIM}{secrets.token_hex(6)}"
-        _write(self.client.set_registered_model_tag, name, claim, address)
-        tags = self.client.get_registered_model(name).tags
-        others = {tag: of for tag, of in tags.items() if tag.startswith(_LEDGER) and of != address}
-        if not others:
-            _write(self.client.set_registered_model_tag, name, _LEDGER, address)
-        _write(self.client.delete_registered_model_tag, name, claim)
-        if _LEDGER in others:
-            raise RefusedError(
-                f"The ledger of {name} is in {others[_LEDGER]}, but the store here is {address}.",
-                f"Set VGG16_STORE={others[_LEDGER]}",
-            )
-        if others:
-            tag, of = next(iter(others.items()))
-            raise RefusedError(
-                f"The ledger of {name} is claimed for {of} at the same time as for {address}.",
-                f"Try again, or set VGG16_STORE={of}; a claim that stays was cut off: then remove its tag, {tag}.",
-            )
-
-    def note_followed(self, name: str, number: int) -> None:
-        """Say for all clients that stages and alias are what the ledger's entry of this number says."""
-        _write(self.client.set_registered_model_tag, name, _FOLLOWED, str(number))
-
-    def mark(self, name: str, version: str, mark: Literal["forced", "adopted"], reason: str) -> None:
-        """Say on the version, for ever, that no gate let it into production, and why it came there."""
-        _write(self.client.set_model_version_tag, name, version, f"vgg16.{mark}", reason[:5000])
+    def champions(self) -> list[ModelVersion]:
+        every = (version for name in self.names() for version in self.versions(name))
+        return [version for version in every if version.stage == "Production"]
 
     def check_name(self, name: str) -> None:
-        """Raises RequestError, which names the registered models that exist, for one that does not."""
         try:
             if re.fullmatch(_NAME, name):
                 self.client.get_registered_model(name)
@@ -205,45 +130,28 @@ class Registry(Tracking):
         hint = f"There are: {names}." if names else "Train one: vgg16 run digits-scratch"
         raise RequestError(f"There is no registered model {name!r}.", hint)
 
-    def known_versions(self, name: str) -> list[ModelVersion]:
-        """All versions of a registered model, which runs of this project made. Raises RequestError for no model."""
-        self.check_name(name)
-        return self.versions(name)
-
-    def version(self, name: str, version: str) -> ModelVersion:
-        """One version. Raises RequestError that names those that exist."""
-        self.check_name(name)
-        try:
-            found = self.client.get_model_version(name, version)
-            if found.run_id and str(found.version) == version:
-                return self._version(found, self._data_of([found.run_id]).get(found.run_id))
-        except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise
-        known = [str(each.version) for each in self._found(name)]
-        raise RequestError(f"{name} has no version {version!r}.", f"There are: {', '.join(known)}.")
-
     def interchangeable(self, name: str, version: str, other: str) -> bool:
-        """Whether runs of ours made both versions, with the digest of what they logged and for the same classes; with
-        "" for the other, whether the first is ours."""
-        answered = []
-        for each in filter(None, (version, other)):
-            found = self.client.get_model_version(name, each)
-            run = self._data_of([found.run_id]).get(found.run_id) if found.run_id else None
-            if run is None or not found.tags.get(SHA256) or DATASET not in run.tags:
+        class_names = []
+        for number in filter(None, (version, other)):
+            made = self.client.get_model_version(name, number)
+            run = self._data_of([made.run_id]).get(made.run_id) if made.run_id else None
+            if run is None or not made.tags.get(SHA256) or DATASET not in run.tags:
                 return False
-            answered.append(DatasetRef.model_validate_json(run.tags[DATASET]).class_names)
-        return answered[0] == answered[-1]
+            class_names.append(DatasetRef.model_validate_json(run.tags[DATASET]).class_names)
+        return class_names[0] == class_names[-1]
 
-    def champions(self) -> list[ModelVersion]:
-        """The version in production of every registered model that has one."""
-        return [each for name in self.names() for each in self.versions(name) if each.stage == "Production"]
+    # Stages and aliases
+
+    def state(self, name: str) -> RegistryState:
+        model = self.client.get_registered_model(name)
+        return RegistryState(
+            stages={str(version.version): version.current_stage for version in self._all(name)},
+            champion=str(model.aliases.get(ALIASES["Production"], "")),
+            ledger=model.tags.get(_LEDGER, ""),
+            followed=int(model.tags.get(_FOLLOWED, 0)),
+        )
 
     def move(self, name: str, version: str, stage: Stage) -> None:
-        """Stage and alias of a version, together; the one it takes the place of is archived.
-
-        Running twice is running once.
-        """
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning, message=".*stage.*")
             alone = stage in ("Staging", "Production")
@@ -256,108 +164,146 @@ class Registry(Tracking):
                 _write(self.client.delete_registered_model_alias, name, alias)
 
     def follow(self, name: str, production: str) -> None:
-        """Make stages and alias what the ledger says: this version in production, "" for none. A version that was
-        deleted in MLflow leaves none in production."""
-        shown = self.shown(name)
-        if shown.has_in_production(production):
+        state = self.state(name)
+        if state.has_in_production(production):
             return
-        if production in shown.stages:
+        if production in state.stages:
             self.move(name, production, "Production")
             return
-        for version in shown.production:
+        for version in state.production:
             self.move(name, version, "Archived")
-        if shown.champion:
+        if state.champion:
             _write(self.client.delete_registered_model_alias, name, ALIASES["Production"])
 
-    def tag(self, name: str, version: str, verdict: Verdict) -> None:
-        """Write the verdict on the version, and on its run where that was not deleted."""
-        run_id = self.client.get_model_version(name, version).run_id
-        standing = self.standing(run_id)
+    # The ledger's marks, verdicts and descriptions
+
+    def claim_ledger(self, name: str, address: str) -> None:
+        # MLflow sets a tag whatever it was before, so each client first sets one of its own, and wins only if it then
+        # sees none of another store: of two that come at once at most one does, for who writes second sees the first.
+        if self.client.get_registered_model(name).tags.get(_LEDGER) == address:
+            return
+        claim = f"{_CLAIM}{secrets.token_hex(6)}"
+        _write(self.client.set_registered_model_tag, name, claim, address)
+        tags = self.client.get_registered_model(name).tags
+        others = {tag: store for tag, store in tags.items() if tag.startswith(_LEDGER) and store != address}
+        if not others:
+            _write(self.client.set_registered_model_tag, name, _LEDGER, address)
+        _write(self.client.delete_registered_model_tag, name, claim)
+        if _LEDGER in others:
+            raise RefusedError(
+                f"The ledger of {name} is in {others[_LEDGER]}, but the store here is {address}.",
+                f"Set VGG16_STORE={others[_LEDGER]}",
+            )
+        if others:
+            tag, store = next(iter(others.items()))
+            raise RefusedError(
+                f"The ledger of {name} is claimed for {store} at the same time as for {address}.",
+                f"Try again, or set VGG16_STORE={store}; a claim that stays was cut off: then remove its tag, {tag}.",
+            )
+
+    def note_followed(self, name: str, number: int) -> None:
+        _write(self.client.set_registered_model_tag, name, _FOLLOWED, str(number))
+
+    def mark(self, name: str, version: str, mark: Literal["forced", "adopted"], reason: str) -> None:
+        _write(self.client.set_model_version_tag, name, version, f"vgg16.{mark}", reason[:5000])
+
+    def tag_verdict(self, version: ModelVersion, verdict: Verdict) -> None:
+        state = self.runs.state(version.run_id)
         for tag, value in {"vgg16.verdict": verdict.verdict, "vgg16.reasons": "; ".join(verdict.reasons)}.items():
-            _write(self.client.set_model_version_tag, name, version, tag, value)
-            if standing:
-                self.client.set_tag(run_id, tag, value)
+            _write(self.client.set_model_version_tag, version.name, version.version, tag, value)
+            if state:
+                self.client.set_tag(version.run_id, tag, value)
 
-    def describe(self, name: str, version: str, card: str) -> None:
-        """Make this the version's description, in Markdown."""
-        self.client.update_model_version(name, version, card)
+    def reasons(self, version: ModelVersion) -> str:
+        return str(self.client.get_model_version(version.name, version.version).tags.get("vgg16.reasons", ""))
 
-    def reasons(self, name: str, version: str) -> str:
-        """Why the gates said what they said of the version last, "" where they were not asked."""
-        return str(self.client.get_model_version(name, version).tags.get("vgg16.reasons", ""))
+    def describe(self, version: ModelVersion, card: str) -> None:
+        self.client.update_model_version(version.name, version.version, card)
+
+    # The files of models
 
     def log_model(self, model: keras.Model, class_names: tuple[str, ...], example: Images) -> str:
-        """Log the model with signature, input example, class names and what serves it in the active run; its
-        `models:/` address."""
         return logged_models.log(self.client, model, class_names, example)
 
     def logged_model(self, run_id: str) -> str:
-        """The address of the model that was logged in a run, "" where none was logged to its end."""
-        found = self.client.search_logged_models(
+        logged = self.client.search_logged_models(
             [self.client.get_run(run_id).info.experiment_id], filter_string=f"source_run_id = '{run_id}'"
         )
-        whole = [str(each.model_uri) for each in found if SHA256 in each.tags]
+        whole = [str(model.model_uri) for model in logged if SHA256 in model.tags]
         return whole[0] if whole else ""
 
     def load(self, model_uri: str) -> tuple[keras.Model, tuple[str, ...]]:
-        """A logged or registered model and its class names. Raises RequestError for an address that names no model, and
-        what `logged_models.load` does."""
-        return logged_models.load(self._find(model_uri), in_place=bool(self.artifacts))
+        return logged_models.load(self._find(model_uri), in_place=self.in_place)
 
     def megabytes(self, model_uri: str) -> float:
-        """The size of a model's file in MB of 10^6 bytes, without reading it. Raises as `load` does."""
         return logged_models.megabytes(self._find(model_uri))
 
     def _find(self, model_uri: str) -> LoggedModel:
+        """The model at an address, by one that no alias or stage can move."""
+        run = re.fullmatch(r"runs:/(\w+)/model", model_uri)
         try:
-            run = re.fullmatch(r"runs:/(\w+)/model", model_uri)
             named = self.logged_model(run[1]) if run else model_uri
-            if not re.fullmatch(r"models:/[^/]+(/[^/]+)?", named):
-                raise self._no_model(model_uri, f"expected {_ADDRESSES}.")
-            found = get_model_name_and_version(self.client, named)
-            kept = self.client.get_logged_model(*found) if len(found) == 1 else self.client.get_model_version(*found)
+            if logged := re.fullmatch(r"models:/(m-\w+)", named):
+                return LoggedModel(model_uri, named, self.client.get_logged_model(logged[1]).tags.get(SHA256, ""))
+            if address := re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/([^/]+))", named):
+                version = self._version_at(*address.groups())
+                if version is None:
+                    raise self._no_model(model_uri, f"no version of {address[1]} is in stage {address[3]}.")
+                permanent = f"models:/{version.name}/{version.version}"
+                return LoggedModel(model_uri, permanent, version.tags.get(SHA256, ""))
         except MlflowException as error:
-            if not is_final(error) and "No versions of model" not in str(
-                error
-            ):  # that is how it tells of an empty stage
+            if not is_final(error):
                 raise
-            raise self._no_model(model_uri, first_line(error)) from None
-        return LoggedModel(model_uri, "models:/" + "/".join(str(part) for part in found), kept.tags.get(SHA256, ""))
+            raise self._no_model(model_uri, logged_models.first_line(error)) from None
+        raise self._no_model(model_uri, f"expected {_ADDRESSES}.")
+
+    def _version_at(self, name: str, alias: str | None, place: str) -> MlflowVersion | None:
+        """The version of an alias, of a number, or the newest of a stage or of all (`latest`); None for none."""
+        if alias:
+            return self.client.get_model_version_by_alias(name, alias)
+        if place.isdigit():
+            return self.client.get_model_version(name, place)
+        self.client.get_registered_model(name)
+        there = [made for made in self._all(name) if place.lower() in ("latest", made.current_stage.lower())]
+        return there[-1] if there else None
 
     def _no_model(self, model_uri: str, why: str) -> RequestError:
-        known = [f"models:/{version.name}@champion" for version in self.champions()]
-        hint = f"There {'are' if len(known) > 1 else 'is'}: {', '.join(known)}." if known else ""
+        addresses = [f"models:/{version.name}@champion" for version in self.champions()]
+        hint = f"There {'are' if len(addresses) > 1 else 'is'}: {', '.join(addresses)}." if addresses else ""
         return RequestError(f"No model at {model_uri!r}: {why}", hint)
+
+    # What MLflow holds
 
     def _all(self, name: str) -> list[MlflowVersion]:
         if not re.fullmatch(_NAME, name):
             return []
-        return sorted(self.client.search_model_versions(f"name='{name}'"), key=lambda each: int(each.version))
+        return sorted(self.client.search_model_versions(f"name='{name}'"), key=lambda made: int(made.version))
 
-    def _found(self, name: str) -> list[MlflowVersion]:
-        return [each for each in self._all(name) if each.run_id]
+    def _own(self, name: str) -> list[MlflowVersion]:
+        return [made for made in self._all(name) if made.run_id]
 
     def _data_of(self, run_ids: list[str]) -> dict[str, RunData]:
         """Metrics and tags of these runs, the deleted ones too, by id: a few requests, not one for each."""
-        experiments = [each.experiment_id for each in self.client.search_experiments(ViewType.ALL)]
+        experiments = [experiment.experiment_id for experiment in self.client.search_experiments(ViewType.ALL)]
         data: dict[str, RunData] = {}
         for start in range(0, len(run_ids), _PAGE):
             ids = ", ".join(f"'{run_id}'" for run_id in run_ids[start : start + _PAGE])
-            found = self.client.search_runs(experiments, f"attributes.run_id IN ({ids})", ViewType.ALL, _PAGE)
-            data |= {run.info.run_id: run.data for run in found}
+            page = self.client.search_runs(experiments, f"attributes.run_id IN ({ids})", ViewType.ALL, _PAGE)
+            data |= {run.info.run_id: run.data for run in page}
         return data
 
-    def _version(self, found: MlflowVersion, run: RunData | None) -> ModelVersion:
-        run = run or RunData()  # deleted for good, and the version is still of use
-        return ModelVersion(
-            name=found.name,
-            version=str(found.version),
-            stage=found.current_stage or "None",
-            run_id=found.run_id,
-            experiment=run.tags.get("vgg16.experiment", ""),
-            verdict=found.tags.get("vgg16.verdict", ""),
-            metrics=run.metrics,
-        )
+
+def _version(made: MlflowVersion, run: RunData | None) -> ModelVersion:
+    data = run or RunData()  # deleted for good, and the version is still of use
+    return ModelVersion(
+        name=made.name,
+        version=str(made.version),
+        stage=made.current_stage or "None",
+        run_id=made.run_id,
+        experiment=data.tags.get("vgg16.experiment", ""),
+        verdict=made.tags.get("vgg16.verdict", ""),
+        metrics=data.metrics,
+    )
 
 
 def _write(write: Callable[..., Any], *row: str, **options: bool) -> None:

@@ -1,33 +1,101 @@
-"""What the settings name, opened: the registry, the store, and a dataset from it."""
+"""Where this process works: what its settings name, opened once, and whom it speaks to."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-from vgg16.records import DatasetRef
-from vgg16.storage import addresses, publishing, store
+from vgg16.data.images import Arrays
+from vgg16.data.published import load
+from vgg16.records import DatasetRef, EpochMetrics
+from vgg16.storage import addresses, publishing
+from vgg16.storage.store import Store
 from vgg16.workplace import settings
+from vgg16.workplace.settings import Settings
 
 if TYPE_CHECKING:
-    from vgg16.data.images import Arrays
-    from vgg16.tracking.registry import Registry
+    from vgg16.tracking.protocol import Tracker
 
 
-def open_registry() -> Registry:
-    """The registry that the settings name."""
-    known = settings.apply()
-    from vgg16.tracking.registry import connect
+@dataclass(frozen=True)
+class TrainingCallbacks:
+    """Whom a training tells: of an epoch that ended; of steps, and of images through a frozen base, done of all."""
 
-    return connect(known.tracking_uri, known.artifacts)
-
-
-def open_store() -> store.Store:
-    """The store that the settings name."""
-    return addresses.open_store(settings.apply().store)
+    epoch: Callable[[EpochMetrics], None] = lambda _: None
+    step: Callable[[int, int], None] = lambda *_: None
+    images: Callable[[int, int], None] = lambda *_: None
 
 
-def load_dataset(ref: DatasetRef) -> Arrays:
-    """A published dataset's arrays, checked against its manifest."""
-    from vgg16.data.published import load
+class Display(Protocol):
+    """How the progress of work is shown, to a person and in the log of a run."""
 
-    return load(publishing.fetch(open_store(), ref.key, settings.load().home / "cache"))
+    def say(self, text: str) -> None:
+        """Show one line."""
+
+    def training(self, name: str, epochs: int) -> AbstractContextManager[TrainingCallbacks]:
+        """Show a training while it goes on."""
+
+    def downloading(self, name: str) -> AbstractContextManager[Callable[[int, int | None], None]]:
+        """Show a download while it goes on: the callback takes the bytes done and, where known, of how many."""
+
+
+class Silence:
+    """A display that shows nothing."""
+
+    def say(self, text: str) -> None:
+        """Say nothing."""
+
+    def training(self, name: str, epochs: int) -> AbstractContextManager[TrainingCallbacks]:  # noqa: ARG002
+        """Show nothing."""
+        return nullcontext(TrainingCallbacks())
+
+    def downloading(self, name: str) -> AbstractContextManager[Callable[[int, int | None], None]]:  # noqa: ARG002
+        """Show nothing."""
+        return nullcontext(lambda *_: None)
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What a step works with: the settings, the store, the tracker, and the display that it speaks through."""
+
+    settings: Settings
+    display: Display
+
+    @property
+    def home(self) -> Path:
+        """The folder of everything that is kept on this machine."""
+        return self.settings.home
+
+    @cached_property
+    def store(self) -> Store:
+        """The store that the settings name."""
+        return addresses.open_store(self.settings.store)
+
+    @cached_property
+    def tracker(self) -> Tracker:
+        """The MLflow that the settings name."""
+        # Seconds, which what only reads the store does not wait for.
+        from vgg16.tracking.connect import connect
+
+        return connect(self.settings.tracking_uri, self.settings.artifacts)
+
+    def say(self, text: str) -> None:
+        """Show one line."""
+        self.display.say(text)
+
+    def fetch(self, key: str) -> Path:
+        """A local folder with a published object's files, each checked against its manifest. Raises Vgg16Error."""
+        return publishing.fetch(self.store, key, self.home / "cache")
+
+    def dataset(self, ref: DatasetRef) -> Arrays:
+        """A published dataset's arrays."""
+        return load(self.fetch(ref.key))
+
+
+def open_workplace(display: Display | None = None) -> Workplace:
+    """The workplace of this process, with what libraries read in the environment set."""
+    return Workplace(settings.apply(), display or Silence())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vgg16.config.overrides import flat
 from vgg16.config.types import Experiment, Question, Study
-from vgg16.records import EpochMetrics, Evaluation, Interval, Run
+from vgg16.records import EpochMetrics, Evaluation, Interval, TrackedRun
 from vgg16.statistics import difference_interval, holm, p_better
 from vgg16.training.records import Diagnosis
 
@@ -45,7 +45,7 @@ class Result:
 
     question: str
     experiment: Experiment
-    run: Run | None
+    run: TrackedRun | None
     failure: str = ""
     epochs: tuple[EpochMetrics, ...] = ()
     test: Evaluation | None = None

@@ -1,0 +1,29 @@
+"""A registered version's model card, from what MLflow holds of it by now."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from vgg16.records import ModelVersion
+from vgg16.reports.card import model_card
+from vgg16.workplace.workplace import Workplace
+
+
+def write_card(version: ModelVersion, workplace: Workplace) -> None:
+    """The model card becomes the version's description."""
+    tracker = workplace.tracker
+    if not tracker.runs.state(version.run_id):
+        return  # its run was deleted in MLflow, and with it what the card tells
+    current = tracker.registry.version(version.name, version.version)
+    run = tracker.runs.get(version.run_id)
+    commit = f"commit {run.commit}" if run.commit else ""
+    facts = {
+        "run": f"{run.run_name}, `{run.run_id}`",
+        "date": f"{datetime.fromtimestamp(run.started / 1000, UTC):%Y-%m-%d %H:%M} UTC",
+        "code": ", ".join(filter(None, [run.code_version, commit])),
+        "base": run.base,
+        "reasons": tracker.registry.reasons(current),
+    }
+    experiment = tracker.results.experiment(run.run_id)
+    evaluations = tracker.results.evaluations(run.run_id)
+    tracker.registry.describe(current, model_card(current, experiment, run.trained_on, evaluations, facts))

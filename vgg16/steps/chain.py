@@ -1,0 +1,65 @@
+"""What identifies a chain and the code that ran it, and how a chain of the same data, code and settings ended."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from vgg16.config.types import Experiment
+from vgg16.records import DatasetRef, TrackedRun
+from vgg16.storage.store import ExistsError, Store
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def chain_digest(experiments: Sequence[Experiment], dataset: DatasetRef) -> str:
+    """What identifies a chain: its experiments with all settings, the data's content, this code and its packages."""
+    digest = hashlib.sha256(dataset.digest.encode())
+    for experiment in experiments:
+        digest.update(experiment.model_dump_json().encode())
+    for file in sorted(path for package in ("vgg16", "flows") for path in (CHECKOUT / package).rglob("*.py")):
+        digest.update(file.relative_to(CHECKOUT).as_posix().encode() + b"\0" + file.read_bytes())
+    for package in ("tensorflow", "keras", "numpy"):
+        digest.update(version(package).encode())
+    return digest.hexdigest()[:32]
+
+
+def earlier_end(store: Store, digest: str) -> str:
+    """How and when a chain of this digest ended, "" where none did."""
+    content = store.read(f"chains/{digest}.json")
+    return str(json.loads(content)["ended"]) if content else ""
+
+
+def keep_end(store: Store, digest: str, ended: str) -> None:
+    """Keep how a chain of this digest ended; the first time counts."""
+    with contextlib.suppress(ExistsError):
+        store.create(f"chains/{digest}.json", json.dumps({"ended": ended}).encode())
+
+
+def run_answer(run: TrackedRun) -> dict[str, Any]:
+    """A run as commands answer it."""
+    return {
+        "experiment": run.experiment,
+        "run_id": run.run_id,
+        "model": {"name": run.model.name, "version": run.model.version} if run.model else None,
+        "metrics": run.metrics,
+        "status": run.status,
+        "cause": run.cause,
+    }
+
+
+def code_tags() -> dict[str, str]:
+    """The tags of a run that name this code: the package's version, and the commit where it is a checkout."""
+    tags = {"vgg16.version": version("vgg16")}
+    if (CHECKOUT / ".git").exists() and shutil.which("git"):
+        describe = ["git", "describe", "--always", "--dirty"]
+        answer = subprocess.run(describe, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+        tags["vgg16.commit"] = answer.stdout.strip()
+    return tags

@@ -1,0 +1,240 @@
+"""What this project asks of MLflow: runs, what is logged in them, and registered models. Everything that enters and
+leaves is a value of ours; MLflow's own objects stay behind `connect`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgg16.config.types import Experiment, Split
+from vgg16.data.images import Arrays, Images, Labels
+from vgg16.records import (
+    DatasetRef,
+    EpochMetrics,
+    Evaluation,
+    ModelVersion,
+    Stage,
+    TrackedRun,
+    TrainingRequest,
+    Verdict,
+)
+from vgg16.training.records import Diagnosis, TrainingResult
+
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.figure import Figure
+
+RunState = Literal["", "unfinished", "complete"]
+
+
+def model_name(dataset: str) -> str:
+    """The registered model that a dataset's challengers and champion are versions of."""
+    return f"vgg16-{dataset}"
+
+
+class Runs(Protocol):
+    """Runs: begun and ended, searched, and read as they stand."""
+
+    def start(self, request: TrainingRequest, tags: Mapping[str, str], run_id: str = "") -> AbstractContextManager[str]:
+        """The active run of a training, a new one or that of `run_id` again, with the experiment as its parameters;
+        yields its id. `tags` are set beside those of the request. An exception inside ends it as FAILED, an
+        interruption as KILLED."""
+
+    def start_study(
+        self, name: str, request: str, dataset: DatasetRef, tags: Mapping[str, str], *, fresh: bool
+    ) -> AbstractContextManager[str]:
+        """The run above a study's members, which is theirs alone: that of the same request again, unless `fresh`;
+        yields its id. Not an active run, for its members are that. It ends as `start` does."""
+
+    def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        """Parameters of a run; those that it has stay as they are."""
+
+    def log_dataset(self, dataset: DatasetRef, arrays: Arrays) -> None:
+        """Name the splits that the active run learns from, chooses by and is judged on as its inputs."""
+
+    def describe(self, run_id: str, text: str) -> None:
+        """What a run's page says of it, in Markdown."""
+
+    def mark_finished(self, run_id: str) -> None:
+        """Call a run finished: it is trained, evaluated and registered, and is listed and compared from now on."""
+
+    def get(self, run_id: str) -> TrackedRun:
+        """The run of this id, complete or not."""
+
+    def state(self, run_id: str) -> RunState:
+        """How far a run has come, "" for one that is not there or was deleted."""
+
+    def search(self, *, chain: str = "", request: str = "", begins: str = "", most: int = 100) -> list[TrackedRun]:
+        """Complete runs, the last to end first; where given of one chain, one request, or whose id begins so."""
+
+    def running(self) -> dict[str, str]:
+        """The names of the runs that are called running, by their ids."""
+
+    def find(self, begins: str) -> TrackedRun:
+        """A complete run, by its id or the id's first characters. Raises RequestError."""
+
+    def last_chain(self) -> list[TrackedRun]:
+        """The members of the last run of the chain, in its order. Raises RequestError where there was none."""
+
+    def comparison(self, members: Sequence[TrackedRun]) -> str:
+        """The path of the UI's page that compares a chain's runs: their experiment's view `Last run`, in colours that
+        differ. Who may not write there gets the page as MLflow lays it out by itself."""
+
+
+class Results(Protocol):
+    """What is logged in a run, and read back: numbers, curves, tables, figures, pages."""
+
+    def log_epochs(self, run_id: str, epochs: Sequence[EpochMetrics]) -> None:
+        """Curves, each point at the time when its epoch ended. What is sent again changes nothing."""
+
+    def logged_epochs(self, run_id: str) -> set[int]:
+        """The epochs whose curves a run has."""
+
+    def epochs(self, run_id: str) -> list[EpochMetrics]:
+        """A run's curves."""
+
+    def log_result(self, result: TrainingResult) -> None:
+        """How training ended, in the active run. A diverged run is complete with this."""
+
+    def log_evaluation(self, run_id: str, evaluation: Evaluation, figures: Mapping[str, Figure]) -> None:
+        """A split's metrics, tables and figures."""
+
+    def log_predictions(self, run_id: str, split: Split, labels: Labels, probabilities: NDArray[np.float32]) -> None:
+        """What was answered to each image of a split, for tests that compare two models image by image."""
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Numbers of a run, complete or not."""
+
+    def log_page(self, run_id: str, html: str, name: str) -> None:
+        """A page that a person reads beside the run."""
+
+    def log_figure(self, run_id: str, figure: Figure, name: str) -> None:
+        """A figure of the whole run."""
+
+    def log_folder(self, run_id: str, folder: Path) -> None:
+        """The files of a folder beside the run."""
+
+    def experiment(self, run_id: str) -> Experiment:
+        """The experiment that a run trained, settings included."""
+
+    def evaluations(self, run_id: str) -> list[Evaluation]:
+        """What is logged of a run's answers on gate and test; not what an earlier form of our code logged."""
+
+    def diagnosis(self, run_id: str) -> Diagnosis | None:
+        """What is wrong inside a network that diverged, None where nothing is logged of it."""
+
+    def predictions(self, run_id: str, split: Split) -> tuple[Labels, Labels] | None:
+        """Labels and answers, int64 [n] each, of what `log_predictions` logged; None where there is nothing."""
+
+
+@dataclass(frozen=True)
+class RegistryState:
+    """What MLflow shows of a registered model: the stage of each version, also of one that is not ours; the version
+    that is called champion ("" for none); the store of the ledger ("" before the first promotion); and the number of
+    the last ledger entry that stages and alias were seen to follow (0 for none)."""
+
+    stages: dict[str, str]
+    champion: str
+    ledger: str
+    followed: int
+
+    @property
+    def production(self) -> list[str]:
+        """The versions of the stage Production, which MLflow allows to be several."""
+        return [version for version, stage in self.stages.items() if stage == "Production"]
+
+    def has_in_production(self, version: str) -> bool:
+        """Whether stage and alias both say that this version, and no other, is in production; "" for none."""
+        return self.production == [version] * bool(version) and self.champion == version
+
+
+class Registry(Protocol):
+    """Registered models, their versions with stages and aliases, and the files of models."""
+
+    def register(self, name: str, run_id: str, model_uri: str) -> ModelVersion:
+        """The registered version of a run's model; asked twice for one run, it answers the same version."""
+
+    def with_version(self, run: TrackedRun) -> TrackedRun:
+        """The run with the version that it became, if any."""
+
+    def names(self) -> list[str]:
+        """All registered models of this project."""
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        """All versions of a registered model that runs of this project made, the first one first; none where there is
+        no such model."""
+
+    def known_versions(self, name: str) -> list[ModelVersion]:
+        """The same, but RequestError for no model."""
+
+    def version(self, name: str, version: str) -> ModelVersion:
+        """One version. Raises RequestError that names those that exist."""
+
+    def champions(self) -> list[ModelVersion]:
+        """The version in production of every registered model that has one."""
+
+    def check_name(self, name: str) -> None:
+        """Raises RequestError, which names the registered models that exist, for one that does not."""
+
+    def interchangeable(self, name: str, version: str, other: str) -> bool:
+        """Whether runs of ours made both versions, with the digest of what they logged and for the same classes; with
+        "" for the other, whether the first is ours."""
+
+    def state(self, name: str) -> RegistryState:
+        """What MLflow shows of a registered model's stages, in two requests however many versions there are."""
+
+    def move(self, name: str, version: str, stage: Stage) -> None:
+        """Stage and alias of a version, together; the one it takes the place of is archived. Running twice is running
+        once."""
+
+    def follow(self, name: str, production: str) -> None:
+        """Make stages and alias what the ledger says: this version in production, "" for none. A version that was
+        deleted in MLflow leaves none in production."""
+
+    def claim_ledger(self, name: str, address: str) -> None:
+        """Say for all clients that the ledger in this store decides on this model. Raises RefusedError where another
+        one does."""
+
+    def note_followed(self, name: str, number: int) -> None:
+        """Say for all clients that stages and alias are what the ledger's entry of this number says."""
+
+    def mark(self, name: str, version: str, mark: Literal["forced", "adopted"], reason: str) -> None:
+        """Say on the version, for ever, that no gate let it into production, and why it came there."""
+
+    def tag_verdict(self, version: ModelVersion, verdict: Verdict) -> None:
+        """Write the verdict on the version, and on its run where that was not deleted."""
+
+    def reasons(self, version: ModelVersion) -> str:
+        """Why the gates said what they said of the version last, "" where they were not asked."""
+
+    def describe(self, version: ModelVersion, card: str) -> None:
+        """Make this the version's description, in Markdown."""
+
+    def log_model(self, model: keras.Model, class_names: tuple[str, ...], example: Images) -> str:
+        """Log the model with signature, input example, class names and what serves it in the active run; its
+        `models:/` address."""
+
+    def logged_model(self, run_id: str) -> str:
+        """The address of the model that was logged in a run, "" where none was logged to its end."""
+
+    def load(self, model_uri: str) -> tuple[keras.Model, tuple[str, ...]]:
+        """A logged or registered model and its class names. Raises RequestError for an address that names no model, and
+        Vgg16Error for a model that is damaged or is not what was logged."""
+
+    def megabytes(self, model_uri: str) -> float:
+        """The size of a model's file in MB of 10^6 bytes, without reading it. Raises as `load` does."""
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """The three sides of one MLflow."""
+
+    runs: Runs
+    results: Results
+    registry: Registry
