@@ -32,7 +32,7 @@ from vgg16.promotion import ledger, reconcile
 from vgg16.promotion.records import LedgerEntry
 from vgg16.records import DatasetRef
 from vgg16.storage.store import Store
-from vgg16.tracking.registry import Registry
+from vgg16.tracking.protocol import Tracker
 from vgg16.workplace import settings
 
 EXPERIMENT, MODEL = "scale", "vgg16-scale"
@@ -80,9 +80,9 @@ def fill_mlflow(client: MlflowClient, size: int) -> None:
     each_of(one, sorted(set(range(size)) - there))
 
 
-def fill_ledger(registry: Registry, store: Store, size: int) -> None:
+def fill_ledger(tracker: Tracker, store: Store, size: int) -> None:
     """A promotion of every version, the last one in production."""
-    registry.claim_ledger(MODEL, store.address)
+    tracker.registry.claim_ledger(MODEL, store.address)
     there = len(store.keys(f"ledger/{MODEL}/"))
 
     def one(number: int) -> None:
@@ -92,7 +92,7 @@ def fill_ledger(registry: Registry, store: Store, size: int) -> None:
         ledger.append(store, LedgerEntry.model_validate(facts | entry))
 
     each_of(one, range(there + 1, size + 1))
-    registry.move(MODEL, str(size), "Production")
+    tracker.registry.move(MODEL, str(size), "Production")
 
 
 def fill_prefect(server: httpx.Client, size: int) -> None:
@@ -125,10 +125,10 @@ def median(work: Callable[[], Any]) -> str:
     return f"{statistics.median(seconds):7.2f} s ({min(seconds):.2f} to {max(seconds):.2f})"
 
 
-def figures(team: Team, registry: Registry, store: Store, prefect: httpx.Client) -> dict[str, Callable[[], Any]]:
+def figures(team: Team, tracker: Tracker, store: Store, prefect: httpx.Client) -> dict[str, Callable[[], Any]]:
     """What people do, by its name."""
-    experiment = registry.client.get_experiment_by_name(EXPERIMENT).experiment_id
-    (newest,) = registry.client.search_runs([experiment], max_results=1)
+    experiment = tracker.registry.client.get_experiment_by_name(EXPERIMENT).experiment_id
+    (newest,) = tracker.registry.client.search_runs([experiment], max_results=1)
 
     def vgg16(*command: str) -> Callable[[], Any]:
         return lambda: subprocess.run(
@@ -136,10 +136,10 @@ def figures(team: Team, registry: Registry, store: Store, prefect: httpx.Client)
         )
 
     def listed(most: int) -> Callable[[], Any]:
-        return lambda: registry.client.search_runs([experiment], max_results=most)
+        return lambda: tracker.registry.client.search_runs([experiment], max_results=most)
 
     def repair() -> None:
-        reconcile.settle(registry, store, MODEL)
+        reconcile.settle(tracker.registry, store, MODEL)
 
     def flow_runs(**asked: Any) -> Callable[[], Any]:
         return lambda: prefect.post("/flow_runs/filter", json=asked).raise_for_status()
@@ -155,14 +155,16 @@ def figures(team: Team, registry: Registry, store: Store, prefect: httpx.Client)
         "vgg16 compare": vgg16("compare"),
         "vgg16 compare RUN": vgg16("compare", newest.info.run_id[:8]),
         "vgg16 history": vgg16("history", MODEL),
-        "registry: all versions": lambda: registry.versions(MODEL),
-        "registry: the last chain": registry.last_chain,
-        "registry: a run by its first characters": lambda: registry.find_run(newest.info.run_id[:8]),
+        "registry: all versions": lambda: tracker.registry.versions(MODEL),
+        "registry: the last chain": tracker.runs.last_chain,
+        "registry: a run by its first characters": lambda: tracker.runs.find(newest.info.run_id[:8]),
         "ledger: all entries, from S3": lambda: ledger.entries(store, MODEL),
         "registry: promote's repair of stages": repair,
         "MLflow: the first 100 runs": listed(100),
         "MLflow: 1,000 runs": listed(1000),
-        "MLflow: one metric's history": lambda: registry.client.get_metric_history(newest.info.run_id, "curve_0"),
+        "MLflow: one metric's history": lambda: tracker.registry.client.get_metric_history(
+            newest.info.run_id, "curve_0"
+        ),
         "Prefect: the newest 200 flow runs": flow_runs(sort="START_TIME_DESC", limit=200),
         "Prefect: the next scheduled run": flow_runs(**upcoming),
     }
@@ -180,20 +182,20 @@ def main() -> None:
         os.environ.update(team.person | {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"})
         settings.load.cache_clear()
         settings.apply()
-        from vgg16.workplace.workplace import open_registry, open_store
+        from vgg16.workplace.workplace import open_workplace
 
-        registry, store = open_registry(), open_store()
+        tracker, store = open_workplace().tracker, open_workplace().store
         prefect = httpx.Client(base_url=team.prefect, auth=PREFECT_LOGIN, timeout=60)
         for name, fill in {
-            "MLflow": lambda: fill_mlflow(registry.client, asked.size),
-            "the ledger": lambda: fill_ledger(registry, store, asked.size),
+            "MLflow": lambda: fill_mlflow(tracker.registry.client, asked.size),
+            "the ledger": lambda: fill_ledger(tracker, store, asked.size),
             "Prefect": lambda: fill_prefect(prefect, asked.size),
         }.items():
             start = time.perf_counter()
             fill()
             print(f"{name} filled in {time.perf_counter() - start:.0f} s", flush=True)
         print(f"\n{team.database}, {asked.size} of each; median of {TIMES} and range")
-        for name, work in figures(team, registry, store, prefect).items():
+        for name, work in figures(team, tracker, store, prefect).items():
             if asked.only in name:
                 print(f"{name:45} {median(work)}", flush=True)
 

@@ -23,7 +23,7 @@ from prefect.states import Completed, Running, Scheduled
 
 from tests.conftest import ENVIRONMENT, QUIET, answers, as_seen_by, free_port, wait_for
 from vgg16.config.types import Experiment
-from vgg16.steps import fresh_process
+from vgg16.steps.fresh_process import FreshProcess
 from vgg16.storage.s3 import S3Store
 
 ROOT = Path(__file__).parents[2]
@@ -116,15 +116,14 @@ def test_a_server_that_does_not_answer_is_told(vgg16: Callable[..., Any], tmp_pa
     assert "Traceback" not in failed.stderr
 
 
-def test_the_process_that_judges_starts_ahead_in_a_chain_alone_and_goes_where_nobody_asks_it() -> None:
+def test_the_process_that_judges_starts_once_ahead_and_goes_where_nobody_asks_it() -> None:
     def found() -> list[psutil.Process]:
         return [each for each in psutil.Process().children() if "vgg16.steps.fresh_process" in each.cmdline()]
 
-    fresh_process.prepare()
-    assert not found()
-    with fresh_process.expected():
-        fresh_process.prepare()
-        fresh_process.prepare()
+    with FreshProcess() as scorer:
+        assert not found()
+        scorer.start()
+        scorer.start()
         assert len(found()) == 1
     assert not found()
 
@@ -133,20 +132,20 @@ def test_the_process_that_judges_starts_ahead_in_a_chain_alone_and_goes_where_no
 def test_only_a_pool_that_takes_nothing_for_a_while_is_told_of(
     monkeypatch: pytest.MonkeyPatch, polls: dict[str, int], told: bool
 ) -> None:
-    from flows import train
+    from flows import members
 
     now = [0.0]
-    clock = SimpleNamespace(sleep=lambda _: now.append(now[-1] + train.LINE_SECONDS / 3), monotonic=lambda: now[-1])
+    clock = SimpleNamespace(sleep=lambda _: now.append(now[-1] + members.LINE_SECONDS / 3), monotonic=lambda: now[-1])
     # The first of two runs while the other waits for its place.
     states = {
         name: iter([*[Scheduled() if name == "b" else Running()] * count, Running(), Completed()])
         for name, count in polls.items()
     }
     said: list[str] = []
-    monkeypatch.setattr(train, "time", clock)
-    monkeypatch.setattr(train, "say", said.append)
-    monkeypatch.setattr(train.tasks, "state_of", lambda name: next(states[name]))
-    assert train._wait({name: name for name in polls}) == {}
+    monkeypatch.setattr(members, "time", clock)
+    monkeypatch.setattr(members, "say", said.append)
+    monkeypatch.setattr(members.server, "state_of", lambda name: next(states[name]))
+    assert members._wait({name: name for name in polls}) == {}
     assert any("no worker of the pool" in line for line in said) == told
 
 
@@ -255,8 +254,8 @@ MOVED = """
 from vgg16.workplace import reach
 reach.prepare()
 from flows.reconcile import stages
-from vgg16.workplace.workplace import open_registry
-client = open_registry().client
+from vgg16.workplace.workplace import open_workplace
+client = open_workplace().tracker.registry.client
 client.create_registered_model("vgg16-moved")
 run = client.create_run("0").info
 client.create_model_version("vgg16-moved", run.artifact_uri, run_id=run.run_id)
@@ -346,20 +345,20 @@ def test_training_on_a_pool_needs_a_server_that_is_named(vgg16: Callable[..., An
 def test_a_chain_is_known_again_by_its_data_its_settings_and_its_code(
     tiny: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import tasks
     from vgg16.records import DatasetRef
+    from vgg16.steps import chain
 
     ref = DatasetRef(name="digits", digest="1", key="", class_names=(), splits={})
-    known = tasks.chain_digest([tiny], ref)
-    assert tasks.chain_digest([tiny], ref) == known
-    assert tasks.chain_digest([tiny], ref.model_copy(update={"digest": "2"})) != known
-    assert tasks.chain_digest([tiny.model_copy(update={"seed": 9})], ref) != known
-    assert tasks.chain_digest([tiny, tiny], ref) != known
+    known = chain.chain_digest([tiny], ref)
+    assert chain.chain_digest([tiny], ref) == known
+    assert chain.chain_digest([tiny], ref.model_copy(update={"digest": "2"})) != known
+    assert chain.chain_digest([tiny.model_copy(update={"seed": 9})], ref) != known
+    assert chain.chain_digest([tiny, tiny], ref) != known
     copied = tmp_path / "flows" / "tasks.py"
     copied.parent.mkdir()
     copied.write_text("changed")
-    monkeypatch.setattr(tasks, "__file__", str(copied))
-    assert tasks.chain_digest([tiny], ref) != known
+    monkeypatch.setattr(chain, "CHECKOUT", tmp_path)
+    assert chain.chain_digest([tiny], ref) != known
 
 
 def test_every_deployment_names_a_flow_and_its_parameters() -> None:
@@ -384,7 +383,7 @@ def test_bad_data_stops_the_chain_before_any_training(
     from vgg16.cli.main import cli
     from vgg16.data.sources import generated
     from vgg16.errors import DataError
-    from vgg16.workplace.workplace import open_registry
+    from vgg16.workplace.workplace import open_workplace
 
     def broken(dataset: Any) -> tuple[Any, Any]:
         images, labels = generated._digits()
@@ -402,7 +401,7 @@ def test_bad_data_stops_the_chain_before_any_training(
     assert facts["failed"][0]["expectation"] == "no_blank_image"
     assert Path(facts["docs"]).is_file()
     assert f"{facts['checked']} expectations, refused" in capsys.readouterr().out
-    client = open_registry().client
+    client = open_workplace().tracker.registry.client
     assert client.search_runs([each.experiment_id for each in client.search_experiments()]) == []
 
 
@@ -462,6 +461,7 @@ def test_a_chain_that_was_killed_after_its_promotion_is_told_that_decision_and_a
     from flows import promote
     from vgg16.errors import RefusedError
     from vgg16.promotion.records import LedgerEntry, Standing
+    from vgg16.records import ModelVersion
 
     entry = LedgerEntry.model_validate(
         {
@@ -479,8 +479,10 @@ def test_a_chain_that_was_killed_after_its_promotion_is_told_that_decision_and_a
     )
     standing = Standing(history=(entry,), champion="2", before="", reference="2")
     scored: list[str] = []
+    version = ModelVersion(name="vgg16-digits", version="2", stage="Production", run_id="r", experiment="e")
     monkeypatch.setattr(promote.tasks, "repair_stages", lambda _: standing)
-    monkeypatch.setattr(promote.tasks, "score_on_test", lambda _, version: scored.append(version))
+    monkeypatch.setattr(promote.tasks, "find_version", lambda *_: version)
+    monkeypatch.setattr(promote.tasks, "score_on_test", lambda scored_version: scored.append(scored_version.version))
     monkeypatch.setattr(promote.tasks, "write_card", lambda *_: None)
     decision = promote.promote.fn("vgg16-digits", "2", approved=False)
     assert (decision.verdict, decision.stage, decision.previous) == ("promote", "Production", "1")

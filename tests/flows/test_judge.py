@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import ENVIRONMENT, Answer
 from vgg16.config.types import Experiment, GateRules
+from vgg16.records import TrainingRequest
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
@@ -45,9 +46,9 @@ import json, sys
 from pathlib import Path
 from vgg16.workplace.tensorflow import import_tensorflow
 import_tensorflow()
-from vgg16.workplace.workplace import open_registry
+from vgg16.workplace.workplace import open_workplace
 from tests.flows.test_judge import CHALLENGERS, register
-print(json.dumps({case: register(open_registry(), case) for case in CHALLENGERS}))
+print(json.dumps({case: register(open_workplace().tracker, case) for case in CHALLENGERS}))
 """
 
 PROMOTE = """
@@ -60,26 +61,24 @@ print(json.dumps(found))
 """
 
 
-def register(registry: Any, case: str) -> str:
+def register(tracker: Any, case: str) -> str:
     """A version made of the champion's model, as this case has it."""
     import mlflow
 
-    from vgg16.tracking.runs import dataset_of
-
     change, rules, trained, _ = CHALLENGERS[case]
-    (champion,) = registry.champions()
-    made = registry.run_of(champion.run_id)
-    ref = dataset_of(made)
-    experiment: Experiment = registry.experiment_of(made).model_copy(
+    (champion,) = tracker.registry.champions()
+    made = tracker.runs.get(champion.run_id)
+    ref = made.trained_on
+    experiment: Experiment = tracker.results.experiment(made.run_id).model_copy(
         update={"name": case.replace(" ", "-"), "gate": GateRules(**rules)}
     )
-    model, class_names = registry.load(f"models:/vgg16-digits/{champion.version}")
+    model, class_names = tracker.registry.load(f"models:/vgg16-digits/{champion.version}")
     change(model)
-    with registry.run(experiment, ref, {}) as run_id:
+    with tracker.runs.start(TrainingRequest(experiment=experiment, dataset=ref), {}) as run_id:
         mlflow.log_metrics(trained)
-        uri = registry.log_model(model, class_names, np.zeros((2, *model.input_shape[1:]), np.uint8))
-    registry.complete(run_id)
-    version = registry.register("vgg16-digits", run_id, uri).version
+        uri = tracker.registry.log_model(model, class_names, np.zeros((2, *model.input_shape[1:]), np.uint8))
+    tracker.runs.mark_finished(run_id)
+    version = tracker.registry.register("vgg16-digits", run_id, uri).version
     if case == "unloadable":
         (file,) = Path(mlflow.artifacts.download_artifacts(uri)).rglob("*.keras")
         file.write_bytes(file.read_bytes()[:1000])

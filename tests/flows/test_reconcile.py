@@ -10,15 +10,15 @@ from flows import tasks
 from flows.reconcile import stages
 from vgg16.cli import show
 from vgg16.errors import RefusedError, RequestError, Vgg16Error
-from vgg16.promotion.reconcile import Settled
+from vgg16.promotion.reconcile import Reconciliation
 from vgg16.promotion.records import Standing
 from vgg16.workplace import settings
 
 STANDING = Standing(history=(), champion="", before="", reference="")
 FOUND = {
-    "vgg16-a": Settled(STANDING, "unmoved"),
-    "vgg16-b": Settled(STANDING, "undone", "b was moved"),
-    "vgg16-c": Settled(STANDING, "adopted", "c was moved"),
+    "vgg16-a": Reconciliation(STANDING, "unmoved"),
+    "vgg16-b": Reconciliation(STANDING, "undone", "b was moved"),
+    "vgg16-c": Reconciliation(STANDING, "adopted", "c was moved"),
 }
 ENDS = {
     (): ("Unmoved", "0 registered models"),
@@ -41,7 +41,7 @@ def test_the_check_of_stages_ends_as_what_it_found(monkeypatch: pytest.MonkeyPat
 def test_a_model_whose_ledger_is_elsewhere_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def check(name: str) -> Settled:
+    def check(name: str) -> Reconciliation:
         seen.append(name)
         if name == "vgg16-b":
             raise RefusedError("The ledger of vgg16-b is in s3://other.", "Set VGG16_STORE=s3://other")

@@ -22,7 +22,7 @@ from tests.conftest import ENVIRONMENT, QUIET, free_port, wait_for
 from tests.flows.test_interrupts import killed_after
 from vgg16.config.types import Experiment
 from vgg16.errors import Vgg16Error
-from vgg16.records import DatasetRef, EpochMetrics
+from vgg16.records import EpochMetrics, TrainingRequest
 
 pytestmark = pytest.mark.system
 
@@ -121,37 +121,38 @@ def on_server(server: Server, monkeypatch: pytest.MonkeyPatch, tensorflow: Any) 
 def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[list[EpochMetrics], dict[int, Callable[[], None]]]:
     """Every epoch that trains in this process, and what happens after which of them."""
     from flows import progress
-    from vgg16.steps import fit
+    from vgg16.workplace.workplace import TrainingCallbacks
 
     epochs: list[EpochMetrics] = []
     then: dict[int, Callable[[], None]] = {}
 
     @contextmanager
-    def training(name: str, total: int) -> Iterator[progress.Told]:
+    def training(name: str, total: int) -> Iterator[TrainingCallbacks]:
         def on_epoch(metrics: EpochMetrics) -> None:
             epochs.append(metrics)
             then.get(metrics.epoch, lambda: None)()
 
-        yield progress.Told(on_epoch, lambda *_: None, lambda *_: None)
+        yield TrainingCallbacks(on_epoch)
 
-    monkeypatch.setattr(fit, "training", training)
+    monkeypatch.setattr(progress, "training", training)
     return epochs, then
 
 
-def asked(tiny: Experiment, seed: int) -> tuple[Experiment, DatasetRef]:
+def asked(tiny: Experiment, seed: int, chain: str) -> TrainingRequest:
     from flows import tasks
     from vgg16.config.types import DatasetChoice
 
     phases = [{"epochs": 8, "optimizer": {"learning_rate": 0.01}}]
     values = tiny.model_dump() | {"dataset": {"name": "digits", "limit": 50}, "phases": phases, "seed": seed}
-    return Experiment.model_validate(values), tasks.fetch_data.fn(DatasetChoice(name="digits", limit=50))
+    ref = tasks.fetch_data.fn(DatasetChoice(name="digits", limit=50))
+    return TrainingRequest(experiment=Experiment.model_validate(values), dataset=ref, chain=chain)
 
 
 def histories(run_id: str) -> list[dict[str, float]]:
     """An MLflow run's curves, point by point: as the training told its epochs."""
-    from vgg16.workplace.workplace import open_registry
+    from vgg16.workplace.workplace import open_workplace
 
-    client = open_registry().client
+    client = open_workplace().tracker.registry.client
     found = {
         name: client.get_metric_history(run_id, name)
         for name in ("train_loss", "train_top1", "val_loss", "val_top1", "learning_rate")
@@ -171,7 +172,7 @@ def test_while_mlflow_is_away_training_goes_on_and_no_epoch_is_lost_or_doubled(
 
     epochs, then = watched
     then |= {2: on_server.kill, 6: on_server.start}
-    run, model_uri = train_model.fn(*asked(tiny, 1), "", "c1")
+    run, model_uri = train_model.fn(asked(tiny, 1, "c1"), lambda: None)
     assert [each.epoch for each in epochs] == list(range(1, 9))
     assert epochs[5].at - epochs[2].at < 5_000  # nobody waited for the server
     assert histories(run.run_id) == [each.model_dump() for each in epochs]
@@ -182,17 +183,17 @@ def test_a_training_logs_what_its_machine_did_and_mlflows_absence_leaves_no_thre
     on_server: Server, watched: Any, tiny: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.tasks import train_model
-    from vgg16.workplace.workplace import open_registry
+    from vgg16.workplace.workplace import open_workplace
 
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
-    run, _ = train_model.fn(*asked(tiny, 4), "", "c7")
-    logged = open_registry().run_of(run.run_id).data.metrics
+    run, _ = train_model.fn(asked(tiny, 4, "c7"), lambda: None)
+    logged = open_workplace().tracker.runs.get(run.run_id).metrics
     assert {"system/cpu_utilization_percentage", "system/system_memory_usage_percentage"} <= set(logged)
     assert "SystemMetricsMonitor" not in {thread.name for thread in threading.enumerate()}
 
     _, then = watched
     then |= {2: on_server.kill, 6: on_server.start}
-    train_model.fn(*asked(tiny, 5), "", "c8")
+    train_model.fn(asked(tiny, 5, "c8"), lambda: None)
     assert "SystemMetricsMonitor" not in {thread.name for thread in threading.enumerate()}
 
 
@@ -201,30 +202,30 @@ def test_when_mlflow_stays_away_the_same_call_logs_what_was_trained_without_trai
 ) -> None:
     from flows import tasks
     from vgg16.steps import epoch_queue
-    from vgg16.workplace import workplace
+    from vgg16.workplace.workplace import open_workplace
 
     monkeypatch.setattr(epoch_queue, "WAIT_SECONDS", 1.0)
     epochs, then = watched
     then[3] = on_server.kill
     with pytest.raises(Vgg16Error, match=r"MLflow does not answer, and \d epochs are not logged") as failed:
-        tasks.train_model.fn(*asked(tiny, 2), "", "c2")
+        tasks.train_model.fn(asked(tiny, 2, "c2"), lambda: None)
     assert "without training it again" in failed.value.hint
     trained = list(epochs)
     assert len(trained) == 8
     on_server.start()
     on_server.wait()
 
-    run, model_uri = tasks.train_model.fn(*asked(tiny, 2), "", "c3")
+    run, model_uri = tasks.train_model.fn(asked(tiny, 2, "c3"), lambda: None)
     assert epochs == trained
     assert histories(run.run_id) == [each.model_dump() for each in trained]
     # Cut off before it was registered: the model that was logged is the model.
-    again, same_uri = tasks.train_model.fn(*asked(tiny, 2), "", "c4")
+    again, same_uri = tasks.train_model.fn(asked(tiny, 2, "c4"), lambda: None)
     assert (again.run_id, same_uri) == (run.run_id, model_uri)
     assert epochs == trained
-    registry = workplace.open_registry()
-    ours = registry.run_of(run.run_id)
+    client = open_workplace().tracker.registry.client
+    ours = client.get_run(run.run_id)
     request = ours.data.tags["vgg16.request"]
-    same = registry.client.search_runs([ours.info.experiment_id], f"tags.`vgg16.request` = '{request}'")
+    same = client.search_runs([ours.info.experiment_id], f"tags.`vgg16.request` = '{request}'")
     assert [each.info.run_id for each in same] == [run.run_id]
     assert ours.data.tags["vgg16.chain"] == "c4"
 
@@ -234,7 +235,7 @@ def test_a_run_that_was_deleted_is_followed_by_a_new_one_with_all_epochs(
 ) -> None:
     from flows import tasks
     from vgg16.training import checkpoints
-    from vgg16.workplace import workplace
+    from vgg16.workplace.workplace import open_workplace
 
     monkeypatch.setattr(checkpoints, "PATIENCE", 0)  # every epoch has its checkpoint
     epochs, then = watched
@@ -245,13 +246,13 @@ def test_a_run_that_was_deleted_is_followed_by_a_new_one_with_all_epochs(
 
     then[4] = interrupt
     with pytest.raises(KeyboardInterrupt):
-        tasks.train_model.fn(*asked(tiny, 3), "", "c5")
-    registry = workplace.open_registry()
-    (cut,) = registry.client.search_runs(["1"], "tags.`vgg16.chain` = 'c5'")
+        tasks.train_model.fn(asked(tiny, 3, "c5"), lambda: None)
+    client = open_workplace().tracker.registry.client
+    (cut,) = client.search_runs(["1"], "tags.`vgg16.chain` = 'c5'")
     assert cut.info.status == "KILLED"
-    registry.client.delete_run(cut.info.run_id)
+    client.delete_run(cut.info.run_id)
     del then[4]
-    run, _ = tasks.train_model.fn(*asked(tiny, 3), "", "c6")
+    run, _ = tasks.train_model.fn(asked(tiny, 3, "c6"), lambda: None)
     assert run.run_id != cut.info.run_id
     assert [each.epoch for each in epochs] == list(range(1, 9))
     assert histories(run.run_id) == [each.model_dump() for each in epochs]

@@ -19,7 +19,7 @@ from vgg16.config.types import GateRules
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.promotion import gates, ledger
 from vgg16.promotion.records import Judgement, LedgerEntry
-from vgg16.records import Evaluation, Speed, Verdict
+from vgg16.records import Evaluation, Speed, TrainingRequest, Verdict
 from vgg16.statistics import share_interval
 from vgg16.storage.store import Store
 
@@ -272,11 +272,11 @@ def registered(tmp_path_factory, tensorflow):
     from vgg16.config.types import BackboneChoice, Experiment, Head
     from vgg16.data.images import Arrays
     from vgg16.records import DatasetRef
-    from vgg16.tracking.registry import connect
+    from vgg16.tracking.connect import connect
     from vgg16.training.prepare import build_for
 
     folder = tmp_path_factory.mktemp("registry")
-    registry = connect(f"sqlite:///{folder / 'mlflow.db'}", folder / "mlflow")
+    tracker = connect(f"sqlite:///{folder / 'mlflow.db'}", folder / "mlflow")
     images = np.random.RandomState(0).randint(0, 255, (8, 32, 32, 3)).astype(np.uint8)
     data = Arrays(images, np.arange(8) % 2, np.repeat(np.arange(4, dtype=np.int8), 2), ("cat", "dog"))
     ref = DatasetRef(name="pets", digest="d" * 64, key="", class_names=("cat", "dog"), splits=data.counts())
@@ -291,64 +291,67 @@ def registered(tmp_path_factory, tensorflow):
     )
     model = build_for(experiment, data)
     for _ in range(3):
-        with registry.run(experiment, ref, {"vgg16.chain": "c1"}) as run_id:
-            registry.log_dataset(ref, data)
-            uri = registry.log_model(model, data.class_names, images[:2])
-        registry.register("vgg16-pets", run_id, uri)
-        registry.complete(run_id)
-    return registry, model, images, experiment, ref
+        with tracker.runs.start(TrainingRequest(experiment=experiment, dataset=ref, chain="c1"), {}) as run_id:
+            tracker.runs.log_dataset(ref, data)
+            uri = tracker.registry.log_model(model, data.class_names, images[:2])
+        tracker.registry.register("vgg16-pets", run_id, uri)
+        tracker.runs.mark_finished(run_id)
+    return tracker, model, images, experiment, ref
 
 
-def stages(registry) -> dict[str, str]:
-    return {each.version: each.stage for each in registry.versions("vgg16-pets")}
+def stages(tracker) -> dict[str, str]:
+    return {each.version: each.stage for each in tracker.registry.versions("vgg16-pets")}
 
 
-def aliases(registry) -> dict[str, str]:
+def aliases(tracker) -> dict[str, str]:
     return {
-        alias: str(version) for alias, version in registry.client.get_registered_model("vgg16-pets").aliases.items()
+        alias: str(version)
+        for alias, version in tracker.registry.client.get_registered_model("vgg16-pets").aliases.items()
     }
 
 
 def test_stage_and_alias_move_together(registered) -> None:
-    registry = registered[0]
-    registry.move("vgg16-pets", "1", "Staging")
-    assert (stages(registry)["1"], aliases(registry)) == ("Staging", {"challenger": "1"})
-    registry.move("vgg16-pets", "1", "Production")
-    assert (stages(registry)["1"], aliases(registry)) == ("Production", {"champion": "1"})
-    registry.move("vgg16-pets", "2", "Staging")
-    registry.move("vgg16-pets", "2", "Production")
-    registry.move("vgg16-pets", "2", "Production")
-    assert stages(registry) == {"1": "Archived", "2": "Production", "3": "None"}
-    assert aliases(registry) == {"champion": "2"}
-    registry.move("vgg16-pets", "2", "Archived")
-    assert aliases(registry) == {}
+    tracker = registered[0]
+    tracker.registry.move("vgg16-pets", "1", "Staging")
+    assert (stages(tracker)["1"], aliases(tracker)) == ("Staging", {"challenger": "1"})
+    tracker.registry.move("vgg16-pets", "1", "Production")
+    assert (stages(tracker)["1"], aliases(tracker)) == ("Production", {"champion": "1"})
+    tracker.registry.move("vgg16-pets", "2", "Staging")
+    tracker.registry.move("vgg16-pets", "2", "Production")
+    tracker.registry.move("vgg16-pets", "2", "Production")
+    assert stages(tracker) == {"1": "Archived", "2": "Production", "3": "None"}
+    assert aliases(tracker) == {"champion": "2"}
+    tracker.registry.move("vgg16-pets", "2", "Archived")
+    assert aliases(tracker) == {}
 
 
 def test_stages_and_alias_follow_the_ledger_whatever_they_were(registered) -> None:
-    registry = registered[0]
-    registry.move("vgg16-pets", "3", "Production")
-    registry.client.set_registered_model_alias("vgg16-pets", "champion", "1")
+    tracker = registered[0]
+    tracker.registry.move("vgg16-pets", "3", "Production")
+    tracker.registry.client.set_registered_model_alias("vgg16-pets", "champion", "1")
     for production in ("2", "1", ""):
-        registry.follow("vgg16-pets", production)
-        found = [version for version, stage in stages(registry).items() if stage == "Production"]
+        tracker.registry.follow("vgg16-pets", production)
+        found = [version for version, stage in stages(tracker).items() if stage == "Production"]
         assert found == ([production] if production else [])
-        assert aliases(registry).get("champion", "") == production
+        assert aliases(tracker).get("champion", "") == production
 
 
 def test_registering_a_run_twice_gives_one_version(registered) -> None:
-    registry = registered[0]
-    before = registry.versions("vgg16-pets")
-    assert registry.register("vgg16-pets", before[1].run_id, "models:/whatever") == before[1]
-    assert registry.versions("vgg16-pets") == before
+    tracker = registered[0]
+    before = tracker.registry.versions("vgg16-pets")
+    assert tracker.registry.register("vgg16-pets", before[1].run_id, "models:/whatever") == before[1]
+    assert tracker.registry.versions("vgg16-pets") == before
 
 
 def test_a_verdict_is_written_on_its_version_and_on_its_run(registered) -> None:
-    registry = registered[0]
-    registry.tag("vgg16-pets", "3", Verdict(verdict="refuse", reasons=("too slow", "too big")))
-    assert registry.version("vgg16-pets", "3").verdict == "refuse"
-    tags = registry.client.get_model_version("vgg16-pets", "3").tags
+    tracker = registered[0]
+    tracker.registry.tag_verdict(
+        tracker.registry.version("vgg16-pets", "3"), Verdict(verdict="refuse", reasons=("too slow", "too big"))
+    )
+    assert tracker.registry.version("vgg16-pets", "3").verdict == "refuse"
+    tags = tracker.registry.client.get_model_version("vgg16-pets", "3").tags
     assert tags["vgg16.reasons"] == "too slow; too big"
-    run = registry.run_of(registry.version("vgg16-pets", "3").run_id).data.tags
+    run = tracker.runs.client.get_run(tracker.registry.version("vgg16-pets", "3").run_id).data.tags
     assert (run["vgg16.model"], run["vgg16.verdict"], run["vgg16.reasons"]) == (
         "vgg16-pets/3",
         "refuse",
@@ -357,12 +360,14 @@ def test_a_verdict_is_written_on_its_version_and_on_its_run(registered) -> None:
 
 
 def test_the_verdict_on_a_version_whose_run_was_deleted_is_written_on_the_version(registered) -> None:
-    registry = registered[0]
-    run_id = registry.version("vgg16-pets", "2").run_id
-    registry.client.delete_run(run_id)
-    registry.tag("vgg16-pets", "2", Verdict(verdict="undecided", reasons=("few images",)))
-    registry.client.restore_run(run_id)
-    assert registry.version("vgg16-pets", "2").verdict == "undecided"
+    tracker = registered[0]
+    run_id = tracker.registry.version("vgg16-pets", "2").run_id
+    tracker.registry.client.delete_run(run_id)
+    tracker.registry.tag_verdict(
+        tracker.registry.version("vgg16-pets", "2"), Verdict(verdict="undecided", reasons=("few images",))
+    )
+    tracker.registry.client.restore_run(run_id)
+    assert tracker.registry.version("vgg16-pets", "2").verdict == "undecided"
 
 
 def test_who_may_not_write_views_gets_the_comparison_without_them(registered, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,32 +377,29 @@ def test_who_may_not_write_views_gets_the_comparison_without_them(registered, mo
     def refuse(*_: str) -> None:
         raise MlflowException("Permission denied", PERMISSION_DENIED)
 
-    registry = registered[0]
-    members = registry.runs(chain="c1")
+    tracker = registered[0]
+    members = tracker.runs.search(chain="c1")
     with monkeypatch.context() as patch:
-        patch.setattr(registry.client, "set_experiment_tag", refuse)
-        bare = registry.comparison(members)
+        patch.setattr(tracker.registry.client, "set_experiment_tag", refuse)
+        bare = tracker.runs.comparison(members)
     assert "searchFilter=tags.%60vgg16.status%60" in bare
-    assert "viewStateShareKey=vgg16-last" in registry.comparison(members)
-    experiment = registry.client.get_experiment(members[0].info.experiment_id)
+    assert "viewStateShareKey=vgg16-last" in tracker.runs.comparison(members)
+    experiment = tracker.registry.client.get_experiment_by_name("pets")
     assert "tags.`vgg16.chain` = 'c1'" in experiment.tags["mlflow.sharedViewState.vgg16-last"]
 
 
 def test_a_run_carries_all_settings_the_dataset_with_its_digest_and_a_readable_name(registered) -> None:
     from vgg16.config.overrides import flat
-    from vgg16.tracking.runs import dataset_of
 
-    registry, _, _, experiment, ref = registered
-    (run, *_) = registry.runs(chain="c1")
-    assert run.info.run_name == "pets-scratch s1 dddddddd"
+    tracker, _, _, experiment, ref = registered
+    (run, *_) = tracker.runs.search(chain="c1")
+    assert run.run_name == "pets-scratch s1 dddddddd"
     settings = {key: str(value) for key, value in flat(experiment.model_dump(mode="json")).items()}
-    assert run.data.params == settings
-    assert (run.inputs.dataset_inputs[0].dataset.name, run.inputs.dataset_inputs[0].dataset.digest) == (
-        "pets",
-        "d" * 36,
-    )
-    assert registry.experiment_of(run) == experiment
-    assert dataset_of(run) == ref
+    assert run.params == settings
+    (learned, *_) = tracker.registry.client.get_run(run.run_id).inputs.dataset_inputs
+    assert (learned.dataset.name, learned.dataset.digest) == ("pets", "d" * 36)
+    assert tracker.results.experiment(run.run_id) == experiment
+    assert run.dataset == ref
 
 
 READ = """
@@ -406,8 +408,8 @@ from pathlib import Path
 import numpy as np
 from vgg16.workplace.tensorflow import import_tensorflow
 import_tensorflow()
-from vgg16.tracking.registry import connect
-model, class_names = connect(sys.argv[1], Path()).load(sys.argv[2])
+from vgg16.tracking.connect import connect
+model, class_names = connect(sys.argv[1], Path()).registry.load(sys.argv[2])
 assert class_names == ("cat", "dog"), class_names
 np.save(sys.argv[4], model.predict(np.load(sys.argv[3]), verbose=0))
 """
@@ -417,8 +419,8 @@ np.save(sys.argv[4], model.predict(np.load(sys.argv[3]), verbose=0))
 def test_a_registered_model_answers_the_same_in_another_process(registered, tmp_path: Path, uri: str) -> None:
     import mlflow
 
-    registry, model, images, *_ = registered
-    registry.client.set_registered_model_alias("vgg16-pets", "somealias", "2")
+    tracker, model, images, *_ = registered
+    tracker.registry.client.set_registered_model_alias("vgg16-pets", "somealias", "2")
     np.save(tmp_path / "images.npy", images)
     arguments = [mlflow.get_tracking_uri(), uri, str(tmp_path / "images.npy"), str(tmp_path / "answers.npy")]
     subprocess.run([sys.executable, "-c", READ, *arguments], check=True)
@@ -439,79 +441,82 @@ def test_a_registered_model_has_a_signature_an_example_and_pinned_requirements(r
 
 
 def test_what_is_not_registered_is_refused_with_what_is(registered) -> None:
-    registry = registered[0]
+    tracker = registered[0]
     with pytest.raises(RequestError, match="There are: 1, 2, 3"):
-        registry.version("vgg16-pets", "9")
+        tracker.registry.version("vgg16-pets", "9")
     with pytest.raises(RequestError, match="There are: vgg16-pets"):
-        registry.version("vgg16-cats", "1")
+        tracker.registry.version("vgg16-cats", "1")
     with pytest.raises(RequestError, match="No model"):
-        registry.load("models:/vgg16-cats/1")
+        tracker.registry.load("models:/vgg16-cats/1")
     with pytest.raises(RequestError, match="no registered model"):
-        registry.known_versions("it's")
+        tracker.registry.known_versions("it's")
     with pytest.raises(RequestError, match="no finished run"):
-        registry.find_run("nosuchrun")
+        tracker.runs.find("nosuchrun")
 
 
 def test_a_model_is_loaded_only_while_it_is_what_was_logged(registered) -> None:
     import mlflow
 
-    registry, _, images, experiment, ref = registered
-    with registry.run(experiment, ref, {}) as run_id:
-        uri = registry.log_model(registered[1], ref.class_names, images[:2])
-    version = registry.register("vgg16-tampered", run_id, uri).version
-    registry.client.set_registered_model_alias("vgg16-tampered", "champion", version)
+    tracker, _, images, experiment, ref = registered
+    with tracker.runs.start(TrainingRequest(experiment=experiment, dataset=ref), {}) as run_id:
+        uri = tracker.registry.log_model(registered[1], ref.class_names, images[:2])
+    version = tracker.registry.register("vgg16-tampered", run_id, uri).version
+    tracker.registry.client.set_registered_model_alias("vgg16-tampered", "champion", version)
     addresses = (uri, f"models:/vgg16-tampered/{version}", "models:/vgg16-tampered@champion")
     for address in addresses:
-        assert registry.load(address)[1] == ref.class_names
+        assert tracker.registry.load(address)[1] == ref.class_names
     file = Path(mlflow.artifacts.download_artifacts(uri), "data", "model.keras")
     genuine = file.read_bytes()
     other = Path(mlflow.artifacts.download_artifacts("models:/vgg16-pets/1"), "data", "model.keras")
     file.write_bytes(other.read_bytes())
     for address in addresses:
         with pytest.raises(Vgg16Error, match=r"is not what was logged: expected sha256 \w{12}\.\.\., found \w{12}"):
-            registry.load(address)
+            tracker.registry.load(address)
     file.write_bytes(genuine)
-    registry.client.delete_logged_model_tag(uri.removeprefix("models:/"), "vgg16.sha256")
+    tracker.registry.client.delete_logged_model_tag(uri.removeprefix("models:/"), "vgg16.sha256")
     with pytest.raises(Vgg16Error, match="expected a digest of it in the registry, found none"):
-        registry.load(uri)
+        tracker.registry.load(uri)
 
 
 def test_the_model_of_a_run_is_found_once_it_was_logged_to_its_end(registered) -> None:
-    registry, model, images, experiment, ref = registered
-    with registry.run(experiment, ref, {}) as run_id:
-        assert registry.logged_model(run_id) == ""
-        uri = registry.log_model(model, ref.class_names, images[:2])
-    assert registry.logged_model(run_id) == uri
-    registry.client.delete_logged_model_tag(uri.removeprefix("models:/"), "vgg16.sha256")
-    assert registry.logged_model(run_id) == ""
+    tracker, model, images, experiment, ref = registered
+    with tracker.runs.start(TrainingRequest(experiment=experiment, dataset=ref), {}) as run_id:
+        assert tracker.registry.logged_model(run_id) == ""
+        uri = tracker.registry.log_model(model, ref.class_names, images[:2])
+    assert tracker.registry.logged_model(run_id) == uri
+    tracker.registry.client.delete_logged_model_tag(uri.removeprefix("models:/"), "vgg16.sha256")
+    assert tracker.registry.logged_model(run_id) == ""
 
 
 def test_epochs_that_are_sent_again_are_logged_once_at_their_own_times(registered) -> None:
     from vgg16.records import EpochMetrics
 
-    registry, _, _, experiment, ref = registered
+    tracker, _, _, experiment, ref = registered
     values = {"train_loss": 1.0, "train_top1": 0.5, "val_loss": float("nan"), "val_top1": 0.5, "learning_rate": 0.1}
     epochs = [EpochMetrics(epoch=number, at=1_700_000_000_000 + number, **values) for number in range(1, 252)]
-    with registry.run(experiment, ref, {}) as run_id:
-        registry.log_epochs(run_id, epochs[:3])
-        registry.log_epochs(run_id, epochs)
-        assert registry.logged_epochs(run_id) == set(range(1, 252))
-    points = registry.client.get_metric_history(run_id, "train_loss")
+    with tracker.runs.start(TrainingRequest(experiment=experiment, dataset=ref), {}) as run_id:
+        tracker.results.log_epochs(run_id, epochs[:3])
+        tracker.results.log_epochs(run_id, epochs)
+        assert tracker.results.logged_epochs(run_id) == set(range(1, 252))
+    points = tracker.registry.client.get_metric_history(run_id, "train_loss")
     assert [(point.step, point.timestamp) for point in points] == [(each.epoch, each.at) for each in epochs]
 
 
 @pytest.mark.parametrize(("raised", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
 def test_a_run_that_is_cut_off_says_how_and_goes_on_as_itself(registered, raised, status: str) -> None:
-    registry, _, _, experiment, ref = registered
-    with pytest.raises(raised), registry.run(experiment, ref, {"vgg16.chain": "c8"}) as run_id:
+    tracker, _, _, experiment, ref = registered
+    with (
+        pytest.raises(raised),
+        tracker.runs.start(TrainingRequest(experiment=experiment, dataset=ref, chain="c8"), {}) as run_id,
+    ):
         raise raised
-    assert registry.run_of(run_id).info.status == status
-    assert registry.standing(run_id) == "unfinished"
-    with registry.run(experiment, ref, {"vgg16.chain": "c9"}, run_id) as again:
+    assert tracker.runs.client.get_run(run_id).info.status == status
+    assert tracker.runs.state(run_id) == "unfinished"
+    with tracker.runs.start(TrainingRequest(experiment=experiment, dataset=ref, chain="c9"), {}, run_id) as again:
         assert again == run_id
-        assert registry.run_of(run_id).info.status == "RUNNING"
-    registry.complete(run_id)
-    assert registry.standing(run_id) == "complete"
-    assert [run.info.run_id for run in registry.runs(chain="c9")] == [run_id]
-    registry.client.delete_run(run_id)
-    assert registry.standing(run_id) == registry.standing("0" * 32) == ""
+        assert tracker.runs.client.get_run(run_id).info.status == "RUNNING"
+    tracker.runs.mark_finished(run_id)
+    assert tracker.runs.state(run_id) == "complete"
+    assert [run.run_id for run in tracker.runs.search(chain="c9")] == [run_id]
+    tracker.registry.client.delete_run(run_id)
+    assert tracker.runs.state(run_id) == tracker.runs.state("0" * 32) == ""

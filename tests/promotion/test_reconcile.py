@@ -14,7 +14,9 @@ from vgg16.promotion import ledger, reconcile
 from vgg16.promotion.records import Standing
 from vgg16.records import DatasetRef
 from vgg16.storage.store import FolderStore, Store
-from vgg16.tracking.registry import Registry, Shown, connect
+from vgg16.tracking.connect import connect
+from vgg16.tracking.protocol import Registry, RegistryState
+from vgg16.tracking.registry import MlflowRegistry
 
 NAME = "vgg16-pets"
 PETS = DatasetRef(name="pets", digest="d" * 64, key="", class_names=("cat", "dog"), splits={})
@@ -27,7 +29,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
     before = mlflow.get_tracking_uri()
     folder = tmp_path_factory.mktemp("registry")
-    yield connect(f"sqlite:///{folder / 'mlflow.db'}", folder / "mlflow")
+    yield connect(f"sqlite:///{folder / 'mlflow.db'}", folder / "mlflow").registry
     mlflow.set_tracking_uri(before)
     mlflow.set_registry_uri(before)
 
@@ -73,15 +75,15 @@ def decide(registry: Registry, store: Store, version: str, **facts: Any) -> None
 
 
 def in_production(registry: Registry) -> tuple[list[str], str]:
-    shown = registry.shown(NAME)
+    shown = registry.state(NAME)
     return shown.production, shown.champion
 
 
 # Where the steps of a promotion end: what the process that is killed there had still to do.
 BOUNDARIES = {
-    "after the entry": ("vgg16.tracking.registry.Registry.follow",),
+    "after the entry": ("vgg16.tracking.registry.MlflowRegistry.follow",),
     "between stage and alias": ("mlflow.MlflowClient.set_registered_model_alias",),
-    "before it is noted": ("vgg16.tracking.registry.Registry.note_followed",),
+    "before it is noted": ("vgg16.tracking.registry.MlflowRegistry.note_followed",),
 }
 
 
@@ -248,14 +250,14 @@ def test_a_process_that_was_overtaken_follows_what_came_after(
 ) -> None:
     promote(model, folder, "1")
     decide(model, folder, "2")
-    follow = Registry.follow
+    follow = MlflowRegistry.follow
 
     def overtaken(registry: Registry, name: str, production: str) -> None:
-        monkeypatch.setattr(Registry, "follow", follow)
+        monkeypatch.setattr(MlflowRegistry, "follow", follow)
         promote(registry, folder, "3")
         follow(registry, name, production)
 
-    monkeypatch.setattr(Registry, "follow", overtaken)
+    monkeypatch.setattr(MlflowRegistry, "follow", overtaken)
     assert reconcile.settle(model, folder, NAME).standing.champion == "3"
     assert in_production(model) == (["3"], "3")
 
@@ -275,14 +277,14 @@ def test_a_decision_that_comes_before_an_adoption_stands(
 ) -> None:
     promote(model, folder, "1")
     model.client.set_registered_model_alias(NAME, "champion", "2")
-    asked = Registry.interchangeable
+    asked = MlflowRegistry.interchangeable
 
     def overtaken(registry: Registry, *which: str) -> bool:
-        monkeypatch.setattr(Registry, "interchangeable", asked)
+        monkeypatch.setattr(MlflowRegistry, "interchangeable", asked)
         promote(registry, folder, "3")
         return asked(registry, *which)
 
-    monkeypatch.setattr(Registry, "interchangeable", overtaken)
+    monkeypatch.setattr(MlflowRegistry, "interchangeable", overtaken)
     assert reconcile.settle(model, folder, NAME, "adopt").ended == "undone"
     assert in_production(model) == (["3"], "3")
     assert [each.version for each in ledger.entries(folder, NAME)] == ["1", "3"]
@@ -360,4 +362,4 @@ def test_a_claim_that_was_seen_by_nobody_else_is_kept_against_who_comes_later(
     model.claim_ledger(NAME, folder.address)
     model.claim_ledger(NAME, folder.address)
     assert model.client.get_registered_model(NAME).tags == {"vgg16.ledger": folder.address}
-    assert model.shown(NAME) == Shown({str(n): "None" for n in range(1, 8)}, "", folder.address, 0)
+    assert model.state(NAME) == RegistryState({str(n): "None" for n in range(1, 8)}, "", folder.address, 0)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from vgg16.records import DatasetRef, EpochMetrics
-from vgg16.tracking.registry import Registry, connect
+from vgg16.tracking.connect import connect
+from vgg16.tracking.protocol import Tracker
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def tracker(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """An empty one; making its database takes seconds, so the tests share it, each with requests of its own."""
     import mlflow
 
@@ -25,11 +26,11 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Any:
 REF = DatasetRef(name="many", digest="ab" * 32, key="k", class_names=("a", "b"), splits={"train": 2})
 
 
-def test_a_study_has_one_run_for_one_request_and_another_one_where_it_is_fresh(registry: Registry) -> None:
+def test_a_study_has_one_run_for_one_request_and_another_one_where_it_is_fresh(tracker: Tracker) -> None:
     def study(request: str, *, fresh: bool = False) -> str:
-        with registry.study("course", request, REF, {}, fresh) as run_id:
-            assert registry.run_of(run_id).info.status == "RUNNING"
-        assert registry.run_of(run_id).info.status == "FINISHED"
+        with tracker.runs.start_study("course", request, REF, {}, fresh=fresh) as run_id:
+            assert tracker.runs.client.get_run(run_id).info.status == "RUNNING"
+        assert tracker.runs.client.get_run(run_id).info.status == "FINISHED"
         return run_id
 
     first = study("one")
@@ -39,32 +40,31 @@ def test_a_study_has_one_run_for_one_request_and_another_one_where_it_is_fresh(r
     assert anew != first
     assert study("one") == anew
     # It is no training: lists and comparisons of those leave it out.
-    assert {first, anew}.isdisjoint(run.info.run_id for run in registry.runs())
-    assert registry.at_work() == {}
+    assert {first, anew}.isdisjoint(run.run_id for run in tracker.runs.search())
+    assert tracker.runs.running() == {}
 
 
-def test_a_study_that_is_interrupted_goes_on_in_its_run(registry: Registry) -> None:
-    with pytest.raises(KeyboardInterrupt), registry.study("course", "three", REF, {}, False) as stopped:  # noqa: PT012
-        registry.log_params(stopped, {"machine": "this one"})
+def test_a_study_that_is_interrupted_goes_on_in_its_run(tracker: Tracker) -> None:
+    with pytest.raises(KeyboardInterrupt), tracker.runs.start_study("course", "three", REF, {}, fresh=False) as stopped:  # noqa: PT012
+        tracker.runs.log_params(stopped, {"machine": "this one"})
         raise KeyboardInterrupt
-    assert registry.run_of(stopped).info.status == "KILLED"
-    with registry.study("course", "three", REF, {}, False) as found:
-        registry.log_params(found, {"machine": "another one", "more": "1"})
+    assert tracker.runs.client.get_run(stopped).info.status == "KILLED"
+    with tracker.runs.start_study("course", "three", REF, {}, fresh=False) as found:
+        tracker.runs.log_params(found, {"machine": "another one", "more": "1"})
     assert found == stopped
-    assert registry.run_of(found).data.params == {"machine": "this one", "more": "1"}
+    assert tracker.runs.get(found).params == {"machine": "this one", "more": "1"}
 
 
-def test_curves_and_answers_are_read_as_they_were_logged(registry: Registry) -> None:
-    with registry.study("course", "four", REF, {}, False) as run_id:
-        run = registry.run_of(run_id)
-        assert registry.answers_of(run, "test") is None
+def test_curves_and_answers_are_read_as_they_were_logged(tracker: Tracker) -> None:
+    with tracker.runs.start_study("course", "four", REF, {}, fresh=False) as run_id:
+        assert tracker.results.predictions(run_id, "test") is None
         rates = {"train_top1": 0.1, "val_top1": 0.5, "learning_rate": 0.1}
         epochs = [EpochMetrics(epoch=n, at=n, train_loss=float("nan"), val_loss=n / 3, **rates) for n in (1, 2, 10)]
-        registry.log_epochs(run_id, epochs)
-        assert [each.epoch for each in registry.epochs_of(run)] == [1, 2, 10]
-        assert [each.val_loss for each in registry.epochs_of(run)] == [each.val_loss for each in epochs]
-        assert all(np.isnan(each.train_loss) for each in registry.epochs_of(run))
+        tracker.results.log_epochs(run_id, epochs)
+        assert [each.epoch for each in tracker.results.epochs(run_id)] == [1, 2, 10]
+        assert [each.val_loss for each in tracker.results.epochs(run_id)] == [each.val_loss for each in epochs]
+        assert all(np.isnan(each.train_loss) for each in tracker.results.epochs(run_id))
         probabilities = np.array([[0.2, 0.8], [0.9, 0.1], [0.4, 0.6]], np.float32)
-        registry.log_answers(run_id, "test", np.array([1, 1, 0]), probabilities)
-        labels, answers = registry.answers_of(run, "test") or pytest.fail("nothing is logged")
+        tracker.results.log_predictions(run_id, "test", np.array([1, 1, 0]), probabilities)
+        labels, answers = tracker.results.predictions(run_id, "test") or pytest.fail("nothing is logged")
         assert (labels.tolist(), answers.tolist()) == ([1, 1, 0], [1, 0, 1])

@@ -27,10 +27,12 @@ from vgg16.config import catalog, rows
 from vgg16.config.types import DatasetChoice
 from vgg16.data.sources import cifar
 from vgg16.errors import RequestError, Vgg16Error
-from vgg16.steps.fetch import fetch
+from vgg16.records import DatasetRef
+from vgg16.steps import fetch as fetch_step
 from vgg16.storage import downloads, files
 from vgg16.storage.s3 import S3Store
 from vgg16.workplace import settings
+from vgg16.workplace.workplace import open_workplace
 
 Command = Callable[..., Any]
 
@@ -161,6 +163,11 @@ REQUESTS: dict[str, tuple[list[str], int, str]] = {
 }
 # Those that are asked of the real command line too.
 OF_ALL = ("no such file", "another sha256", "a source of what is made here", "nobody answers")
+
+
+def fetch(choice: DatasetChoice, source: str = "", sha256: str = "") -> DatasetRef:
+    """The step, in the home of the test."""
+    return fetch_step.fetch(choice, source, sha256, open_workplace())
 
 
 @pytest.fixture

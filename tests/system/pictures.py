@@ -22,15 +22,16 @@ from vgg16.config import catalog
 from vgg16.config.types import Experiment
 from vgg16.data.images import Arrays
 from vgg16.evaluation.metrics import evaluate
-from vgg16.records import DatasetRef, EpochMetrics, Run, Verdict
+from vgg16.records import DatasetRef, EpochMetrics, TrainingRequest, Verdict
 from vgg16.stack import mlflow_ui
 from vgg16.training.records import TrainingResult
-from vgg16.workplace import settings, workplace
+from vgg16.workplace import settings
 from vgg16.workplace.settings import Settings
 from vgg16.workplace.tensorflow import import_tensorflow
+from vgg16.workplace.workplace import open_workplace
 
 if TYPE_CHECKING:
-    from vgg16.tracking.registry import Registry
+    from vgg16.tracking.protocol import Tracker
 
 ROOT = Path(__file__).parents[2]
 RUNS = 20
@@ -82,21 +83,24 @@ def log_runs() -> None:
     images = random.randint(0, 255, (40, 32, 32, 3)).astype(np.uint8)
     labels = np.arange(40) % 10
     arrays = Arrays(images, labels.astype(np.int64), np.repeat(np.arange(4, dtype=np.int8), 10), REF.class_names)
-    registry = workplace.open_registry()
+    tracker = open_workplace().tracker
     for number in range(RUNS):
-        chain, request = f"{number // 2:012d}", f"{number:032d}"
-        tags = {"vgg16.chain": chain, "vgg16.request": request, "vgg16.commit": "b954b37"}
-        tags["vgg16.base"] = "models:/vgg16-glyphs/1" if number % 2 else ""
-        with registry.run(experiment(number), REF, tags) as run_id:
-            registry.log_dataset(REF, arrays)
+        request = TrainingRequest(
+            experiment=experiment(number),
+            dataset=REF,
+            base="models:/vgg16-glyphs/1" if number % 2 else "",
+            chain=f"{number // 2:012d}",
+        )
+        with tracker.runs.start(request, {"vgg16.commit": "b954b37"}) as run_id:
+            tracker.runs.log_dataset(REF, arrays)
             epochs = curves(number)
-            registry.log_epochs(run_id, epochs)
+            tracker.results.log_epochs(run_id, epochs)
             best = max(epochs, key=lambda each: each.val_top1)
             ended = {"status": "finished", "best_epoch": best.epoch, "best_val_top1": best.val_top1}
             speed = {"seconds": 60.0 + number, "images_per_s": 180.0 - 3 * number, "precision": "float32"}
             machine = {"seconds_of_phases": [60.0 + number], "peak_memory_megabytes": 900.0, "device": "2 cores"}
-            registry.log_result(TrainingResult.model_validate(ended | speed | machine | {"epochs": epochs}))
-            model_uri = registry.log_model(_model(), REF.class_names, images[:2]) if number >= RUNS - 3 else ""
+            tracker.results.log_result(TrainingResult.model_validate(ended | speed | machine | {"epochs": epochs}))
+            model_uri = tracker.registry.log_model(_model(), REF.class_names, images[:2]) if number >= RUNS - 3 else ""
         for split in ("gate", "test") if number == RUNS - 1 or not model_uri else ("gate",):
             n = REF.splits[split]
             truth = np.arange(n) % 10
@@ -104,11 +108,13 @@ def log_runs() -> None:
             probabilities = (
                 np.eye(10, dtype=np.float32)[answers] * 0.91 + np.eye(10, dtype=np.float32)[truth] * 0.05 + 0.004
             )
-            registry.log_evaluation(run_id, evaluate(split, images[:n], probabilities, truth, REF.class_names), {})
+            tracker.results.log_evaluation(
+                run_id, evaluate(split, images[:n], probabilities, truth, REF.class_names), {}
+            )
         if model_uri:
-            _decide(registry, run_id, model_uri, promoted=number != RUNS - 2)
+            _decide(tracker, run_id, model_uri, promoted=number != RUNS - 2)
         else:
-            registry.complete(run_id)
+            tracker.runs.mark_finished(run_id)
 
 
 def _model() -> Any:
@@ -119,24 +125,14 @@ def _model() -> Any:
     return build(catalog.backbone(options.name), options, found.head, input_size=32, classes=10)
 
 
-def _decide(registry: Registry, run_id: str, model_uri: str, *, promoted: bool) -> None:
-    run = registry.run_of(run_id)
-    told = Run(
-        experiment=run.data.tags["vgg16.experiment"],
-        run_id=run_id,
-        run_name=run.info.run_name,
-        url="",
-        model=None,
-        metrics=run.data.metrics,
-        status="finished",
-    )
-    version = tasks.register_model.fn(told, model_uri, REF).model
+def _decide(tracker: Tracker, run_id: str, model_uri: str, *, promoted: bool) -> None:
+    version = tasks.register_model.fn(tracker.runs.get(run_id), model_uri).model
     assert version
     reason = "is better than the champion" if promoted else "is no better than the champion"
     verdict = Verdict(verdict="promote" if promoted else "refuse", reasons=(f"top-1 on 179 gate images {reason}",))
-    registry.tag(version.name, version.version, verdict)
-    registry.move(version.name, version.version, "Production" if promoted else "Archived")
-    tasks.write_card.fn(version.name, version.version)
+    tracker.registry.tag_verdict(version, verdict)
+    tracker.registry.move(version.name, version.version, "Production" if promoted else "Archived")
+    tasks.write_card.fn(version)
 
 
 @contextmanager
@@ -185,11 +181,15 @@ def browser(width: int, height: int) -> Iterator[Any]:
 def main(home: str) -> None:
     """Make the pictures anew, each when its page shows what it must."""
     with opened(Path(home).absolute()) as known:
-        registry = workplace.open_registry()
-        (champion, *_) = registry.champions()
+        tracker = open_workplace().tracker
+        (champion, *_) = tracker.registry.champions()
         version = f"/#/models/{champion.name}/versions/{champion.version}?workflowType=machine_learning"
         pictures = {
-            "compare": (registry.comparison(registry.last_chain()), ("train_loss", "images_per_s"), (1500, 1160)),
+            "compare": (
+                tracker.runs.comparison(tracker.runs.last_chain()),
+                ("train_loss", "images_per_s"),
+                (1500, 1160),
+            ),
             "registry": (version, ("Stage (deprecated)", "@ champion", "How to use it"), (1300, 1400)),
         }
         url = mlflow_ui.start(known)

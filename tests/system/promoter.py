@@ -9,7 +9,7 @@ from pathlib import Path
 from vgg16.promotion import reconcile
 from vgg16.promotion.ledger import ConflictError
 from vgg16.storage.addresses import open_store
-from vgg16.tracking.registry import connect
+from vgg16.tracking.connect import connect
 
 # As the flow's own: a decision that is overtaken is made again on what is so by then.
 TRIES = 3
@@ -20,7 +20,7 @@ def promote_all(
 ) -> None:
     """Promote each version that no other process has asked for yet; in the folder, what was asked and how it ended."""
     os.environ.update(environment)
-    registry, store = connect(tracking_uri, None), open_store(address)
+    registry, store = connect(tracking_uri).registry, open_store(address)
     for version in versions:
         try:
             (folder / f"{version}.asked").touch(exist_ok=False)

@@ -23,7 +23,8 @@ from vgg16.data import published, splits
 from vgg16.data.sources import generated
 from vgg16.storage.s3 import S3Store
 from vgg16.storage.store import FolderStore, Store
-from vgg16.tracking.registry import Registry, connect
+from vgg16.tracking.connect import connect
+from vgg16.tracking.protocol import Tracker
 from vgg16.training import checkpoints
 
 log = logging.getLogger(__name__)
@@ -86,13 +87,13 @@ class Workers:
         return found
 
 
-def curves(registry: Registry, run_id: str) -> list[tuple[str, int, float]]:
+def curves(tracker: Tracker, run_id: str) -> list[tuple[str, int, float]]:
     """Every point that was logged for an epoch, in order, as often as it was."""
     names = ("train_loss", "train_top1", "val_loss", "val_top1", "learning_rate")
     return [
         (name, point.step, point.value)
         for name in names
-        for point in sorted(registry.client.get_metric_history(run_id, name), key=lambda point: point.step)
+        for point in sorted(tracker.registry.client.get_metric_history(run_id, name), key=lambda point: point.step)
     ]
 
 
@@ -104,7 +105,7 @@ def test_a_training_that_is_killed_at_any_moment_ends_as_the_unbroken_one(
     log.info("seed %d", seed)
     chance = random.Random(seed)
     asked = asked.model_copy(update={"name": f"killed-{seed}"})
-    registry = connect(mlflow_server, None)
+    tracker = connect(mlflow_server, None)
     whole = Workers(FolderStore(tmp_path / "other"), mlflow_server, tmp_path / "whole", asked).train()
     workers = Workers(store, mlflow_server, tmp_path / "killed", asked)
 
@@ -124,13 +125,13 @@ def test_a_training_that_is_killed_at_any_moment_ends_as_the_unbroken_one(
     resumed = workers.train()
 
     assert resumed["run_id"] != whole["run_id"]
-    assert curves(registry, resumed["run_id"]) == curves(registry, whole["run_id"])
-    assert [step for name, step, _ in curves(registry, resumed["run_id"]) if name == "val_loss"] == [*range(1, 9)]
-    same = [registry.load(found["model_uri"])[0].get_weights() for found in (resumed, whole)]
+    assert curves(tracker, resumed["run_id"]) == curves(tracker, whole["run_id"])
+    assert [step for name, step, _ in curves(tracker, resumed["run_id"]) if name == "val_loss"] == [*range(1, 9)]
+    same = [tracker.registry.load(found["model_uri"])[0].get_weights() for found in (resumed, whole)]
     assert all((mine == theirs).all() for mine, theirs in zip(*same, strict=True))
     # All lives are one run: none was begun twice.
-    of_digits = registry.client.get_experiment_by_name("digits").experiment_id
-    runs = registry.client.search_runs([of_digits], f"tags.`vgg16.experiment` = '{asked.name}'")
+    of_digits = tracker.registry.client.get_experiment_by_name("digits").experiment_id
+    runs = tracker.registry.client.search_runs([of_digits], f"tags.`vgg16.experiment` = '{asked.name}'")
     assert {run.info.run_id for run in runs} == {resumed["run_id"], whole["run_id"]}
 
 

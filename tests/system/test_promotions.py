@@ -15,7 +15,7 @@ from tests.system import promoter
 from vgg16.promotion import ledger, reconcile
 from vgg16.storage.s3 import S3Store
 from vgg16.storage.store import Store
-from vgg16.tracking.registry import connect
+from vgg16.tracking.connect import connect
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def test_fifty_promotions_by_five_processes_that_are_killed_leave_one_champion_a
     log.info("seed %d", seed)
     chance = random.Random(seed)
     name = f"vgg16-race{seed}"
-    registry = connect(mlflow_server, None)
+    registry = connect(mlflow_server).registry
     client = registry.client
     client.create_registered_model(name)
     run = client.create_run("0").info
@@ -74,6 +74,6 @@ def test_fifty_promotions_by_five_processes_that_are_killed_leave_one_champion_a
     assert [each.previous for each in entries] == ["", *(each.version for each in entries[:-1])]
     assert counts["promoted"] <= len(entries) <= counts["promoted"] + kills
     champion = entries[-1].version
-    shown = registry.shown(name)
+    shown = registry.state(name)
     assert (shown.production, shown.champion, shown.followed) == ([champion], champion, len(entries))
     assert settled.standing.champion == champion

@@ -16,9 +16,9 @@ import tensorflow  # noqa: F401
 from flows import tasks
 from vgg16.config.types import Experiment
 from vgg16.errors import Vgg16Error
-from vgg16.records import DatasetRef
+from vgg16.records import DatasetRef, TrainingRequest
 from vgg16.storage import s3, store
-from vgg16.tracking import registry
+from vgg16.tracking.results import MlflowResults
 from vgg16.training import checkpoints, loop
 from vgg16.workplace import settings
 
@@ -30,8 +30,8 @@ PLACES: dict[str, tuple[tuple[Any, ...], str, bool]] = {
     "after a checkpoint": ((checkpoints,), "save", True),
     "after a step": ((loop.Loop,), "train", True),
     "at an epoch's end": ((loop.Loop,), "evaluate", True),
-    "before an epoch is logged": ((registry.Registry,), "log_epochs", False),
-    "after an epoch is logged": ((registry.Registry,), "log_epochs", True),
+    "before an epoch is logged": ((MlflowResults,), "log_epochs", False),
+    "after an epoch is logged": ((MlflowResults,), "log_epochs", True),
 }
 
 
@@ -52,7 +52,9 @@ def train_one(
     elif place == "amid":
         _end_amid(number)
     try:
-        run, model_uri = tasks.train_model.fn(experiment, ref, "", "chain")
+        run, model_uri = tasks.train_model.fn(
+            TrainingRequest(experiment=experiment, dataset=ref, chain="chain"), lambda: None
+        )
         told = {"run_id": run.run_id, "model_uri": model_uri}
     except Vgg16Error as error:
         told = {"refused": error.message}

@@ -19,9 +19,10 @@ import pytest
 from vgg16.config.types import Experiment
 from vgg16.data.images import Arrays
 from vgg16.errors import RequestError, Vgg16Error
-from vgg16.records import DatasetRef
+from vgg16.records import DatasetRef, TrainingRequest
 from vgg16.storage.files import sha256_of
-from vgg16.tracking.registry import Registry, connect
+from vgg16.tracking.connect import connect
+from vgg16.tracking.protocol import Tracker
 from vgg16.training.prepare import build_for
 
 NAMES = ("dark", "bright", "grey")
@@ -31,7 +32,7 @@ NAMES = ("dark", "bright", "grey")
 class Logged:
     """A registry of its own, a model with what made it, and images that it has not seen."""
 
-    registry: Registry
+    tracker: Tracker
     model: Any
     images: Any
     experiment: Experiment
@@ -41,8 +42,8 @@ class Logged:
         """The address of the model in a new run, the folder of its files, and the run."""
         import mlflow
 
-        with self.registry.run(self.experiment, self.ref, {}) as run_id:
-            uri = self.registry.log_model(self.model, class_names, self.images[:2])
+        with self.tracker.runs.start(TrainingRequest(experiment=self.experiment, dataset=self.ref), {}) as run_id:
+            uri = self.tracker.registry.log_model(self.model, class_names, self.images[:2])
         return uri, Path(mlflow.artifacts.download_artifacts(uri)), run_id
 
 
@@ -67,7 +68,7 @@ def logged(tensorflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def whole(logged: Logged) -> tuple[str, Path, str]:
     """One logged model that no test harms, registered as version 1."""
     found = logged.log()
-    logged.registry.register("vgg16-patches", found[2], found[0])
+    logged.tracker.registry.register("vgg16-patches", found[2], found[0])
     return found
 
 
@@ -77,7 +78,7 @@ def test_it_is_loaded_as_it_was_saved_by_this_project_by_keras_and_by_tensorflow
     import mlflow
 
     wanted = logged.model.predict(logged.images, verbose=0)
-    ours, names = logged.registry.load(whole[0])
+    ours, names = logged.tracker.registry.load(whole[0])
     assert names == NAMES
     for model in (ours, mlflow.keras.load_model(whole[0]), mlflow.tensorflow.load_model(whole[0])):
         assert np.abs(model.predict(logged.images, verbose=0) - wanted).max() < 1e-6
@@ -88,7 +89,7 @@ def test_served_it_answers_the_names_and_probabilities_of_the_same_classes(
 ) -> None:
     import mlflow
 
-    wanted = logged.registry.load(whole[0])[0].predict(logged.images, verbose=0)
+    wanted = logged.tracker.registry.load(whole[0])[0].predict(logged.images, verbose=0)
     served = mlflow.pyfunc.load_model("models:/vgg16-patches/1")
     answers = served.predict(logged.images)
     found = np.array([[each["probabilities"][name] for name in NAMES] for each in answers])
@@ -164,7 +165,7 @@ def test_requirements_are_pinned_and_name_nothing_of_this_project(whole: tuple[s
 def test_a_model_of_the_layout_before_is_still_loaded(logged: Logged) -> None:
     import mlflow
 
-    with logged.registry.run(logged.experiment, logged.ref, {}):
+    with logged.tracker.runs.start(TrainingRequest(experiment=logged.experiment, dataset=logged.ref), {}):
         info = mlflow.tensorflow.log_model(
             logged.model,
             name="model",
@@ -173,20 +174,20 @@ def test_a_model_of_the_layout_before_is_still_loaded(logged: Logged) -> None:
             metadata={"class_names": json.dumps(NAMES)},
         )
     file = Path(mlflow.artifacts.download_artifacts(info.model_uri), "data", "model.keras")
-    logged.registry.client.set_logged_model_tags(info.model_id, {"vgg16.sha256": sha256_of(file)})
-    model, names = logged.registry.load(info.model_uri)
+    logged.tracker.registry.client.set_logged_model_tags(info.model_id, {"vgg16.sha256": sha256_of(file)})
+    model, names = logged.tracker.registry.load(info.model_uri)
     assert names == NAMES
     assert np.array_equal(model.predict(logged.images, verbose=0), logged.model.predict(logged.images, verbose=0))
-    assert logged.registry.megabytes(info.model_uri) == file.stat().st_size / 1e6
+    assert logged.tracker.registry.megabytes(info.model_uri) == file.stat().st_size / 1e6
 
 
 def test_it_is_found_by_every_kind_of_address(logged: Logged, whole: tuple[str, Path, str]) -> None:
     uri, folder, run_id = whole
-    logged.registry.client.set_registered_model_alias("vgg16-patches", "tried", "1")
+    logged.tracker.registry.client.set_registered_model_alias("vgg16-patches", "tried", "1")
     megabytes = (folder / "data" / "model.keras").stat().st_size / 1e6
     for address in (uri, "models:/vgg16-patches/1", "models:/vgg16-patches@tried", f"runs:/{run_id}/model"):
-        assert logged.registry.load(address)[1] == NAMES
-        assert logged.registry.megabytes(address) == megabytes
+        assert logged.tracker.registry.load(address)[1] == NAMES
+        assert logged.tracker.registry.megabytes(address) == megabytes
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,7 @@ def test_it_is_found_by_every_kind_of_address(logged: Logged, whole: tuple[str, 
 def test_an_address_that_names_no_model_is_a_wrong_request(
     logged: Logged, whole: tuple[str, Path, str], address: str, told: str
 ) -> None:
-    for ask in (logged.registry.load, logged.registry.megabytes):
+    for ask in (logged.tracker.registry.load, logged.tracker.registry.megabytes):
         with pytest.raises(RequestError) as refused:
             ask(address)
         assert address in refused.value.message
@@ -218,10 +219,10 @@ def test_an_address_that_names_no_model_is_a_wrong_request(
 
 
 def test_a_run_without_a_model_is_a_wrong_request(logged: Logged) -> None:
-    with logged.registry.run(logged.experiment, logged.ref, {}) as run_id:
+    with logged.tracker.runs.start(TrainingRequest(experiment=logged.experiment, dataset=logged.ref), {}) as run_id:
         pass
     with pytest.raises(RequestError, match="No model at"):
-        logged.registry.load(f"runs:/{run_id}/model")
+        logged.tracker.registry.load(f"runs:/{run_id}/model")
 
 
 def cut_off(folder: Path) -> None:
@@ -256,7 +257,7 @@ def test_a_damaged_model_is_refused_with_the_reason(logged: Logged, harm: Callab
     uri, folder, _ = logged.log()
     harm(folder)
     with pytest.raises(Vgg16Error, match=told) as refused:
-        logged.registry.load(uri)
+        logged.tracker.registry.load(uri)
     assert refused.value.status == 1
     assert uri in refused.value.message
     assert "vgg16 models" in refused.value.hint
@@ -270,9 +271,11 @@ def test_a_file_that_keras_cannot_read_is_refused_whatever_its_digest(logged: Lo
         file.write_bytes(content)
     else:
         zipfile.ZipFile(file, "w").close()
-    logged.registry.client.set_logged_model_tags(uri.removeprefix("models:/"), {"vgg16.sha256": sha256_of(file)})
+    logged.tracker.registry.client.set_logged_model_tags(
+        uri.removeprefix("models:/"), {"vgg16.sha256": sha256_of(file)}
+    )
     with pytest.raises(Vgg16Error, match=r"Keras cannot read its file: .+"):
-        logged.registry.load(uri)
+        logged.tracker.registry.load(uri)
 
 
 def test_a_server_that_is_away_is_not_a_damaged_model(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,14 +289,14 @@ def test_a_server_that_is_away_is_not_a_damaged_model(logged: Logged, monkeypatc
 
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", away)
     with pytest.raises(MlflowException, match="connection refused"):
-        logged.registry.load(uri)
+        logged.tracker.registry.load(uri)
 
 
 def test_the_size_of_a_missing_file_is_not_zero(logged: Logged) -> None:
     uri, folder, _ = logged.log()
     (folder / "data" / "model.keras").unlink()
     with pytest.raises(Vgg16Error, match="is missing"):
-        logged.registry.megabytes(uri)
+        logged.tracker.registry.megabytes(uri)
     shutil.rmtree(folder)
     with pytest.raises(Vgg16Error, match=r"is missing|cannot be listed"):
-        logged.registry.megabytes(uri)
+        logged.tracker.registry.megabytes(uri)

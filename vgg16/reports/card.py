@@ -61,9 +61,9 @@ mlflow models serve --model-uri {uri} --env-manager local --port 5001
 ```
 
 ```python
-from vgg16.tracking.registry import connect
+from vgg16.tracking.connect import connect
 
-model, class_names = connect("ADDRESS OF MLFLOW", None).load("{uri}")
+model, class_names = connect("ADDRESS OF MLFLOW").registry.load("{uri}")
 probabilities = model.predict(images)  # uint8 [n, height, width, 3], red first, as they are
 ```""",
     ]

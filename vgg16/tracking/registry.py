@@ -248,7 +248,7 @@ class MlflowRegistry:
             if address := re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/([^/]+))", named):
                 version = self._version_at(*address.groups())
                 if version is None:
-                    raise self._no_model(model_uri, f"no version of {address[1]} is in stage {address[3]}.")
+                    raise self._no_model(model_uri, f"No versions of {address[1]} are in stage {address[3]}.")
                 permanent = f"models:/{version.name}/{version.version}"
                 return LoggedModel(model_uri, permanent, version.tags.get(SHA256, ""))
         except MlflowException as error:
