@@ -1,0 +1,189 @@
+"""A home that version 0.1 wrote: what it kept is read, promoted, rolled back, resumed and fine-tuned from.
+
+`tests/homes/0.1` holds it, with what 0.1 itself answered there (`expected.json`). `@HOME@` stands where its path was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import tarfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import Answer
+
+pytestmark = pytest.mark.system
+
+KEPT = Path(__file__).parents[1] / "homes" / "0.1"
+EXPECTED: dict[str, Any] = json.loads((KEPT / "expected.json").read_text())
+PICTURES = [str(KEPT / "digit-3.png"), str(KEPT / "digit-7.png")]
+
+
+def unpack(home: Path) -> None:
+    """Make this folder the home; its path stands where 0.1 wrote its own, quoted in addresses as MLflow does it."""
+
+    def placed(text: str) -> str:
+        return text.replace("file://@HOME@", home.as_uri()).replace("@HOME@", str(home))
+
+    with tarfile.open(KEPT / "home.tar.xz") as tar:
+        tar.extractall(home, filter="data")
+    for path in home.rglob("*"):
+        if path.is_file() and path.suffix not in (".keras", ".npy", ".npz", ".sql"):
+            path.write_text(placed(path.read_text()))
+    dump = home / "mlflow.sql"
+    with sqlite3.connect(home / "mlflow.db") as database:
+        database.executescript(placed(dump.read_text()))
+    database.close()
+    dump.unlink()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home, at a path with a space."""
+    folder = tmp_path_factory.mktemp("a home") / "of 0.1"
+    unpack(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def command(vgg16: Callable[..., Answer], home: Path) -> Callable[..., Answer]:
+    """The command line in that home."""
+    return lambda *arguments: vgg16(*arguments, "--json", VGG16_HOME=str(home))
+
+
+def test_versions_runs_and_the_ledger_are_what_they_were(command: Callable[..., Answer]) -> None:
+    assert command("models").json["models"] == EXPECTED["models"]
+    for name, entries in EXPECTED["history"].items():
+        assert command("history", name).json["entries"] == entries
+    assert command("compare").json == EXPECTED["compare"]
+
+
+@pytest.mark.parametrize("uri", EXPECTED["predict"])
+def test_a_model_answers_as_it_did(command: Callable[..., Answer], uri: str) -> None:
+    answered = command("predict", *PICTURES, "--model", uri).json["predictions"]
+    expected = EXPECTED["predict"][uri]
+    assert [each["label"] for each in answered] == [each["label"] for each in expected]
+    # Another processor adds in another order.
+    assert [each["probability"] for each in answered] == pytest.approx(
+        [each["probability"] for each in expected], abs=1e-4
+    )
+
+
+def digest(layers: Mapping[str, Iterable[Any]]) -> str:
+    """Sha256 over the layers in the order of their sorted names: the name, then the bytes of each array."""
+    whole = hashlib.sha256()
+    for name in sorted(layers):
+        whole.update(name.encode())
+        for array in layers[name]:
+            whole.update(np.ascontiguousarray(array).tobytes())
+    return whole.hexdigest()
+
+
+def words(normalization: Any) -> dict[str, list[str]]:
+    """Mean and variance as the repr of floats: equal to the last bit."""
+    mean, variance = ([repr(float(each)) for each in np.ravel(part)] for part in normalization)
+    return {"mean": mean, "variance": variance}
+
+
+def test_fine_tuning_starts_from_its_models_bit_by_bit(
+    home: Path, tensorflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vgg16.config import catalog
+    from vgg16.network.blocks import base_layers
+    from vgg16.network.weights import weights_of
+    from vgg16.training.prepare import build_for
+    from vgg16.workplace import settings
+    from vgg16.workplace.workplace import open_workplace
+
+    monkeypatch.setenv("VGG16_HOME", str(home))
+    settings.load.cache_clear()
+    workplace = open_workplace()
+    registry, bits = workplace.tracker.registry, EXPECTED["bits"]
+    base = weights_of(registry.load("models:/vgg16-glyphs/1")[0])
+    assert digest(base.layers) == bits["vgg16-glyphs/1"]["weights_sha256"]
+    assert words(base.normalization) == bits["vgg16-glyphs/1"]["normalization"]
+    for version, expected in bits["vgg16-digits/N"].items():
+        loaded = weights_of(registry.load(f"models:/vgg16-digits/{version}")[0])
+        assert digest(loaded.layers) == expected["weights_sha256"]
+        assert words(loaded.normalization) == expected["normalization"]
+
+    given = EXPECTED["resume"]["finetune"]["command"]
+    (experiment,), _ = catalog.choose(["digits-finetune"], [each for each in given if "=" in each])
+    run = workplace.tracker.runs.get(registry.version("vgg16-digits", "2").run_id)
+    model = build_for(experiment, workplace.dataset(run.trained_on), base)
+    expected = bits["finetune before training"]
+    layers = {name: model.get_layer(name) for name in base_layers(model)}
+    assert list(layers) == expected["base_layers"]
+    weights = {name: layer.get_weights() for name, layer in layers.items() if layer.weights}
+    assert digest(weights) == expected["base_weights_sha256"]
+    config = model.get_layer("normalize").get_config()
+    assert words((config["mean"], config["variance"])) == expected["normalize"]
+    settings.load.cache_clear()
+
+
+def test_a_diverged_run_tells_its_cause_and_its_diagnosis(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vgg16.workplace import settings
+    from vgg16.workplace.workplace import open_workplace
+
+    monkeypatch.setenv("VGG16_HOME", str(home))
+    settings.load.cache_clear()
+    tracker, expected = open_workplace().tracker, EXPECTED["diverged"]
+    run = tracker.runs.get(expected["run_id"])
+    assert (run.status, run.cause) == ("diverged", expected["cause"])
+    diagnosis = tracker.results.diagnosis(run.run_id)
+    assert diagnosis
+    assert diagnosis.model_dump(mode="json") == expected["diagnosis"]
+    (epoch,) = tracker.results.epochs(run.run_id)
+    assert np.isnan(epoch.val_loss)
+    settings.load.cache_clear()
+
+
+def test_promoting_and_rolling_back_decide_as_they_did(command: Callable[..., Answer], home: Path) -> None:
+    def looks() -> int:
+        return len(list((home / "store" / "judgements" / "vgg16-digits").iterdir()))
+
+    before, decisions = looks(), EXPECTED["decisions"]
+    refused = command("promote", "vgg16-digits", "4")
+    assert (refused.status, refused.json["verdict"]) == (3, "refuse")
+    # The same look again counts once.
+    assert looks() == before
+    rolled_back = command("rollback", "vgg16-digits")
+    assert (rolled_back.status, rolled_back.json["version"]) == (0, "1")
+    assert command("rollback", "vgg16-digits").status == 3
+    undecided = command("promote", "vgg16-digits", "2")
+    assert (undecided.status, undecided.json["verdict"], undecided.json["stage"]) == (3, "undecided", "Staging")
+    versions = {f"{each['name']}/{each['version']}": each for each in command("models").json["models"]}
+    for name, facts in decisions["versions at the end"].items():
+        assert {key: versions[name][key] for key in facts} == facts
+    entries = command("history", "vgg16-digits").json["entries"]
+    expected = decisions["history at the end"]
+    assert [{key: entry[key] for key in facts} for entry, facts in zip(entries, expected, strict=True)] == expected
+
+
+def test_a_training_that_0_1_was_killed_in_goes_on_in_its_run(command: Callable[..., Answer], home: Path) -> None:
+    expected = EXPECTED["resume"]
+    done = command(*expected["command"][1:])
+    assert done.status == 0, done.stderr
+    assert expected["message"] in done.stderr
+    (run,) = done.json["runs"]
+    assert (run["run_id"], run["model"], run["status"]) == (expected["run_id"], expected["model"], "finished")
+    with sqlite3.connect(home / "mlflow.db") as database:
+        rows = database.execute(
+            "SELECT step FROM metrics WHERE run_uuid = ? AND key = 'val_loss' ORDER BY step", [run["run_id"]]
+        ).fetchall()
+    assert rows == [(epoch,) for epoch in range(1, 61)]
+    assert not [path for path in (home / "store" / "checkpoints").rglob("*") if path.is_file()]
+
+
+def test_a_new_training_starts_from_an_old_model(command: Callable[..., Answer]) -> None:
+    expected = EXPECTED["resume"]["finetune"]
+    done = command(*expected["command"][1:])
+    assert done.status == 0, done.stderr
+    assert expected["message"] in done.stderr
+    assert [(run["model"], run["status"]) for run in done.json["runs"]] == [(expected["model"], "finished")]
