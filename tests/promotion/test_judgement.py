@@ -20,7 +20,7 @@ from vgg16.errors import RequestError, Vgg16Error
 from vgg16.promotion import gates, ledger
 from vgg16.promotion.records import Judgement, LedgerEntry
 from vgg16.records import Evaluation, Speed, Verdict
-from vgg16.statistics import share_interval
+from vgg16.statistics import proportion_interval
 from vgg16.storage.store import Store
 
 
@@ -30,7 +30,7 @@ def answering(right: int, of: int = 1000, *, loss: float = 0.5, ece: tuple[float
         images=of,
         images_digest="same",
         top1=right / of,
-        top1_interval=share_interval(right, of),
+        top1_interval=proportion_interval(right, of),
         top5=1,
         top5_interval=(0, 1),
         loss=loss,

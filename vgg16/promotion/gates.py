@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from vgg16.config.types import GateRules
 from vgg16.records import Evaluation, Speed, Verdict
-from vgg16.statistics import Interval, difference_interval, holm, p_better, p_less
+from vgg16.statistics import Interval, difference_interval, holm, mcnemar_p, paired_t_p
 
-Right = NDArray[np.bool_]
+Correct = NDArray[np.bool_]
 
 
 # All superclasses together raise a false alarm this often; corruptions too, where one is as good as the other.
@@ -68,14 +68,14 @@ class Opponent:
     @property
     def p(self) -> float:
         """The chance of so many wins, were both equally good."""
-        return p_better(self.wins, self.losses)
+        return mcnemar_p(self.wins, self.losses)
 
 
 def compare(  # noqa: PLR0917  # two models and the images they are compared on
     role: Literal["champion", "reference"],
     version: str,
-    challenger: tuple[Right, Right],
-    opponent: tuple[Right, Right],
+    challenger: tuple[Correct, Correct],
+    opponent: tuple[Correct, Correct],
     group_of: NDArray[np.int64],
     groups: tuple[str, ...],
 ) -> Opponent:
@@ -94,7 +94,7 @@ def compare(  # noqa: PLR0917  # two models and the images they are compared on
         wins=int(wins.sum()),
         losses=int(losses.sum()),
         groups=dict(zip(groups, zip(won, lost, strict=True), strict=True)),
-        corrupted=(float(differences.mean()), p_less(differences)),
+        corrupted=(float(differences.mean()), paired_t_p(differences)),
     )
 
 
@@ -240,7 +240,7 @@ def no_superclass_worse(evidence: Evidence) -> Finding:
     """No superclass, or class where there are none, is significantly worse than in production."""
     worse = []
     for opponent in evidence.opponents:
-        values = {name: p_better(lost, won) for name, (won, lost) in opponent.groups.items()}
+        values = {name: mcnemar_p(lost, won) for name, (won, lost) in opponent.groups.items()}
         for name in holm(values, SUPERCLASS_LEVEL):
             won, lost = opponent.groups[name]
             worse.append(
