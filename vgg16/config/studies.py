@@ -3,12 +3,9 @@ nothing, and knows no run."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-
 from pydantic import ValidationError
 
-from vgg16.config import catalog
+from vgg16.config import canonical, catalog
 from vgg16.config.overrides import apply_settings
 from vgg16.config.types import Experiment, Question, Study
 from vgg16.errors import RequestError
@@ -47,9 +44,7 @@ def follow(question: Question, best: Experiment, study: Study) -> Experiment:
 
 def request_of(study: Study, dataset_digest: str) -> str:
     """What identifies a study: its members with all settings, and the data. 32 hexadecimal digits."""
-    questions = [each.model_dump(mode="json", exclude={"compared"}) for each in study.questions]
-    asked = {"name": study.name, "questions": questions}
-    return hashlib.sha256(json.dumps([asked, dataset_digest]).encode()).hexdigest()[:32]
+    return canonical.study_digest(study, dataset_digest)
 
 
 def _follower(study: Study, question: Question) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.progress import say, training
-from vgg16.config import catalog
+from vgg16.config import canonical, catalog
 from vgg16.config.types import Experiment
 from vgg16.records import DatasetRef, EpochMetrics, Run
 from vgg16.steps import fresh_process
@@ -189,7 +188,7 @@ def docs_key(ref: DatasetRef) -> str:
 
 def request_digest(experiment: Experiment, ref: DatasetRef, base_uri: str) -> str:
     """What identifies a training: the whole experiment, the data's content and the base."""
-    return hashlib.sha256(f"{experiment.model_dump_json()} {ref.digest} {base_uri}".encode()).hexdigest()[:32]
+    return canonical.request_digest(experiment, ref.digest, base_uri)
 
 
 def code_tags() -> dict[str, str]:
