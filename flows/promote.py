@@ -68,7 +68,7 @@ def _decide(  # noqa: PLR0917  # what promote takes
         return _told(name, version, verdict, kept, standing.champion, forced=force)
     facts = {"name": name, "action": "promote", "version": version, "forced": force, "evidence": judged.evidence}
     # A forced version has proved nothing: what counts as the best stays what it was.
-    reference = version if judged.shown_better and not force else standing.reference or version
+    reference = version if judged.significantly_better and not force else standing.reference or version
     facts |= {"dataset_digest": judged.dataset_digest, "reference": reference}
     tasks.write_ledger(standing, facts | verdict.model_dump())
     tasks.repair_stages(name)

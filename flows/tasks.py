@@ -27,7 +27,7 @@ from prefect.tasks import exponential_backoff
 from flows.progress import say
 from vgg16.config import catalog
 from vgg16.config.types import DatasetChoice, Experiment, Study
-from vgg16.promotion.records import Judged, Standing
+from vgg16.promotion.records import GateResult, Standing
 from vgg16.records import DatasetRef, Member, Run, Stage, ValidationReport, Verdict
 from vgg16.steps import evaluate, fit
 from vgg16.storage import store
@@ -214,7 +214,7 @@ def study_run(study: Study, ref: DatasetRef, fresh: bool) -> Iterator[tuple[str,
 
 
 @task(name="judge", **_COMPUTE)
-def judge_version(name: str, version: str, standing: Standing, stage: Literal["staging", "production"]) -> Judged:
+def judge_version(name: str, version: str, standing: Standing, stage: Literal["staging", "production"]) -> GateResult:
     """A version and what stands in production, loaded from the registry in one fresh process, on the same gate images
     -> the verdict for this stage, and its evidence."""
     from vgg16.promotion import gates
@@ -223,12 +223,12 @@ def judge_version(name: str, version: str, standing: Standing, stage: Literal["s
     try:
         evidence, digest = gather(open_registry(), open_store(), name, version, standing)
     except UnusableError as error:
-        return Judged(verdict=Verdict(verdict="refuse", reasons=(error.message,)))
-    return Judged(
+        return GateResult(verdict=Verdict(verdict="refuse", reasons=(error.message,)))
+    return GateResult(
         verdict=gates.judge(evidence, stage),
         evidence=numbers(evidence),
         dataset_digest=digest,
-        shown_better=gates.shown_better(evidence),
+        significantly_better=gates.significantly_better(evidence),
         approval=evidence.rules.approval,
     )
 

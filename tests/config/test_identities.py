@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from vgg16.config import canonical, catalog, rows, studies
 from vgg16.config.types import DatasetChoice, Experiment, GateRules
@@ -43,7 +44,8 @@ def test_every_experiment_of_0_1_is_the_same_request(name: str) -> None:
 @pytest.mark.parametrize("case", CHANGED)
 def test_with_the_same_settings_too(case: str) -> None:
     old = CHANGED[case]
-    experiments, _ = catalog.choose(old["names"], old["settings"])
+    experiments, notes = catalog.choose(old["names"], old["settings"])
+    assert [note for note in notes if " is now " not in note] == old["notes"]
     assert {experiment.name: json_sha256(experiment) for experiment in experiments} == old["experiment_json"]
     assert {experiment.name: request_digest(experiment) for experiment in experiments} == old["digests"]
 
@@ -62,6 +64,20 @@ def test_a_study_its_members_and_what_follows_from_them_are_the_same(title: str)
     ]
     assert {follower.name: request_digest(follower) for follower in followers} == old["followers"]
     assert studies.request_of(study, OLD["ref_digest"]) == old["digest"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("gate.level=0.05", "gate.policy=no-worse", "gate.worth=0.01", "gate.margin=0.01"),
+        ("gate.alpha=0.05", "gate.policy=non-inferior", "gate.min_gain=0.01", "gate.noninferiority_margin=0.01"),
+    ],
+)
+def test_a_study_is_the_same_by_the_old_and_the_new_names_of_its_settings(settings: tuple[str, ...]) -> None:
+    *own, everybodys = settings
+    study, _ = studies.choose("course", [*(f"course-optimal.{setting}" for setting in own), everybodys])
+    # What 0.1 computed for the first of the two.
+    assert studies.request_of(study, OLD["ref_digest"]) == "24cab23d58f9bb2c22476ce45d341e77"
 
 
 def images_digest(arrays: Arrays, split: Any) -> str:
@@ -86,9 +102,21 @@ def test_what_this_machine_makes_is_the_same_dataset(case: str, made: dict[str, 
 
 
 # What MLflow keeps of a run is an experiment as 0.1 wrote it.
-@pytest.mark.parametrize("experiment", rows.EXPERIMENTS.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        *rows.EXPERIMENTS.values(),
+        *catalog.choose(["digits-adam"], ["gate.alpha=0.01", "gate.policy=non-inferior", "gate.min_gain=0"])[0],
+    ],
+    ids=lambda row: f"{row.name} {row.gate.policy}",
+)
 def test_an_experiment_as_0_1_wrote_it_is_read_as_what_it_is_now(experiment: Experiment) -> None:
     assert Experiment.model_validate(json.loads(canonical.experiment_json(experiment))) == experiment
+
+
+def test_one_gate_rule_by_both_its_names_is_refused() -> None:
+    with pytest.raises(ValidationError, match="level"):
+        GateRules.model_validate({"level": 0.05, "alpha": 0.025})
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """What may be asked, and how a wrong request is told."""
 
 import contextlib
+import json
+import pickle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vgg16.config import catalog, rows
-from vgg16.config.overrides import apply_settings, flat
+from vgg16.config.overrides import SettingError, apply_settings, flat
 from vgg16.errors import RequestError
 
 SCRATCH = rows.EXPERIMENTS["digits-scratch"]
@@ -40,8 +42,6 @@ def test_a_value_is_read_as_its_type(setting: str, found: object) -> None:
 
 @pytest.mark.parametrize("experiment", rows.EXPERIMENTS.values(), ids=lambda e: e.name)
 def test_every_value_of_every_experiment_can_be_set_to_itself(experiment) -> None:
-    import json
-
     values = flat(experiment.model_dump(mode="json"))
     settings = [f"{key}={json.dumps(value)}" for key, value in values.items() if key not in ("name", "description")]
     assert apply_settings([experiment], settings) == ([experiment], [])
@@ -52,6 +52,37 @@ def test_a_setting_that_fits_one_of_two_applies_there_and_says_so() -> None:
     assert scratch == SCRATCH
     assert finetune.phases[1].epochs == 1
     assert notes == ["--set phases.1.epochs does not fit digits-scratch and was left out there"]
+
+
+RENAMED = {
+    "gate.level=0.05": ("gate.alpha=0.05", "--set gate.level is now gate.alpha"),
+    "gate.margin=0.01": ("gate.noninferiority_margin=0.01", "--set gate.margin is now gate.noninferiority_margin"),
+    "gate.worth=0": ("gate.min_gain=0", "--set gate.worth is now gate.min_gain"),
+    "gate.policy=no-worse": (
+        "gate.policy=non-inferior",
+        "--set gate.policy=no-worse is now gate.policy=non-inferior",
+    ),
+}
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_a_setting_as_0_1_spelt_it_is_taken_with_a_note(old: str) -> None:
+    new, note = RENAMED[old]
+    (changed,), notes = apply_settings([SCRATCH], [old])
+    assert ([changed], []) == apply_settings([SCRATCH], [new])
+    assert changed != SCRATCH
+    assert notes == [note]
+    assert flat(changed.model_dump()).keys() == flat(SCRATCH.model_dump()).keys()
+
+
+def test_a_wrong_setting_is_told_in_fields_that_survive_a_process() -> None:
+    with pytest.raises(SettingError) as refused:
+        catalog.choose(["digits-scratch"], ["phases.0.trains=block9"])
+    error = pickle.loads(pickle.dumps(refused.value))
+    assert (error.experiment, error.key, error.value) == ("digits-scratch", "phases.0.trains", "block9")
+    assert error.reason == "trains=block9, but vgg16 has 5 blocks."
+    assert error.message == f"digits-scratch: {error.reason}"
+    assert str(error) == str(refused.value) == f"{error.message} Choose all, head, or block1 to block5."
 
 
 WRONG = {

@@ -109,6 +109,22 @@ def test_who_a_setting_does_not_fit_goes_without_and_is_told() -> None:
     assert any("the ImageNet weights are of vgg16 with width 1" in note and "course-larger" in note for note in notes)
 
 
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("backbone.width=0.1", "the ImageNet weights are of vgg16 with width 1 and without batch normalisation."),
+        ("phases.1.epochs=2", "--set phases.1.epochs: no such setting."),
+        ("normalization=weights", "normalization=weights needs a base, whose weights were trained with it."),
+    ],
+)
+def test_a_note_gives_one_reason_for_all_who_go_without(setting: str, reason: str) -> None:
+    study, notes = studies.choose("course", [setting])
+    (note,) = (note for note in notes if note.endswith(reason))
+    names, _, _ = note.removeprefix(f"--set {setting} was left out for ").partition(":")
+    assert len(names.split(", ")) > 1
+    assert {*names.split(", ")} < {each.name for each in study.members}
+
+
 def test_small_weights_let_every_member_of_their_network_be_small(tmp_path: Path) -> None:
     weights = tmp_path / "small.keras"
     weights.touch()

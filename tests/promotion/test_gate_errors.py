@@ -127,26 +127,26 @@ def year(gain: float, rules: GateRules, seed: int, *, fresh: bool = False) -> tu
         challenger = Model(champion.top1 + gain)
         answers[id(challenger)] = challenger.answer(split)
         opponents = {"champion": answers[id(champion)]}
-        if rules.policy == "no-worse" and reference is not champion:
+        if rules.policy == "non-inferior" and reference is not champion:
             opponents["reference"] = answers[id(reference)]
         judged += 1
         found = evidence(split, answers[id(challenger)], opponents, rules, judged)
         if gates.judge(found).verdict == "promote":
-            if gates.shown_better(found):
+            if gates.significantly_better(found):
                 reference = challenger
                 judged = 0 if fresh else judged
             champion = challenger
     return float(answers[id(champion)][0].mean()) - champion.top1, champion.top1 - START
 
 
-# Where no worse is enough the images are fresh.
-@pytest.mark.parametrize(("policy", "fresh"), [("better", False), ("no-worse", True)])
+# Under the policy `non-inferior` the images are fresh.
+@pytest.mark.parametrize(("policy", "fresh"), [("better", False), ("non-inferior", True)])
 def test_a_year_of_equal_challengers_leaves_the_champion_measured_as_it_is(policy: str, fresh: bool) -> None:
     years = [year(0.0, GateRules(policy=policy), seed, fresh=fresh) for seed in range(200)]
     assert abs(np.mean([measured for measured, _ in years])) <= 0.002
 
 
 @pytest.mark.parametrize("fresh", [False, True])
-def test_a_year_of_slightly_worse_challengers_costs_little_where_no_worse_is_enough(fresh: bool) -> None:
-    years = [year(-0.003, GateRules(policy="no-worse"), seed, fresh=fresh) for seed in range(200)]
+def test_a_year_of_slightly_worse_challengers_costs_little_where_non_inferior_is_enough(fresh: bool) -> None:
+    years = [year(-0.003, GateRules(policy="non-inferior"), seed, fresh=fresh) for seed in range(200)]
     assert -np.mean([gained for _, gained in years]) <= 0.003

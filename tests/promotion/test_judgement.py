@@ -76,7 +76,7 @@ CASES = {
         "undecided",
         "0.025 / 40 (judgement 40 of these images)",
     ),
-    "the same at the first judgement": (found(answering(900), against(60, 37)), "promote", "p = 0.012 at level 0.025"),
+    "the same at the first judgement": (found(answering(900), against(60, 37)), "promote", "p = 0.012 at alpha 0.025"),
     "better but below the floor": (found(answering(400), against(60, 20)), "refuse", "below 0.5"),
     "one superclass is worse": (
         found(answering(900), against(90, 30, groups={"trees": (0, 15), "fish": (90, 15)})),
@@ -116,22 +116,22 @@ CASES = {
     ),
     "a champion that cannot be loaded": (found(answering(900), unmeasured=("no file",)), "undecided", "no file"),
     "no worse than the reference": (
-        found(answering(900), against(60, 20, role="reference"), policy="no-worse"),
+        found(answering(900), against(60, 20, role="reference"), policy="non-inferior"),
         "promote",
         "no worse than the reference (version 3",
     ),
     "as good as the champion, but not as the reference": (
-        found(answering(900), against(60, 20), against(20, 60, role="reference"), policy="no-worse"),
+        found(answering(900), against(60, 20), against(20, 60, role="reference"), policy="non-inferior"),
         "refuse",
         "worse than the reference",
     ),
     "perhaps worse than the reference": (
-        found(answering(900), against(30, 30, role="reference"), policy="no-worse"),
+        found(answering(900), against(30, 30, role="reference"), policy="non-inferior"),
         "undecided",
         "at the least -1.5, asked -0.5",
     ),
     "as good within a wide margin": (
-        found(answering(900), against(30, 30, role="reference"), policy="no-worse", margin=0.02),
+        found(answering(900), against(30, 30, role="reference"), policy="non-inferior", noninferiority_margin=0.02),
         "promote",
         "no worse than",
     ),
@@ -153,11 +153,11 @@ def test_staging_asks_only_whether_it_works(case: str) -> None:
     assert (gates.judge(evidence, "staging").verdict == "refuse") == broken
 
 
-def test_what_is_shown_better_is_what_later_ones_must_not_be_worse_than() -> None:
-    assert gates.shown_better(found(answering(900)))
-    assert gates.shown_better(found(answering(900), against(60, 20)))
-    assert not gates.shown_better(found(answering(900), against(30, 30)))
-    assert not gates.shown_better(found(answering(900), against(60, 20), against(30, 30, role="reference")))
+def test_what_is_significantly_better_is_what_later_ones_must_not_be_worse_than() -> None:
+    assert gates.significantly_better(found(answering(900)))
+    assert gates.significantly_better(found(answering(900), against(60, 20)))
+    assert not gates.significantly_better(found(answering(900), against(30, 30)))
+    assert not gates.significantly_better(found(answering(900), against(60, 20), against(30, 30, role="reference")))
 
 
 def test_models_are_compared_image_by_image_and_superclass_by_superclass() -> None:
@@ -185,7 +185,7 @@ def test_looks_at_the_same_images_are_counted_and_the_same_look_once(store: Stor
     assert ledger.count_judgement(store, "vgg16-other", look("2")) == 1
 
 
-def test_under_no_worse_looks_at_fresh_images_against_one_reference_are_counted(store: Store) -> None:
+def test_under_non_inferior_looks_at_fresh_images_against_one_reference_are_counted(store: Store) -> None:
     counted = [ledger.count_judgement(store, "vgg16-x", look(v, f"week {v}", reference="1")) for v in "234"]
     assert counted == [1, 2, 3]
     assert ledger.count_judgement(store, "vgg16-x", look("5", "week 5", reference="4")) == 1

@@ -40,9 +40,9 @@ FIELDS: dict[type[BaseModel], tuple[str, ...]] = {
     GateRules: (
         "floor",
         "policy",
-        "level",
-        "margin",
-        "worth",
+        "alpha",
+        "noninferiority_margin",
+        "min_gain",
         "max_ece",
         "max_latency_ms",
         "max_megabytes",
@@ -74,8 +74,21 @@ FIELDS: dict[type[BaseModel], tuple[str, ...]] = {
 }
 
 # What 0.1 called a field that has another name now, and wrote for a value that is spelt otherwise now.
-OLD_NAMES: dict[type[BaseModel], dict[str, str]] = {}
-OLD_VALUES: dict[tuple[type[BaseModel], str], dict[str, str]] = {}
+OLD_NAMES: dict[type[BaseModel], dict[str, str]] = {
+    GateRules: {"alpha": "level", "noninferiority_margin": "margin", "min_gain": "worth"},
+}
+OLD_VALUES: dict[tuple[type[BaseModel], str], dict[str, str]] = {
+    (GateRules, "policy"): {"non-inferior": "no-worse"},
+}
+
+# The same in the settings of a question, which are text: KEY=VALUE.
+OLD_SETTINGS = {
+    "gate.alpha=": "gate.level=",
+    "gate.noninferiority_margin=": "gate.margin=",
+    "gate.min_gain=": "gate.worth=",
+    "gate.policy=non-inferior": "gate.policy=no-worse",
+    'gate.policy="non-inferior': 'gate.policy="no-worse',
+}
 
 # Fields newer than 0.1, each with the value that asks for what 0.1 did: at that value it is left out.
 NEWER: dict[type[BaseModel], dict[str, Any]] = {}
@@ -124,9 +137,18 @@ def _fields(value: BaseModel) -> dict[str, Any]:
         written[OLD_NAMES.get(kind, {}).get(name, name)] = (
             old.get(plain[name], plain[name]) if old else _plain(getattr(value, name), plain[name])
         )
+    if isinstance(value, Question):
+        written["settings"] = [_old_setting(setting) for setting in value.settings]
     if isinstance(value, Experiment):
         written["description"] = OLD_DESCRIPTIONS.get((value.name, value.description), value.description)
     return written
+
+
+def _old_setting(setting: str) -> str:
+    for now, old in OLD_SETTINGS.items():
+        if setting.startswith(now):
+            return old + setting.removeprefix(now)
+    return setting
 
 
 def _plain(value: Any, plain: Any) -> Any:

@@ -38,7 +38,7 @@ def gather(
     images, labels = load_dataset(ref).part("gate")
     rules = registry.experiment_of(run).gate
     superclasses = catalog.dataset(ref.name).superclasses
-    reference = standing.reference if rules.policy == "no-worse" else ""
+    reference = standing.reference if rules.policy == "non-inferior" else ""
     roles: dict[str, Literal["champion", "reference"]] = {reference: "reference", standing.champion: "champion"}
     roles.pop("", None)
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
@@ -98,5 +98,10 @@ def numbers(evidence: gates.Evidence) -> dict[str, float]:
         found[f"{each.role}_gate_top1"] = each.top1
         if each.role == "champion":
             low, high = each.interval
-            found |= {"difference": each.difference, "difference_low": low, "difference_high": high, "p": each.p}
+            found |= {
+                "difference": each.difference,
+                "difference_low": low,
+                "difference_high": high,
+                "p": each.mcnemar_p,
+            }
     return found
