@@ -18,6 +18,7 @@ from vgg16.config.types import DatasetChoice, Experiment, GateRules
 from vgg16.data.images import Arrays
 from vgg16.data.sources import generated
 from vgg16.data.splits import choose
+from vgg16.network.normalization import RAW, Normalization
 
 OLD: dict[str, Any] = json.loads(Path(__file__).with_name("identities_0_1.json").read_text())
 CHANGED = {" ".join([*case["names"], *case["settings"]]): case for case in OLD["changed"]}
@@ -99,6 +100,19 @@ def test_what_this_machine_makes_is_the_same_dataset(case: str, made: dict[str, 
     assert arrays.digest() == old["digest"]
     assert arrays.counts() == old["splits"]
     assert {split: images_digest(arrays, split) for split in old["images_digest"]} == old["images_digest"]
+
+
+# A saved model's layer `normalize` holds these; a base's are read from it.
+@pytest.mark.parametrize("name", OLD["pretrained"])
+def test_the_pixels_that_weights_were_trained_with_are_bit_by_bit_the_same(name: str) -> None:
+    if name == "RAW":
+        normalization = RAW
+    else:
+        pretrained = catalog.backbone(name).pretrained
+        assert pretrained is not None
+        normalization = Normalization.of_pixels(pretrained.mean, pretrained.std)
+    assert [repr(value) for value in normalization.mean] == OLD["pretrained"][name]["mean"]
+    assert [repr(value) for value in normalization.variance] == OLD["pretrained"][name]["variance"]
 
 
 # What MLflow keeps of a run is an experiment as 0.1 wrote it.

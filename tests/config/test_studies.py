@@ -10,7 +10,6 @@ import pytest
 from vgg16.config import catalog, course, studies
 from vgg16.config.types import Experiment, Study
 from vgg16.errors import RequestError
-from vgg16.network.build import build
 from vgg16.network.describe import Description, describe
 from vgg16.reports.study.compare import CHANGES
 from vgg16.reports.study.words import texts
@@ -59,11 +58,14 @@ def test_the_course_asks_for_six_from_scratch_then_the_best_six_frozen_and_three
 
 
 def described(name: str) -> Description:
+    from vgg16.network.build import build
+
     each = member(asked(), name)
     row = catalog.backbone(each.backbone.name)
     return describe(build(row, each.backbone, each.head, input_size=32, classes=10), name)
 
 
+@pytest.mark.usefixtures("tensorflow")
 def test_thirteen_normalisations_add_16896_parameters_and_eight_dropouts_none() -> None:
     reference, normalised, dropped = map(described, ("reference-sgd", "batchnorm-sgd", "dropout-sgd"))
     assert normalised.parameters - reference.parameters == 16_896

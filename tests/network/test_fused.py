@@ -13,14 +13,14 @@ def both(tensorflow: Any) -> tuple[Any, Any]:
     """A model of Keras' layers alone, and the same made for training."""
     from keras import Input, Model, layers
 
-    from vgg16.network.fused import fused
+    from vgg16.network.fused import FusedBatchNormalization
 
     def model(norm: Any) -> Any:
         image = Input((6, 5, 3))
         x = norm(momentum=0.9, name="maps")(layers.Conv2D(4, 3, name="conv")(image))
         return Model(image, x)
 
-    plain, other = model(layers.BatchNormalization), model(fused())
+    plain, other = model(layers.BatchNormalization), model(FusedBatchNormalization)
     random = np.random.RandomState(0)
     plain.set_weights([random.uniform(0.5, 1.5, each.shape) for each in plain.get_weights()])
     other.set_weights(plain.get_weights())
@@ -66,9 +66,9 @@ def test_what_is_frozen_or_asked_answers_from_its_averages(both: tuple[Any, Any]
 def test_half_floats_leave_parameters_and_averages_whole(tensorflow: Any) -> None:
     from keras import layers
 
-    from vgg16.network.fused import fused
+    from vgg16.network.fused import FusedBatchNormalization
 
-    made = [norm(momentum=0.9, dtype="mixed_bfloat16") for norm in (layers.BatchNormalization, fused())]
+    made = [norm(momentum=0.9, dtype="mixed_bfloat16") for norm in (layers.BatchNormalization, FusedBatchNormalization)]
     maps = tensorflow.cast(images(50), tensorflow.bfloat16)
     answers = []
     for layer in made:

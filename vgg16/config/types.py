@@ -86,13 +86,13 @@ class Head(Frozen):
 class Pretrained(Frozen):
     """ImageNet weights that Keras offers, and what they were trained to see.
 
-    `application` is the function of `keras.applications`. `mean` and `variance` are those of the channels R, G, B on
-    the scale 0 to 1. `bgr_layer` names the layer whose kernel takes blue first, "" where red comes first.
+    `application` is the function of `keras.applications`. `mean` and `std` are what the channels R, G, B of pixels 0 to
+    255 are less and divided by. `bgr_layer` names the layer whose kernel takes blue first, "" where red comes first.
     """
 
     application: str
     mean: tuple[float, float, float]
-    variance: tuple[float, float, float]
+    std: tuple[float, float, float]
     bgr_layer: str = ""
 
 
