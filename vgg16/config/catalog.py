@@ -92,16 +92,16 @@ def _check_blocks(experiment: Experiment, row: Backbone) -> None:
             )
 
 
-def _check_base(asked: Experiment, row: Backbone, base: str) -> None:
+def _check_base(member: Experiment, row: Backbone, base: str) -> None:
     if base == "imagenet":
-        _check_imagenet(asked, row)
+        _check_imagenet(member, row)
     elif base.startswith(("models:/", "s3://")):
         return
     elif "/" in base or base.endswith(WEIGHTS_SUFFIXES):
         if not base.endswith(WEIGHTS_SUFFIXES) or not Path(base).expanduser().is_file():
             reason = f"base={base}: expected a weights file ({', '.join(WEIGHTS_SUFFIXES)}), and there is none."
             hint = "Or name imagenet, an experiment, models:/NAME/VERSION or s3://BUCKET/KEY."
-            raise SettingError(asked.name, "base", base, reason, hint, reason)
+            raise SettingError(member.name, "base", base, reason, hint, reason)
     else:
         experiment(base)
 

@@ -20,7 +20,7 @@ class SettingError(RequestError):
     """A setting that an experiment cannot have.
 
     `reason` says why in a sentence that several experiments may share; `message` is that with the experiment's name
-    before it, unless it is given. `key` is "" and `value` None where several settings do not go together.
+    before it, unless it says it otherwise. `key` is "" and `value` None where several settings do not go together.
     """
 
     def __init__(  # noqa: PLR0917  # exceptions are copied between processes by position

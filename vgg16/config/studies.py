@@ -1,5 +1,5 @@
-"""A study as it was asked for: its row of the catalog with the settings, and what follows from an answer. Trains
-nothing, and knows no run."""
+"""A study with its settings: its row of the catalog, and the members that follow from the best of another question.
+Trains nothing, and knows no run."""
 
 from __future__ import annotations
 
