@@ -1,4 +1,4 @@
-"""What may be asked, and how a wrong request is told."""
+"""Which settings there are, and what is said of a wrong request."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ def test_a_setting_reaches_its_dotted_path_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "found"),
+    ("setting", "is_set"),
     [
         ("dataset=glyphs", lambda e: e.dataset.name == "glyphs"),
         ("seed=7", lambda e: e.seed == 7),
@@ -34,10 +34,10 @@ def test_a_setting_reaches_its_dotted_path_and_nothing_else() -> None:
         ("augmentation.flip=true", lambda e: e.augmentation.flip is True),
     ],
 )
-def test_a_value_is_read_as_its_type(setting: str, found: object) -> None:
+def test_a_value_is_read_as_its_type(setting: str, is_set: object) -> None:
     (changed,), _ = apply_settings([SCRATCH], [setting])
-    assert callable(found)
-    assert found(changed)
+    assert callable(is_set)
+    assert is_set(changed)
 
 
 @pytest.mark.parametrize("experiment", rows.EXPERIMENTS.values(), ids=lambda e: e.name)
@@ -75,7 +75,7 @@ def test_a_setting_as_0_1_spelt_it_is_taken_with_a_note(old: str) -> None:
     assert flat(changed.model_dump()).keys() == flat(SCRATCH.model_dump()).keys()
 
 
-def test_a_wrong_setting_is_told_in_fields_that_survive_a_process() -> None:
+def test_an_error_of_a_setting_has_fields_that_survive_a_process() -> None:
     with pytest.raises(SettingError) as refused:
         catalog.choose(["digits-scratch"], ["phases.0.trains=block9"])
     error = pickle.loads(pickle.dumps(refused.value))
@@ -129,7 +129,7 @@ def test_any_text_as_a_setting_applies_or_is_refused(setting: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "settings", "told"),
+    ("names", "settings", "reason"),
     [
         (["digits-scrach"], [], "Did you mean digits-scratch"),
         (["zzz"], [], "There are: digits-scratch"),
@@ -147,7 +147,7 @@ def test_any_text_as_a_setting_applies_or_is_refused(setting: str) -> None:
         (["cifar10-scratch", "cifar100-scratch"], [], "one dataset"),
     ],
 )
-def test_an_impossible_run_is_refused(names: list[str], settings: list[str], told: str) -> None:
+def test_an_impossible_run_is_refused(names: list[str], settings: list[str], reason: str) -> None:
     with pytest.raises(RequestError) as refused:
         catalog.choose(names, settings)
-    assert told in str(refused.value)
+    assert reason in str(refused.value)

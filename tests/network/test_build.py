@@ -42,10 +42,10 @@ def test_vgg16_has_the_layers_and_weights_of_keras_applications() -> None:
 
     theirs = keras.applications.VGG16(weights=None, include_top=True, input_shape=(32, 32, 3), classes=10)
     ours = built(head=Head(units=(4096, 4096)))
-    known = [layer.name for layer in theirs.layers if not layer.name.startswith("input")]
-    assert [layer.name for layer in ours.layers][3:] == known
+    layer_names = [layer.name for layer in theirs.layers if not layer.name.startswith("input")]
+    assert [layer.name for layer in ours.layers][3:] == layer_names
     assert ours.layers[0].name == "image_input"
-    for name in known:
+    for name in layer_names:
         shapes = [weight.shape for weight in theirs.get_layer(name).weights]
         assert [weight.shape for weight in ours.get_layer(name).weights] == shapes
 
@@ -311,11 +311,11 @@ def test_a_base_of_another_shape_is_refused_by_the_layer_that_differs(options: d
     from vgg16.network.weights import take_base, weights_of
 
     base = built(BackboneChoice(width=0.05, batch_norm="after"))
-    asked = BackboneChoice.model_validate({"width": 0.05, "batch_norm": "after"} | options)
-    if asked.batch_norm == "none":
-        model, base = built(BackboneChoice(width=0.05, batch_norm="after")), built(asked)
+    other = BackboneChoice.model_validate({"width": 0.05, "batch_norm": "after"} | options)
+    if other.batch_norm == "none":
+        model, base = built(BackboneChoice(width=0.05, batch_norm="after")), built(other)
     else:
-        model = built(asked)
+        model = built(other)
     with pytest.raises(RequestError, match="block"):
         take_base(model, weights_of(base))
 
