@@ -26,7 +26,7 @@ from vgg16.config import catalog, rows
 from vgg16.config.types import DatasetChoice
 from vgg16.data import published, splits
 from vgg16.data.images import Arrays
-from vgg16.statistics import share_interval
+from vgg16.statistics import proportion_interval
 from vgg16.storage import addresses, publishing
 from vgg16.workplace import settings
 from vgg16.workplace.tensorflow import import_tensorflow
@@ -208,7 +208,7 @@ def main() -> None:
     told = {
         "contender": asked.contender,
         "test_top1": right / len(labels),
-        "interval": share_interval(right, len(labels)),
+        "interval": proportion_interval(right, len(labels)),
         "settings": trained.settings,
         "epochs": round(trained.images / data.counts()["train"], 2),
         "images": trained.images,

@@ -15,7 +15,7 @@ from flows.server import tell_of
 from vgg16.config import rows
 from vgg16.errors import RefusedError, RequestError
 from vgg16.promotion.ledger import ConflictError
-from vgg16.promotion.records import Decision, Judged, Standing
+from vgg16.promotion.records import Decision, GateResult, Standing
 from vgg16.records import ModelVersion, Stage, Verdict
 from vgg16.steps.fresh_process import FreshProcess
 from vgg16.tracking.protocol import model_name
@@ -108,11 +108,11 @@ def _decide(request: PromotionRequest, scorer: FreshProcess) -> Decision:
 
 
 def _put_into_production(
-    version: ModelVersion, standing: Standing, judged: Judged, verdict: Verdict, *, forced: bool
+    version: ModelVersion, standing: Standing, judged: GateResult, verdict: Verdict, *, forced: bool
 ) -> None:
     """The ledger's entry first, then the stage, then the scores on test."""
     # A forced version has proved nothing: what counts as the best stays what it was.
-    reference = version.version if judged.shown_better and not forced else standing.reference or version.version
+    reference = version.version if judged.significantly_better and not forced else standing.reference or version.version
     facts = {
         "name": version.name,
         "action": "promote",

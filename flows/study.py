@@ -109,8 +109,7 @@ def _answered(question: Question, requests: Sequence[TrainingRequest]) -> list[M
             runs[request.experiment.name] = run
     missing = [request for request in requests if request.experiment.name not in runs]
     made, failures = try_each(missing) if missing else ([], {})
-    # A setting of all members would give a file of weights to those that it is not of.
-    causes = {name: str(error).replace("--set base=", f"--set {name}.base=") for name, error in failures.items()}
+    causes = {name: str(error) for name, error in failures.items()}
     for name, cause in causes.items():
         say(f"training    {name} is left out: {cause}")
     runs |= {run.experiment: run for run in made}

@@ -18,7 +18,7 @@ from prefect.tasks import exponential_backoff
 from flows import progress
 from flows.server import tell_of
 from vgg16.config.types import DatasetChoice, Experiment, Study
-from vgg16.promotion.records import Judged, Standing
+from vgg16.promotion.records import GateResult, Standing
 from vgg16.records import (
     DatasetRef,
     Member,
@@ -173,7 +173,7 @@ def find_trained(request: TrainingRequest) -> TrackedRun | None:
 @task(name="judge", **_COMPUTE)
 def judge_version(
     version: ModelVersion, standing: Standing, stage: Literal["staging", "production"], scorer: FreshProcess
-) -> Judged:
+) -> GateResult:
     """A version and what stands in production, asked by one fresh process on the same gate images -> the verdict for
     this stage, and its evidence."""
     from vgg16.steps.judge import judge

@@ -11,9 +11,9 @@ from vgg16.statistics import (
     difference_interval,
     fit_temperature,
     holm,
-    p_better,
-    p_less,
-    share_interval,
+    mcnemar_p,
+    paired_t_p,
+    proportion_interval,
     tempered,
 )
 
@@ -24,19 +24,19 @@ from vgg16.statistics import (
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
 def test_the_interval_of_a_share_is_the_published_one(count: int, of: int, low: float, high: float) -> None:
-    assert share_interval(count, of) == pytest.approx((low, high), abs=1e-4)
-    mirrored = share_interval(of - count, of)
+    assert proportion_interval(count, of) == pytest.approx((low, high), abs=1e-4)
+    mirrored = proportion_interval(of - count, of)
     assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-4)
 
 
 def test_a_share_of_nothing_may_be_anything() -> None:
-    assert share_interval(0, 0) == (0, 1)
+    assert proportion_interval(0, 0) == (0, 1)
 
 
 @pytest.mark.parametrize(("wins", "losses"), [(0, 0), (0, 9), (9, 0), (12, 5), (350, 300), (40, 40)])
 def test_mcnemars_exact_test_is_the_binomial_test_of_the_images_that_one_alone_answers(wins: int, losses: int) -> None:
     expected = binomtest(wins, wins + losses, alternative="greater").pvalue if wins + losses else 1
-    assert p_better(wins, losses) == pytest.approx(expected)
+    assert mcnemar_p(wins, losses) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("images", [100, 5000])
@@ -50,8 +50,8 @@ def test_the_interval_of_a_difference_holds_the_truth_95_times_in_100(images: in
 
 def test_the_paired_test_is_students() -> None:
     one, other = np.random.default_rng(0).normal(size=(2, 40))
-    assert p_less(one - other) == pytest.approx(ttest_rel(one, other, alternative="less").pvalue)
-    assert p_less(np.zeros(40)) == 1
+    assert paired_t_p(one - other) == pytest.approx(ttest_rel(one, other, alternative="less").pvalue)
+    assert paired_t_p(np.zeros(40)) == 1
 
 
 def test_holm_rejects_from_the_smallest_on_until_one_does_not() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Literal
 
 from pydantic import Field
 
+from vgg16.config import canonical
 from vgg16.config.types import Experiment, Frozen, Split
 from vgg16.errors import Vgg16Error
 
@@ -198,8 +198,7 @@ class TrainingRequest(Frozen):
     @property
     def digest(self) -> str:
         """What identifies the training: the whole experiment, the data's content and the base. 32 hex digits."""
-        asked = f"{self.experiment.model_dump_json()} {self.dataset.digest} {self.base}"
-        return hashlib.sha256(asked.encode()).hexdigest()[:32]
+        return canonical.request_digest(self.experiment, self.dataset.digest, self.base)
 
 
 class Member(Frozen):

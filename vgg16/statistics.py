@@ -14,7 +14,7 @@ Labels = NDArray[np.int64]
 BINS = 15
 
 
-def share_interval(count: int, of: int, confidence: float = 0.95) -> Interval:
+def proportion_interval(count: int, of: int, confidence: float = 0.95) -> Interval:
     """The interval of a share, such as top-1, of `count` in `of`: Wilson's, which holds at 0 and 1 too."""
     from scipy.stats import binomtest
 
@@ -24,7 +24,7 @@ def share_interval(count: int, of: int, confidence: float = 0.95) -> Interval:
     return float(found.low), float(found.high)
 
 
-def p_better(wins: int, losses: int) -> float:
+def mcnemar_p(wins: int, losses: int) -> float:
     """McNemar's exact test, one-sided: the chance of at least so many wins among the images that only one of two models
     answers right, were both equally good. 1 where there is no such image."""
     from scipy.special import bdtrc
@@ -44,7 +44,7 @@ def difference_interval(wins: int, losses: int, images: int, confidence: float =
     return max(difference - half, -1.0), min(difference + half, 1.0)
 
 
-def p_less(differences: NDArray[np.floating]) -> float:
+def paired_t_p(differences: NDArray[np.floating]) -> float:
     """Student's paired test, one-sided: the chance of a mean this far below zero, were it zero. 1 where none differ."""
     from scipy.special import stdtr
 

@@ -1,13 +1,15 @@
-"""What may be asked, and how a wrong request is told."""
+"""Which settings there are, and what is said of a wrong request."""
 
 import contextlib
+import json
+import pickle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vgg16.config import catalog, rows
-from vgg16.config.overrides import apply_settings, flat
+from vgg16.config.overrides import SettingError, apply_settings, flat
 from vgg16.errors import RequestError
 
 SCRATCH = rows.EXPERIMENTS["digits-scratch"]
@@ -22,7 +24,7 @@ def test_a_setting_reaches_its_dotted_path_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "found"),
+    ("setting", "is_set"),
     [
         ("dataset=glyphs", lambda e: e.dataset.name == "glyphs"),
         ("seed=7", lambda e: e.seed == 7),
@@ -32,16 +34,14 @@ def test_a_setting_reaches_its_dotted_path_and_nothing_else() -> None:
         ("augmentation.flip=true", lambda e: e.augmentation.flip is True),
     ],
 )
-def test_a_value_is_read_as_its_type(setting: str, found: object) -> None:
+def test_a_value_is_read_as_its_type(setting: str, is_set: object) -> None:
     (changed,), _ = apply_settings([SCRATCH], [setting])
-    assert callable(found)
-    assert found(changed)
+    assert callable(is_set)
+    assert is_set(changed)
 
 
 @pytest.mark.parametrize("experiment", rows.EXPERIMENTS.values(), ids=lambda e: e.name)
 def test_every_value_of_every_experiment_can_be_set_to_itself(experiment) -> None:
-    import json
-
     values = flat(experiment.model_dump(mode="json"))
     settings = [f"{key}={json.dumps(value)}" for key, value in values.items() if key not in ("name", "description")]
     assert apply_settings([experiment], settings) == ([experiment], [])
@@ -52,6 +52,37 @@ def test_a_setting_that_fits_one_of_two_applies_there_and_says_so() -> None:
     assert scratch == SCRATCH
     assert finetune.phases[1].epochs == 1
     assert notes == ["--set phases.1.epochs does not fit digits-scratch and was left out there"]
+
+
+RENAMED = {
+    "gate.level=0.05": ("gate.alpha=0.05", "--set gate.level is now gate.alpha"),
+    "gate.margin=0.01": ("gate.noninferiority_margin=0.01", "--set gate.margin is now gate.noninferiority_margin"),
+    "gate.worth=0": ("gate.min_gain=0", "--set gate.worth is now gate.min_gain"),
+    "gate.policy=no-worse": (
+        "gate.policy=non-inferior",
+        "--set gate.policy=no-worse is now gate.policy=non-inferior",
+    ),
+}
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_a_setting_as_0_1_spelt_it_is_taken_with_a_note(old: str) -> None:
+    new, note = RENAMED[old]
+    (changed,), notes = apply_settings([SCRATCH], [old])
+    assert ([changed], []) == apply_settings([SCRATCH], [new])
+    assert changed != SCRATCH
+    assert notes == [note]
+    assert flat(changed.model_dump()).keys() == flat(SCRATCH.model_dump()).keys()
+
+
+def test_an_error_of_a_setting_has_fields_that_survive_a_process() -> None:
+    with pytest.raises(SettingError) as refused:
+        catalog.choose(["digits-scratch"], ["phases.0.trains=block9"])
+    error = pickle.loads(pickle.dumps(refused.value))
+    assert (error.experiment, error.key, error.value) == ("digits-scratch", "phases.0.trains", "block9")
+    assert error.reason == "trains=block9, but vgg16 has 5 blocks."
+    assert error.message == f"digits-scratch: {error.reason}"
+    assert str(error) == str(refused.value) == f"{error.message} Choose all, head, or block1 to block5."
 
 
 WRONG = {
@@ -98,7 +129,7 @@ def test_any_text_as_a_setting_applies_or_is_refused(setting: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "settings", "told"),
+    ("names", "settings", "reason"),
     [
         (["digits-scrach"], [], "Did you mean digits-scratch"),
         (["zzz"], [], "There are: digits-scratch"),
@@ -116,7 +147,7 @@ def test_any_text_as_a_setting_applies_or_is_refused(setting: str) -> None:
         (["cifar10-scratch", "cifar100-scratch"], [], "one dataset"),
     ],
 )
-def test_an_impossible_run_is_refused(names: list[str], settings: list[str], told: str) -> None:
+def test_an_impossible_run_is_refused(names: list[str], settings: list[str], reason: str) -> None:
     with pytest.raises(RequestError) as refused:
         catalog.choose(names, settings)
-    assert told in str(refused.value)
+    assert reason in str(refused.value)

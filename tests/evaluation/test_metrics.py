@@ -6,7 +6,7 @@ from sklearn import metrics
 
 from vgg16.data.images import Arrays
 from vgg16.evaluation.metrics import confident_mistakes, evaluate
-from vgg16.statistics import calibration, calibration_error, share_interval
+from vgg16.statistics import calibration, calibration_error, proportion_interval
 
 NAMES = tuple("abcdefg")
 
@@ -68,10 +68,10 @@ def test_intervals_are_those_of_the_counts_and_superclasses_are_scored_as_classe
     images, probabilities, labels = answers()
     groups = {"early": ("a", "c", "d"), "late": ("b", "e", "f", "g")}
     found = evaluate("test", images, probabilities, labels, NAMES, groups)
-    assert found.top1_interval == share_interval(round(200 * found.top1), 200)
-    assert found.top5_interval == share_interval(round(200 * found.top5), 200)
+    assert found.top1_interval == proportion_interval(round(200 * found.top1), 200)
+    assert found.top5_interval == proportion_interval(round(200 * found.top5), 200)
     first = found.classes[0]
-    assert first.recall_interval == share_interval(round(first.recall * first.images), first.images)
+    assert first.recall_interval == proportion_interval(round(first.recall * first.images), first.images)
     of = np.array(["early" if name in groups["early"] else "late" for name in NAMES])
     expected = metrics.precision_recall_fscore_support(
         of[labels], of[probabilities.argmax(axis=1)], labels=["early", "late"]

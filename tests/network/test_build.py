@@ -42,10 +42,10 @@ def test_vgg16_has_the_layers_and_weights_of_keras_applications() -> None:
 
     theirs = keras.applications.VGG16(weights=None, include_top=True, input_shape=(32, 32, 3), classes=10)
     ours = built(head=Head(units=(4096, 4096)))
-    known = [layer.name for layer in theirs.layers if not layer.name.startswith("input")]
-    assert [layer.name for layer in ours.layers][3:] == known
+    layer_names = [layer.name for layer in theirs.layers if not layer.name.startswith("input")]
+    assert [layer.name for layer in ours.layers][3:] == layer_names
     assert ours.layers[0].name == "image_input"
-    for name in known:
+    for name in layer_names:
         shapes = [weight.shape for weight in theirs.get_layer(name).weights]
         assert [weight.shape for weight in ours.get_layer(name).weights] == shapes
 
@@ -153,6 +153,19 @@ def test_pretrained_weights_answer_as_in_keras_with_its_own_preprocessing(row, t
     assert np.abs(features.predict(pixels, verbose=0) - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
+def test_a_saved_model_hands_on_the_normalisation_that_it_was_built_with(tmp_path) -> None:
+    from vgg16.network.build import build
+    from vgg16.network.normalization import Normalization
+    from vgg16.network.weights import read_weights
+
+    row, options = rows.BACKBONES["vgg16"], BackboneChoice(width=0.05)
+    imagenet = Normalization.of_pixels(row.pretrained.mean, row.pretrained.std)
+    model = build(row, options, Head(), input_size=32, classes=2, normalization=imagenet)
+    model.save(tmp_path / "model.keras")
+    given = read_weights(row, str(tmp_path / "model.keras")).normalization
+    assert given == imagenet == ((123.68 / 255, 116.779 / 255, 103.939 / 255), (255**-2, 255**-2, 255**-2))
+
+
 @pytest.mark.parametrize("row", rows.BACKBONES.values(), ids=lambda row: row.name)
 def test_the_frozen_part_and_the_part_that_learns_are_the_whole(row) -> None:
     from vgg16.network.blocks import freeze, split
@@ -229,7 +242,8 @@ def test_every_experiment_builds_from_uint8_images_to_probabilities(experiment: 
 def test_the_network_sees_the_training_images_with_mean_0_and_variance_1(patches) -> None:
     import keras
 
-    from vgg16.network.build import build, channel_statistics
+    from vgg16.network.build import build
+    from vgg16.network.normalization import channel_statistics
 
     statistics = channel_statistics(patches.images)
     model = build(
@@ -297,11 +311,11 @@ def test_a_base_of_another_shape_is_refused_by_the_layer_that_differs(options: d
     from vgg16.network.weights import take_base, weights_of
 
     base = built(BackboneChoice(width=0.05, batch_norm="after"))
-    asked = BackboneChoice.model_validate({"width": 0.05, "batch_norm": "after"} | options)
-    if asked.batch_norm == "none":
-        model, base = built(BackboneChoice(width=0.05, batch_norm="after")), built(asked)
+    other = BackboneChoice.model_validate({"width": 0.05, "batch_norm": "after"} | options)
+    if other.batch_norm == "none":
+        model, base = built(BackboneChoice(width=0.05, batch_norm="after")), built(other)
     else:
-        model = built(asked)
+        model = built(other)
     with pytest.raises(RequestError, match="block"):
         take_base(model, weights_of(base))
 

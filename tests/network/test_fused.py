@@ -13,16 +13,16 @@ def both(tensorflow: Any) -> tuple[Any, Any]:
     """A model of Keras' layers alone, and the same made for training."""
     from keras import Input, Model, layers
 
-    from vgg16.network.fused import fused
+    from vgg16.network.fused import FusedBatchNormalization
 
     def model(norm: Any) -> Any:
         image = Input((6, 5, 3))
         x = norm(momentum=0.9, name="maps")(layers.Conv2D(4, 3, name="conv")(image))
         return Model(image, x)
 
-    plain, other = model(layers.BatchNormalization), model(fused())
+    plain, other = model(layers.BatchNormalization), model(FusedBatchNormalization)
     random = np.random.RandomState(0)
-    plain.set_weights([random.uniform(0.5, 1.5, each.shape) for each in plain.get_weights()])
+    plain.set_weights([random.uniform(0.5, 1.5, weight.shape) for weight in plain.get_weights()])
     other.set_weights(plain.get_weights())
     return plain, other
 
@@ -37,7 +37,7 @@ def learned(tensorflow: Any, model: Any) -> tuple[Any, list[Any], list[Any]]:
         answers = model(images(), training=True)
         loss = tensorflow.reduce_sum(answers**3)
     gradients = tape.gradient(loss, model.trainable_variables)
-    return answers.numpy(), [each.numpy() for each in gradients], model.get_weights()
+    return answers.numpy(), [gradient.numpy() for gradient in gradients], model.get_weights()
 
 
 def test_answers_gradients_and_averages_are_those_of_keras(tensorflow: Any, both: tuple[Any, Any]) -> None:
@@ -45,14 +45,14 @@ def test_answers_gradients_and_averages_are_those_of_keras(tensorflow: Any, both
     np.testing.assert_allclose(others, answers, rtol=1e-4, atol=1e-4)
     # The bias before a normalisation moves nothing: its gradient is rounding.
     for name, one, other in zip(
-        [each.path for each in both[0].trainable_variables], gradients, other_gradients, strict=True
+        [variable.path for variable in both[0].trainable_variables], gradients, other_gradients, strict=True
     ):
         np.testing.assert_allclose(other, one, rtol=1e-3, atol=1e-3 * max(1.0, np.abs(one).max()), err_msg=name)
     for one, other in zip(weights, other_weights, strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-6)
 
 
-def test_what_is_frozen_or_asked_answers_from_its_averages(both: tuple[Any, Any]) -> None:
+def test_what_is_frozen_or_predicts_answers_from_its_averages(both: tuple[Any, Any]) -> None:
     plain, other = both
     for model in both:
         model.get_layer("maps").trainable = False
@@ -66,9 +66,9 @@ def test_what_is_frozen_or_asked_answers_from_its_averages(both: tuple[Any, Any]
 def test_half_floats_leave_parameters_and_averages_whole(tensorflow: Any) -> None:
     from keras import layers
 
-    from vgg16.network.fused import fused
+    from vgg16.network.fused import FusedBatchNormalization
 
-    made = [norm(momentum=0.9, dtype="mixed_bfloat16") for norm in (layers.BatchNormalization, fused())]
+    made = [norm(momentum=0.9, dtype="mixed_bfloat16") for norm in (layers.BatchNormalization, FusedBatchNormalization)]
     maps = tensorflow.cast(images(50), tensorflow.bfloat16)
     answers = []
     for layer in made:
@@ -89,7 +89,9 @@ def test_training_computes_with_it_and_returns_a_model_without(tensorflow: Any, 
 
     in_training = build_for(tiny, patches, for_training=True)
     assert "FusedBatchNormalization" in {type(layer).__name__ for layer in in_training.layers}
-    assert [each.path for each in in_training.variables] == [each.path for each in build_for(tiny, patches).variables]
+    assert [variable.path for variable in in_training.variables] == [
+        variable.path for variable in build_for(tiny, patches).variables
+    ]
 
     model, _ = train(tiny, patches)
     kinds = {type(layer).__module__.partition(".")[0] for layer in model.layers}

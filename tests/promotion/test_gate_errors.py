@@ -85,12 +85,12 @@ def evidence(
 def verdicts(gain: float, times: int, images: int = IMAGES) -> Counter[str]:
     """How the first judgements of so many splits end, of challengers that are better by `gain`."""
     random = np.random.default_rng(0)
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for _ in range(times):
         split = Split(random, images)
         champion, challenger = (Model(top1).answer(split) for top1 in (START, START + gain))
-        found[gates.judge(evidence(split, challenger, {"champion": champion}, GateRules(), 1)).verdict] += 1
-    return found
+        counts[gates.judge(evidence(split, challenger, {"champion": champion}, GateRules(), 1)).verdict] += 1
+    return counts
 
 
 def test_of_two_equal_models_the_challenger_is_promoted_in_at_most_three_of_a_hundred_cases() -> None:
@@ -107,9 +107,9 @@ def test_a_challenger_one_point_worse_is_never_promoted() -> None:
 
 @pytest.mark.parametrize("gain", [-0.01, 0.0, 0.01])
 def test_a_small_split_says_undecided_rather_than_guess(gain: float) -> None:
-    found = verdicts(gain, 1000, images=143)
-    assert found["promote"] <= 50
-    assert found["undecided"] >= 750
+    counts = verdicts(gain, 1000, images=143)
+    assert counts["promote"] <= 50
+    assert counts["undecided"] >= 750
 
 
 def year(gain: float, rules: GateRules, seed: int, *, fresh: bool = False) -> tuple[float, float]:
@@ -123,30 +123,30 @@ def year(gain: float, rules: GateRules, seed: int, *, fresh: bool = False) -> tu
     for _ in range(52):
         if fresh:
             split = Split(random)
-            answers = {id(each): each.answer(split) for each in (champion, reference)}
+            answers = {id(model): model.answer(split) for model in (champion, reference)}
         challenger = Model(champion.top1 + gain)
         answers[id(challenger)] = challenger.answer(split)
         opponents = {"champion": answers[id(champion)]}
-        if rules.policy == "no-worse" and reference is not champion:
+        if rules.policy == "non-inferior" and reference is not champion:
             opponents["reference"] = answers[id(reference)]
         judged += 1
-        found = evidence(split, answers[id(challenger)], opponents, rules, judged)
-        if gates.judge(found).verdict == "promote":
-            if gates.shown_better(found):
+        week = evidence(split, answers[id(challenger)], opponents, rules, judged)
+        if gates.judge(week).verdict == "promote":
+            if gates.significantly_better(week):
                 reference = challenger
                 judged = 0 if fresh else judged
             champion = challenger
     return float(answers[id(champion)][0].mean()) - champion.top1, champion.top1 - START
 
 
-# Where no worse is enough the images are fresh.
-@pytest.mark.parametrize(("policy", "fresh"), [("better", False), ("no-worse", True)])
+# Under the policy `non-inferior` the images are fresh.
+@pytest.mark.parametrize(("policy", "fresh"), [("better", False), ("non-inferior", True)])
 def test_a_year_of_equal_challengers_leaves_the_champion_measured_as_it_is(policy: str, fresh: bool) -> None:
     years = [year(0.0, GateRules(policy=policy), seed, fresh=fresh) for seed in range(200)]
     assert abs(np.mean([measured for measured, _ in years])) <= 0.002
 
 
 @pytest.mark.parametrize("fresh", [False, True])
-def test_a_year_of_slightly_worse_challengers_costs_little_where_no_worse_is_enough(fresh: bool) -> None:
-    years = [year(-0.003, GateRules(policy="no-worse"), seed, fresh=fresh) for seed in range(200)]
+def test_a_year_of_slightly_worse_challengers_costs_little_where_non_inferior_is_enough(fresh: bool) -> None:
+    years = [year(-0.003, GateRules(policy="non-inferior"), seed, fresh=fresh) for seed in range(200)]
     assert -np.mean([gained for _, gained in years]) <= 0.003

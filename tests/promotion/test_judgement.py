@@ -20,17 +20,19 @@ from vgg16.errors import RequestError, Vgg16Error
 from vgg16.promotion import gates, ledger
 from vgg16.promotion.records import Judgement, LedgerEntry
 from vgg16.records import Evaluation, Speed, TrainingRequest, Verdict
-from vgg16.statistics import share_interval
+from vgg16.statistics import proportion_interval
 from vgg16.storage.store import Store
 
 
-def answering(right: int, of: int = 1000, *, loss: float = 0.5, ece: tuple[float, float] = (0, 0.02)) -> Evaluation:
+def evaluation_of(
+    correct: int, of: int = 1000, *, loss: float = 0.5, ece: tuple[float, float] = (0, 0.02)
+) -> Evaluation:
     return Evaluation(
         split="gate",
         images=of,
         images_digest="same",
-        top1=right / of,
-        top1_interval=share_interval(right, of),
+        top1=correct / of,
+        top1_interval=proportion_interval(correct, of),
         top5=1,
         top5_interval=(0, 1),
         loss=loss,
@@ -48,7 +50,7 @@ def against(wins: int, losses: int, of: int = 1000, role: Any = "champion", **ot
     return gates.Opponent(role=role, images=of, wins=wins, losses=losses, **shared)
 
 
-def found(
+def evidence(
     evaluation: Evaluation, *opponents: gates.Opponent, judgement: int = 1, trained: Any = None, **other: Any
 ) -> gates.Evidence:
     rules = GateRules(**{key: value for key, value in other.items() if key in GateRules.model_fields})
@@ -58,80 +60,98 @@ def found(
 
 
 CASES = {
-    "the first above the floor": (found(answering(900)), "promote", "nothing is in production"),
-    "the first below the floor": (found(answering(400)), "refuse", "is below 0.5"),
-    "the first about the floor": (found(answering(505)), "undecided", "may be below 0.5"),
-    "the first of few images": (found(answering(8, 10)), "undecided", "(0.4902 to 0.9433) on 10 gate images may be"),
-    "surely better": (found(answering(900), against(60, 20)), "promote", "better than the champion (version 3, 0.5000"),
+    "the first above the floor": (evidence(evaluation_of(900)), "promote", "nothing is in production"),
+    "the first below the floor": (evidence(evaluation_of(400)), "refuse", "is below 0.5"),
+    "the first about the floor": (evidence(evaluation_of(505)), "undecided", "may be below 0.5"),
+    "the first of few images": (
+        evidence(evaluation_of(8, 10)),
+        "undecided",
+        "(0.4902 to 0.9433) on 10 gate images may be",
+    ),
+    "surely better": (
+        evidence(evaluation_of(900), against(60, 20)),
+        "promote",
+        "better than the champion (version 3, 0.5000",
+    ),
     "better by chance": (
-        found(answering(90, 100), against(6, 3, 100)),
+        evidence(evaluation_of(90, 100), against(6, 3, 100)),
         "undecided",
         "not surely better",
     ),
-    "equal, of many images": (found(answering(900), against(30, 30)), "refuse", "no better than the champion"),
-    "worse": (found(answering(800), against(20, 90)), "refuse", "worse than the champion"),
-    "how much worse": (found(answering(800), against(20, 90)), "refuse", "-7.0 points (-9.0 to -5.0)"),
+    "equal, of many images": (evidence(evaluation_of(900), against(30, 30)), "refuse", "no better than the champion"),
+    "worse": (evidence(evaluation_of(800), against(20, 90)), "refuse", "worse than the champion"),
+    "how much worse": (evidence(evaluation_of(800), against(20, 90)), "refuse", "-7.0 points (-9.0 to -5.0)"),
     "better, but the split has judged often": (
-        found(answering(900), against(60, 37), judgement=40),
+        evidence(evaluation_of(900), against(60, 37), judgement=40),
         "undecided",
         "0.025 / 40 (judgement 40 of these images)",
     ),
-    "the same at the first judgement": (found(answering(900), against(60, 37)), "promote", "p = 0.012 at level 0.025"),
-    "better but below the floor": (found(answering(400), against(60, 20)), "refuse", "below 0.5"),
+    "the same at the first judgement": (
+        evidence(evaluation_of(900), against(60, 37)),
+        "promote",
+        "p = 0.012 at alpha 0.025",
+    ),
+    "better but below the floor": (evidence(evaluation_of(400), against(60, 20)), "refuse", "below 0.5"),
     "one superclass is worse": (
-        found(answering(900), against(90, 30, groups={"trees": (0, 15), "fish": (90, 15)})),
+        evidence(evaluation_of(900), against(90, 30, groups={"trees": (0, 15), "fish": (90, 15)})),
         "refuse",
         "worse on trees than the champion: 15 images lost, 0 won, p = 3.1e-05",
     ),
     "one of twenty superclasses is worse by chance": (
-        found(answering(900), against(90, 30, groups={f"group {i}": (2, 8 if i else 2) for i in range(20)})),
+        evidence(evaluation_of(900), against(90, 30, groups={f"group {i}": (2, 8 if i else 2) for i in range(20)})),
         "promote",
         "no superclass is significantly worse",
     ),
     "worse on corrupted images": (
-        found(answering(900), against(60, 20, corrupted=(-0.05, 0.001))),
+        evidence(evaluation_of(900), against(60, 20, corrupted=(-0.05, 0.001))),
         "refuse",
         "worse on corrupted images than the champion: -5.0 points, p = 0.001",
     ),
     "badly calibrated": (
-        found(answering(900, ece=(0.2, 0.3))),
+        evidence(evaluation_of(900, ece=(0.2, 0.3))),
         "refuse",
         "error 0.2500 (0.2000 to 0.3000) is over 0.1",
     ),
-    "perhaps badly calibrated": (found(answering(900, ece=(0.05, 0.3))), "promote", "within 0.1"),
-    "no number": (found(answering(900, loss=math.nan), against(60, 20)), "refuse", "loss on gate is nan"),
-    "infinite": (found(answering(900, loss=math.inf)), "refuse", "loss on gate is inf"),
-    "too slow": (found(answering(900), max_latency_ms=4), "refuse", "one image takes 5 ms, over 4 ms"),
-    "too big": (found(answering(900), max_megabytes=50), "refuse", "the file has 60 MB, over 50 MB"),
+    "perhaps badly calibrated": (evidence(evaluation_of(900, ece=(0.05, 0.3))), "promote", "within 0.1"),
+    "no number": (evidence(evaluation_of(900, loss=math.nan), against(60, 20)), "refuse", "loss on gate is nan"),
+    "infinite": (evidence(evaluation_of(900, loss=math.inf)), "refuse", "loss on gate is inf"),
+    "too slow": (evidence(evaluation_of(900), max_latency_ms=4), "refuse", "one image takes 5 ms, over 4 ms"),
+    "too big": (evidence(evaluation_of(900), max_megabytes=50), "refuse", "the file has 60 MB, over 50 MB"),
     "another top-1 than in training": (
-        found(answering(900), trained={"gate_top1": 0.95}),
+        evidence(evaluation_of(900), trained={"gate_top1": 0.95}),
         "refuse",
         "gate_top1 was 0.9500 in training and is 0.9000",
     ),
-    "another loss than in training": (found(answering(900), trained={"gate_loss": 0.7}), "refuse", "gate_loss was"),
+    "another loss than in training": (
+        evidence(evaluation_of(900), trained={"gate_loss": 0.7}),
+        "refuse",
+        "gate_loss was",
+    ),
     "as in training but for rounding": (
-        found(answering(900), trained={"gate_top1": 0.901, "gate_loss": 0.501}),
+        evidence(evaluation_of(900), trained={"gate_top1": 0.901, "gate_loss": 0.501}),
         "promote",
         "answers as in training",
     ),
-    "a champion that cannot be loaded": (found(answering(900), unmeasured=("no file",)), "undecided", "no file"),
+    "a champion that cannot be loaded": (evidence(evaluation_of(900), unmeasured=("no file",)), "undecided", "no file"),
     "no worse than the reference": (
-        found(answering(900), against(60, 20, role="reference"), policy="no-worse"),
+        evidence(evaluation_of(900), against(60, 20, role="reference"), policy="non-inferior"),
         "promote",
         "no worse than the reference (version 3",
     ),
     "as good as the champion, but not as the reference": (
-        found(answering(900), against(60, 20), against(20, 60, role="reference"), policy="no-worse"),
+        evidence(evaluation_of(900), against(60, 20), against(20, 60, role="reference"), policy="non-inferior"),
         "refuse",
         "worse than the reference",
     ),
     "perhaps worse than the reference": (
-        found(answering(900), against(30, 30, role="reference"), policy="no-worse"),
+        evidence(evaluation_of(900), against(30, 30, role="reference"), policy="non-inferior"),
         "undecided",
         "at the least -1.5, asked -0.5",
     ),
     "as good within a wide margin": (
-        found(answering(900), against(30, 30, role="reference"), policy="no-worse", margin=0.02),
+        evidence(
+            evaluation_of(900), against(30, 30, role="reference"), policy="non-inferior", noninferiority_margin=0.02
+        ),
         "promote",
         "no worse than",
     ),
@@ -140,32 +160,34 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_verdict_and_its_reason(case: str) -> None:
-    evidence, verdict, reason = CASES[case]
-    answer = gates.judge(evidence)
-    assert answer.verdict == verdict, answer.reasons
-    assert any(reason in each for each in answer.reasons), answer.reasons
+    case_evidence, verdict, reason = CASES[case]
+    result = gates.judge(case_evidence)
+    assert result.verdict == verdict, result.reasons
+    assert any(reason in text for text in result.reasons), result.reasons
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_staging_asks_only_whether_it_works(case: str) -> None:
-    evidence = CASES[case][0]
+    case_evidence = CASES[case][0]
     broken = case in {"no number", "infinite", "too slow", "too big"} or "than in training" in case
-    assert (gates.judge(evidence, "staging").verdict == "refuse") == broken
+    assert (gates.judge(case_evidence, "staging").verdict == "refuse") == broken
 
 
-def test_what_is_shown_better_is_what_later_ones_must_not_be_worse_than() -> None:
-    assert gates.shown_better(found(answering(900)))
-    assert gates.shown_better(found(answering(900), against(60, 20)))
-    assert not gates.shown_better(found(answering(900), against(30, 30)))
-    assert not gates.shown_better(found(answering(900), against(60, 20), against(30, 30, role="reference")))
+def test_what_is_significantly_better_is_what_later_ones_must_not_be_worse_than() -> None:
+    assert gates.significantly_better(evidence(evaluation_of(900)))
+    assert gates.significantly_better(evidence(evaluation_of(900), against(60, 20)))
+    assert not gates.significantly_better(evidence(evaluation_of(900), against(30, 30)))
+    assert not gates.significantly_better(
+        evidence(evaluation_of(900), against(60, 20), against(30, 30, role="reference"))
+    )
 
 
 def test_models_are_compared_image_by_image_and_superclass_by_superclass() -> None:
-    right = np.array([True, True, False, False, True])
+    correct = np.array([True, True, False, False, True])
     other = np.array([True, False, True, False, False])
     corrupted = (np.array([[True, True], [True, False]]), np.array([[True, False], [False, False]]))
     pair = gates.compare(
-        "champion", "7", (right, corrupted[0]), (other, corrupted[1]), np.array([0, 0, 1, 1, 1]), ("a", "b")
+        "champion", "7", (correct, corrupted[0]), (other, corrupted[1]), np.array([0, 0, 1, 1, 1]), ("a", "b")
     )
     assert (pair.wins, pair.losses, pair.images, pair.top1) == (2, 1, 5, pytest.approx(0.4))
     assert pair.groups == {"a": (1, 0), "b": (1, 1)}
@@ -185,7 +207,7 @@ def test_looks_at_the_same_images_are_counted_and_the_same_look_once(store: Stor
     assert ledger.count_judgement(store, "vgg16-other", look("2")) == 1
 
 
-def test_under_no_worse_looks_at_fresh_images_against_one_reference_are_counted(store: Store) -> None:
+def test_under_non_inferior_looks_at_fresh_images_against_one_reference_are_counted(store: Store) -> None:
     counted = [ledger.count_judgement(store, "vgg16-x", look(v, f"week {v}", reference="1")) for v in "234"]
     assert counted == [1, 2, 3]
     assert ledger.count_judgement(store, "vgg16-x", look("5", "week 5", reference="4")) == 1
@@ -215,30 +237,30 @@ def entry(number: int, action: str, version: str, previous: str = "") -> LedgerE
 
 def test_the_ledger_answers_what_was_appended_in_its_order(store: Store) -> None:
     written = [entry(1, "promote", "1"), entry(2, "promote", "4", "1"), entry(3, "rollback", "1", "4")]
-    for each in written:
-        ledger.append(store, each)
+    for one in written:
+        ledger.append(store, one)
     assert ledger.entries(store, "vgg16-x") == written
     assert ledger.entries(store, "vgg16-other") == []
     assert store.keys("ledger/")[0] == "ledger/vgg16-x/000001.json"
 
 
 def test_of_two_deciders_at_once_one_wins_and_the_other_is_told(store: Store) -> None:
-    told: list[str] = []
+    refusals: list[str] = []
 
     def decide(version: str) -> None:
         try:
             ledger.append(store, entry(1, "promote", version))
         except ledger.ConflictError as refused:
-            told.append(str(refused))
+            refusals.append(str(refused))
 
     deciders = [threading.Thread(target=decide, args=(str(version),)) for version in range(5)]
-    for each in deciders:
-        each.start()
-    for each in deciders:
-        each.join()
+    for decider in deciders:
+        decider.start()
+    for decider in deciders:
+        decider.join()
     assert len(ledger.entries(store, "vgg16-x")) == 1
-    assert len(told) == 4
-    assert "vgg16 history vgg16-x" in told[0]
+    assert len(refusals) == 4
+    assert "vgg16 history vgg16-x" in refusals[0]
 
 
 def test_an_entry_whose_answer_was_lost_is_not_a_conflict_with_itself(store: Store) -> None:

@@ -8,18 +8,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from vgg16.config.course import STUDIES
-from vgg16.config.overrides import apply_settings
+from vgg16.config.overrides import SettingError, apply_settings
 from vgg16.config.rows import BACKBONES, DATASETS, EXPERIMENTS
-from vgg16.config.types import (
-    Backbone,
-    BackboneChoice,
-    Dataset,
-    Experiment,
-    Study,
-)
+from vgg16.config.types import Backbone, BackboneChoice, Dataset, Experiment, Study
 from vgg16.errors import RequestError
 
 Row = TypeVar("Row")
+
+WEIGHTS_SUFFIXES = (".h5", ".hdf5", ".keras")
 
 
 def find(rows: Mapping[str, Row], kind: str, name: str) -> Row:
@@ -60,48 +56,62 @@ def choose(names: Sequence[str], overrides: Sequence[str]) -> tuple[list[Experim
     """
     if not names:
         raise RequestError("Name at least one experiment.", f"There are: {', '.join(EXPERIMENTS)}.")
-    chosen, notes = apply_settings([experiment(name) for name in dict.fromkeys(names)], list(overrides))
-    for each in chosen:
-        check(each)
-    if len({each.dataset for each in chosen}) > 1:
-        found = ", ".join(f"{each.name} on {each.dataset.name}" for each in chosen)
-        raise RequestError(f"One run compares experiments on one dataset, found {found}.", "Run them one by one.")
-    return chosen, notes
+    experiments, notes = apply_settings([experiment(name) for name in dict.fromkeys(names)], overrides)
+    for member in experiments:
+        check(member)
+    if len({member.dataset for member in experiments}) > 1:
+        datasets = ", ".join(f"{member.name} on {member.dataset.name}" for member in experiments)
+        raise RequestError(f"One run compares experiments on one dataset, found {datasets}.", "Run them one by one.")
+    return experiments, notes
 
 
-WEIGHTS_SUFFIXES = (".h5", ".hdf5", ".keras")
+def check(experiment: Experiment) -> None:
+    """Raises RequestError for a dataset, backbone or base that does not exist, SettingError for parts that do not fit
+    together."""
+    dataset(experiment.dataset.name)
+    row = backbone(experiment.backbone.name)
+    _check_blocks(experiment, row)
+    options = experiment.backbone
+    if not row.blocks and options != BackboneChoice(name=row.name):
+        reason = f"{row.name} takes no width, batch_norm or dropout."
+        raise SettingError(experiment.name, "backbone", options.name, reason, "The VGG family does.")
+    if experiment.base is not None:
+        _check_base(experiment, row, experiment.base)
 
 
-def check(asked: Experiment) -> None:
-    """Raises RequestError for parts that are not there, or do not fit together."""
-    dataset(asked.dataset.name)
-    row = backbone(asked.backbone.name)
+def _check_blocks(experiment: Experiment, row: Backbone) -> None:
     depth = len(row.blocks) or row.depth
-    for phase in asked.phases:
+    for number, phase in enumerate(experiment.phases):
         if phase.trains.startswith("block") and int(phase.trains.removeprefix("block")) > depth:
-            raise RequestError(
-                f"{asked.name}: trains={phase.trains}, but {row.name} has {depth} blocks.",
+            raise SettingError(
+                experiment.name,
+                f"phases.{number}.trains",
+                phase.trains,
+                f"trains={phase.trains}, but {row.name} has {depth} blocks.",
                 f"Choose all, head, or block1 to block{depth}.",
             )
-    plain = asked.backbone == BackboneChoice(name=row.name)
-    if not row.blocks and not plain:
-        raise RequestError(f"{asked.name}: {row.name} takes no width, batch_norm or dropout.", "The VGG family does.")
-    if asked.base is None or asked.base.startswith(("models:/", "s3://")):
+
+
+def _check_base(member: Experiment, row: Backbone, base: str) -> None:
+    if base == "imagenet":
+        _check_imagenet(member, row)
+    elif base.startswith(("models:/", "s3://")):
         return
-    if asked.base == "imagenet":
-        if row.pretrained is None:
-            known = ", ".join(each.name for each in BACKBONES.values() if each.pretrained)
-            raise RequestError(f"{asked.name}: there are no ImageNet weights of {row.name}.", f"There are of: {known}.")
-        if (asked.backbone.width, asked.backbone.batch_norm) != (1, "none"):
-            raise RequestError(
-                f"{asked.name}: the ImageNet weights are of {row.name} with width 1 and without batch normalisation.",
-                "Set backbone.width=1 and backbone.batch_norm=none.",
-            )
-    elif "/" in asked.base or asked.base.endswith(WEIGHTS_SUFFIXES):
-        if not asked.base.endswith(WEIGHTS_SUFFIXES) or not Path(asked.base).expanduser().is_file():
-            raise RequestError(
-                f"base={asked.base}: expected a weights file ({', '.join(WEIGHTS_SUFFIXES)}), and there is none.",
-                "Or name imagenet, an experiment, models:/NAME/VERSION or s3://BUCKET/KEY.",
-            )
+    elif "/" in base or base.endswith(WEIGHTS_SUFFIXES):
+        if not base.endswith(WEIGHTS_SUFFIXES) or not Path(base).expanduser().is_file():
+            reason = f"base={base}: expected a weights file ({', '.join(WEIGHTS_SUFFIXES)}), and there is none."
+            hint = "Or name imagenet, an experiment, models:/NAME/VERSION or s3://BUCKET/KEY."
+            raise SettingError(member.name, "base", base, reason, hint, reason)
     else:
-        experiment(asked.base)
+        experiment(base)
+
+
+def _check_imagenet(experiment: Experiment, row: Backbone) -> None:
+    if row.pretrained is None:
+        others = ", ".join(other.name for other in BACKBONES.values() if other.pretrained)
+        reason = f"there are no ImageNet weights of {row.name}."
+        raise SettingError(experiment.name, "base", "imagenet", reason, f"There are of: {others}.")
+    if (experiment.backbone.width, experiment.backbone.batch_norm) != (1, "none"):
+        reason = f"the ImageNet weights are of {row.name} with width 1 and without batch normalisation."
+        hint = "Set backbone.width=1 and backbone.batch_norm=none."
+        raise SettingError(experiment.name, "base", "imagenet", reason, hint)

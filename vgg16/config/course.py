@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from vgg16.config.rows import _HEAD
 from vgg16.config.types import (
     BackboneChoice,
     DatasetChoice,
     Experiment,
+    Head,
     Optimizer,
     Phase,
     Question,
@@ -18,17 +18,17 @@ from vgg16.config.types import (
 
 
 def _course() -> Study:
-    """A practical course on VGG-16. Its rate of 0.1 is for SGD and Adam alike, and SGD has no momentum: what becomes of
-    that is one of the answers."""
+    """A practical course on VGG-16. Its rate of 0.1 is for SGD and Adam alike, and SGD has no momentum: whether that
+    trains is one of its questions."""
 
     def phase(optimizer: Literal["adam", "sgd"], learning_rate: float, epochs: int, trains: str = "all") -> Phase:
-        asked = Optimizer(name=optimizer, learning_rate=learning_rate, momentum=0.0, nesterov=False)
-        return Phase(trains=trains, epochs=epochs, optimizer=asked, schedule=Schedule(name="constant"))
+        row = Optimizer(name=optimizer, learning_rate=learning_rate, momentum=0.0, nesterov=False)
+        return Phase(trains=trains, epochs=epochs, optimizer=row, schedule=Schedule(name="constant"))
 
-    def member(name: str, description: str, **given: Any) -> Experiment:
-        every = {"dataset": DatasetChoice(name="cifar100"), "head": _HEAD, "batch_size": 64}
-        rest: dict[str, Any] = every | {"precision": "auto", "score_test": "always"} | given
-        return Experiment(name=f"course-{name}", description=description, **rest)
+    def member(name: str, description: str, **settings: Any) -> Experiment:
+        common = {"dataset": DatasetChoice(name="cifar100"), "head": Head(units=(512,)), "batch_size": 64}
+        values: dict[str, Any] = common | {"precision": "auto", "score_test": "always"} | settings
+        return Experiment(name=f"course-{name}", description=description, **values)
 
     networks = {
         "reference": ("the reference VGG-16", BackboneChoice()),
@@ -61,9 +61,9 @@ def _course() -> Study:
                     for optimizer in optimizers
                 ),
                 compared=(
-                    *((f"course-batchnorm-{each}", f"course-reference-{each}") for each in optimizers),
-                    *((f"course-dropout-{each}", f"course-batchnorm-{each}") for each in optimizers),
-                    *((f"course-{each}-sgd", f"course-{each}-adam") for each in networks),
+                    *((f"course-batchnorm-{optimizer}", f"course-reference-{optimizer}") for optimizer in optimizers),
+                    *((f"course-dropout-{optimizer}", f"course-batchnorm-{optimizer}") for optimizer in optimizers),
+                    *((f"course-{network}-sgd", f"course-{network}-adam") for network in networks),
                 ),
             ),
             Question(
@@ -122,7 +122,7 @@ def _course() -> Study:
                     ),
                 ),
                 compared=tuple(
-                    (f"course-{each}", "course-frozen-slow-weights") for each in ("mobilenetv2", "block5", "larger")
+                    (f"course-{name}", "course-frozen-slow-weights") for name in ("mobilenetv2", "block5", "larger")
                 ),
             ),
         ),

@@ -155,9 +155,9 @@ DATASETS = {
 
 
 def _caffe(application: str, first_layer: str) -> Pretrained:
-    """Weights that were trained in Caffe: on the scale 0 to 255 less the channels' means, blue first."""
-    mean, variance = (123.68 / 255, 116.779 / 255, 103.939 / 255), (255**-2, 255**-2, 255**-2)
-    return Pretrained(application=application, mean=mean, variance=variance, bgr_layer=first_layer)
+    """Weights that were trained in Caffe: on pixels 0 to 255 less the channels' means, blue first."""
+    mean, std = (123.68, 116.779, 103.939), (1.0, 1.0, 1.0)
+    return Pretrained(application=application, mean=mean, std=std, bgr_layer=first_layer)
 
 
 _AVERAGED = Head(pooling="average", units=())
@@ -202,18 +202,16 @@ BACKBONES = {
             description="inverted residuals, arXiv 1801.04381",
             depth=16,
             head=_AVERAGED,
-            pretrained=Pretrained(application="MobileNetV2", mean=(0.5, 0.5, 0.5), variance=(0.25, 0.25, 0.25)),
+            pretrained=Pretrained(application="MobileNetV2", mean=(127.5, 127.5, 127.5), std=(127.5, 127.5, 127.5)),
         ),
         Backbone(
             name="efficientnetb0",
             description="compound scaling, arXiv 1905.11946",
             depth=7,
             head=_AVERAGED,
-            # Its own first layer divides by 255 once more.
+            # ImageNet's, in the deviations 58.395, 57.12, 57.375: its own first layer divides by 255 once more.
             pretrained=Pretrained(
-                application="EfficientNetB0",
-                mean=(0.485, 0.456, 0.406),
-                variance=((0.229 / 255) ** 2, (0.224 / 255) ** 2, (0.225 / 255) ** 2),
+                application="EfficientNetB0", mean=(123.675, 116.28, 103.53), std=(0.229, 0.224, 0.225)
             ),
         ),
     )

@@ -12,7 +12,7 @@ from vgg16.config.types import Split
 from vgg16.data.images import Images, Labels
 from vgg16.evaluation.predict import Probabilities
 from vgg16.records import Bin, ClassScore, Evaluation
-from vgg16.statistics import calibration, calibration_error, calibration_interval, share_interval
+from vgg16.statistics import calibration, calibration_error, calibration_interval, proportion_interval
 
 
 def evaluate(  # noqa: PLR0917  # what is judged: a split's images, and the answers to them
@@ -41,9 +41,9 @@ def evaluate(  # noqa: PLR0917  # what is judged: a split's images, and the answ
         images=n,
         images_digest=hashlib.sha256(images.tobytes() + labels.astype("<i8").tobytes()).hexdigest(),
         top1=float(right.mean()),
-        top1_interval=share_interval(int(right.sum()), n),
+        top1_interval=proportion_interval(int(right.sum()), n),
         top5=float(right5.mean()),
-        top5_interval=share_interval(int(right5.sum()), n),
+        top5_interval=proportion_interval(int(right5.sum()), n),
         superclass_top1=float(confusion[group[:, None] == group].sum() / n) if groups else None,
         # A probability of zero in float32 stands for at most the smallest number above it.
         loss=float(-np.log(np.maximum(likelihood, np.finfo(np.float32).tiny)).mean()),
@@ -75,7 +75,7 @@ def _class_scores(names: tuple[str, ...], confusion: NDArray[np.int64]) -> tuple
             images=int(asked[index]),
             precision=float(right[index] / max(answered[index], 1)),
             recall=float(right[index] / max(asked[index], 1)),
-            recall_interval=share_interval(int(right[index]), int(asked[index])),
+            recall_interval=proportion_interval(int(right[index]), int(asked[index])),
         )
         for index, name in enumerate(names)
     )

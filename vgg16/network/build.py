@@ -6,35 +6,14 @@ Layers carry the names that Keras gave them in `keras.applications.VGG16`: `bloc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import keras
+from keras import layers
 
 from vgg16.config.types import Backbone, BackboneChoice, Head
-from vgg16.network import fused
-
-if TYPE_CHECKING:
-    import keras
-
-
-Channels = tuple[float, float, float]
-
-
-NO_NORMALIZATION: tuple[Channels, Channels] = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-
-
-# Pixels 0 to 255 as they are: what rescaling divides by is multiplied back.
-RAW: tuple[Channels, Channels] = ((0.0, 0.0, 0.0), (255.0**-2, 255.0**-2, 255.0**-2))
-
-
-def channel_statistics(images: NDArray[np.uint8]) -> tuple[Channels, Channels]:
-    """Mean and variance of each channel of uint8 images [n, h, w, 3], on the scale 0 to 1."""
-    pixels = images.reshape(-1, 3) / np.float32(255)
-    mean, variance = pixels.mean(axis=0, dtype=np.float64), pixels.var(axis=0, dtype=np.float64)
-    # A constant channel would divide by zero.
-    spread = np.maximum(variance, 1e-6)
-    return tuple(map(float, mean)), tuple(map(float, spread))  # type: ignore[return-value]
+from vgg16.network.fused import FusedBatchNormalization
+from vgg16.network.normalization import NO_NORMALIZATION, Normalization
 
 
 def build(
@@ -45,54 +24,52 @@ def build(
     input_size: int,
     classes: int,
     image_size: int | None = None,
-    normalization: tuple[Channels, Channels] = NO_NORMALIZATION,
+    normalization: Normalization = NO_NORMALIZATION,
     for_training: bool = False,
 ) -> keras.Model:
     """A model from uint8 [b, input_size, input_size, 3] to float32 probabilities [b, classes]; inside it the images
     are resized to `image_size` where that differs.
 
-    `normalization`: mean and variance of the channels on the scale 0 to 1. Weights are drawn by Glorot and Bengio's
-    rule, He's for the rectified convolutions that no normalisation steadies (13 of them in a row would fade).
-    `for_training` gives the same model with layers that train faster and cannot be saved.
+    Weights are drawn by Glorot and Bengio's rule, He's for the rectified convolutions that no normalisation steadies
+    (13 of them in a row would fade). `for_training` gives the same model with layers that train faster and cannot be
+    saved.
     """
-    from keras import Input, Model, layers
-
-    image = Input((input_size, input_size, 3), dtype="uint8", name="image_input")
+    image = keras.Input((input_size, input_size, 3), dtype="uint8", name="image_input")
     x = image
-    # Half the bits would blur the pixels before the network sees them: preprocessing and answers keep float32.
+    # Half the bits would blur the pixels before the network sees them: preprocessing and probabilities keep float32.
     if image_size not in (None, input_size):
         x = layers.Resizing(image_size, image_size, interpolation="bilinear", dtype="float32", name="resize")(x)
     x = layers.Rescaling(1 / 255, dtype="float32", name="rescale")(x)
     mean, variance = normalization
     x = layers.Normalization(mean=mean, variance=variance, dtype="float32", name="normalize")(x)
-    norm = fused.fused() if for_training else layers.BatchNormalization
-    x = _vgg(x, backbone, options, norm) if backbone.blocks else _application(x, backbone)
-    x = (
-        layers.GlobalAveragePooling2D(name="average")(x)
-        if head.pooling == "average"
-        else layers.Flatten(name="flatten")(x)
-    )
-    place = "features"
+    batch_norm = FusedBatchNormalization if for_training else layers.BatchNormalization
+    x = _vgg(x, backbone, options, batch_norm) if backbone.blocks else _application(x, backbone)
+    x = _head(x, head)
+    probabilities = layers.Dense(classes, activation="softmax", dtype="float32", name="predictions")(x)
+    return keras.Model(image, probabilities, name=backbone.name)
+
+
+def _head(x: Any, head: Head) -> Any:
+    """What follows the base, up to `predictions`."""
+    pooling = layers.GlobalAveragePooling2D if head.pooling == "average" else layers.Flatten
+    x = pooling(name="average" if head.pooling == "average" else "flatten")(x)
+    last = "features"
     for number, units in enumerate(head.units, start=1):
-        x = layers.BatchNormalization(momentum=0.9, name=f"{place}_bn")(x) if head.batch_norm else x
+        x = layers.BatchNormalization(momentum=0.9, name=f"{last}_bn")(x) if head.batch_norm else x
         x = layers.Dense(units, activation="relu", name=f"fc{number}")(x)
-        place = f"fc{number}"
+        last = f"fc{number}"
         if head.dropout and number < len(head.units):
-            x = layers.Dropout(head.dropout, name=f"{place}_drop")(x)
-    x = layers.BatchNormalization(momentum=0.9, name=f"{place}_bn")(x) if head.batch_norm else x
-    x = layers.Dropout(head.dropout, name=f"{place}_drop")(x) if head.dropout else x
-    answers = layers.Dense(classes, activation="softmax", dtype="float32", name="predictions")(x)
-    return Model(image, answers, name=backbone.name)
+            x = layers.Dropout(head.dropout, name=f"{last}_drop")(x)
+    x = layers.BatchNormalization(momentum=0.9, name=f"{last}_bn")(x) if head.batch_norm else x
+    return layers.Dropout(head.dropout, name=f"{last}_drop")(x) if head.dropout else x
 
 
-def _vgg(x: Any, backbone: Backbone, options: BackboneChoice, norm: Any) -> Any:
-    from keras import layers
-
+def _vgg(x: Any, backbone: Backbone, options: BackboneChoice, batch_norm: type[layers.BatchNormalization]) -> Any:
     for block, (convolutions, filters) in enumerate(backbone.blocks, start=1):
         for number in range(1, convolutions + 1):
             # Ioffe and Szegedy's normalisation; the running averages of runs of a few hundred steps need 0.9, not 0.99.
-            steadies = norm(momentum=0.9, name=f"block{block}_bn{number}")
-            x = _convolution(x, (block, number), max(round(filters * options.width), 1), options, steadies)
+            normalize = batch_norm(momentum=0.9, name=f"block{block}_bn{number}")
+            x = _convolution(x, (block, number), max(round(filters * options.width), 1), options, normalize)
             if options.dropout and number < convolutions:
                 x = layers.Dropout(options.dropout, name=f"block{block}_drop{number}")(x)
         # `same` differs from the paper's `valid` only where a side is odd, and lets small images through all blocks.
@@ -100,22 +77,20 @@ def _vgg(x: Any, backbone: Backbone, options: BackboneChoice, norm: Any) -> Any:
     return x
 
 
-def _convolution(x: Any, place: tuple[int, int], filters: int, options: BackboneChoice, norm: Any) -> Any:
-    from keras import layers
-
-    block, number = place
+def _convolution(
+    x: Any, position: tuple[int, int], filters: int, options: BackboneChoice, normalize: layers.Layer
+) -> Any:
+    block, number = position
     name = f"block{block}_conv{number}"
     if options.batch_norm == "before":
         x = layers.Conv2D(filters, 3, padding="same", name=name)(x)
-        return layers.ReLU(name=f"block{block}_relu{number}")(norm(x))
-    rule = "he_normal" if options.batch_norm == "none" else "glorot_uniform"
-    x = layers.Conv2D(filters, 3, padding="same", activation="relu", kernel_initializer=rule, name=name)(x)
-    return norm(x) if options.batch_norm == "after" else x
+        return layers.ReLU(name=f"block{block}_relu{number}")(normalize(x))
+    initializer = "he_normal" if options.batch_norm == "none" else "glorot_uniform"
+    x = layers.Conv2D(filters, 3, padding="same", activation="relu", kernel_initializer=initializer, name=name)(x)
+    return normalize(x) if options.batch_norm == "after" else x
 
 
 def _application(x: Any, backbone: Backbone) -> Any:
-    import keras
-
     assert backbone.pretrained is not None  # noqa: S101  # a row without blocks names its network
     network = getattr(keras.applications, backbone.pretrained.application)
     return network(include_top=False, weights=None, input_tensor=x).output

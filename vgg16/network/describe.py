@@ -1,4 +1,4 @@
-"""A model told in numbers: layers, shapes, parameters and operations."""
+"""A model in numbers: layers, shapes, parameters and operations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LayerRow(Frozen):
 
 
 class Description(Frozen):
-    """A model told in numbers. `flops` counts a multiplication and an addition as two, of convolutions and dense
+    """A model in numbers. `flops` counts a multiplication and an addition as two, of convolutions and dense
     layers alone, for one image forward."""
 
     name: str
@@ -59,6 +59,6 @@ def _flops(layer: keras.layers.Layer) -> int:
     kernel = getattr(layer, "kernel", None)
     if kernel is None:
         return 0
-    # Each of the kernel's numbers is used once for each place of the output map.
-    places = int(np.prod(layer.output.shape[1:-1]))
-    return 2 * places * int(np.prod(kernel.shape))
+    # Each of the kernel's numbers is used once for each position of the output map.
+    positions = int(np.prod(layer.output.shape[1:-1]))
+    return 2 * positions * int(np.prod(kernel.shape))

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from vgg16.config.types import Backbone
-from vgg16.errors import RequestError, Vgg16Error
-
-if TYPE_CHECKING:
-    import keras
-
+from vgg16.errors import RequestError, Vgg16Error, first_line
 from vgg16.network.blocks import base_layers
-from vgg16.network.build import Channels
+from vgg16.network.normalization import Normalization
 
 
 @dataclass(frozen=True)
@@ -23,33 +19,31 @@ class Weights:
     """What fine-tuning starts from: each layer's arrays by its name, and the normalisation they were trained with."""
 
     layers: dict[str, list[NDArray[np.float32]]]
-    normalization: tuple[Channels, Channels]
+    normalization: Normalization
 
 
 def weights_of(model: keras.Model) -> Weights:
     """The weights of a model that `build` made, with its normalisation."""
     config = model.get_layer("normalize").get_config()
     layers = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
-    return Weights(layers=layers, normalization=(tuple(config["mean"]), tuple(config["variance"])))
+    return Weights(layers=layers, normalization=Normalization(tuple(config["mean"]), tuple(config["variance"])))
 
 
-def read_weights(backbone: Backbone, source: str) -> Weights:
+def read_weights(backbone: Backbone, source: str, setting: str = "base") -> Weights:
     """The base's weights of `imagenet`, through Keras, or of a file: a model of ours (.keras), or weights in the layout
     of keras.applications (.h5).
 
-    Raises Vgg16Error where they cannot be had or read.
+    Raises Vgg16Error where they cannot be downloaded or read, which says by what `setting` to name a file of them.
     """
-    import keras
-
     if source.endswith(".keras"):
         try:
             return weights_of(keras.models.load_model(source, compile=False, safe_mode=True))
         except (ValueError, OSError, TypeError, KeyError) as error:
             raise _unreadable(backbone, source, error) from None
-    given = backbone.pretrained
-    if given is None:
+    pretrained = backbone.pretrained
+    if pretrained is None:
         raise RequestError(f"{source} has the layout of keras.applications, which has no {backbone.name}.")
-    network = getattr(keras.applications, given.application)
+    network = getattr(keras.applications, pretrained.application)
     try:
         model = network(include_top=False, weights=source, input_shape=(None, None, 3))
     except Exception as error:  # Keras raises a bare Exception where a download fails
@@ -57,18 +51,17 @@ def read_weights(backbone: Backbone, source: str) -> Weights:
             raise _unreadable(backbone, source, error) from None
         raise Vgg16Error(
             f"The ImageNet weights of {backbone.name} could not be downloaded: {error}.",
-            "Download them where there is a network, and name the file: --set base=PATH (or s3://BUCKET/KEY).",
+            f"Download them where there is a network, and name the file: --set {setting}=PATH (or s3://BUCKET/KEY).",
         ) from None
     layers = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
-    if given.bgr_layer:
-        layers[given.bgr_layer][0] = layers[given.bgr_layer][0][:, :, ::-1]
-    return Weights(layers=layers, normalization=(given.mean, given.variance))
+    if pretrained.bgr_layer:
+        layers[pretrained.bgr_layer][0] = layers[pretrained.bgr_layer][0][:, :, ::-1]
+    return Weights(layers=layers, normalization=Normalization.of_pixels(pretrained.mean, pretrained.std))
 
 
 def _unreadable(backbone: Backbone, source: str, error: Exception) -> Vgg16Error:
-    text = str(error).strip().splitlines()
     return Vgg16Error(
-        f"{source} cannot be read as weights of {backbone.name}: {text[0] if text else type(error).__name__}",
+        f"{source} cannot be read as weights of {backbone.name}: {first_line(error)}",
         "Expected a .keras model that vgg16 saved, or the file that keras.applications downloads (…_notop.h5).",
     )
 
@@ -78,17 +71,15 @@ def take_base(model: keras.Model, base: Weights) -> int:
 
     Raises RequestError where a layer is missing in `base` or has another shape.
     """
-    from keras import layers
-
     # EfficientNet's own normalisation stays the identity that `build` makes: ours does the whole.
-    own = [model.get_layer(name) for name in base_layers(model)]
-    taken = [layer for layer in own if layer.weights and not isinstance(layer, layers.Normalization)]
+    layers = [model.get_layer(name) for name in base_layers(model)]
+    taken = [layer for layer in layers if layer.weights and not isinstance(layer, keras.layers.Normalization)]
     for layer in taken:
         arrays = base.layers.get(layer.name, [])
-        expected, found = [tuple(w.shape) for w in layer.weights], [w.shape for w in arrays]
-        if expected != found:
+        expected, given = [tuple(weight.shape) for weight in layer.weights], [array.shape for array in arrays]
+        if expected != given:
             raise RequestError(
-                f"base: {layer.name} expects weights of shapes {expected}, the base has {found or 'no such layer'}.",
+                f"base: {layer.name} expects weights of shapes {expected}, the base has {given or 'no such layer'}.",
                 "Choose the backbone options (name, width, batch_norm) that the base was trained with.",
             )
         layer.set_weights(arrays)
@@ -96,7 +87,7 @@ def take_base(model: keras.Model, base: Weights) -> int:
 
 
 def temper(model: keras.Model, temperature: float) -> None:
-    """Divide the logits by this temperature, in place: kernel and bias of `predictions`. The answers stay what they
-    are; above 1 they are given with less confidence. Guo et al., arXiv 1706.04599."""
+    """Divide the logits by this temperature, in place: kernel and bias of `predictions`. The predicted classes stay;
+    above 1 they are predicted with less confidence. Guo et al., arXiv 1706.04599."""
     layer = model.get_layer("predictions")
-    layer.set_weights([each / temperature for each in layer.get_weights()])
+    layer.set_weights([array / temperature for array in layer.get_weights()])

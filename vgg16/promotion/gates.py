@@ -12,22 +12,18 @@ from numpy.typing import NDArray
 
 from vgg16.config.types import GateRules
 from vgg16.records import Evaluation, Speed, Verdict
-from vgg16.statistics import Interval, difference_interval, holm, p_better, p_less
+from vgg16.statistics import Interval, difference_interval, holm, mcnemar_p, paired_t_p
 
-Right = NDArray[np.bool_]
-
-
-# All superclasses together raise a false alarm this often; corruptions too, where one is as good as the other.
-SUPERCLASS_LEVEL = 0.05
+Correct = NDArray[np.bool_]
 
 
-CORRUPTION_LEVEL = 0.01
+# Chances of a false alarm where both models are equally good: of all superclasses together, and of the corruptions.
+SUPERCLASS_ALPHA = 0.05
+CORRUPTION_ALPHA = 0.01
 
 
 # How far numbers may be from those of the training process: another device adds in another order.
 SAME_TOP1 = 0.002
-
-
 SAME_LOSS = 0.01
 
 
@@ -42,9 +38,9 @@ class Scored:
 
 @dataclass(frozen=True)
 class Opponent:
-    """What the challenger is measured against, image by image on the same gate split: `wins` are the images that the
-    challenger alone answers right, `losses` those that the opponent alone does; `groups` has both for each superclass.
-    `corrupted` is the difference of top-1 on corrupted images, and the chance of one so far below zero."""
+    """What the challenger is compared with, image by image on the same gate split: `wins` are the images that the
+    challenger alone answers correctly, `losses` those that the opponent alone does; `groups` has both for each
+    superclass. `corrupted` is the difference of top-1 on corrupted images, and the chance of one so far below zero."""
 
     role: Literal["champion", "reference"]
     version: str
@@ -63,45 +59,49 @@ class Opponent:
     @property
     def interval(self) -> Interval:
         """The 95 % interval of the difference."""
-        return difference_interval(self.wins, self.losses, self.images)
+        return self.interval_at(0.95)
+
+    def interval_at(self, confidence: float) -> Interval:
+        """The interval of the difference with this confidence."""
+        return difference_interval(self.wins, self.losses, self.images, confidence)
 
     @property
-    def p(self) -> float:
+    def mcnemar_p(self) -> float:
         """The chance of so many wins, were both equally good."""
-        return p_better(self.wins, self.losses)
+        return mcnemar_p(self.wins, self.losses)
 
 
 def compare(  # noqa: PLR0917  # two models and the images they are compared on
     role: Literal["champion", "reference"],
     version: str,
-    challenger: tuple[Right, Right],
-    opponent: tuple[Right, Right],
+    challenger: tuple[Correct, Correct],
+    opponent: tuple[Correct, Correct],
     group_of: NDArray[np.int64],
     groups: tuple[str, ...],
 ) -> Opponent:
-    """Pair the right answers of both, each on the gate images [n] and on corrupted ones [kinds, m]; `group_of` [n] is
+    """Pair the correct answers of both, each on the gate images [n] and on corrupted ones [kinds, m]; `group_of` [n] is
     the superclass of each gate image, by its place in `groups`."""
-    (right, corrupted), (other, other_corrupted) = challenger, opponent
-    wins, losses = right & ~other, other & ~right
-    won, lost = (np.bincount(group_of[each], minlength=len(groups)).tolist() for each in (wins, losses))
+    (correct, corrupted), (other, other_corrupted) = challenger, opponent
+    wins, losses = correct & ~other, other & ~correct
+    won, lost = (np.bincount(group_of[images], minlength=len(groups)).tolist() for images in (wins, losses))
     # The kinds show the same images: each image counts once.
     differences = corrupted.mean(axis=0) - other_corrupted.mean(axis=0)
     return Opponent(
         role=role,
         version=version,
         top1=float(other.mean()),
-        images=len(right),
+        images=len(correct),
         wins=int(wins.sum()),
         losses=int(losses.sum()),
         groups=dict(zip(groups, zip(won, lost, strict=True), strict=True)),
-        corrupted=(float(differences.mean()), p_less(differences)),
+        corrupted=(float(differences.mean()), paired_t_p(differences)),
     )
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What the gates judge. `trained` are the numbers that the challenger's training run logged for the same images.
-    Without `opponents` nothing is in production, or nothing that can be measured against, which `unmeasured` tells.
+    Without `opponents` nothing is in production, or nothing that can be compared with, for the reasons `unmeasured`.
     `judgement` counts how often the split, or the reference, has judged, this time included."""
 
     challenger: Scored
@@ -112,14 +112,14 @@ class Evidence:
     unmeasured: tuple[str, ...] = ()
 
     @property
-    def level(self) -> float:
-        """The level of this judgement: the k-th of a split is made at a k-th, or looking often would find something."""
-        return self.rules.level / max(self.judgement, 1)
+    def alpha(self) -> float:
+        """The alpha of this judgement: the k-th of a split is made at a k-th, or looking often would find something."""
+        return self.rules.alpha / max(self.judgement, 1)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One gate's answer, None where the evidence allows none, and its reason."""
+    """What one gate found: whether it is passed, None where the evidence cannot tell, and the reason."""
 
     passed: bool | None
     reason: str
@@ -129,22 +129,23 @@ class Finding:
 
 
 def finite(evidence: Evidence) -> Finding:
-    """It answers numbers."""
+    """Its loss on gate is finite."""
     loss = evidence.challenger.evaluation.loss
     return Finding(math.isfinite(loss), f"loss on gate is {loss:.4f}")
 
 
 def as_trained(evidence: Evidence) -> Finding:
-    """It answers there as it did in training."""
+    """Top-1 and loss on gate are those that its training run logged."""
     evaluation = evidence.challenger.evaluation
-    found = {"gate_top1": evaluation.top1, "gate_loss": evaluation.loss}
-    near = {"gate_top1": max(SAME_TOP1, 1.5 / evaluation.images), "gate_loss": SAME_LOSS}
-    other = [
+    metrics = {"gate_top1": evaluation.top1, "gate_loss": evaluation.loss}
+    # One image may fall on the other side.
+    tolerances = {"gate_top1": max(SAME_TOP1, 1.5 / evaluation.images), "gate_loss": SAME_LOSS}
+    deviations = [
         f"{name} was {evidence.trained[name]:.4f} in training and is {value:.4f}"
-        for name, value in found.items()
-        if abs(evidence.trained.get(name, value) - value) > near[name] * max(1.0, abs(value))
+        for name, value in metrics.items()
+        if abs(evidence.trained.get(name, value) - value) > tolerances[name] * max(1.0, abs(value))
     ]
-    return Finding(not other, "; ".join(other) or "answers as in training")
+    return Finding(not deviations, "; ".join(deviations) or "answers as in training")
 
 
 def small(evidence: Evidence) -> Finding:
@@ -157,8 +158,8 @@ def quick(evidence: Evidence) -> Finding:
     return _within("one image takes", evidence.challenger.speed.latency_ms, evidence.rules.max_latency_ms, "ms")
 
 
-def _within(what: str, found: float, most: float, unit: str) -> Finding:
-    return Finding(found <= most, f"{what} {found:.3g} {unit}, {'within' if found <= most else 'over'} {most:g} {unit}")
+def _within(what: str, value: float, most: float, unit: str) -> Finding:
+    return Finding(value <= most, f"{what} {value:.3g} {unit}, {'within' if value <= most else 'over'} {most:g} {unit}")
 
 
 # Statistical
@@ -169,47 +170,51 @@ def floor(evidence: Evidence) -> Finding:
     show beside being sound."""
     evaluation, least = evidence.challenger.evaluation, evidence.rules.floor
     low, high = evaluation.top1_interval
-    told = f"top-1 {evaluation.top1:.4f} ({low:.4f} to {high:.4f}) on {evaluation.images} gate images"
+    top1 = f"top-1 {evaluation.top1:.4f} ({low:.4f} to {high:.4f}) on {evaluation.images} gate images"
     if low >= least:
-        return Finding(True, f"{told} reaches {least:g}")
-    return Finding(False, f"{told} is below {least:g}") if high < least else _unsure(f"{told} may be below {least:g}")
+        return Finding(True, f"{top1} reaches {least:g}")
+    if high < least:
+        return Finding(False, f"{top1} is below {least:g}")
+    return Finding(None, f"{top1} may be below {least:g}")
 
 
 def better(evidence: Evidence) -> Finding:
-    """Better than what is in production, or under the policy `no-worse` not worse than the best that ever was, by more
-    than chance explains on the same images."""
+    """Better than what is in production, or under the policy `non-inferior` not worse than the best that ever was, by
+    more than chance explains on the same images."""
     if evidence.unmeasured:
-        return _unsure("; ".join(evidence.unmeasured))
+        return Finding(None, "; ".join(evidence.unmeasured))
     if not evidence.opponents:
         return Finding(True, "nothing is in production yet")
-    rule = {"better": _is_better, "no-worse": _is_no_worse}[evidence.rules.policy]
+    rule = {"better": _superior, "non-inferior": _non_inferior}[evidence.rules.policy]
     findings = [rule(opponent, evidence) for opponent in evidence.opponents]
-    worst = min(findings, key=lambda each: {False: 0, None: 1, True: 2}[each.passed])
-    return Finding(worst.passed, "; ".join(each.reason for each in findings if each.passed == worst.passed))
+    worst = min(findings, key=lambda finding: {False: 0, None: 1, True: 2}[finding.passed])
+    return Finding(worst.passed, "; ".join(finding.reason for finding in findings if finding.passed == worst.passed))
 
 
-def _is_better(opponent: Opponent, evidence: Evidence) -> Finding:
-    told = f"{_told(opponent)}, p = {opponent.p:.2g} at level {_level(evidence)}"
-    if opponent.p <= evidence.level:
-        return Finding(True, f"better than {told}")
+def _superior(opponent: Opponent, evidence: Evidence) -> Finding:
+    comparison = f"{_comparison(opponent)}, p = {opponent.mcnemar_p:.2g} at alpha {_alpha(evidence)}"
+    if opponent.mcnemar_p <= evidence.alpha:
+        return Finding(True, f"better than {comparison}")
     high = opponent.interval[1]
-    if high < evidence.rules.worth:
-        return Finding(False, f"{'worse' if high < 0 else 'no better'} than {told}")
-    return _unsure(f"not surely better than {told}")
+    if high < evidence.rules.min_gain:
+        return Finding(False, f"{'worse' if high < 0 else 'no better'} than {comparison}")
+    return Finding(None, f"not surely better than {comparison}")
 
 
-def _is_no_worse(opponent: Opponent, evidence: Evidence) -> Finding:
-    margin = evidence.rules.margin
-    least, _ = difference_interval(opponent.wins, opponent.losses, opponent.images, 1 - 2 * evidence.level)
-    told = f"{_told(opponent)}; at level {_level(evidence)} at the least {_points(least)}, asked {_points(-margin)}"
+def _non_inferior(opponent: Opponent, evidence: Evidence) -> Finding:
+    margin = evidence.rules.noninferiority_margin
+    # Either end of an interval with confidence 1 - 2 alpha is passed with a chance of alpha.
+    least, _ = opponent.interval_at(1 - 2 * evidence.alpha)
+    bound = f"at alpha {_alpha(evidence)} at the least {_points(least)}, asked {_points(-margin)}"
+    comparison = f"{_comparison(opponent)}; {bound}"
     if least >= -margin:
-        return Finding(True, f"no worse than {told}")
-    return (
-        Finding(False, f"worse than {told}") if opponent.interval[1] < 0 else _unsure(f"not surely as good as {told}")
-    )
+        return Finding(True, f"no worse than {comparison}")
+    if opponent.interval[1] < 0:
+        return Finding(False, f"worse than {comparison}")
+    return Finding(None, f"not surely as good as {comparison}")
 
 
-def _told(opponent: Opponent) -> str:
+def _comparison(opponent: Opponent) -> str:
     low, high = opponent.interval
     return (
         f"the {opponent.role} (version {opponent.version}, {opponent.top1:.4f} on the same {opponent.images} gate "
@@ -221,30 +226,26 @@ def _points(difference: float) -> str:
     return f"{100 * difference:+.1f}"
 
 
-def _level(evidence: Evidence) -> str:
-    level, number = evidence.rules.level, evidence.judgement
-    return f"{level:g}" if number <= 1 else f"{level:g} / {number} (judgement {number} of these images)"
+def _alpha(evidence: Evidence) -> str:
+    alpha, number = evidence.rules.alpha, evidence.judgement
+    return f"{alpha:g}" if number <= 1 else f"{alpha:g} / {number} (judgement {number} of these images)"
 
 
-def _unsure(reason: str) -> Finding:
-    return Finding(None, reason)
-
-
-def shown_better(evidence: Evidence) -> bool:
-    """Whether a promoted challenger was shown to be better than all it was measured against, and so is what later ones
-    must not be worse than."""
-    return all(opponent.p <= evidence.level for opponent in evidence.opponents)
+def significantly_better(evidence: Evidence) -> bool:
+    """Whether the challenger is better than all it was compared with, by McNemar's test at this judgement's alpha. Once
+    promoted, it is what later challengers must not be worse than."""
+    return all(opponent.mcnemar_p <= evidence.alpha for opponent in evidence.opponents)
 
 
 def no_superclass_worse(evidence: Evidence) -> Finding:
     """No superclass, or class where there are none, is significantly worse than in production."""
     worse = []
     for opponent in evidence.opponents:
-        values = {name: p_better(lost, won) for name, (won, lost) in opponent.groups.items()}
-        for name in holm(values, SUPERCLASS_LEVEL):
+        p_values = {name: mcnemar_p(lost, won) for name, (won, lost) in opponent.groups.items()}
+        for name in holm(p_values, SUPERCLASS_ALPHA):
             won, lost = opponent.groups[name]
             worse.append(
-                f"worse on {name} than the {opponent.role}: {lost} images lost, {won} won, p = {values[name]:.2g}"
+                f"worse on {name} than the {opponent.role}: {lost} images lost, {won} won, p = {p_values[name]:.2g}"
             )
     return Finding(not worse, "; ".join(worse) or _beside(evidence, "no superclass is significantly worse"))
 
@@ -253,32 +254,29 @@ def calibrated(evidence: Evidence) -> Finding:
     """Its probabilities are true, as far as these images can tell."""
     evaluation, most = evidence.challenger.evaluation, evidence.rules.max_ece
     low, high = evaluation.ece_interval
-    told = f"calibration error {evaluation.ece:.4f} ({low:.4f} to {high:.4f})"
-    return Finding(low <= most, f"{told} is {'within' if low <= most else 'over'} {most:g}")
+    error = f"calibration error {evaluation.ece:.4f} ({low:.4f} to {high:.4f})"
+    return Finding(low <= most, f"{error} is {'within' if low <= most else 'over'} {most:g}")
 
 
 def robust(evidence: Evidence) -> Finding:
     """On corrupted images it is not significantly worse than what is in production."""
     worse = [
-        f"worse on corrupted images than the {each.role}: {_points(difference)} points, p = {p:.2g}"
-        for each in evidence.opponents
-        for difference, p in (each.corrupted,)
-        if p <= CORRUPTION_LEVEL
+        f"worse on corrupted images than the {opponent.role}: {_points(difference)} points, p = {p:.2g}"
+        for opponent in evidence.opponents
+        for difference, p in (opponent.corrupted,)
+        if p <= CORRUPTION_ALPHA
     ]
     return Finding(not worse, "; ".join(worse) or _beside(evidence, "not worse on corrupted images"))
 
 
 def _beside(evidence: Evidence, reason: str) -> str:
-    """What is so beside an opponent, and says nothing without one."""
+    """A reason that says something only where there is an opponent, else ""."""
     return reason if evidence.opponents else ""
 
 
 Gate = Callable[[Evidence], Finding]
 
-
 MECHANICAL: tuple[Gate, ...] = (finite, as_trained, small, quick)
-
-
 STATISTICAL: tuple[Gate, ...] = (floor, better, no_superclass_worse, calibrated, robust)
 
 
@@ -293,10 +291,10 @@ def judge(evidence: Evidence, stage: Literal["staging", "production"] = "product
     """`refuse` where a gate of the stage is not passed, with the reasons of these; else `undecided` where the images
     are too few to tell, with what they leave open; else `promote`, with all reasons."""
     findings = [gate(evidence) for gate in GATES[stage]]
-    failed = tuple(each.reason for each in findings if each.passed is False)
-    unsure = tuple(each.reason for each in findings if each.passed is None)
+    failed = tuple(finding.reason for finding in findings if finding.passed is False)
+    undecided = tuple(finding.reason for finding in findings if finding.passed is None)
     if failed:
         return Verdict(verdict="refuse", reasons=failed)
-    if unsure:
-        return Verdict(verdict="undecided", reasons=unsure)
-    return Verdict(verdict="promote", reasons=tuple(each.reason for each in findings if each.reason))
+    if undecided:
+        return Verdict(verdict="undecided", reasons=undecided)
+    return Verdict(verdict="promote", reasons=tuple(finding.reason for finding in findings if finding.reason))

@@ -12,8 +12,8 @@ from vgg16.errors import RefusedError
 from vgg16.promotion.records import Judgement, LedgerEntry
 from vgg16.storage.store import ExistsError, Store
 
-# boto3 holds this many connections open.
-_AT_ONCE = 10
+# So many reads at a time: boto3 holds ten connections open.
+_READERS = 10
 
 
 class ConflictError(RefusedError):
@@ -32,9 +32,9 @@ def entries(store: Store, name: str) -> list[LedgerEntry]:
 def _numbered(store: Store, folder: str) -> Iterator[bytes]:
     """The files 000001.json, 000002.json and so on of a folder, until there is none."""
     # One after the other, a thousand entries in S3 would be a thousand waits.
-    with ThreadPoolExecutor(_AT_ONCE) as readers:
-        for first in itertools.count(1, _AT_ONCE):
-            keys = [f"{folder}/{number:06d}.json" for number in range(first, first + _AT_ONCE)]
+    with ThreadPoolExecutor(_READERS) as readers:
+        for first in itertools.count(1, _READERS):
+            keys = [f"{folder}/{number:06d}.json" for number in range(first, first + _READERS)]
             for content in readers.map(store.read, keys):
                 if content is None:
                     return
@@ -47,7 +47,7 @@ def append(store: Store, entry: LedgerEntry) -> None:
     try:
         store.create(key, content)
     except ExistsError:
-        # A client that sends a request again, whose answer was lost, meets its own entry.
+        # A client whose request succeeded but whose response was lost repeats it, and meets its own entry.
         if store.read(key) != content:
             raise ConflictError(
                 f"{entry.name}: somebody else decided on it at the same time, so this {entry.action} was not made.",
@@ -58,19 +58,19 @@ def append(store: Store, entry: LedgerEntry) -> None:
 def count_judgement(store: Store, name: str, look: Judgement) -> int:
     """How often these gate images, or this reference, have judged versions of a registered model, this look included.
 
-    Every look is kept before its answer is known. The same one made again, after a kill or by another person, tells
+    Every look is stored before its verdict exists. The same look again, after a kill or by another person, shows
     nothing new and counts once.
     """
-    known = [Judgement.model_validate_json(content) for content in _numbered(store, f"judgements/{name}")]
-    while look not in known:
-        number = len(known) + 1
+    looks = [Judgement.model_validate_json(content) for content in _numbered(store, f"judgements/{name}")]
+    while look not in looks:
+        key = f"judgements/{name}/{len(looks) + 1:06d}.json"
         with suppress(ExistsError):
-            store.create(f"judgements/{name}/{number:06d}.json", look.model_dump_json(indent=1).encode())
-        # Ours, or that of another who was first.
-        known.append(Judgement.model_validate_json(store.read(f"judgements/{name}/{number:06d}.json") or b""))
+            store.create(key, look.model_dump_json(indent=1).encode())
+        # Ours, or that of another process which was first.
+        looks.append(Judgement.model_validate_json(store.read(key) or b""))
     return sum(
-        each.images_digest == look.images_digest or (bool(look.reference) and each.reference == look.reference)
-        for each in known[: known.index(look) + 1]
+        other.images_digest == look.images_digest or (bool(look.reference) and other.reference == look.reference)
+        for other in looks[: looks.index(look) + 1]
     )
 
 
@@ -82,24 +82,24 @@ def is_last(store: Store, name: str, number: int) -> bool:
 def productions(history: Sequence[LedgerEntry]) -> list[str]:
     """The versions in production, the present one last: a promotion or an adoption adds one, a rollback takes away what
     came after the version that it brings back."""
-    return [entry.version for entry in _brought(history)]
+    return [entry.version for entry in _in_force(history)]
 
 
 def reference(history: Sequence[LedgerEntry]) -> str:
-    """The version that challengers must not be worse than, as the entry says that brought the present champion; an old
-    entry says nothing, and means the champion. "" where nothing was ever in production."""
-    brought = _brought(history)
-    return brought[-1].reference or brought[-1].version if brought else ""
+    """The version that challengers must not be worse than, as the entry of the present champion says; an old entry says
+    nothing, and means the champion. "" where nothing was ever in production."""
+    in_force = _in_force(history)
+    return in_force[-1].reference or in_force[-1].version if in_force else ""
 
 
-def _brought(history: Sequence[LedgerEntry]) -> list[LedgerEntry]:
-    """The entries that brought the versions in production, the present one's last."""
-    brought: list[LedgerEntry] = []
+def _in_force(history: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+    """The entries that no rollback has undone, each of which put a version into production; the present one's last."""
+    in_force: list[LedgerEntry] = []
     for entry in history:
         if entry.action == "rollback":
-            brought.pop()
-            while brought[-1].version != entry.version:
-                brought.pop()
+            in_force.pop()
+            while in_force[-1].version != entry.version:
+                in_force.pop()
         else:
-            brought.append(entry)
-    return brought
+            in_force.append(entry)
+    return in_force

@@ -14,8 +14,8 @@ class LedgerEntry(Frozen):
     """One change of what is in production: a promotion, a rollback, or a move by hand in MLflow that was adopted.
 
     `previous` is the version that was in production before, "" where none was. `verdict` is what the gates said, None
-    where they were not asked; `dataset_digest` is that of the images behind the evidence. `reference` is the version
-    that challengers must not be worse than from now on: the last one that was shown to be better than all before it.
+    where nothing was judged; `dataset_digest` is that of the images behind the evidence. `reference` is the version
+    that challengers must not be worse than from now on: the last one that was significantly better than all before it.
     """
 
     number: int
@@ -34,7 +34,7 @@ class LedgerEntry(Frozen):
 
 
 class Judgement(Frozen):
-    """One look at gate images, by their digest: which version was measured against which. `reference` is the one that
+    """One look at gate images, by their digest: which version was compared with which. `reference` is the one that
     it must not be worse than, "" where it must be better."""
 
     images_digest: str
@@ -43,14 +43,14 @@ class Judgement(Frozen):
     reference: str
 
 
-class Judged(Frozen):
-    """What a judgement came to: the verdict, the numbers behind it, the digest of the dataset, whether the challenger
-    was shown to be better than all it was measured against, and whether a person must approve."""
+class GateResult(Frozen):
+    """What the gates say of a version: the verdict, the numbers behind it, the digest of the dataset, whether the
+    challenger is significantly better than all it was compared with, and whether a person must approve."""
 
     verdict: Verdict
     evidence: dict[str, float] = Field(default_factory=dict)
     dataset_digest: str = ""
-    shown_better: bool = False
+    significantly_better: bool = False
     approval: bool = False
 
 

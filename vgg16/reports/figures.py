@@ -14,7 +14,7 @@ from vgg16.data.images import Images, Labels
 from vgg16.evaluation.metrics import confident_mistakes
 from vgg16.evaluation.predict import Probabilities
 from vgg16.records import ClassScore, Evaluation, Interval
-from vgg16.statistics import share_interval
+from vgg16.statistics import proportion_interval
 from vgg16.training.records import TrainingResult
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def reliability(before: Evaluation, after: Evaluation, temperature: float, title
         for place, each in zip(places, bins, strict=True):
             if not each.images:
                 continue
-            low, high = share_interval(round(each.accuracy * each.images), each.images)
+            low, high = proportion_interval(round(each.accuracy * each.images), each.images)
             pale = 0.25 if each.images < FEW_IMAGES else 1.0
             above.bar(place, each.accuracy, width * 0.9, color="tab:blue", alpha=pale)
             above.plot([place, place], [low, high], color="black", linewidth=1, alpha=pale)
@@ -164,7 +164,7 @@ def recalls(scores: tuple[ClassScore, ...], title: str) -> Figure:
 def corrupted(evaluation: Evaluation, top1: Mapping[str, float], images: int, title: str) -> Figure:
     """Top-1 on so many images under each corruption, beside that on the untouched split."""
     rows = {"none": (evaluation.top1, evaluation.top1_interval)}
-    rows |= {kind: (value, share_interval(round(value * images), images)) for kind, value in top1.items()}
+    rows |= {kind: (value, proportion_interval(round(value * images), images)) for kind, value in top1.items()}
     told = f"{title}, {evaluation.split}\ntop-1 under corruptions of {images} images; none: all {evaluation.images}"
     return _bars(rows, told, "top-1")
 

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from vgg16.config import canonical
 from vgg16.config.types import Experiment
 from vgg16.records import DatasetRef, TrackedRun
 from vgg16.storage.store import ExistsError, Store
@@ -23,7 +24,7 @@ def chain_digest(experiments: Sequence[Experiment], dataset: DatasetRef) -> str:
     """What identifies a chain: its experiments with all settings, the data's content, this code and its packages."""
     digest = hashlib.sha256(dataset.digest.encode())
     for experiment in experiments:
-        digest.update(experiment.model_dump_json().encode())
+        digest.update(canonical.experiment_json(experiment).encode())
     for file in sorted(path for package in ("vgg16", "flows") for path in (CHECKOUT / package).rglob("*.py")):
         digest.update(file.relative_to(CHECKOUT).as_posix().encode() + b"\0" + file.read_bytes())
     for package in ("tensorflow", "keras", "numpy"):

@@ -165,14 +165,16 @@ def _forget_other_chains(request: TrainingRequest, workplace: Workplace) -> None
 def _load_base(request: TrainingRequest, workplace: Workplace) -> Weights | None:
     """The weights that the training starts from, None for random ones."""
     row, base = catalog.backbone(request.experiment.backbone.name), request.base
+    # A setting of all members of a study would give a file of weights to those that it is not of.
+    setting = f"{request.experiment.name}.base" if request.parent else "base"
     if base.startswith("models:/"):
         return weights_of(workplace.tracker.registry.load(base)[0])
     if base.startswith("s3://"):
         with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
             copy = Path(folder, base.rpartition("/")[2])
             addresses.download(base, copy)
-            return read_weights(row, str(copy))
-    return read_weights(row, base) if base else None
+            return read_weights(row, str(copy), setting)
+    return read_weights(row, base, setting) if base else None
 
 
 def _keep_features(dataset: DatasetRef, workplace: Workplace) -> Keep:

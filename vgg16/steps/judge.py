@@ -15,7 +15,7 @@ from vgg16.data.images import Labels
 from vgg16.errors import RefusedError
 from vgg16.evaluation import corruptions, metrics
 from vgg16.promotion import gates, ledger
-from vgg16.promotion.records import Judged, Judgement, Standing
+from vgg16.promotion.records import GateResult, Judgement, Standing
 from vgg16.records import ModelVersion, Verdict
 from vgg16.steps.fresh_process import FreshProcess, VersionAnswers
 from vgg16.workplace.workplace import Workplace
@@ -31,19 +31,19 @@ def judge(
     stage: Literal["staging", "production"],
     scorer: FreshProcess,
     workplace: Workplace,
-) -> Judged:
+) -> GateResult:
     """A version and what stands in production, loaded from the registry in one fresh process, on the same gate images
     -> the verdict for this stage, and its evidence."""
     run = workplace.tracker.runs.get(version.run_id)
     try:
         evidence = _evidence(version, standing, scorer, workplace)
     except UnusableError as error:
-        return Judged(verdict=Verdict(verdict="refuse", reasons=(error.message,)))
-    return Judged(
+        return GateResult(verdict=Verdict(verdict="refuse", reasons=(error.message,)))
+    return GateResult(
         verdict=gates.judge(evidence, stage),
         evidence=_numbers(evidence),
         dataset_digest=run.trained_on.digest,
-        shown_better=gates.shown_better(evidence),
+        significantly_better=gates.significantly_better(evidence),
         approval=evidence.rules.approval,
     )
 
@@ -54,7 +54,7 @@ def _evidence(version: ModelVersion, standing: Standing, scorer: FreshProcess, w
     dataset = run.trained_on
     images, labels = workplace.dataset(dataset).part("gate")
     rules = workplace.tracker.results.experiment(version.run_id).gate
-    reference = standing.reference if rules.policy == "no-worse" else ""
+    reference = standing.reference if rules.policy == "non-inferior" else ""
     roles: dict[str, Literal["champion", "reference"]] = {reference: "reference", standing.champion: "champion"}
     roles.pop("", None)
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
@@ -115,5 +115,5 @@ def _numbers(evidence: gates.Evidence) -> dict[str, float]:
         if opponent.role == "champion":
             low, high = opponent.interval
             numbers |= {"difference": opponent.difference, "difference_low": low, "difference_high": high}
-            numbers["p"] = opponent.p
+            numbers["p"] = opponent.mcnemar_p
     return numbers

@@ -51,7 +51,10 @@ class MlflowRuns:
         # Its own way to end a run calls Ctrl-C a failure, and hides what happened where the server is away.
         run = mlflow.start_run(run_id or None, experiment_id, run_name=name, tags=described)
         try:
-            mlflow.log_params(flat(experiment.model_dump(mode="json")))
+            # Those that a resumed run has stay: an earlier version may have spelled their values otherwise.
+            logged = self.client.get_run(run.info.run_id).data.params
+            settings = flat(experiment.model_dump(mode="json"))
+            mlflow.log_params({key: value for key, value in settings.items() if key not in logged})
             mlflow.log_dict(experiment.model_dump(mode="json"), "experiment.json")
             yield run.info.run_id
         except BaseException as error:

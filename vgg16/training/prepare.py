@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from vgg16.config import rows
 from vgg16.config.types import Experiment, Precision
 from vgg16.data.images import Arrays, Labels
-from vgg16.network.build import RAW, Channels, build, channel_statistics
+from vgg16.network.build import build
+from vgg16.network.normalization import RAW, Normalization, channel_statistics
 from vgg16.network.weights import Weights, take_base
 from vgg16.training.devices import (
     fastest,
@@ -48,7 +49,7 @@ def build_for(
     return model
 
 
-def _normalization(experiment: Experiment, data: Arrays, base: Weights | None) -> tuple[Channels, Channels]:
+def _normalization(experiment: Experiment, data: Arrays, base: Weights | None) -> Normalization:
     if experiment.normalization == "raw":
         return RAW
     if base is None or experiment.normalization == "dataset":

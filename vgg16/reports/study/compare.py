@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vgg16.config.overrides import flat
 from vgg16.config.types import Experiment, Question, Study
 from vgg16.records import EpochMetrics, Evaluation, Interval, TrackedRun
-from vgg16.statistics import difference_interval, holm, p_better
+from vgg16.statistics import difference_interval, holm, mcnemar_p
 from vgg16.training.records import Diagnosis
 
 # The chance, in all comparisons of one question together, of calling a difference shown where there is none.
@@ -120,7 +120,7 @@ def _measure(one: Result, other: Result) -> Comparison:
         paired=True,
         difference=(wins - losses) / len(labels),
         interval=difference_interval(wins, losses, len(labels)),
-        p=min(1.0, 2 * min(p_better(wins, losses), p_better(losses, wins))),
+        p=min(1.0, 2 * min(mcnemar_p(wins, losses), mcnemar_p(losses, wins))),
     )
 
 

@@ -1,0 +1,33 @@
+"""Types of what we ask for. Every value is frozen, refuses unknown keys, and is logged whole."""
+
+from vgg16.config.types.dataset import SPLITS, Archive, Dataset, DatasetChoice, Split
+from vgg16.config.types.experiment import Experiment, Question, Study
+from vgg16.config.types.frozen import Frozen
+from vgg16.config.types.gate import RENAMED_POLICIES, RENAMED_RULES, GateRules
+from vgg16.config.types.network import Backbone, BackboneChoice, Head, Pretrained
+from vgg16.config.types.training import Augmentation, Device, Optimizer, Phase, Precision, Schedule
+
+__all__ = [
+    "RENAMED_POLICIES",
+    "RENAMED_RULES",
+    "SPLITS",
+    "Archive",
+    "Augmentation",
+    "Backbone",
+    "BackboneChoice",
+    "Dataset",
+    "DatasetChoice",
+    "Device",
+    "Experiment",
+    "Frozen",
+    "GateRules",
+    "Head",
+    "Optimizer",
+    "Phase",
+    "Precision",
+    "Pretrained",
+    "Question",
+    "Schedule",
+    "Split",
+    "Study",
+]

@@ -1,0 +1,74 @@
+"""Datasets: where images come from, what they are like, and how much of them is asked for."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from vgg16.config.types.frozen import Frozen
+
+Split = Literal["train", "val", "gate", "test"]
+
+SPLITS: tuple[Split, ...] = ("train", "val", "gate", "test")
+
+
+class Archive(Frozen):
+    """A dataset's official archive: a tar file of records, each its label bytes, then the planes R, G and B row by row.
+
+    `addresses` are tried in their order; `bytes` and `sha256` are those of the official file. A copy of it may hold
+    fewer than `records`, not more. `train` and `test` are the files of the official parts inside `folder`; `names`
+    lists for each label byte of a record, in their order, the file of its names; the last byte is the class.
+    """
+
+    addresses: tuple[str, ...]
+    bytes: int
+    sha256: str
+    records: int
+    folder: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+class Dataset(Frozen):
+    """A named source of images; without an `archive` they are made by this machine.
+
+    `superclasses` are groups of the classes, each by its name. `split_seed` belongs to the dataset, so that no
+    experiment can move an image from `test` to `train`; where the archive has an official test part, that is `test`,
+    whatever `test_fraction` says.
+
+    What its images are like: `typical` holds for each of `checks.facts.MEASURES` the mean over all images and the
+    standard deviation among them, from which follows how far chance moves the mean of fewer (a larger one where
+    neighbours in the source resemble each other); `measured_on` is how many images they come from. `tolerated` names
+    expectations that a share of the untouched images breaks; what it does not name allows none. `imbalance`: how far a
+    class may be from its even share of a split, as a part of that.
+    """
+
+    name: str
+    description: str
+    class_names: tuple[str, ...]
+    superclasses: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    image_size: int
+    typical: dict[str, tuple[float, float]]
+    measured_on: int
+    tolerated: dict[str, float] = Field(default_factory=dict)
+    imbalance: float = 0.0
+    archive: Archive | None = None
+    split_seed: int = 0
+    val_fraction: float = 0.2
+    gate_fraction: float = 0.1
+    test_fraction: float = 0.2
+
+
+class DatasetChoice(Frozen):
+    """Which dataset, and how much of it.
+
+    `limit`: this many images of train and val together and a fifth as many of gate and test together, stratified,
+    with at least one of every class in each split.
+    `per_class`: this many training images of each class; val, gate and test stay whole.
+    """
+
+    name: str
+    limit: int | None = Field(default=None, ge=10)
+    per_class: int | None = Field(default=None, ge=1)

@@ -1,0 +1,49 @@
+"""What a challenger must show."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from vgg16.config.types.frozen import Frozen
+
+# Version 0.1's names of gate rules and policies.
+RENAMED_RULES = {"level": "alpha", "margin": "noninferiority_margin", "worth": "min_gain"}
+RENAMED_POLICIES = {"no-worse": "non-inferior"}
+
+
+class GateRules(Frozen):
+    """What a challenger must show on the gate split. Shares and differences of top-1 are 0 to 1.
+
+    `floor`: the top-1 that the first version of a name must reach, with the lower end of its 95 % interval.
+    `policy`: `better` promotes what is significantly better than the champion; `non-inferior`, for retraining on fresh
+    data, what is at most `noninferiority_margin` worse than the pinned reference, the best that was ever promoted.
+    `alpha`: the chance that a challenger which is not so passes the first judgement of a split; the k-th is made at a
+    k-th of it. `min_gain`: where even the upper end of the interval gains less, more images would not help, and the
+    verdict is no. `max_ece`, `max_latency_ms` for one image, `max_megabytes` of the file: budgets. `approval`: what may
+    be promoted waits in Staging for a person.
+    """
+
+    floor: float = Field(default=0.5, ge=0, le=1)
+    policy: Literal["better", "non-inferior"] = "better"
+    alpha: float = Field(default=0.025, gt=0, lt=0.5)
+    noninferiority_margin: float = Field(default=0.005, gt=0, lt=1)
+    min_gain: float = Field(default=0.02, ge=0, lt=1)
+    max_ece: float = Field(default=0.1, gt=0, le=1)
+    max_latency_ms: float = Field(default=1000, gt=0)
+    max_megabytes: float = Field(default=1000, gt=0)
+    approval: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_0_1_spelt_it(cls, values: Any) -> Any:
+        """Experiments of 0.1 are read back from MLflow."""
+        if not isinstance(values, dict):
+            return values
+        renamed = {RENAMED_RULES.get(name, name): value for name, value in values.items()}
+        if len(renamed) < len(values):  # one rule by both names is refused
+            return values
+        if "policy" in renamed:
+            renamed["policy"] = RENAMED_POLICIES.get(str(renamed["policy"]), renamed["policy"])
+        return renamed
