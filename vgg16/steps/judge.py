@@ -15,6 +15,7 @@ from vgg16.errors import RefusedError
 from vgg16.evaluation import corruptions, metrics
 from vgg16.promotion import gates, ledger
 from vgg16.promotion.records import Judgement, Standing
+from vgg16.statistics import group_index
 from vgg16.steps import fresh_process
 from vgg16.storage import store
 from vgg16.tracking.registry import Registry
@@ -50,8 +51,7 @@ def gather(
         probabilities = own.load("probabilities")
     evaluation = metrics.evaluate("gate", images, probabilities, labels, ref.class_names, superclasses)
     groups = superclasses or {each: (each,) for each in ref.class_names}
-    place = {member: number for number, members in enumerate(groups.values()) for member in members}
-    group_of = np.array([place[each] for each in ref.class_names])[labels]
+    group_of = group_index(ref.class_names, groups)[labels]
     opponents = tuple(
         gates.compare(role, each, answers[version], answers[each], group_of, tuple(groups))
         for each, role in roles.items()
