@@ -7,14 +7,12 @@ from typing import Literal
 from pydantic import Field
 
 from vgg16.config.types import Experiment, Frozen, Split
+from vgg16.statistics import Interval
 
 Stage = Literal["None", "Staging", "Production", "Archived"]
 
 
 Outcome = Literal["promote", "refuse", "undecided"]
-
-
-Interval = tuple[float, float]
 
 
 class DatasetRef(Frozen):

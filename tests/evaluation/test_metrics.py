@@ -85,8 +85,7 @@ def test_intervals_are_those_of_the_counts_and_superclasses_are_scored_as_classe
 
 def test_corruptions_are_scored_on_the_fixed_sample(tensorflow, patches: Arrays, tiny) -> None:
     from vgg16.evaluation.corruptions import KINDS, corrupt
-    from vgg16.evaluation.predict import predict
-    from vgg16.evaluation.speed import corrupted_top1
+    from vgg16.evaluation.predict import corrupted_top1, predict
     from vgg16.training.prepare import build_for
 
     model = build_for(tiny, patches)
@@ -101,7 +100,7 @@ def test_the_speed_is_that_of_the_model(tensorflow, patches: Arrays, tiny) -> No
 
     import keras
 
-    from vgg16.evaluation.speed import speed
+    from vgg16.evaluation.speed import measure_speed
 
     def slowly(values: np.ndarray) -> np.ndarray:
         time.sleep(0.02)
@@ -112,7 +111,7 @@ def test_the_speed_is_that_of_the_model(tensorflow, patches: Arrays, tiny) -> No
         lambda x: tensorflow.ensure_shape(tensorflow.numpy_function(slowly, [x], "uint8"), x.shape)
     )
     model = keras.Model(image, keras.layers.Flatten()(pause(image)))
-    found = speed(model, patches.images)
+    found = measure_speed(model, patches.images)
     assert 20 <= found.latency_ms < 60
     # 40 images are one batch, one pause.
     assert 400 < found.images_per_s <= 2000

@@ -12,9 +12,8 @@ import numpy as np
 
 from vgg16.data.images import Images, Labels
 from vgg16.evaluation.metrics import confident_mistakes
-from vgg16.evaluation.predict import Probabilities
-from vgg16.records import ClassScore, Evaluation, Interval
-from vgg16.statistics import proportion_interval
+from vgg16.records import ClassScore, Evaluation
+from vgg16.statistics import Interval, Probabilities, proportion_interval
 from vgg16.training.records import TrainingResult
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vgg16.records import Interval
+from vgg16.statistics import Interval
 
 
 def with_interval(value: float, interval: Interval) -> str:

@@ -56,13 +56,13 @@ def on_test(name: str, version: str) -> dict[str, float]:
 
 
 def _score_test(registry: Registry, found: Any, loaded: Loaded, arrays: Arrays, model_uri: str) -> None:
-    from vgg16.evaluation import corruptions, speed
+    from vgg16.evaluation import corruptions, predict, speed
     from vgg16.reports import figures, text
 
     model, _ = loaded
     evaluation = _score(registry, found, loaded, arrays, "test")
     images, labels = arrays.part("test")
-    top1 = speed.corrupted_top1(model, images, labels)
+    top1 = predict.corrupted_top1(model, images, labels)
     rate = speed.measure_speed(model, images)
     figure = figures.corrupted(evaluation, top1, len(corruptions.sample(len(images))), found.info.run_name)
     registry.log_figure(found.info.run_id, figure, "test/corruptions")

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from vgg16.config.overrides import flat
 from vgg16.config.types import Experiment, Question, Study
-from vgg16.records import EpochMetrics, Evaluation, Interval, Run
-from vgg16.statistics import difference_interval, holm, mcnemar_p
+from vgg16.records import EpochMetrics, Evaluation, Run
+from vgg16.statistics import Interval, difference_interval, holm, mcnemar_p
 from vgg16.training.records import Diagnosis
 
 # The chance, in all comparisons of one question together, of calling a difference shown where there is none.

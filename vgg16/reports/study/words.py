@@ -10,8 +10,9 @@ from functools import cache
 from importlib.resources import files
 
 from vgg16.config.types import Experiment
-from vgg16.records import Evaluation, Interval
+from vgg16.records import Evaluation
 from vgg16.reports.study.compare import LEVEL, Comparison, Result, best, most_confused, settings
+from vgg16.statistics import Interval
 from vgg16.training.records import Diagnosis
 
 # Top-1 on train less that on val, from which on a network is said to know its images by heart.
