@@ -6,7 +6,7 @@ import re
 import string
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from vgg16.reports.study.page import Facts, Losses, report, summary
 from vgg16.reports.study.tables import Network
 from vgg16.reports.study.words import Words, texts
 from vgg16.steps.study_facts import command
-from vgg16.training.records import Diagnosis
+from vgg16.training.records import Diagnosis, Divergence
 
 N = 600
 NAMES = catalog.dataset("cifar10").class_names
@@ -32,7 +32,7 @@ REF = DatasetRef(
     class_names=NAMES,
     splits={"train": 2100, "val": 600, "gate": 300, "test": N},
 )
-STUCK = "accuracy stuck at chance: at most 0.113 in 10 epochs, and always answering the commonest class gives 0.100"
+STUCK = Divergence(kind="stuck", epoch=10, best=0.113, chance=0.1)
 
 
 def study(language: str = "en") -> Study:
@@ -72,19 +72,20 @@ def learned(name: str, right: range, val: float, question: str = "scratch") -> R
     return Result(question, member, run, epochs=epochs, test=test, answers=(labels, answers))
 
 
-def lost(name: str, cause: str, diagnosis: Diagnosis) -> Result:
+def lost(name: str, divergence: Divergence | None, diagnosis: Diagnosis | None = None, cause: str = "") -> Result:
     """A member that diverged."""
-    found = learned(name, range(0), 0.1)
-    assert found.run
-    run = found.run.model_copy(update={"status": "diverged", "cause": cause, "model": None})
-    return Result("scratch", found.experiment, run, epochs=found.epochs, diagnosis=diagnosis)
+    member = learned(name, range(0), 0.1)
+    assert member.run
+    run = member.run.model_copy(update={"status": "diverged", "cause": cause, "model": None})
+    return Result("scratch", member.experiment, run, epochs=member.epochs, diagnosis=diagnosis, divergence=divergence)
 
 
 REFERENCE = learned("reference-sgd", range(180), 0.31)
 NORMALISED = learned("batchnorm-sgd", range(60, 330), 0.46)
 DROPPED = learned("dropout-sgd", range(60, 325), 0.45)
 DEAD = lost("batchnorm-adam", STUCK, Diagnosis(units=4736, dead=600, silent="fc1", answer="cat", share=1.0))
-BROKEN = lost("reference-adam", "the loss became nan in epoch 1, step 4", Diagnosis(broken=("block1_conv1", "fc1")))
+NAN = Divergence(kind="loss", epoch=1, step=4, loss=float("nan"))
+BROKEN = lost("reference-adam", NAN, Diagnosis(broken=("block1_conv1", "fc1")))
 RESULTS = (BROKEN, REFERENCE, DEAD, NORMALISED, DROPPED)
 
 
@@ -130,8 +131,8 @@ def test_a_difference_that_would_do_alone_does_not_among_several() -> None:
 def test_who_diverged_is_told_with_the_cause_inside_it() -> None:
     words = Words("en", "course-")
     assert words.diverged(BROKEN) == (
-        "reference-adam diverged: its loss became no number in epoch 1, step 4; the weights of 2 layers are infinite "
-        "or no number, from block1_conv1 on."
+        "reference-adam diverged: its loss became NaN in epoch 1, step 4; the weights of 2 layers are infinite or NaN, "
+        "from block1_conv1 on."
     )
     assert words.diverged(DEAD) == (
         "batchnorm-adam diverged: it never left chance, at most 0.113 in 10 epochs, where one answer to everything "
@@ -140,6 +141,64 @@ def test_who_diverged_is_told_with_the_cause_inside_it() -> None:
     )
     assert "dont toutes celles de fc1" in Words("fr", "course-").diverged(DEAD)
     assert [each[:17] for each in words.why_diverged(RESULTS)] == ["A step that is fa", "A step that is fa"]
+
+
+LOGGED_BY_0_1 = "the loss became nan in epoch 1, step 4; weights of 2 layers are infinite or nan, from fc1 on"
+DIVERGENCES: dict[str, tuple[Divergence, str, str]] = {
+    "loss": (
+        NAN,
+        "its loss became NaN in epoch 1, step 4",
+        "sa perte est devenue NaN à l\u2019époque 1, au pas 4",
+    ),
+    "infinite loss": (
+        Divergence(kind="loss", epoch=2, step=7, loss=float("inf")),
+        "its loss became infinite in epoch 2, step 7",
+        "sa perte est devenue infinie à l\u2019époque 2, au pas 7",
+    ),
+    "loss on val": (
+        Divergence(kind="val_loss", epoch=3, loss=float("nan")),
+        "its loss on val became NaN in epoch 3",
+        "sa perte sur val est devenue NaN à l\u2019époque 3",
+    ),
+    "loss that JSON did not keep": (
+        Divergence(kind="val_loss", epoch=3),
+        "its loss on val became infinite or NaN in epoch 3",
+        "sa perte sur val est devenue infinie ou NaN à l\u2019époque 3",
+    ),
+    "weights": (
+        Divergence(kind="weights", epoch=4),
+        "weights became infinite or NaN in epoch 4",
+        "des poids sont devenus infinis ou NaN à l\u2019époque 4",
+    ),
+    "stuck": (
+        STUCK,
+        "it never left chance, at most 0.113 in 10 epochs, where one answer to everything gives 0.100",
+        "il n\u2019a jamais quitté le hasard, au plus 0,113 en 10 époques, quand une même réponse à tout donne 0,100",
+    ),
+    "other": (Divergence(kind="other", epoch=0, text=LOGGED_BY_0_1), LOGGED_BY_0_1, LOGGED_BY_0_1),
+}
+
+
+@pytest.mark.parametrize("kind", DIVERGENCES)
+def test_each_kind_of_divergence_is_told_in_both_languages(kind: str) -> None:
+    divergence, english, french = DIVERGENCES[kind]
+    member = lost("reference-adam", divergence)
+    assert Words("en", "course-").diverged(member) == f"reference-adam diverged: {english}."
+    assert Words("fr", "course-").diverged(member) == f"reference-adam a divergé\u202f: {french}."
+
+
+def test_every_kind_of_divergence_is_tested() -> None:
+    kinds = get_args(Divergence.model_fields["kind"].annotation)
+    assert {divergence.kind for divergence, _, _ in DIVERGENCES.values()} == set(kinds)
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_the_words_of_a_run_that_0_1_logged_are_told_once(language: str) -> None:
+    """They have the diagnosis in them."""
+    told = Words(language, "course-").diverged(
+        lost("reference-adam", None, Diagnosis(broken=("fc1", "fc2")), cause=LOGGED_BY_0_1)
+    )
+    assert told.endswith(f"{LOGGED_BY_0_1}.")
 
 
 def test_the_best_is_chosen_on_val_and_never_on_test() -> None:
