@@ -48,10 +48,10 @@ def test_a_study_that_is_interrupted_goes_on_in_its_run(registry: Registry) -> N
         registry.log_params(stopped, {"machine": "this one"})
         raise KeyboardInterrupt
     assert registry.run_of(stopped).info.status == "KILLED"
-    with registry.study("course", "three", REF, {}, False) as found:
-        registry.log_params(found, {"machine": "another one", "more": "1"})
-    assert found == stopped
-    assert registry.run_of(found).data.params == {"machine": "this one", "more": "1"}
+    with registry.study("course", "three", REF, {}, False) as resumed:
+        registry.log_params(resumed, {"machine": "another one", "more": "1"})
+    assert resumed == stopped
+    assert registry.run_of(resumed).data.params == {"machine": "this one", "more": "1"}
 
 
 def test_curves_and_answers_are_read_as_they_were_logged(registry: Registry) -> None:
@@ -61,9 +61,9 @@ def test_curves_and_answers_are_read_as_they_were_logged(registry: Registry) -> 
         rates = {"train_top1": 0.1, "val_top1": 0.5, "learning_rate": 0.1}
         epochs = [EpochMetrics(epoch=n, at=n, train_loss=float("nan"), val_loss=n / 3, **rates) for n in (1, 2, 10)]
         registry.log_epochs(run_id, epochs)
-        assert [each.epoch for each in registry.epochs_of(run)] == [1, 2, 10]
-        assert [each.val_loss for each in registry.epochs_of(run)] == [each.val_loss for each in epochs]
-        assert all(np.isnan(each.train_loss) for each in registry.epochs_of(run))
+        assert [epoch.epoch for epoch in registry.epochs_of(run)] == [1, 2, 10]
+        assert [epoch.val_loss for epoch in registry.epochs_of(run)] == [epoch.val_loss for epoch in epochs]
+        assert all(np.isnan(epoch.train_loss) for epoch in registry.epochs_of(run))
         probabilities = np.array([[0.2, 0.8], [0.9, 0.1], [0.4, 0.6]], np.float32)
         registry.log_answers(run_id, "test", np.array([1, 1, 0]), probabilities)
         labels, answers = registry.answers_of(run, "test") or pytest.fail("nothing is logged")
