@@ -2,8 +2,8 @@
 
 `.venv/bin/python benchmarks/evaluation.py [--width 0.25]` (minutes on two cores; full width an hour). The cost depends
 on neither pixels nor weights, so both are random. Bare predict and evaluation take turns in one process, each once
-before that is not counted; bare is the better of Keras' own batch and of 256. Figures are timed apart. Beside seconds
-it tells the processor's own, which other work on the machine hardly moves.
+before that is not counted; bare is the better of Keras' own batch and of 256. Figures are timed apart. Beside the
+clock's seconds it prints the processor's, which other work on the machine hardly changes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SUPERCLASSES = catalog.dataset("cifar100").superclasses
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, float]:
-    """By the clock, and of all the processor's cores."""
+    """Seconds by the clock, and of all the processor's cores."""
     clock, processor = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - clock, time.process_time() - processor
@@ -40,7 +40,7 @@ def machine() -> str:
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 
-def told(values: Sequence[float]) -> str:
+def text(values: Sequence[float]) -> str:
     return f"{median(values):7.2f} ({min(values):6.2f} to {max(values):6.2f})"
 
 
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--width", type=float, default=0.25, help="of the layers, of VGG-16's")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     import_tensorflow()
     from vgg16.config.types import BackboneChoice, Head
     from vgg16.evaluation import metrics, predict
@@ -62,44 +62,44 @@ def main() -> None:
     from vgg16.reports import figures
 
     random = np.random.RandomState(0)
-    images = random.randint(0, 256, (asked.images, 32, 32, 3)).astype(np.uint8)
-    labels = random.randint(0, len(CLASSES), asked.images)
-    options = BackboneChoice(name="vgg16", width=asked.width, batch_norm="after")
+    images = random.randint(0, 256, (arguments.images, 32, 32, 3)).astype(np.uint8)
+    labels = random.randint(0, len(CLASSES), arguments.images)
+    options = BackboneChoice(name="vgg16", width=arguments.width, batch_norm="after")
     model = build(rows.BACKBONES["vgg16"], options, Head(units=()), input_size=32, classes=len(CLASSES))
 
-    def judged(answers: Any) -> Any:
-        return metrics.evaluate("test", images, answers, labels, CLASSES, SUPERCLASSES)
+    def judged(probabilities: Any) -> Any:
+        return metrics.evaluate("test", images, probabilities, labels, CLASSES, SUPERCLASSES)
 
     work: dict[str, Callable[[], Any]] = {
         "bare predict, Keras' batch of 32": lambda: model.predict(images, verbose=0),
         "bare predict, batch of 256": lambda: model.predict(images, batch_size=256, verbose=0),
         "whole evaluation": lambda: judged(predict.predict(model, images)),
     }
-    for once in work.values():
-        once()
+    for run in work.values():
+        run()
     # Turn by turn, so that what else the machine does is shared.
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in work}
-    for _ in range(asked.pairs):
-        for name, once in work.items():
-            took[name].append(seconds(once))
+    for _ in range(arguments.pairs):
+        for name, run in work.items():
+            took[name].append(seconds(run))
 
-    answers = predict.predict(model, images)
-    evaluation = judged(answers)
-    took["of it judging, without predicting"] = [seconds(lambda: judged(answers)) for _ in range(asked.pairs)]
+    probabilities = predict.predict(model, images)
+    evaluation = judged(probabilities)
+    took["of it judging, without predicting"] = [seconds(lambda: judged(probabilities)) for _ in range(arguments.pairs)]
 
     def draw() -> None:
         figures.of_evaluation(evaluation, evaluation, 1.0, SUPERCLASSES, "bench")
-        figures.mistakes(images, labels, answers, CLASSES, "bench")
+        figures.mistakes(images, labels, probabilities, CLASSES, "bench")
 
     took["figures, beside it"] = [seconds(draw)]
-    columns = {name: tuple(zip(*each, strict=True)) for name, each in took.items()}
-    print(f"VGG-16-BN of width {asked.width}, {asked.images} images, {len(CLASSES)} classes; {machine()}")
+    columns = {name: tuple(zip(*rounds, strict=True)) for name, rounds in took.items()}
+    print(f"VGG-16-BN of width {arguments.width}, {arguments.images} images, {len(CLASSES)} classes; {machine()}")
     print(f"{'median (range)':<36} {'seconds':>27} {'of the processor':>27}")
     for name, (clock, processor) in columns.items():
-        print(f"{name:<36} {told(clock):>27} {told(processor):>27}")
+        print(f"{name:<36} {text(clock):>27} {text(processor):>27}")
     small, large, whole = list(columns.values())[:3]
-    both = [told(ratios([small[kind], large[kind]], whole[kind])) for kind in (0, 1)]
-    print(f"{'whole evaluation / better bare':<36} {both[0]:>27} {both[1]:>27}   {asked.pairs} pairs")
+    both = [text(ratios([small[kind], large[kind]], whole[kind])) for kind in (0, 1)]
+    print(f"{'whole evaluation / better bare':<36} {both[0]:>27} {both[1]:>27}   {arguments.pairs} pairs")
 
 
 if __name__ == "__main__":

@@ -5,13 +5,17 @@ import pytest
 from scipy.stats import binomtest, ttest_rel
 
 from vgg16.statistics import (
+    PairedComparison,
     calibration,
     calibration_error,
     calibration_interval,
     difference_interval,
     fit_temperature,
+    group_counts,
+    group_index,
     holm,
     mcnemar_p,
+    paired_comparison,
     paired_t_p,
     proportion_interval,
     tempered,
@@ -173,3 +177,33 @@ def test_a_hundred_right_answers_do_not_make_a_model_certain() -> None:
     fitted = fit_temperature(answers, answers.argmax(axis=1))
     assert fitted > 0.9
     assert tempered(answers, fitted).max(axis=1).mean() < 1 - 1 / 1000
+
+
+def test_two_models_are_compared_by_the_images_that_one_of_them_alone_answers_right() -> None:
+    correct, other = np.array([1, 1, 1, 1, 0, 0, 1], bool), np.array([1, 0, 0, 0, 1, 0, 1], bool)
+    found = paired_comparison(correct, other)
+    assert found == PairedComparison(wins=3, losses=1, images=7)
+    assert found.difference == pytest.approx(correct.mean() - other.mean())
+    assert found.interval == found.interval_at(0.95) == difference_interval(3, 1, 7)
+    assert found.interval_at(0.99) == difference_interval(3, 1, 7, 0.99)
+    assert found.mcnemar_p == mcnemar_p(3, 1)
+
+
+@pytest.mark.parametrize(("wins", "losses"), [(0, 0), (0, 9), (9, 0), (12, 5), (40, 40)])
+def test_the_two_sided_p_value_is_the_binomial_tests_and_the_same_from_either_side(wins: int, losses: int) -> None:
+    found = PairedComparison(wins=wins, losses=losses, images=100).two_sided_p
+    assert found == pytest.approx(binomtest(wins, wins + losses).pvalue if wins + losses else 1)
+    assert found == PairedComparison(wins=losses, losses=wins, images=100).two_sided_p
+
+
+def test_classes_are_numbered_by_their_superclass_and_those_of_none_after_them() -> None:
+    groups = {"early": ("c", "a"), "late": ("b",)}
+    assert group_index("abc", groups).tolist() == [0, 1, 0]
+    assert group_index("axbyc", groups).tolist() == [0, 2, 1, 3, 0]
+    assert group_index("abc", {}).tolist() == [0, 1, 2]
+
+
+def test_counts_of_classes_become_counts_of_groups() -> None:
+    counts = np.arange(9).reshape(3, 3)
+    assert group_counts(counts, np.array([0, 1, 0]), 2).tolist() == [[0 + 2 + 6 + 8, 1 + 7], [3 + 5, 4]]
+    assert group_counts(counts, np.array([0, 2, 0]), 1).tolist() == [[0 + 2 + 6 + 8]]

@@ -16,9 +16,6 @@ Stage = Literal["None", "Staging", "Production", "Archived"]
 Outcome = Literal["promote", "refuse", "undecided"]
 
 
-Interval = tuple[float, float]
-
-
 class DatasetRef(Frozen):
     """A published dataset, or the part of one that an experiment asked for. `digest` identifies its content."""
 
@@ -74,7 +71,7 @@ class ClassScore(Frozen):
     images: int
     precision: float
     recall: float
-    recall_interval: Interval
+    recall_interval: tuple[float, float]
 
 
 class Bin(Frozen):
@@ -96,14 +93,14 @@ class Evaluation(Frozen):
     images: int
     images_digest: str
     top1: float
-    top1_interval: Interval
+    top1_interval: tuple[float, float]
     top5: float
-    top5_interval: Interval
+    top5_interval: tuple[float, float]
     superclass_top1: float | None = None
     loss: float
     brier: float
     ece: float
-    ece_interval: Interval
+    ece_interval: tuple[float, float]
     reliability: tuple[Bin, ...]
     classes: tuple[ClassScore, ...]
     superclasses: tuple[ClassScore, ...] = ()

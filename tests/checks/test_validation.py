@@ -28,8 +28,8 @@ def digits() -> Arrays:
 
 
 def failed(row: Dataset, arrays: Arrays) -> set[str]:
-    answers = expectations.judge(row, facts.facts(arrays))
-    return {answer.rule.name for answer in answers if not answer.ok}
+    results = expectations.judge(row, facts.facts(arrays))
+    return {result.rule.name for result in results if not result.ok}
 
 
 def ref_of(name: str, arrays: Arrays) -> DatasetRef:
@@ -87,8 +87,8 @@ def test_every_real_dataset_holds(row: Dataset, real_data: Path) -> None:
 
 
 def holds(row: Dataset, arrays: Arrays) -> None:
-    answers = expectations.judge(row, facts.facts(arrays))
-    report = expectations.report(ref_of(row.name, arrays), answers)
+    results = expectations.judge(row, facts.facts(arrays))
+    report = expectations.report(ref_of(row.name, arrays), results)
     assert report.failed == ()
     assert report.ok
     assert report.checked == len(rules.rules(row, len(arrays.labels)))
@@ -181,10 +181,10 @@ MUTATIONS = {
     # A gray image has nothing to swap.
     "channels swapped": Mutation(swapped, "red_over_green_throughout", least(None, None, 280, 270)),
     "values halved": Mutation(halved, "exposure", least(1, 1, 26, 64)),
-    "planes read as pixels": Mutation(planes_read_as_pixels, "roughness_across_throughout", least(10, 35, 55, 48)),
-    "pixels read as planes": Mutation(pixels_read_as_planes, "tint_throughout", least(1, 1, 30, 60)),
+    "planes read as pixels": Mutation(planes_read_as_pixels, "horizontal_gradient_throughout", least(10, 35, 55, 48)),
+    "pixels read as planes": Mutation(pixels_read_as_planes, "channel_difference_throughout", least(1, 1, 30, 60)),
     # Where its size gives it away, the loader is the first to see it.
-    "half a record gone": Mutation(half_a_record_on, "tint_throughout", least(2, 2, 46, 95)),
+    "half a record gone": Mutation(half_a_record_on, "channel_difference_throughout", least(2, 2, 46, 95)),
     "test images in train": Mutation(None, "no_leak", least(1, 1, 6, 17)),
     "images repeated": Mutation(repeated, "few_copies", least(1, 1, 10, 28)),
     # These never become arrays: the sizes and names of an archive's files are checked when it is read.
@@ -231,9 +231,9 @@ def test_each_mutation_of_real_data_is_caught_in_as_few_images_as_the_table_says
 SCATTERED = {
     "labels shuffled": ("label_signal", {"cifar10": 3, "cifar100": 25}),
     "channels swapped": ("red_over_green", {"cifar10": 5, "cifar100": 30}),
-    "planes read as pixels": ("roughness_across", {"cifar10": 40, "cifar100": 130}),
-    "pixels read as planes": ("tint", {"cifar10": 50, "cifar100": 130}),
-    "half a record gone": ("tint", {"cifar10": 25, "cifar100": 70}),
+    "planes read as pixels": ("horizontal_gradient", {"cifar10": 40, "cifar100": 130}),
+    "pixels read as planes": ("channel_difference", {"cifar10": 50, "cifar100": 130}),
+    "half a record gone": ("channel_difference", {"cifar10": 25, "cifar100": 70}),
 }
 
 
@@ -302,8 +302,8 @@ def test_a_label_out_of_range_comes_as_far_as_its_expectation(digits: Arrays) ->
 
 def test_a_failed_expectation_says_what_was_expected_and_what_was_found(digits: Arrays) -> None:
     damaged = mutated(DIGITS, digits, "a label out of range", 1)
-    answers = expectations.judge(DIGITS, facts.facts(damaged))
-    report = expectations.report(ref_of("digits", damaged), answers)
+    results = expectations.judge(DIGITS, facts.facts(damaged))
+    report = expectations.report(ref_of("digits", damaged), results)
     assert not report.ok
     first = report.failed[0]
     assert (first.expectation, first.expected) == ("labels", "only the 10 classes")
@@ -330,11 +330,11 @@ def test_the_data_docs_show_copies_side_by_side_and_classes_under_their_supercla
     row, arrays = photographs("cifar100")
     damaged = mutated(row, arrays, "test images in train", 1)
     table = facts.facts(damaged)
-    answers = {answer.rule.name: answer for answer in expectations.judge(row, table)}
-    assert answers["no_leak"].ok
-    assert answers["no_leak"].rule.expected == "no image in two splits; at most 10 of 4000 images tolerated"
-    assert answers["no_leak"].observed == "2 of 4000 images otherwise: 2"
-    page = data_docs.data_docs(row, ref_of("cifar100", damaged), damaged, table, tuple(answers.values()))
+    results = {result.rule.name: result for result in expectations.judge(row, table)}
+    assert results["no_leak"].ok
+    assert results["no_leak"].rule.expected == "no image in two splits; at most 10 of 4000 images tolerated"
+    assert results["no_leak"].observed == "2 of 4000 images otherwise: 2"
+    page = data_docs.data_docs(row, ref_of("cifar100", damaged), damaged, table, tuple(results.values()))
     assert "<h3>aquatic_mammals</h3>" in page
     assert page.count('alt="copies"') == 1
     assert "<em>train</em>" in page

@@ -46,9 +46,9 @@ def test_each_has_the_strength_that_it_names() -> None:
 
 def test_light_leaves_the_hue_and_black_becomes_grey() -> None:
     pixels = np.array([[200, 100, 50], [0, 0, 0], [255, 51, 0], [0, 0, 90]], np.uint8).reshape(4, 1, 1, 3)
-    found = corrupt("brightness", pixels).reshape(4, 3)
+    brighter = corrupt("brightness", pixels).reshape(4, 3)
     # By colorsys: to HSV, V + 0.15, at most 1, and back.
-    assert found.tolist() == [[238, 119, 60], [38, 38, 38], [255, 51, 0], [0, 0, 128]]
+    assert brighter.tolist() == [[238, 119, 60], [38, 38, 38], [255, 51, 0], [0, 0, 128]]
 
 
 def test_larger_images_are_blurred_as_much_for_their_size() -> None:

@@ -11,7 +11,7 @@ from vgg16.statistics import calibration, calibration_error, proportion_interval
 NAMES = tuple("abcdefg")
 
 
-def answers(n: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def drawn(n: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     random = np.random.RandomState(0)
     probabilities = random.dirichlet(np.ones(len(NAMES)), n).astype(np.float32)
     return random.randint(0, 255, (n, 2, 2, 3)).astype(np.uint8), probabilities, random.randint(0, len(NAMES), n)
@@ -38,62 +38,61 @@ def test_predictions_do_not_depend_on_the_batch_size(tensorflow, patches: Arrays
 
 
 def test_the_scores_are_those_of_scikit_learn() -> None:
-    images, probabilities, labels = answers()
-    found = evaluate("test", images, probabilities, labels, NAMES)
+    images, probabilities, labels = drawn()
+    evaluation = evaluate("test", images, probabilities, labels, NAMES)
     guesses = probabilities.argmax(axis=1)
-    assert found.top1 == pytest.approx(metrics.accuracy_score(labels, guesses))
-    assert found.top5 == pytest.approx(metrics.top_k_accuracy_score(labels, probabilities, k=5))
-    assert found.loss == pytest.approx(metrics.log_loss(labels, probabilities, labels=range(len(NAMES))), rel=1e-5)
-    assert found.brier == pytest.approx(
+    assert evaluation.top1 == pytest.approx(metrics.accuracy_score(labels, guesses))
+    assert evaluation.top5 == pytest.approx(metrics.top_k_accuracy_score(labels, probabilities, k=5))
+    assert evaluation.loss == pytest.approx(metrics.log_loss(labels, probabilities, labels=range(len(NAMES))), rel=1e-5)
+    assert evaluation.brier == pytest.approx(
         metrics.brier_score_loss(labels, probabilities, labels=range(len(NAMES)), scale_by_half=False), rel=1e-5
     )
-    assert np.array(found.confusion).tolist() == metrics.confusion_matrix(labels, guesses).tolist()
+    assert np.array(evaluation.confusion).tolist() == metrics.confusion_matrix(labels, guesses).tolist()
     precision, recall, _, support = metrics.precision_recall_fscore_support(labels, guesses, zero_division=0)
-    assert [each.precision for each in found.classes] == pytest.approx(precision)
-    assert [each.recall for each in found.classes] == pytest.approx(recall)
-    assert [each.images for each in found.classes] == support.tolist()
+    assert [score.precision for score in evaluation.classes] == pytest.approx(precision)
+    assert [score.recall for score in evaluation.classes] == pytest.approx(recall)
+    assert [score.images for score in evaluation.classes] == support.tolist()
 
 
 def test_an_answer_in_the_superclass_of_the_label_counts_for_it() -> None:
-    images, probabilities, labels = answers()
+    images, probabilities, labels = drawn()
     groups = {"early": ("a", "c", "d"), "late": ("b", "e", "f", "g")}
     of = np.array([next(group for group, names in groups.items() if name in names) for name in NAMES])
-    found = evaluate("test", images, probabilities, labels, NAMES, groups)
-    assert found.superclass_top1 == pytest.approx((of[probabilities.argmax(axis=1)] == of[labels]).mean())
-    assert found.top1 < found.superclass_top1 < 1
+    evaluation = evaluate("test", images, probabilities, labels, NAMES, groups)
+    assert evaluation.superclass_top1 == pytest.approx((of[probabilities.argmax(axis=1)] == of[labels]).mean())
+    assert evaluation.top1 < evaluation.superclass_top1 < 1
     assert evaluate("test", images, probabilities, labels, NAMES).superclass_top1 is None
 
 
 def test_intervals_are_those_of_the_counts_and_superclasses_are_scored_as_classes_are() -> None:
-    images, probabilities, labels = answers()
+    images, probabilities, labels = drawn()
     groups = {"early": ("a", "c", "d"), "late": ("b", "e", "f", "g")}
-    found = evaluate("test", images, probabilities, labels, NAMES, groups)
-    assert found.top1_interval == proportion_interval(round(200 * found.top1), 200)
-    assert found.top5_interval == proportion_interval(round(200 * found.top5), 200)
-    first = found.classes[0]
+    evaluation = evaluate("test", images, probabilities, labels, NAMES, groups)
+    assert evaluation.top1_interval == proportion_interval(round(200 * evaluation.top1), 200)
+    assert evaluation.top5_interval == proportion_interval(round(200 * evaluation.top5), 200)
+    first = evaluation.classes[0]
     assert first.recall_interval == proportion_interval(round(first.recall * first.images), first.images)
     of = np.array(["early" if name in groups["early"] else "late" for name in NAMES])
     expected = metrics.precision_recall_fscore_support(
         of[labels], of[probabilities.argmax(axis=1)], labels=["early", "late"]
     )
-    assert [each.precision for each in found.superclasses] == pytest.approx(expected[0])
-    assert [each.recall for each in found.superclasses] == pytest.approx(expected[1])
-    assert [each.images for each in found.superclasses] == expected[3].tolist()
-    assert sum(each.images for each in found.reliability) == 200
-    assert found.ece_interval[0] <= found.ece <= found.ece_interval[1]
+    assert [score.precision for score in evaluation.superclasses] == pytest.approx(expected[0])
+    assert [score.recall for score in evaluation.superclasses] == pytest.approx(expected[1])
+    assert [score.images for score in evaluation.superclasses] == expected[3].tolist()
+    assert sum(bin_.images for bin_ in evaluation.reliability) == 200
+    assert evaluation.ece_interval[0] <= evaluation.ece <= evaluation.ece_interval[1]
 
 
 def test_corruptions_are_scored_on_the_fixed_sample(tensorflow, patches: Arrays, tiny) -> None:
     from vgg16.evaluation.corruptions import KINDS, corrupt
-    from vgg16.evaluation.predict import predict
-    from vgg16.evaluation.speed import corrupted_top1
+    from vgg16.evaluation.predict import corrupted_top1, predict
     from vgg16.training.prepare import build_for
 
     model = build_for(tiny, patches)
-    found = corrupted_top1(model, patches.images, patches.labels)
-    assert list(found) == list(KINDS)
+    top1 = corrupted_top1(model, patches.images, patches.labels)
+    assert list(top1) == list(KINDS)
     noisy = predict(model, corrupt("noise", patches.images))
-    assert found["noise"] == pytest.approx((noisy.argmax(axis=1) == patches.labels).mean())
+    assert top1["noise"] == pytest.approx((noisy.argmax(axis=1) == patches.labels).mean())
 
 
 def test_the_speed_is_that_of_the_model(tensorflow, patches: Arrays, tiny) -> None:
@@ -101,7 +100,7 @@ def test_the_speed_is_that_of_the_model(tensorflow, patches: Arrays, tiny) -> No
 
     import keras
 
-    from vgg16.evaluation.speed import speed
+    from vgg16.evaluation.speed import measure_speed
 
     def slowly(values: np.ndarray) -> np.ndarray:
         time.sleep(0.02)
@@ -112,22 +111,22 @@ def test_the_speed_is_that_of_the_model(tensorflow, patches: Arrays, tiny) -> No
         lambda x: tensorflow.ensure_shape(tensorflow.numpy_function(slowly, [x], "uint8"), x.shape)
     )
     model = keras.Model(image, keras.layers.Flatten()(pause(image)))
-    found = speed(model, patches.images)
-    assert 20 <= found.latency_ms < 60
+    speed = measure_speed(model, patches.images)
+    assert 20 <= speed.latency_ms < 60
     # 40 images are one batch, one pause.
-    assert 400 < found.images_per_s <= 2000
+    assert 400 < speed.images_per_s <= 2000
 
 
 def test_confidence_that_is_accuracy_has_no_calibration_error_and_certainty_that_errs_has_all() -> None:
-    right = np.array([True] * 8 + [False] * 2)
-    assert calibration_error(calibration(np.full(10, 0.8), right)) == pytest.approx(0)
-    assert calibration_error(calibration(np.ones(10), right)) == pytest.approx(0.2)
+    correct = np.array([True] * 8 + [False] * 2)
+    assert calibration_error(calibration(np.full(10, 0.8), correct)) == pytest.approx(0)
+    assert calibration_error(calibration(np.ones(10), correct)) == pytest.approx(0.2)
     mixed = calibration(np.array([0.95, 0.55]), np.array([False, True]))
     assert calibration_error(mixed) == pytest.approx((0.95 + 0.45) / 2)
 
 
 def test_the_same_images_have_one_digest_and_others_another() -> None:
-    images, probabilities, labels = answers()
+    images, probabilities, labels = drawn()
     first = evaluate("gate", images, probabilities, labels, NAMES)
     other_model = evaluate("gate", images, probabilities[::-1], labels, NAMES)
     other_images = evaluate("gate", images[::-1], probabilities, labels, NAMES)
@@ -135,18 +134,18 @@ def test_the_same_images_have_one_digest_and_others_another() -> None:
 
 
 def test_top5_of_fewer_than_five_classes_is_one() -> None:
-    images, probabilities, labels = answers()
+    images, probabilities, labels = drawn()
     few = evaluate("test", images, probabilities[:, :3], labels % 3, ("a", "b", "c"))
     assert few.top5 == 1
 
 
 def test_answers_that_are_no_numbers_have_a_loss_that_is_none() -> None:
-    images, probabilities, labels = answers()
+    images, probabilities, labels = drawn()
     assert np.isnan(evaluate("gate", images, probabilities * np.nan, labels, NAMES).loss)
 
 
 def test_the_most_confident_mistakes_come_first_and_are_mistakes() -> None:
-    _, probabilities, labels = answers()
+    _, probabilities, labels = drawn()
     chosen = confident_mistakes(probabilities, labels, 10)
     guesses = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1)

@@ -59,10 +59,10 @@ def members(**top1: list[float]) -> list[tuple[dict[str, Any], float]]:
     """Runs of `digits-scratch` by learning rate, one for each number, each with a seed of its own."""
     runs = []
     for rate, values in top1.items():
-        for seed, each in enumerate(values):
+        for seed, top1_of_seed in enumerate(values):
             settings = [f"phases.0.optimizer.learning_rate={rate[1:]}", f"seed={seed}"]
             (chosen,), _ = catalog.choose(["digits-scratch"], settings)
-            runs.append((flat(chosen.model_dump(mode="json")), each))
+            runs.append((flat(chosen.model_dump(mode="json")), top1_of_seed))
     return runs
 
 
@@ -70,26 +70,26 @@ RATES = {"x0.1": [0.95, 0.951, 0.952], "x0.2": [0.90, 0.902, 0.901]}
 
 
 def test_with_one_seed_each_nothing_is_ranked() -> None:
-    (told,) = recipes(members(**{"x0.1": [0.99], "x0.2": [0.5]}))
-    assert told.startswith("one seed each: a difference between recipes may be chance")
+    (sentence,) = recipes(members(**{"x0.1": [0.99], "x0.2": [0.5]}))
+    assert sentence.startswith("one seed each: a difference between recipes may be chance")
 
 
 def test_with_three_seeds_each_the_better_recipe_is_named_with_its_intervals() -> None:
-    told = recipes(members(**RATES))
+    sentences = recipes(members(**RATES))
     one, other = (f"digits-scratch phases.0.optimizer.learning_rate={rate[1:]}" for rate in RATES)
-    assert told[0] == f"{one}: best val top-1 0.9510 (0.9485 to 0.9535) over 3 seeds"
-    assert told[2].startswith(f"{one} is better than {other} by 0.0500 (0.047")
+    assert sentences[0] == f"{one}: best val top-1 0.9510 (0.9485 to 0.9535) over 3 seeds"
+    assert sentences[2].startswith(f"{one} is better than {other} by 0.0500 (0.047")
 
 
 def test_where_the_interval_of_the_difference_holds_zero_no_recipe_is_called_better() -> None:
-    told = recipes(members(**{"x0.1": [0.95, 0.90, 0.97], "x0.2": [0.94, 0.96, 0.89]}))
-    assert "better" not in " ".join(told)
-    assert "no difference is shown" in told[-1]
+    sentences = recipes(members(**{"x0.1": [0.95, 0.90, 0.97], "x0.2": [0.94, 0.96, 0.89]}))
+    assert "better" not in " ".join(sentences)
+    assert "no difference is shown" in sentences[-1]
 
 
 def test_a_fourth_seed_that_one_recipe_lacks_is_not_made_up() -> None:
-    (told,) = recipes(members(**{"x0.1": [0.9, 0.9, 0.9], "x0.2": [0.5, 0.5]}))
-    assert told.startswith("2 to 3 seeds each")
+    (sentence,) = recipes(members(**{"x0.1": [0.9, 0.9, 0.9], "x0.2": [0.5, 0.5]}))
+    assert sentence.startswith("2 to 3 seeds each")
 
 
 def test_one_recipe_is_not_ranked() -> None:

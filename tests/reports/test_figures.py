@@ -5,9 +5,10 @@ import pytest
 
 from vgg16.config import catalog
 from vgg16.evaluation.metrics import evaluate
-from vgg16.records import Evaluation
+from vgg16.records import EpochMetrics, Evaluation
 from vgg16.reports import figures
 from vgg16.statistics import tempered
+from vgg16.training.records import TrainingResult
 
 
 def evaluations(classes: int, images: int = 500) -> tuple[Evaluation, Evaluation, dict[str, tuple[str, ...]]]:
@@ -16,11 +17,11 @@ def evaluations(classes: int, images: int = 500) -> tuple[Evaluation, Evaluation
     random = np.random.default_rng(0)
     labels = np.arange(images) % classes
     powers = np.exp(random.normal(size=(images, classes)) + 3 * np.eye(classes)[labels])
-    answers = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    probabilities = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
     pictures = np.zeros((images, 2, 2, 3), np.uint8)
     before, after = (
-        evaluate("test", pictures, each, labels, row.class_names[:classes], row.superclasses)
-        for each in (answers, tempered(answers, 0.5))
+        evaluate("test", pictures, answered, labels, row.class_names[:classes], row.superclasses)
+        for answered in (probabilities, tempered(probabilities, 0.5))
     )
     return before, after, row.superclasses
 
@@ -42,13 +43,47 @@ def test_a_hundred_classes_are_sorted_by_superclass_and_counted_right() -> None:
     axes = figures.confusion_matrix(after, superclasses, "a run").axes[0]
     names = [text.get_text() for text in axes.get_yticklabels()]
     assert names == [name for group in superclasses.values() for name in group]
-    shown = np.asarray(axes.images[0].get_array())
-    given = [score.name for score in after.classes]
+    shares = np.asarray(axes.collections[0].get_array())
+    class_names = [score.name for score in after.classes]
     for label, answer in ((0, 0), (3, 77), (99, 98)):
-        row, column = given.index(names[label]), given.index(names[answer])
-        assert shown[label, answer] == pytest.approx(after.confusion[row][column] / sum(after.confusion[row]))
+        row, column = class_names.index(names[label]), class_names.index(names[answer])
+        assert shares[label, answer] == pytest.approx(after.confusion[row][column] / sum(after.confusion[row]))
     outer = [text.get_text().replace("\n", " ") for text in axes.child_axes[1].get_yticklabels()]
     assert outer == [name.replace("_", " ") for name in superclasses]
+
+
+def test_learning_curves_are_those_of_both_splits_with_the_best_epoch_marked() -> None:
+    epochs = tuple(
+        EpochMetrics(
+            epoch=epoch,
+            train_loss=2.0 / epoch,
+            train_top1=0.1 * epoch,
+            val_loss=float("nan") if epoch == 1 else 3.0 / epoch,
+            val_top1=0.05 * epoch,
+            learning_rate=0.1,
+            at=epoch,
+        )
+        for epoch in (1, 2, 3)
+    )
+    result = TrainingResult(
+        status="finished",
+        best_epoch=2,
+        seconds=1,
+        seconds_of_phases=(1,),
+        images_per_s=1,
+        peak_memory_megabytes=1,
+        device="cpu",
+        precision="float32",
+        epochs=epochs,
+    )
+    for axes, metric in zip(figures.learning_curves(result, "a run").axes, ("loss", "top1"), strict=True):
+        train, val, best = axes.get_lines()
+        for line, split in ((train, "train"), (val, "val")):
+            assert list(line.get_xdata()) == [1, 2, 3]
+            assert np.array_equal(line.get_ydata(), [getattr(epoch, f"{split}_{metric}") for epoch in epochs], True)
+        assert set(best.get_xdata()) == {2}
+        texts = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert texts == ["train", "val", "best epoch (2)"]
 
 
 def test_the_reliability_diagram_names_both_errors_and_the_temperature() -> None:
@@ -59,8 +94,8 @@ def test_the_reliability_diagram_names_both_errors_and_the_temperature() -> None
     assert f"ECE {after.ece:.2%}" in titles[1]
     assert "T = 0.50" in titles[1]
     heights = [[bar.get_height() for bar in axes.patches] for axes in above]
-    for found, evaluation in zip(heights, (before, after), strict=True):
-        assert found == [each.accuracy for each in evaluation.reliability if each.images]
+    for drawn, evaluation in zip(heights, (before, after), strict=True):
+        assert drawn == [bin_.accuracy for bin_ in evaluation.reliability if bin_.images]
 
 
 def test_recalls_are_drawn_with_the_worst_at_the_top() -> None:

@@ -6,7 +6,7 @@ import re
 import string
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from vgg16.reports.study.page import Facts, Losses, report, summary
 from vgg16.reports.study.tables import Network
 from vgg16.reports.study.words import Words, texts
 from vgg16.steps.study_facts import command
-from vgg16.training.records import Diagnosis
+from vgg16.training.records import Diagnosis, Divergence
 
 N = 600
 NAMES = catalog.dataset("cifar10").class_names
@@ -32,7 +32,7 @@ REF = DatasetRef(
     class_names=NAMES,
     splits={"train": 2100, "val": 600, "gate": 300, "test": N},
 )
-STUCK = "accuracy stuck at chance: at most 0.113 in 10 epochs, and always answering the commonest class gives 0.100"
+STUCK = Divergence(kind="stuck", epoch=10, best=0.113, chance=0.1)
 
 
 def study(language: str = "en") -> Study:
@@ -41,7 +41,7 @@ def study(language: str = "en") -> Study:
 
 def learned(name: str, right: range, val: float, question: str = "scratch") -> Result:
     """A member that answers these of the 600 test images right, ten epochs of which the eighth was best on val."""
-    member = next(each for each in study().members if each.name == f"course-{name}")
+    member = next(member for member in study().members if member.name == f"course-{name}")
     labels = np.arange(N) % 10
     answers = np.where(np.isin(np.arange(N), right), labels, (labels + 1) % 10)
     images = np.zeros((N, 2, 2, 3), np.uint8)
@@ -72,66 +72,67 @@ def learned(name: str, right: range, val: float, question: str = "scratch") -> R
     return Result(question, member, run, epochs=epochs, test=test, answers=(labels, answers))
 
 
-def lost(name: str, cause: str, diagnosis: Diagnosis) -> Result:
+def lost(name: str, divergence: Divergence | None, diagnosis: Diagnosis | None = None, cause: str = "") -> Result:
     """A member that diverged."""
-    found = learned(name, range(0), 0.1)
-    assert found.run
-    run = found.run.model_copy(update={"status": "diverged", "cause": cause, "model": None})
-    return Result("scratch", found.experiment, run, epochs=found.epochs, diagnosis=diagnosis)
+    member = learned(name, range(0), 0.1)
+    assert member.run
+    run = member.run.model_copy(update={"status": "diverged", "cause": cause, "model": None})
+    return Result("scratch", member.experiment, run, epochs=member.epochs, diagnosis=diagnosis, divergence=divergence)
 
 
 REFERENCE = learned("reference-sgd", range(180), 0.31)
 NORMALISED = learned("batchnorm-sgd", range(60, 330), 0.46)
 DROPPED = learned("dropout-sgd", range(60, 325), 0.45)
 DEAD = lost("batchnorm-adam", STUCK, Diagnosis(units=4736, dead=600, silent="fc1", answer="cat", share=1.0))
-BROKEN = lost("reference-adam", "the loss became nan in epoch 1, step 4", Diagnosis(broken=("block1_conv1", "fc1")))
+NAN = Divergence(kind="loss", epoch=1, step=4, loss=float("nan"))
+BROKEN = lost("reference-adam", NAN, Diagnosis(broken=("block1_conv1", "fc1")))
 RESULTS = (BROKEN, REFERENCE, DEAD, NORMALISED, DROPPED)
 
 
 def sentences(language: str, results: Sequence[Result] = RESULTS) -> list[str]:
     words = Words(language, "course-")
-    return [words.pair(each) for each in compare(study(), study().questions[0], results)]
+    return [words.pair(pair) for pair in compare(study(), study().questions[0], results)]
 
 
 def test_a_difference_that_is_shown_is_told_with_both_intervals_and_its_own() -> None:
-    (told,) = [each for each in sentences("en") if each.startswith("Batch normalisation raised")]
-    assert told == (
+    (sentence,) = [text for text in sentences("en") if text.startswith("Batch normalisation raised")]
+    assert sentence == (
         "Batch normalisation raised top-1 on test from 0.300 (0.265 to 0.338) to 0.450 (0.411 to 0.490): +15.0 points "
         "(+10.4 to +19.5), shown (p < 0.001). batchnorm-sgd against reference-sgd."
     )
 
 
 def test_the_same_in_french_has_its_commas() -> None:
-    (told,) = [each for each in sentences("fr") if "reference-sgd" in each and "batchnorm-sgd" in each]
-    assert "monte de 0,300 (0,265 à 0,338) à 0,450 (0,411 à 0,490), soit +15,0 points" in told
-    assert "(p < 0,001)" in told
-    assert told.startswith("La normalisation par lots\u202f:")
+    (sentence,) = [text for text in sentences("fr") if "reference-sgd" in text and "batchnorm-sgd" in text]
+    assert "monte de 0,300 (0,265 à 0,338) à 0,450 (0,411 à 0,490), soit +15,0 points" in sentence
+    assert "(p < 0,001)" in sentence
+    assert sentence.startswith("La normalisation par lots\u202f:")
 
 
 def test_a_difference_that_may_be_chance_is_called_that() -> None:
-    (told,) = [each for each in sentences("en") if each.startswith("Dropout 0.2 moved")]
-    assert "\u22120.8 points" in told
-    assert "which may be chance (p = 0.062)" in told
+    (sentence,) = [text for text in sentences("en") if text.startswith("Dropout 0.2 moved")]
+    assert "\u22120.8 points" in sentence
+    assert "which may be chance (p = 0.062)" in sentence
 
 
 def test_a_difference_that_would_do_alone_does_not_among_several() -> None:
     """Six images that one alone answers right are p = 0.031: more than a half of 0.05, which Holm asks of two."""
 
     def outcomes(*results: Result) -> list[str]:
-        return [each.outcome for each in compare(study(), study().questions[0], results) if each.paired]
+        return [pair.outcome for pair in compare(study(), study().questions[0], results) if pair.paired]
 
     step, two_steps = learned("batchnorm-sgd", range(186), 0.4), learned("dropout-sgd", range(192), 0.4)
     assert outcomes(REFERENCE, step) == ["better"]
     assert outcomes(REFERENCE, step, two_steps) == ["unclear", "unclear"]
-    told = sentences("en", (REFERENCE, step, two_steps))
-    assert all("Alone this would be shown (p = 0.031); as one of 2 comparisons" in each for each in told)
+    texts_of_both = sentences("en", (REFERENCE, step, two_steps))
+    assert all("Alone this would be shown (p = 0.031); as one of 2 comparisons" in text for text in texts_of_both)
 
 
 def test_who_diverged_is_told_with_the_cause_inside_it() -> None:
     words = Words("en", "course-")
     assert words.diverged(BROKEN) == (
-        "reference-adam diverged: its loss became no number in epoch 1, step 4; the weights of 2 layers are infinite "
-        "or no number, from block1_conv1 on."
+        "reference-adam diverged: its loss became NaN in epoch 1, step 4; the weights of 2 layers are infinite or NaN, "
+        "from block1_conv1 on."
     )
     assert words.diverged(DEAD) == (
         "batchnorm-adam diverged: it never left chance, at most 0.113 in 10 epochs, where one answer to everything "
@@ -139,7 +140,65 @@ def test_who_diverged_is_told_with_the_cause_inside_it() -> None:
         "are answered “cat”."
     )
     assert "dont toutes celles de fc1" in Words("fr", "course-").diverged(DEAD)
-    assert [each[:17] for each in words.why_diverged(RESULTS)] == ["A step that is fa", "A step that is fa"]
+    assert [why[:17] for why in words.why_diverged(RESULTS)] == ["A step that is fa", "A step that is fa"]
+
+
+LOGGED_BY_0_1 = "the loss became nan in epoch 1, step 4; weights of 2 layers are infinite or nan, from fc1 on"
+DIVERGENCES: dict[str, tuple[Divergence, str, str]] = {
+    "loss": (
+        NAN,
+        "its loss became NaN in epoch 1, step 4",
+        "sa perte est devenue NaN à l\u2019époque 1, au pas 4",
+    ),
+    "infinite loss": (
+        Divergence(kind="loss", epoch=2, step=7, loss=float("inf")),
+        "its loss became infinite in epoch 2, step 7",
+        "sa perte est devenue infinie à l\u2019époque 2, au pas 7",
+    ),
+    "loss on val": (
+        Divergence(kind="val_loss", epoch=3, loss=float("nan")),
+        "its loss on val became NaN in epoch 3",
+        "sa perte sur val est devenue NaN à l\u2019époque 3",
+    ),
+    "loss that JSON did not keep": (
+        Divergence(kind="val_loss", epoch=3),
+        "its loss on val became infinite or NaN in epoch 3",
+        "sa perte sur val est devenue infinie ou NaN à l\u2019époque 3",
+    ),
+    "weights": (
+        Divergence(kind="weights", epoch=4),
+        "weights became infinite or NaN in epoch 4",
+        "des poids sont devenus infinis ou NaN à l\u2019époque 4",
+    ),
+    "stuck": (
+        STUCK,
+        "it never left chance, at most 0.113 in 10 epochs, where one answer to everything gives 0.100",
+        "il n\u2019a jamais quitté le hasard, au plus 0,113 en 10 époques, quand une même réponse à tout donne 0,100",
+    ),
+    "other": (Divergence(kind="other", epoch=0, text=LOGGED_BY_0_1), LOGGED_BY_0_1, LOGGED_BY_0_1),
+}
+
+
+@pytest.mark.parametrize("kind", DIVERGENCES)
+def test_each_kind_of_divergence_is_told_in_both_languages(kind: str) -> None:
+    divergence, english, french = DIVERGENCES[kind]
+    member = lost("reference-adam", divergence)
+    assert Words("en", "course-").diverged(member) == f"reference-adam diverged: {english}."
+    assert Words("fr", "course-").diverged(member) == f"reference-adam a divergé\u202f: {french}."
+
+
+def test_every_kind_of_divergence_is_tested() -> None:
+    kinds = get_args(Divergence.model_fields["kind"].annotation)
+    assert {divergence.kind for divergence, _, _ in DIVERGENCES.values()} == set(kinds)
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_the_words_of_a_run_that_0_1_logged_are_told_once(language: str) -> None:
+    """They have the diagnosis in them."""
+    sentence = Words(language, "course-").diverged(
+        lost("reference-adam", None, Diagnosis(broken=("fc1", "fc2")), cause=LOGGED_BY_0_1)
+    )
+    assert sentence.endswith(f"{LOGGED_BY_0_1}.")
 
 
 def test_the_best_is_chosen_on_val_and_never_on_test() -> None:
@@ -149,9 +208,9 @@ def test_the_best_is_chosen_on_val_and_never_on_test() -> None:
 
 
 def test_the_answer_in_a_line_names_the_best_and_those_that_diverged() -> None:
-    told = summary(study(), RESULTS)["From scratch"]
-    assert told.startswith("the best on val is batchnorm-sgd, with 0.450 (0.411 to 0.490) on test; batch normalisation")
-    assert told.endswith("diverged: reference-adam, batchnorm-adam.")
+    line = summary(study(), RESULTS)["From scratch"]
+    assert line.startswith("the best on val is batchnorm-sgd, with 0.450 (0.411 to 0.490) on test; batch normalisation")
+    assert line.endswith("diverged: reference-adam, batchnorm-adam.")
     assert summary(study(), RESULTS)["The optimal network"].startswith("there is no answer")
 
 
@@ -234,16 +293,16 @@ def test_numbers_are_written_as_the_language_does() -> None:
 def test_auto_is_no_other_normalisation_than_the_one_it_stands_for() -> None:
     block5 = learned("block5", range(350), 0.6, "further")
     plain = learned("frozen-slow-weights", range(340), 0.6, "frozen")
-    (found,) = compare(study(), study().questions[3], (block5, plain))
-    assert found.change == "phases.1.trains"
-    assert Words("en", "course-").pair(found).startswith("Unfreezing the last block raised top-1")
+    (pair,) = compare(study(), study().questions[3], (block5, plain))
+    assert pair.change == "phases.1.trains"
+    assert Words("en", "course-").pair(pair).startswith("Unfreezing the last block raised top-1")
 
 
 def test_a_weights_file_is_told_without_its_folder(tmp_path: Path) -> None:
     weights = tmp_path / "vgg16_notop.h5"
     weights.touch()
     given = ["dataset=cifar10", f"base={weights}", "language=fr", "course-larger.base=models:/vgg16-cifar10/3"]
-    told = command(studies.choose("course", given)[0], given)
-    assert str(tmp_path) not in told
-    assert "base=vgg16_notop.h5" in told
-    assert "course-larger.base=models:/vgg16-cifar10/3" in told
+    line = command(studies.choose("course", given)[0], given)
+    assert str(tmp_path) not in line
+    assert "base=vgg16_notop.h5" in line
+    assert "course-larger.base=models:/vgg16-cifar10/3" in line

@@ -1,4 +1,4 @@
-"""The Data Docs: what was expected of a dataset, what was found, and what its images look like."""
+"""The Data Docs: what was expected of a dataset, what was observed, and what its images look like."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader
+from PIL import Image
 
-from vgg16.checks.expectations import Answer
+from vgg16.checks.expectations import ExpectationResult
 from vgg16.config.types import SPLITS, Dataset
 from vgg16.data.images import Arrays, Images
 from vgg16.records import DatasetRef
 
+# A page with the pictures of more duplicates would take long to load.
+COPIES_SHOWN = 100
+
 
 def data_docs(
-    dataset: Dataset, ref: DatasetRef, arrays: Arrays, table: pd.DataFrame, answers: tuple[Answer, ...]
+    dataset: Dataset, ref: DatasetRef, arrays: Arrays, table: pd.DataFrame, results: tuple[ExpectationResult, ...]
 ) -> str:
-    """One HTML page that fetches nothing: the answers, what broke them in pictures, the images that stand more than
+    """One HTML page that fetches nothing: the results, pictures of what broke a rule, the images that occur more than
     once, and samples of every class under its superclass."""
     counts = table.groupby(["label", "split"]).size().unstack(fill_value=0).reindex(columns=list(SPLITS), fill_value=0)
     samples = {
@@ -29,9 +33,10 @@ def data_docs(
     page = Environment(loader=PackageLoader("vgg16.checks", ""), autoescape=True).get_template("data_docs.html")
     return page.render(
         ref=ref,
-        ok=all(each.ok for each in answers),
-        answers=[
-            (each, _pictures(arrays.images, each.rows[:10])) for each in sorted(answers, key=lambda each: each.ok)
+        ok=all(result.ok for result in results),
+        results=[
+            (result, _pictures(arrays.images, result.rows[:10]))
+            for result in sorted(results, key=lambda result: result.ok)
         ],
         counts=list(counts.iterrows()),
         splits=SPLITS,
@@ -43,14 +48,11 @@ def data_docs(
     )
 
 
-COPIES_SHOWN = 100
-
-
 def _copies(images: Images, table: pd.DataFrame) -> list[tuple[str, list[str], bool, bool]]:
-    """For the first COPIES_SHOWN images that stand more than once: their pictures side by side, split/label of each,
+    """For the first COPIES_SHOWN images that occur more than once: their pictures side by side, split/label of each,
     whether they are in two splits, whether they have two labels. What is both comes first."""
-    found = table[table["copies"] > 1].sort_values(["splits", "labels"], ascending=False, kind="stable")
-    shown = list(found.groupby("digest", sort=False))[:COPIES_SHOWN]
+    copied = table[table["copies"] > 1].sort_values(["splits", "labels"], ascending=False, kind="stable")
+    groups = list(copied.groupby("digest", sort=False))[:COPIES_SHOWN]
     return [
         (
             _pictures(images, group.index[:4]),
@@ -58,14 +60,12 @@ def _copies(images: Images, table: pd.DataFrame) -> list[tuple[str, list[str], b
             bool(group["splits"].iloc[0] > 1),
             bool(group["labels"].iloc[0] > 1),
         )
-        for _, group in shown
+        for _, group in groups
     ]
 
 
 def _pictures(images: Images, rows: Iterable[int]) -> str:
     """Some images side by side as a data URI, "" for none."""
-    from PIL import Image
-
     chosen = [images[row] for row in rows]
     if not chosen:
         return ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import great_expectations as gx
+import great_expectations.expectations as gxe
 import pandas as pd
 
 from vgg16.checks.rules import Rule, rules
@@ -13,8 +15,8 @@ from vgg16.records import DatasetRef, FailedExpectation, ValidationReport
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Great Expectations' answer to one rule; `rows` are some of the images that broke it."""
+class ExpectationResult:
+    """The result of one rule; `rows` are some of the images that broke it."""
 
     rule: Rule
     ok: bool
@@ -22,62 +24,60 @@ class Answer:
     rows: tuple[int, ...]
 
     @property
-    def tells_least(self) -> bool:
+    def trivial(self) -> bool:
         """Whether it says no more than that a fact is known."""
         return self.ok and self.rule.name.endswith("_known")
 
 
-def judge(dataset: Dataset, table: pd.DataFrame) -> tuple[Answer, ...]:
-    """Every rule's answer on the facts. Raises RuntimeError where a rule itself cannot be computed."""
-    import great_expectations as gx
-    import great_expectations.expectations as gxe
-
+def judge(dataset: Dataset, table: pd.DataFrame) -> tuple[ExpectationResult, ...]:
+    """Every rule's result on the facts. Raises RuntimeError where a rule itself cannot be computed."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     source = context.data_sources.add_pandas("images")
     batch = source.add_dataframe_asset("facts").add_batch_definition_whole_dataframe("all")
     suite = gx.ExpectationSuite(name=dataset.name)
-    asked = {rule.name: rule for rule in rules(dataset, len(table))}
-    for rule in asked.values():
+    by_name = {rule.name: rule for rule in rules(dataset, len(table))}
+    for rule in by_name.values():
         suite.add_expectation(getattr(gxe, rule.type)(**rule.values, meta={"rule": rule.name}))
     definition = context.validation_definitions.add(
         gx.ValidationDefinition(name=dataset.name, data=batch, suite=context.suites.add(suite))
     )
-    result = definition.run(batch_parameters={"dataframe": table}, result_format="SUMMARY").to_json_dict()
-    given = {each["expectation_config"]["meta"]["rule"]: each for each in result["results"]}
-    return tuple(_answer(rule, given[name]) for name, rule in asked.items())
+    validation = definition.run(batch_parameters={"dataframe": table}, result_format="SUMMARY").to_json_dict()
+    outcomes = {outcome["expectation_config"]["meta"]["rule"]: outcome for outcome in validation["results"]}
+    return tuple(_result(rule, outcomes[name]) for name, rule in by_name.items())
 
 
-def _answer(rule: Rule, given: dict[str, Any]) -> Answer:
-    if given["exception_info"].get("raised_exception"):
-        raise RuntimeError(f"expectation {rule.name}: {given['exception_info']['exception_message']}")
-    found = given["result"]
-    if "unexpected_count" in found:
-        share = f"{found['unexpected_count']} of {found['element_count']} images"
-        examples = ", ".join(_text(each["value"]) for each in found["partial_unexpected_counts"][:5])
-        observed = f"{share} otherwise" + (f": {examples}" if examples else "")
-        if not found["unexpected_count"]:
-            observed = f"all {found['element_count']} images"
-    elif found.get("partial_missing_list"):
-        observed = f"missing: {', '.join(found['partial_missing_list'][:5])}"
-    elif found.get("observed_value") is not None:
-        observed = _text(found["observed_value"])
-    else:
-        observed = ""
-    return Answer(rule, given["success"], observed, tuple(found.get("partial_unexpected_index_list", ())[:20]))
+def _result(rule: Rule, outcome: dict[str, Any]) -> ExpectationResult:
+    if outcome["exception_info"].get("raised_exception"):
+        raise RuntimeError(f"expectation {rule.name}: {outcome['exception_info']['exception_message']}")
+    details = outcome["result"]
+    rows = tuple(details.get("partial_unexpected_index_list", ())[:20])
+    return ExpectationResult(rule, outcome["success"], _observed(details), rows)
+
+
+def _observed(details: dict[str, Any]) -> str:
+    if "unexpected_count" in details:
+        if not details["unexpected_count"]:
+            return f"all {details['element_count']} images"
+        share = f"{details['unexpected_count']} of {details['element_count']} images otherwise"
+        examples = ", ".join(_text(example["value"]) for example in details["partial_unexpected_counts"][:5])
+        return f"{share}: {examples}" if examples else share
+    if details.get("partial_missing_list"):
+        return f"missing: {', '.join(details['partial_missing_list'][:5])}"
+    return _text(details["observed_value"]) if details.get("observed_value") is not None else ""
 
 
 def _text(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def report(ref: DatasetRef, answers: tuple[Answer, ...]) -> ValidationReport:
-    """What the answers amount to."""
+def report(ref: DatasetRef, results: tuple[ExpectationResult, ...]) -> ValidationReport:
+    """All results in one report; the address of its Data Docs page is not known yet."""
     failed = tuple(
-        FailedExpectation(expectation=each.rule.name, expected=each.rule.expected, observed=each.observed)
-        for each in answers
-        if not each.ok
+        FailedExpectation(expectation=result.rule.name, expected=result.rule.expected, observed=result.observed)
+        for result in results
+        if not result.ok
     )
     return ValidationReport(
-        dataset=ref.name, digest=ref.digest, ok=not failed, checked=len(answers), failed=failed, docs=""
+        dataset=ref.name, digest=ref.digest, ok=not failed, checked=len(results), failed=failed, docs=""
     )

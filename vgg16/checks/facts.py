@@ -1,4 +1,4 @@
-"""Images become one row of facts each."""
+"""Images become a table: one row of facts for each."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ MEASURES = {
     "mean_intensity": "intensity",
     "red_over_green": "red less green",
     "green_over_blue": "green less blue",
-    "tint": "difference between the channels of a pixel",
-    "roughness_across": "difference between horizontal neighbours",
-    "roughness_down": "difference between vertical neighbours",
+    "channel_difference": "difference between the channels of a pixel",
+    "horizontal_gradient": "difference between horizontal neighbours",
+    "vertical_gradient": "difference between vertical neighbours",
     "label_signal": "share of a thumbnail's variance that the labels explain",
 }
-
 
 FACTS = (
     *("split", "label", "shape", "dtype", "min", "max", "mean", "std"),
@@ -27,8 +26,8 @@ FACTS = (
     *MEASURES,
 )
 
-
-STRETCH = 1000  # images: as few as still tell good labels from shuffled ones in 100 classes
+# Images: as few as still tell good labels from shuffled ones in 100 classes.
+STRETCH = 1000
 
 
 def facts(arrays: Arrays) -> pd.DataFrame:
@@ -37,15 +36,15 @@ def facts(arrays: Arrays) -> pd.DataFrame:
     `cell` is split/label; `copies` counts the images with the same pixels, `splits` and `labels` the splits and the
     labels that they have. `imbalance` is how far the cell is from its even share of the split, as a part of that; one
     image more or less is rounding. Mean, standard deviation, min and max are on the scale of the pixels, 0 to 255.
-    Those of MEASURES are the mean of the stretch that the image is in: of about STRETCH images that stand together in
+    Those of MEASURES are the mean of the stretch that the image is in: of about STRETCH images that are neighbours in
     the source, so that damage to one of its files is not averaged away.
     """
-    known = np.array([*arrays.class_names, "out of range"])
-    labels = np.where((arrays.labels >= 0) & (arrays.labels < len(known) - 1), arrays.labels, len(known) - 1)
+    names = np.array([*arrays.class_names, "out of range"])
+    labels = np.where((arrays.labels >= 0) & (arrays.labels < len(names) - 1), arrays.labels, len(names) - 1)
     table = pd.DataFrame(
         {
             "split": np.array(SPLITS)[arrays.splits],
-            "label": known[labels],
+            "label": names[labels],
             "shape": "x".join(map(str, arrays.images.shape[1:])),
             "dtype": str(arrays.images.dtype),
             "digest": image_digests(arrays.images),
@@ -63,12 +62,12 @@ def facts(arrays: Arrays) -> pd.DataFrame:
 
 
 def stretches_of(images: int) -> int:
-    """How many stretches there are in that many images."""
+    """The number of stretches in that many images."""
     return max(round(images / STRETCH), 1)
 
 
 def _measure(images: Images, labels: Labels) -> pd.DataFrame:
-    """What the pixels of one stretch tell: min, max, mean and std of each image, and MEASURES of all together."""
+    """What is measured in the pixels of one stretch: min, max, mean and std of each image, MEASURES of all together."""
     if not len(images):
         return pd.DataFrame(columns=["min", "max", "mean", "std", *MEASURES], dtype=float)
     # A gray image has one channel for all three, so that its shape can be refused in the same table.
@@ -87,7 +86,7 @@ def _measure(images: Images, labels: Labels) -> pd.DataFrame:
             "green_over_blue": green - blue,
             **{
                 name: np.abs(np.diff(pixels, axis=axis)).mean(dtype=np.float64)
-                for name, axis in (("tint", 1), ("roughness_across", 3), ("roughness_down", 2))
+                for name, axis in (("channel_difference", 1), ("horizontal_gradient", 3), ("vertical_gradient", 2))
             },
             "label_signal": label_signal(thumbnails.reshape(len(pixels), -1), labels),
         }
@@ -95,13 +94,13 @@ def _measure(images: Images, labels: Labels) -> pd.DataFrame:
 
 
 def label_signal(values: NDArray[np.float32], labels: Labels) -> float:
-    """The share of the variance of `values`, float32 [n, d], that the labels, int64 [n], explain, less what labels
-    drawn at random would: the adjusted correlation ratio, at most 1, about 0 for labels that mean nothing."""
+    """The share of the variance of `values`, float32 [n, d], that the labels, int64 [n], explain, minus what random
+    labels would: the adjusted correlation ratio, at most 1, about 0 for labels that mean nothing."""
     classes, members, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    apart = values - values.mean(axis=0)
-    sums = np.zeros((len(classes), apart.shape[1]))
-    np.add.at(sums, members, apart)
-    total, within_freedom = float((apart**2).sum()), len(labels) - len(classes)
+    deviations = values - values.mean(axis=0)
+    sums = np.zeros((len(classes), deviations.shape[1]))
+    np.add.at(sums, members, deviations)
+    total, within_freedom = float((deviations**2).sum()), len(labels) - len(classes)
     if total == 0 or within_freedom == 0:
         return 0.0
     within = total - float((sums**2 / counts[:, None]).sum())

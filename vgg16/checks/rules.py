@@ -78,7 +78,7 @@ def rules(dataset: Dataset, images: int) -> tuple[Rule, ...]:
                 "ExpectColumnMeanToBeBetween",
                 _between(name, low, high),
             )
-            for name, (low, high) in _reach(dataset, min(images, dataset.measured_on)).items()
+            for name, (low, high) in _bounds(dataset, min(images, dataset.measured_on)).items()
         ),
         *(
             Rule(
@@ -87,26 +87,26 @@ def rules(dataset: Dataset, images: int) -> tuple[Rule, ...]:
                 "ExpectColumnValuesToBeBetween",
                 _between(name, low, high),
             )
-            for name, (low, high) in _reach(dataset, stretch).items()
+            for name, (low, high) in _bounds(dataset, stretch).items()
         ),
     )
 
 
 def _tolerant(dataset: Dataset, images: int, name: str, expected: str, values: dict[str, Any]) -> Rule:
-    """A rule that a known share of the dataset's untouched images breaks, mostly in pairs, and in a part of it by
-    chance a few pairs more: five standard deviations."""
+    """A rule that a known share of the dataset's untouched images breaks, mostly in pairs; a part of the dataset may by
+    chance have a few pairs more: five standard deviations."""
     pairs = dataset.tolerated.get(name, 0) * images / 2
     most = 2 * int(pairs + 5 * math.sqrt(pairs) + 1) if pairs else 0
     if most:
         expected += f"; at most {most} of {images} images tolerated"
-    # Half an image more, for the sake of rounding.
+    # Half an image more, because of rounding.
     mostly = max(1 - (most + 0.5) / images, 0) if most else 1
     return Rule(name, expected, "ExpectColumnValuesToBeBetween", values | {"mostly": mostly})
 
 
-def _reach(dataset: Dataset, images: int) -> dict[str, tuple[float, float]]:
-    """From where to where the mean of each of MEASURES goes by chance in that many images: five standard deviations
-    from the typical one, which is passed once in a million."""
+def _bounds(dataset: Dataset, images: int) -> dict[str, tuple[float, float]]:
+    """The lowest and the highest mean of each of MEASURES that chance allows in that many images: five standard
+    deviations from the typical one, which chance passes once in a million."""
     chance = 5 / math.sqrt(max(images, 1))
     return {name: (mean - chance * spread, mean + chance * spread) for name, (mean, spread) in dataset.typical.items()}
 

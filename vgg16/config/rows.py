@@ -57,7 +57,7 @@ def _toronto(file: str) -> tuple[str, ...]:
     return f"https://www.cs.toronto.edu/~kriz/{file}", f"https://cave.cs.toronto.edu/kriz/{file}"
 
 
-_GRAY = {"red_over_green": (0, 0), "green_over_blue": (0, 0), "tint": (0, 0)}
+_GRAY = {"red_over_green": (0, 0), "green_over_blue": (0, 0), "channel_difference": (0, 0)}
 
 
 DATASETS = {
@@ -71,8 +71,8 @@ DATASETS = {
             typical=_GRAY
             | {
                 "mean_intensity": (77.9, 9),
-                "roughness_across": (15.8, 1.6),
-                "roughness_down": (8.7, 2),
+                "horizontal_gradient": (15.8, 1.6),
+                "vertical_gradient": (8.7, 2),
                 "label_signal": (0.49, 0.5),
             },
             measured_on=1_797,
@@ -86,8 +86,8 @@ DATASETS = {
             typical=_GRAY
             | {
                 "mean_intensity": (60.8, 90),
-                "roughness_across": (16.2, 11),
-                "roughness_down": (12.4, 13),
+                "horizontal_gradient": (16.2, 11),
+                "vertical_gradient": (12.4, 13),
                 "label_signal": (0.31, 0.7),
             },
             measured_on=4_420,
@@ -102,9 +102,9 @@ DATASETS = {
                 "mean_intensity": (120.7, 32.6),
                 "red_over_green": (2.3, 17.6),
                 "green_over_blue": (9.1, 20.9),
-                "tint": (18.3, 11.5),
-                "roughness_across": (13.7, 4.7),
-                "roughness_down": (15.4, 4.9),
+                "channel_difference": (18.3, 11.5),
+                "horizontal_gradient": (13.7, 4.7),
+                "vertical_gradient": (15.4, 4.9),
                 "label_signal": (0.1, 0.5),
             },
             measured_on=3_600,
@@ -131,9 +131,9 @@ DATASETS = {
                 "mean_intensity": (122, 37.5),
                 "red_over_green": (5.3, 25.4),
                 "green_over_blue": (11.6, 24.3),
-                "tint": (22.2, 15.8),
-                "roughness_across": (14, 5.2),
-                "roughness_down": (14.56, 5),
+                "channel_difference": (22.2, 15.8),
+                "horizontal_gradient": (14, 5.2),
+                "vertical_gradient": (14.56, 5),
                 "label_signal": (0.162, 0.55),
             },
             measured_on=60_000,

@@ -12,30 +12,25 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from vgg16.data.images import Images
 
 Pixels = NDArray[np.floating] | Images
-
-
 Corruption = Callable[[Images, np.random.Generator], Pixels]
 
 
 # Standard deviation of the noise, on the scale 0 to 1.
 NOISE = 0.08
 
-
 # Standard deviation of the Gaussian in pixels of an image of 32; larger images are blurred as much for their size.
 BLUR, BLUR_SIDE = 0.7, 32
-
 
 # Added to the brightest channel of each pixel, the other two in proportion: the V of HSV, on the scale 0 to 1.
 BRIGHTNESS = 0.15
 
-
-# What is left of the distance from each channel's mean.
+# The part of each pixel's distance from its channel's mean that remains.
 CONTRAST = 0.4
-
 
 # JPEG's quality, 1 to 95.
 JPEG = 58
@@ -48,8 +43,6 @@ def noise(images: Images, random: np.random.Generator) -> Pixels:
 
 def blur(images: Images, _: np.random.Generator) -> Pixels:
     """A Gaussian blur: out of focus."""
-    from scipy.ndimage import gaussian_filter
-
     sigma = BLUR * images.shape[1] / BLUR_SIDE
     blurred: Pixels = gaussian_filter(images.astype(np.float32), (0, sigma, sigma, 0), mode="nearest")
     return blurred
@@ -81,11 +74,11 @@ def jpeg(images: Images, _: np.random.Generator) -> Images:
     return np.stack([compressed(image) for image in images])
 
 
-KINDS: dict[str, Corruption] = {each.__name__: each for each in (noise, blur, brightness, contrast, jpeg)}
+KINDS: dict[str, Corruption] = {kind.__name__: kind for kind in (noise, blur, brightness, contrast, jpeg)}
 
 
 def corrupt(kind: str, images: Images, seed: int = 0) -> Images:
-    """The uint8 images [n, h, w, 3] with this one of `KINDS` done to them: the same images and seed, the same answer.
+    """Corrupt the uint8 images [n, h, w, 3] in this one of `KINDS`: the same images and seed give the same result.
 
     Raises KeyError for another kind.
     """
@@ -94,5 +87,5 @@ def corrupt(kind: str, images: Images, seed: int = 0) -> Images:
 
 
 def sample(images: int, most: int = 1000) -> NDArray[np.int64]:
-    """Which of so many images are corrupted: the first of a fixed permutation, in the dataset's order."""
+    """The indices, of so many images, of those that are corrupted: the first `most` of a fixed permutation, sorted."""
     return np.sort(np.random.default_rng(0).permutation(images)[:most])

@@ -1,4 +1,4 @@
-"""Probabilities and labels become an Evaluation. Predicting and judging are apart."""
+"""Probabilities and labels become an Evaluation. Nothing is predicted here."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ from numpy.typing import NDArray
 
 from vgg16.config.types import Split
 from vgg16.data.images import Images, Labels
-from vgg16.evaluation.predict import Probabilities
 from vgg16.records import Bin, ClassScore, Evaluation
-from vgg16.statistics import calibration, calibration_error, calibration_interval, proportion_interval
+from vgg16.statistics import (
+    Probabilities,
+    calibration,
+    calibration_error,
+    calibration_interval,
+    group_counts,
+    group_index,
+    proportion_interval,
+)
 
 
-def evaluate(  # noqa: PLR0917  # what is judged: a split's images, and the answers to them
+def evaluate(  # noqa: PLR0917  # what is judged: a split's images, and the probabilities for them
     split: Split,
     images: Images,
     probabilities: Probabilities,
@@ -28,23 +35,23 @@ def evaluate(  # noqa: PLR0917  # what is judged: a split's images, and the answ
     answers = probabilities.argmax(axis=1)
     best5 = np.argsort(-probabilities, axis=1)[:, :5]
     confusion = np.bincount(labels * k + answers, minlength=k * k).reshape(k, k)
-    groups = {name: group for group, names in (superclasses or {}).items() for name in names}
-    group = np.array([groups.get(name, name) for name in class_names])
+    superclasses = superclasses or {}
+    group_of = group_index(class_names, superclasses)
     likelihood = probabilities[np.arange(n), labels].astype(np.float64)
-    right = answers == labels
-    right5 = (best5 == labels[:, None]).any(axis=1)
+    correct = answers == labels
+    correct5 = (best5 == labels[:, None]).any(axis=1)
     squares = np.square(probabilities.astype(np.float64)).sum(axis=1)
     finite = bool(np.isfinite(probabilities).all())
-    table = calibration(probabilities.max(axis=1) if finite else np.zeros(n), right)
+    table = calibration(probabilities.max(axis=1) if finite else np.zeros(n), correct)
     return Evaluation(
         split=split,
         images=n,
         images_digest=hashlib.sha256(images.tobytes() + labels.astype("<i8").tobytes()).hexdigest(),
-        top1=float(right.mean()),
-        top1_interval=proportion_interval(int(right.sum()), n),
-        top5=float(right5.mean()),
-        top5_interval=proportion_interval(int(right5.sum()), n),
-        superclass_top1=float(confusion[group[:, None] == group].sum() / n) if groups else None,
+        top1=float(correct.mean()),
+        top1_interval=proportion_interval(int(correct.sum()), n),
+        top5=float(correct5.mean()),
+        top5_interval=proportion_interval(int(correct5.sum()), n),
+        superclass_top1=float(confusion[group_of[:, None] == group_of].sum() / n) if superclasses else None,
         # A probability of zero in float32 stands for at most the smallest number above it.
         loss=float(-np.log(np.maximum(likelihood, np.finfo(np.float32).tiny)).mean()),
         brier=float((squares - 2 * likelihood + 1).mean()),
@@ -55,34 +62,27 @@ def evaluate(  # noqa: PLR0917  # what is judged: a split's images, and the answ
             for count, confidence, hits in table.tolist()
         ),
         classes=_class_scores(class_names, confusion),
-        superclasses=_superclass_scores(superclasses or {}, group, confusion),
+        superclasses=_class_scores(tuple(superclasses), group_counts(confusion, group_of, len(superclasses))),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
     )
 
 
-def _superclass_scores(
-    superclasses: Mapping[str, tuple[str, ...]], group: NDArray[np.str_], confusion: NDArray[np.int64]
-) -> tuple[ClassScore, ...]:
-    member = np.array([group == name for name in superclasses], dtype=np.int64).reshape(len(superclasses), len(group))
-    return _class_scores(tuple(superclasses), member @ confusion @ member.T)
-
-
 def _class_scores(names: tuple[str, ...], confusion: NDArray[np.int64]) -> tuple[ClassScore, ...]:
-    right, asked, answered = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    correct, labelled, answered = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
     return tuple(
         ClassScore(
             name=name,
-            images=int(asked[index]),
-            precision=float(right[index] / max(answered[index], 1)),
-            recall=float(right[index] / max(asked[index], 1)),
-            recall_interval=proportion_interval(int(right[index]), int(asked[index])),
+            images=int(labelled[index]),
+            precision=float(correct[index] / max(answered[index], 1)),
+            recall=float(correct[index] / max(labelled[index], 1)),
+            recall_interval=proportion_interval(int(correct[index]), int(labelled[index])),
         )
         for index, name in enumerate(names)
     )
 
 
 def confident_mistakes(probabilities: Probabilities, labels: Labels, most: int = 24) -> NDArray[np.int64]:
-    """Indices of the wrongly answered images, the most confident first, `most` of them at the most."""
+    """Indices of the wrongly answered images, the most confident first, at most `most` of them."""
     answers = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(answers != labels)
     return wrong[np.argsort(-probabilities[wrong, answers[wrong]], kind="stable")][:most]

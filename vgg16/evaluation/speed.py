@@ -1,39 +1,23 @@
-"""How fast a model answers on this machine, and how well under each corruption."""
+"""How fast a model answers on this machine."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 
-from vgg16.data.images import Images, Labels
-from vgg16.evaluation import corruptions
+from vgg16.data.images import Images
+from vgg16.evaluation.predict import predict
 from vgg16.records import Speed
 
-if TYPE_CHECKING:
-    import keras
-
-from vgg16.evaluation.predict import predict
-
-# Of single calls; their median is steady to a few per cent.
+# Single calls are timed this often; their median is steady to a few per cent.
 CALLS = 20
 
 
-# Of the images that are answered in batches: four batches, or 15 seconds of VGG-16 at 64 pixels on two cores.
+# Images answered in batches: four batches, or 15 seconds of VGG-16 at 64 pixels on two cores.
 TIMED_IMAGES = 1000
-
-
-def corrupted_top1(model: keras.Model, images: Images, labels: Labels) -> dict[str, float]:
-    """Top-1 on a fixed sample of these images, at most 1,000 of them, under each kind of corruption."""
-    chosen = corruptions.sample(len(images))
-    few, wanted = images[chosen], labels[chosen]
-
-    def top1(kind: str) -> float:
-        return float((predict(model, corruptions.corrupt(kind, few)).argmax(axis=1) == wanted).mean())
-
-    return {kind: top1(kind) for kind in corruptions.KINDS}
 
 
 def measure_speed(model: keras.Model, images: Images) -> Speed:

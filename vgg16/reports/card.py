@@ -8,7 +8,7 @@ from vgg16.config.types import Experiment
 from vgg16.records import ClassScore, DatasetRef, Evaluation, ModelVersion
 from vgg16.reports.text import with_interval
 
-# What a run may have measured besides, by the name of its metric.
+# Other measurements that a run may have, by the name of the metric.
 _MEASURES = {
     "test_noise_top1": "top-1 under noise",
     "test_blur_top1": "top-1 when blurred",
@@ -31,13 +31,13 @@ def model_card(
     facts: Mapping[str, str],
 ) -> str:
     """A registered version's card in Markdown: what it is, on which data, how good with 95 % intervals, its limits, how
-    it is used. Its first line stands for it in lists. `evaluations` are those that are logged, of gate and test;
-    `facts` has `run`, `date`, `code`, `base` and `reasons` in words, "" for none."""
+    to use it. Lists show its first line. `evaluations` are those that are logged, of gate and test; `facts` has `run`,
+    `date`, `code`, `base` and `reasons` in words, "" for none."""
     uri = f"models:/{version.name}/{version.version}"
-    scores = [f"{each.top1:.4f} on {each.split}" for each in evaluations]
+    scores = [f"{evaluation.top1:.4f} on {evaluation.split}" for evaluation in evaluations]
     counts = ", ".join(f"{split} {count}" for split, count in ref.splits.items())
     reasons = f": {facts['reasons']}" if facts["reasons"] else ""
-    tested = any(each.split == "test" for each in evaluations)
+    tested = any(evaluation.split == "test" for evaluation in evaluations)
     parts = [
         f"{experiment.name}, top-1 {', '.join(scores) or 'not scored'}",
         f"Says which of {len(ref.class_names)} classes a picture shows: {_listed(ref.class_names)}.",
@@ -72,8 +72,9 @@ probabilities = model.predict(images)  # uint8 [n, height, width, 3], red first,
 
 def _numbers(evaluations: Sequence[Evaluation]) -> str:
     """A column for each split, with 95 % intervals where there are any."""
-    columns = [_column(each) for each in evaluations]
-    head = ["with 95 % intervals", *(f"{each.images} images of `{each.split}`" for each in evaluations)]
+    columns = [_column(evaluation) for evaluation in evaluations]
+    splits = [f"{evaluation.images} images of `{evaluation.split}`" for evaluation in evaluations]
+    head = ["with 95 % intervals", *splits]
     return _table(head, [[row, *(column[row] for column in columns)] for row in columns[0]])
 
 
@@ -88,7 +89,7 @@ def _column(evaluation: Evaluation) -> dict[str, str]:
     if evaluation.superclass_top1 is not None:
         rows["top-1 of superclasses"] = f"{evaluation.superclass_top1:.4f}"
     for kind, scores in (("superclass", evaluation.superclasses), ("class", evaluation.classes)):
-        ranked = sorted(scores, key=lambda each: each.recall)
+        ranked = sorted(scores, key=lambda score: score.recall)
         if ranked:
             rows[f"worst {kind}, recall"] = _of_class(ranked[0])
             rows[f"best {kind}, recall"] = _of_class(ranked[-1])
@@ -100,7 +101,7 @@ def _of_class(score: ClassScore) -> str:
 
 
 def _measured(metrics: Mapping[str, float]) -> list[str]:
-    rows = [(words, f"{metrics[name]:.4g}") for name, words in _MEASURES.items() if name in metrics]
+    rows = [(label, f"{metrics[name]:.4g}") for name, label in _MEASURES.items() if name in metrics]
     return [_table(("measured besides", ""), rows)] if rows else []
 
 
@@ -114,10 +115,10 @@ def _limits(experiment: Experiment, evaluations: Sequence[Evaluation]) -> list[s
         + "; details of larger pictures are lost, smaller ones are blurred.",
     ]
     if evaluations:
-        least = min(evaluations, key=lambda each: each.images)
-        low, high = least.top1_interval
+        smallest = min(evaluations, key=lambda evaluation: evaluation.images)
+        low, high = smallest.top1_interval
         limits.append(
-            f"Differences within the intervals mean nothing: on {least.images} images top-1 may be off by "
+            f"Differences within the intervals mean nothing: on {smallest.images} images top-1 may be off by "
             f"{(high - low) / 2:.4f}."
         )
     limits.append("`gate` chose whether it was promoted, and `val` its best epoch: `test` is the number to quote.")
@@ -133,6 +134,6 @@ def _list(*lines: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    # MLflow draws neither lines nor room between columns.
+    # MLflow draws neither lines nor space between columns.
     spaced = [[f"{cell}&emsp;" for cell in row] for row in [head, *rows]]
     return "\n".join(f"| {' | '.join(row)} |" for row in [spaced[0], [":---"] * len(head), *spaced[1:]])

@@ -1,4 +1,4 @@
-"""Records become figures for people."""
+"""A run's records become figures for people."""
 
 from __future__ import annotations
 
@@ -6,46 +6,39 @@ import base64
 import io
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from vgg16.data.images import Images, Labels
 from vgg16.evaluation.metrics import confident_mistakes
-from vgg16.evaluation.predict import Probabilities
-from vgg16.records import ClassScore, Evaluation, Interval
-from vgg16.statistics import proportion_interval
+from vgg16.records import ClassScore, Evaluation
+from vgg16.reports.panels import Curve, draw_confusion, draw_curves
+from vgg16.statistics import Interval, Probabilities, proportion_interval
 from vgg16.training.records import TrainingResult
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-
-# With fewer the share that is right may be off by a fifth and more.
+# With fewer the accuracy may be off by a fifth and more.
 FEW_IMAGES = 30
 
 
 def learning_curves(result: TrainingResult, title: str) -> Figure:
     """Loss and top-1 of train and val for each epoch, the best epoch marked."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    epochs = [each.epoch for each in result.epochs]
-    for axes, metric, label in zip(figure.subplots(1, 2), ("loss", "top1"), ("loss (nats)", "top-1"), strict=True):
-        for split in ("train", "val"):
-            axes.plot(epochs, [getattr(each, f"{split}_{metric}") for each in result.epochs], marker=".", label=split)
+    loss, top1 = figure.subplots(1, 2)
+    curves = [Curve(result.epochs, "train", "C0", label="train"), Curve(result.epochs, "val", "C1", label="val")]
+    draw_curves(loss, "loss", curves)
+    draw_curves(top1, "top1", curves)
+    for axes, label in ((loss, "loss (nats)"), (top1, "top-1")):
+        axes.set(xlabel="epoch", ylabel=label)
         if result.best_epoch:
             axes.axvline(result.best_epoch, color="gray", linestyle=":", label=f"best epoch ({result.best_epoch})")
-        axes.set(xlabel="epoch", ylabel=label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
         axes.legend()
     # The first epochs of a normalised network can have a loss on val that would flatten all that follows.
-    losses = [each.train_loss for each in result.epochs if np.isfinite(each.train_loss)]
+    losses = [epoch.train_loss for epoch in result.epochs if np.isfinite(epoch.train_loss)]
     if losses and max(losses) > 0:
-        figure.axes[0].set_ylim(0, 1.5 * max(losses))
+        loss.set_ylim(0, 1.5 * max(losses))
     figure.suptitle(title)
     return figure
 
@@ -57,53 +50,37 @@ def of_evaluation(
     superclasses: Mapping[str, tuple[str, ...]],
     title: str,
 ) -> dict[str, Figure]:
-    """What a split's evaluation looks like, by name; `before` is that of the same answers without the temperature."""
-    told = f"{title}, {evaluation.images} {evaluation.split} images"
+    """The figures of a split's evaluation, by name; `before` is that of the same images without the temperature."""
+    title = f"{title}, {evaluation.images} {evaluation.split} images"
     groups = {"superclasses": evaluation.superclasses, "classes": evaluation.classes}
     return {
-        "confusion_matrix": confusion_matrix(evaluation, superclasses, told),
-        "reliability": reliability(before, evaluation, temperature, told),
-        **{f"recall_{of}": recalls(scores, f"{told}\nrecall of {of}") for of, scores in groups.items() if scores},
+        "confusion_matrix": confusion_matrix(evaluation, superclasses, title),
+        "reliability": reliability(before, evaluation, temperature, title),
+        **{f"recall_{of}": recalls(scores, f"{title}\nrecall of {of}") for of, scores in groups.items() if scores},
     }
 
 
 def confusion_matrix(evaluation: Evaluation, superclasses: Mapping[str, tuple[str, ...]], title: str) -> Figure:
-    """Label by answer; colours are shares of the label's images, counts stand where they fit. Classes of a superclass
-    are neighbours, with a line around them and its name at the upper and the right side."""
-    from matplotlib.colors import PowerNorm
-    from matplotlib.figure import Figure
-
-    given = [score.name for score in evaluation.classes]
-    names = [name for group in superclasses.values() for name in group] or given
-    order = [given.index(name) for name in names]
-    counts = np.array(evaluation.confusion)[np.ix_(order, order)]
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    """Label by answer. Classes of a superclass are neighbours, with a line around them and its name at the upper and
+    the right side."""
+    class_names = [score.name for score in evaluation.classes]
+    names = [name for group in superclasses.values() for name in group] or class_names
+    order = [class_names.index(name) for name in names]
     side = min(max(4.5, 0.25 * len(names)), 17)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
-    # The square root, or mistakes of a few per cent would look like none.
-    image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), aspect="auto")
-    size = 9 if len(names) <= 20 else 7
-    axes.set_xticks(range(len(names)), names, fontsize=size, rotation=90 if max(map(len, names)) > 2 else 0)
-    axes.set_yticks(range(len(names)), names, fontsize=size)
+    mesh = draw_confusion(axes, np.array(evaluation.confusion)[np.ix_(order, order)], names)
     axes.set(xlabel="answer", ylabel="label")
     low, high = evaluation.top1_interval
     figure.suptitle(f"{title}\ntop-1 {evaluation.top1:.4f} ({low:.4f} to {high:.4f})")
     if superclasses:
         _outline(axes, superclasses)
-    if len(names) <= 60:
-        for row, column in zip(*np.nonzero(counts), strict=True):
-            color = "white" if shares[row, column] > 0.35 else "black"
-            axes.text(column, row, counts[row, column], ha="center", va="center", color=color, fontsize=size)
-    figure.colorbar(
-        image, ax=axes, label="share of the label's images", shrink=0.6, aspect=40, ticks=[0, 0.01, 0.05, 0.2, 0.5, 1]
-    )
+    ticks = [0, 0.01, 0.05, 0.2, 0.5, 1]
+    figure.colorbar(mesh, ax=axes, label="share of the label's images", shrink=0.6, aspect=40, ticks=ticks)
     return figure
 
 
 def _outline(axes: Axes, superclasses: Mapping[str, tuple[str, ...]]) -> None:
-    from matplotlib.patches import Rectangle
-
     ends = np.cumsum([len(group) for group in superclasses.values()])
     starts = ends - [len(group) for group in superclasses.values()]
     for end in ends[:-1]:
@@ -112,39 +89,38 @@ def _outline(axes: Axes, superclasses: Mapping[str, tuple[str, ...]]) -> None:
     for start, end in zip(starts, ends, strict=True):
         corner, side = (start - 0.5, start - 0.5), end - start
         axes.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="tab:orange"))
-    words = [textwrap.fill(name.replace("_", " "), 16) for name in superclasses]
+    labels = [textwrap.fill(name.replace("_", " "), 16) for name in superclasses]
     middles = (starts + ends - 1) / 2
     above, beside = axes.secondary_xaxis("top"), axes.secondary_yaxis("right")
-    above.set_xticks(middles, words, rotation=90)
-    beside.set_yticks(middles, words)
-    for each in (above, beside):
-        each.tick_params(length=0, labelcolor="tab:brown")
+    above.set_xticks(middles, labels, rotation=90)
+    beside.set_yticks(middles, labels)
+    for axis in (above, beside):
+        axis.tick_params(length=0, labelcolor="tab:brown")
+        axis.spines[:].set_visible(False)
 
 
 def reliability(before: Evaluation, after: Evaluation, temperature: float, title: str) -> Figure:
-    """How often the model is right where it says that it is so sure, before and after its temperature."""
-    from matplotlib.figure import Figure
-
+    """The accuracy of the answers of each confidence, before and after the model's temperature."""
     figure = Figure(figsize=(10, 5.6), layout="constrained")
     grid = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(4, 1))
-    words = ("as trained", f"as saved, logits divided by T = {temperature:.2f}")
-    for (above, below), evaluation, word in zip(grid.T, (before, after), words, strict=True):
+    titles = ("as trained", f"as saved, logits divided by T = {temperature:.2f}")
+    for (above, below), evaluation, column in zip(grid.T, (before, after), titles, strict=True):
         bins = evaluation.reliability
         width = 1 / len(bins)
-        places = (np.arange(len(bins)) + 0.5) * width
-        for place, each in zip(places, bins, strict=True):
-            if not each.images:
+        centers = (np.arange(len(bins)) + 0.5) * width
+        for x, bin_ in zip(centers, bins, strict=True):
+            if not bin_.images:
                 continue
-            low, high = proportion_interval(round(each.accuracy * each.images), each.images)
-            pale = 0.25 if each.images < FEW_IMAGES else 1.0
-            above.bar(place, each.accuracy, width * 0.9, color="tab:blue", alpha=pale)
-            above.plot([place, place], [low, high], color="black", linewidth=1, alpha=pale)
-            above.plot([each.confidence], [each.confidence], marker="o", color="tab:orange", markersize=4, alpha=pale)
+            low, high = proportion_interval(round(bin_.accuracy * bin_.images), bin_.images)
+            alpha = 0.25 if bin_.images < FEW_IMAGES else 1.0
+            above.bar(x, bin_.accuracy, width * 0.9, color="tab:blue", alpha=alpha)
+            above.plot([x, x], [low, high], color="black", linewidth=1, alpha=alpha)
+            above.plot([bin_.confidence], [bin_.confidence], marker="o", color="tab:orange", markersize=4, alpha=alpha)
         above.plot([0, 1], [0, 1], color="gray", linestyle=":")
         above.set(xlim=(0, 1), ylim=(0, 1))
         low, high = evaluation.ece_interval
-        above.set_title(f"{word}\nECE {evaluation.ece:.2%} (95 %: {low:.2%} to {high:.2%})", fontsize=11)
-        below.bar(places, [each.images / evaluation.images for each in bins], width * 0.9, color="gray")
+        above.set_title(f"{column}\nECE {evaluation.ece:.2%} (95 %: {low:.2%} to {high:.2%})", fontsize=11)
+        below.bar(centers, [bin_.images / evaluation.images for bin_ in bins], width * 0.9, color="gray")
         below.set(xlabel="confidence of the answer")
     grid[0, 0].set(ylabel="share answered right")
     grid[1, 0].set(ylabel="share of\nthe images")
@@ -156,23 +132,21 @@ def reliability(before: Evaluation, after: Evaluation, temperature: float, title
 
 
 def recalls(scores: tuple[ClassScore, ...], title: str) -> Figure:
-    """The share of each class that is answered right, with 95 % intervals, the worst at the top."""
+    """The recall of each class, with 95 % intervals, the worst at the top."""
     rows = {score.name: (score.recall, score.recall_interval) for score in scores}
     return _bars(dict(sorted(rows.items(), key=lambda row: row[1][0])), title, "share answered right")
 
 
 def corrupted(evaluation: Evaluation, top1: Mapping[str, float], images: int, title: str) -> Figure:
-    """Top-1 on so many images under each corruption, beside that on the untouched split."""
+    """Top-1 on this many images under each corruption, beside that on the untouched split."""
     rows = {"none": (evaluation.top1, evaluation.top1_interval)}
     rows |= {kind: (value, proportion_interval(round(value * images), images)) for kind, value in top1.items()}
-    told = f"{title}, {evaluation.split}\ntop-1 under corruptions of {images} images; none: all {evaluation.images}"
-    return _bars(rows, told, "top-1")
+    title = f"{title}, {evaluation.split}\ntop-1 under corruptions of {images} images; none: all {evaluation.images}"
+    return _bars(rows, title, "top-1")
 
 
 def _bars(rows: Mapping[str, tuple[float, Interval]], title: str, label: str) -> Figure:
-    """One bar for each row, from above, with its interval and its number."""
-    from matplotlib.figure import Figure
-
+    """One bar for each row, the first at the top, with its interval and its number."""
     figure = Figure(figsize=(7, 1.4 + 0.2 * len(rows)), layout="constrained")
     axes = figure.subplots()
     values = np.array([value for value, _ in rows.values()])
@@ -189,7 +163,7 @@ def _bars(rows: Mapping[str, tuple[float, Interval]], title: str, label: str) ->
 
 
 def as_data_uri(figure: Figure) -> str:
-    """The figure as PNG in an address that needs no server."""
+    """The figure as a PNG in a `data:` address."""
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
@@ -199,8 +173,6 @@ def mistakes(
     images: Images, labels: Labels, probabilities: Probabilities, class_names: tuple[str, ...], title: str
 ) -> Figure:
     """The wrongly answered images that the model was surest of, with label, answer and probability."""
-    from matplotlib.figure import Figure
-
     chosen = confident_mistakes(probabilities, labels)
     # Three columns at least, or the title would not fit.
     columns = min(max(len(chosen), 3), 8)

@@ -70,7 +70,7 @@ def _score_test(subject: _Subject, workplace: Workplace) -> str:
     results, run = workplace.tracker.results, subject.run
     evaluation, matrix = _score(subject, "test", workplace)
     images, labels = subject.arrays.part("test")
-    top1 = speed.corrupted_top1(subject.model, images, labels)
+    top1 = predict.corrupted_top1(subject.model, images, labels)
     rate = speed.measure_speed(subject.model, images)
     figure = figures.corrupted(evaluation, top1, len(corruptions.sample(len(images))), run.run_name)
     results.log_figure(run.run_id, figure, "test/corruptions")

@@ -17,6 +17,7 @@ from vgg16.evaluation import corruptions, metrics
 from vgg16.promotion import gates, ledger
 from vgg16.promotion.records import GateResult, Judgement, Standing
 from vgg16.records import ModelVersion, Verdict
+from vgg16.statistics import group_index
 from vgg16.steps.fresh_process import FreshProcess, VersionAnswers
 from vgg16.workplace.workplace import Workplace
 
@@ -67,8 +68,7 @@ def _evidence(version: ModelVersion, standing: Standing, scorer: FreshProcess, w
     superclasses = catalog.dataset(dataset.name).superclasses
     evaluation = metrics.evaluate("gate", images, probabilities, labels, dataset.class_names, superclasses)
     groups = superclasses or {name: (name,) for name in dataset.class_names}
-    place = {member: number for number, members in enumerate(groups.values()) for member in members}
-    group_of = np.array([place[name] for name in dataset.class_names])[labels]
+    group_of = group_index(dataset.class_names, groups)[labels]
     opponents = tuple(
         gates.compare(role, number, usable[version.version], usable[number], group_of, tuple(groups))
         for number, role in roles.items()

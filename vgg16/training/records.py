@@ -43,6 +43,17 @@ class Diagnosis(Frozen):
     share: float = 0.0
 
     @property
+    def mostly_dead(self) -> bool:
+        """Whether a whole layer, or more than half of all units, answer 0 to every image; a few are dead in networks
+        that learn well, too."""
+        return bool(self.silent) or self.dead > self.units / 2
+
+    @property
+    def one_answer(self) -> bool:
+        """Whether nearly all images are given the same answer."""
+        return self.share >= 0.9
+
+    @property
     def words(self) -> str:
         """The diagnosis in words, "" where nothing is wrong."""
         if self.broken:
@@ -54,6 +65,20 @@ class Diagnosis(Frozen):
         if self.share >= 0.9:
             told.append(f"{self.share:.0%} of val are answered {self.answer!r}")
         return "; ".join(told)
+
+
+class Divergence(Frozen):
+    """How training diverged. `epoch` and `step`: where the `loss`, that on val or a weight became NaN or infinite. Of
+    kind `stuck`: the `best` top-1 on train or val in `epoch` epochs, where always answering the commonest class gives
+    `chance`. Of kind `other`, which version 0.1 logged: its words, those of the diagnosis among them, in `text`."""
+
+    kind: Literal["loss", "val_loss", "weights", "stuck", "other"]
+    epoch: int
+    step: int = 0
+    loss: float | None = None
+    best: float = 0.0
+    chance: float = 0.0
+    text: str = ""
 
 
 class TrainingResult(Frozen):

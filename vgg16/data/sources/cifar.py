@@ -22,6 +22,7 @@ from vgg16.data.images import Arrays
 from vgg16.data.splits import assign_splits
 from vgg16.errors import DataError, RequestError, Vgg16Error
 from vgg16.records import FailedExpectation, ValidationReport
+from vgg16.statistics import group_index
 
 SIDE = 32
 
@@ -229,8 +230,7 @@ def _check_superclasses(dataset: Dataset, labels: NDArray[np.uint8]) -> None:
     """Raises DataError where the superclass byte is not that of the class; a class that is none has no superclass."""
     if not dataset.superclasses:
         return
-    groups = list(dataset.superclasses.values())
-    group_of = np.array([next(i for i, group in enumerate(groups) if name in group) for name in dataset.class_names])
+    group_of = group_index(dataset.class_names, dataset.superclasses)
     known = np.flatnonzero(labels[:, 1] < len(group_of))
     wrong = known[labels[known, 0] != group_of[labels[known, 1]]]
     if not len(wrong):

@@ -1,5 +1,5 @@
-"""What a study's runs say in numbers: the best of each question, and pairs of members compared image by image. Words
-are made of them elsewhere."""
+"""A study's runs become numbers: the best of each question, and pairs of members compared image by image. The words
+that say them are chosen elsewhere."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 
 from vgg16.config.overrides import flat
 from vgg16.config.types import Experiment, Question, Study
-from vgg16.records import EpochMetrics, Evaluation, Interval, TrackedRun
-from vgg16.statistics import difference_interval, holm, mcnemar_p
-from vgg16.training.records import Diagnosis
+from vgg16.records import EpochMetrics, Evaluation, TrackedRun
+from vgg16.statistics import PairedComparison, holm, paired_comparison
+from vgg16.training.records import Diagnosis, Divergence
 
 # The chance, in all comparisons of one question together, of calling a difference shown where there is none.
-LEVEL = 0.05
+ALPHA = 0.05
 
-
-# What tells two members apart, the first that differs; in the order of what matters most.
+# The settings that name the change between two members: the first that differs, in the order of what matters most.
 CHANGES = (
     "backbone.name",
     "base",
@@ -34,14 +33,14 @@ CHANGES = (
     "phases.0.epochs",
 )
 
-
 Outcome = Literal["better", "worse", "unclear"]
 
 
 @dataclass(frozen=True)
 class Result:
     """A member of a question and what its run holds: its curves; the evaluation on test and the answers to its images,
-    int64 [n] labels and answers, None where it was not scored; the diagnosis where it diverged. Without a run: why."""
+    int64 [n] labels and answers, None where it was not scored; how it diverged and the diagnosis, where it did. Without
+    a run, `failure` says why."""
 
     question: str
     experiment: Experiment
@@ -51,91 +50,85 @@ class Result:
     test: Evaluation | None = None
     answers: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
     diagnosis: Diagnosis | None = None
+    divergence: Divergence | None = None
 
     @property
     def name(self) -> str:
-        """The experiment's."""
+        """The experiment's name."""
         return self.experiment.name
 
     @property
     def finished(self) -> bool:
-        """Whether there is a model of it, scored on test."""
+        """Whether it has a model, scored on test."""
         return self.run is not None and self.run.status == "finished" and self.test is not None
 
     @property
+    def diverged(self) -> bool:
+        """Whether its training diverged."""
+        return self.run is not None and self.run.status == "diverged"
+
+    @property
     def val_top1(self) -> float:
-        """Of its best epoch; 0 without a run."""
+        """Top-1 on val of its best epoch; 0 without a run."""
         return self.run.metrics.get("best_val_top1", 0.0) if self.run else 0.0
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two members and what tells them apart. Where both answered the same test images: the difference of top-1, one
-    less other, with its 95 % interval, the two-sided p-value of McNemar's exact test, and whether it is shown among all
-    comparisons of the question, `among` so many (Holm)."""
+    """Two members and the setting that differs. Where both answered the same test images, these are `paired`, and the
+    `outcome` says whether a difference is shown among all comparisons of the question, `among` so many (Holm)."""
 
     one: Result
     other: Result
     change: str
-    paired: bool = False
-    difference: float = 0.0
-    interval: Interval = (0.0, 0.0)
-    p: float = 1.0
+    paired: PairedComparison | None = None
     among: int = 1
     outcome: Outcome = "unclear"
 
 
 def best(results: Iterable[Result]) -> Result | None:
     """The finished one with the best top-1 on `val`, the first of equals; None where none finished."""
-    return max((each for each in results if each.finished), key=lambda each: each.val_top1, default=None)
+    finished = (result for result in results if result.finished)
+    return max(finished, key=lambda result: result.val_top1, default=None)
 
 
 def compare(study: Study, question: Question, results: Sequence[Result]) -> list[Comparison]:
     """The question's pairs, of members or of the best ones of questions; those that did not run are left out."""
-    known = {each.name: each for each in results if each.run}
-    for each in study.questions:
-        chosen = best(result for result in results if result.question == each.name)
+    by_name = {result.name: result for result in results if result.run}
+    for other_question in study.questions:
+        chosen = best(result for result in results if result.question == other_question.name)
         if chosen:
-            known[each.name] = chosen
-    pairs = [(known[one], known[other]) for one, other in question.compared if one in known and other in known]
-    measured = [_measure(one, other) for one, other in pairs]
-    shown = holm({str(number): each.p for number, each in enumerate(measured) if each.paired}, LEVEL)
-    among = sum(each.paired for each in measured)
-    return [_judged(each, str(number) in shown, among) for number, each in enumerate(measured)]
+            by_name[other_question.name] = chosen
+    pairs = [(by_name[one], by_name[other]) for one, other in question.compared if {one, other} <= by_name.keys()]
+    comparisons = [_compare_pair(one, other) for one, other in pairs]
+    p_values = {str(number): pair.paired.two_sided_p for number, pair in enumerate(comparisons) if pair.paired}
+    shown = holm(p_values, ALPHA)
+    return [
+        replace(pair, among=len(p_values), outcome=_outcome(pair) if str(number) in shown else "unclear")
+        for number, pair in enumerate(comparisons)
+    ]
 
 
-def _measure(one: Result, other: Result) -> Comparison:
+def _compare_pair(one: Result, other: Result) -> Comparison:
     change = _change(one.experiment, other.experiment)
     if not (one.finished and other.finished and one.answers and other.answers):
         return Comparison(one, other, change)
-    (labels, answers), (same, others) = one.answers, other.answers
-    if len(labels) != len(same) or (labels != same).any():
+    (labels, answers), (other_labels, other_answers) = one.answers, other.answers
+    if not np.array_equal(labels, other_labels):
         return Comparison(one, other, change)
-    right, also = answers == labels, others == labels
-    wins, losses = int((right & ~also).sum()), int((~right & also).sum())
-    return Comparison(
-        one,
-        other,
-        change,
-        paired=True,
-        difference=(wins - losses) / len(labels),
-        interval=difference_interval(wins, losses, len(labels)),
-        p=min(1.0, 2 * min(mcnemar_p(wins, losses), mcnemar_p(losses, wins))),
-    )
+    return Comparison(one, other, change, paired_comparison(answers == labels, other_answers == labels))
 
 
-def _judged(found: Comparison, shown: bool, among: int) -> Comparison:
-    outcome: Outcome = "unclear"
-    if shown:
-        outcome = "better" if found.difference > 0 else "worse"
-    return replace(found, outcome=outcome, among=among)
+def _outcome(comparison: Comparison) -> Outcome:
+    return "better" if comparison.paired and comparison.paired.difference > 0 else "worse"
 
 
 def settings(experiment: Experiment) -> dict[str, Any]:
     """An experiment's settings under dotted paths, with the normalisation that `auto` stands for."""
-    meant = "weights" if experiment.base else "dataset"
-    found = flat(experiment.model_dump(mode="json"))
-    return found | ({"normalization": meant} if experiment.normalization == "auto" else {})
+    dotted = flat(experiment.model_dump(mode="json"))
+    if experiment.normalization == "auto":
+        dotted["normalization"] = "weights" if experiment.base else "dataset"
+    return dotted
 
 
 def _change(one: Experiment, other: Experiment) -> str:
@@ -144,9 +137,9 @@ def _change(one: Experiment, other: Experiment) -> str:
 
 
 def most_confused(evaluation: Evaluation) -> tuple[str, str, int, int]:
-    """The label and the wrong answer that were found together most often: how often, of how many of that label."""
+    """The label and the wrong answer that occur together most often: how often, of how many of that label."""
     counts = np.array(evaluation.confusion)
     np.fill_diagonal(counts, 0)
     label, answer = np.unravel_index(int(counts.argmax()), counts.shape)
-    names = [each.name for each in evaluation.classes]
+    names = [score.name for score in evaluation.classes]
     return names[label], names[answer], int(counts[label, answer]), evaluation.classes[label].images

@@ -57,7 +57,7 @@ class Losses:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a report tells beside its results: the data; the networks; the losses; how it was made, each a row of a
+    """What a report holds beside its results: the data; the networks; the losses; how it was made, each a row of a
     label's key and a text; the command that repeats it."""
 
     ref: DatasetRef
@@ -69,15 +69,15 @@ class Facts:
 
 
 def report(study: Study, results: Sequence[Result], facts: Facts) -> dict[str, str]:
-    """The files of the report, by their paths: `STUDY.html`, `STUDY.md` and `figures/*.svg`; in another language than
-    English it stands before the ending."""
+    """The files of the report, by their paths: `STUDY.html`, `STUDY.md` and `figures/*.svg`; a language other than
+    English stands before the ending."""
     words = Words(study.language, f"{study.name}-")
-    sections = [_section(study, each, results, facts, words) for each in study.questions]
+    sections = [_section(study, question, results, facts, words) for question in study.questions]
     mark = "" if study.language == "en" else f".{study.language}"
     page = {
         "words": words,
         "title": _first(words, (f"title.{study.name}", "title"), study=study.name, dataset=facts.ref.name),
-        "lead": words.say("lead", **_counts(facts.ref, words), members=sum(1 for each in results if each.run)),
+        "lead": words.say("lead", **_counts(facts.ref, words), members=sum(1 for result in results if result.run)),
         "sections": sections,
         "made": {words.say(f"made.{key}"): value for key, value in facts.made.items()},
         "command": facts.command,
@@ -91,7 +91,7 @@ def report(study: Study, results: Sequence[Result], facts: Facts) -> dict[str, s
     return {
         f"{study.name}{mark}.html": templates.get_template("page.html").render(page),
         f"{study.name}{mark}.md": plain.get_template("page.md").render(page),
-        **{f"figures/{each.name}{mark}.svg": each.svg for each in drawings},
+        **{f"figures/{drawing.name}{mark}.svg": drawing.svg for drawing in drawings},
     }
 
 
@@ -99,7 +99,8 @@ def summary(study: Study, results: Sequence[Result]) -> dict[str, str]:
     """Each question's title and its answer in a line."""
     words = Words(study.language, f"{study.name}-")
     return {
-        _title(each, words): words.short(_of(each, results), compare(study, each, results)) for each in study.questions
+        _title(question, words): words.short(_of(question, results), compare(study, question, results))
+        for question in study.questions
     }
 
 
@@ -109,7 +110,7 @@ def _section(study: Study, question: Question, results: Sequence[Result], facts:
     return Section(
         name=question.name,
         title=_title(question, words),
-        asked=words.say(f"asked.{question.name}") if words.known(f"asked.{question.name}") else "",
+        asked=words.say(f"asked.{question.name}") if words.has(f"asked.{question.name}") else "",
         short=words.short(own, comparisons),
         seen=_seen(question, own, comparisons, facts, words),
         why=[*words.whys(comparisons), *words.why_diverged(own)],
@@ -119,16 +120,16 @@ def _section(study: Study, question: Question, results: Sequence[Result], facts:
 
 
 def _of(question: Question, results: Sequence[Result]) -> list[Result]:
-    return [each for each in results if each.question == question.name]
+    return [result for result in results if result.question == question.name]
 
 
 def _title(question: Question, words: Words) -> str:
     key = f"question.{question.name}"
-    return words.say(key) if words.known(key) else question.name
+    return words.say(key) if words.has(key) else question.name
 
 
 def _first(words: Words, keys: Sequence[str], **values: object) -> str:
-    return next(words.say(key, **values) for key in keys if words.known(key))
+    return next(words.say(key, **values) for key in keys if words.has(key))
 
 
 def _counts(ref: DatasetRef, words: Words) -> dict[str, object]:
@@ -139,46 +140,45 @@ def _counts(ref: DatasetRef, words: Words) -> dict[str, object]:
 def _seen(
     question: Question, own: Sequence[Result], comparisons: Sequence[Comparison], facts: Facts, words: Words
 ) -> list[str]:
-    told = additions(_networks(question, facts), words)
-    if told:
-        told.append(_losses(facts.losses, words))
-    told += [words.diverged(each) for each in own if each.run and each.run.status == "diverged"]
-    told += map(words.pair, comparisons)
-    told += [
-        words.say("member_left_out", name=words.name(each.experiment), cause=each.failure)
-        for each in own
-        if not each.run
+    sentences = additions(_networks(question, facts), words)
+    if sentences:
+        sentences.append(_losses(facts.losses, words))
+    sentences += [words.diverged(member) for member in own if member.diverged]
+    sentences += map(words.pair, comparisons)
+    sentences += [
+        words.say("member_left_out", name=words.name(member.experiment), cause=member.failure)
+        for member in own
+        if not member.run
     ]
     chosen = best(own)
     if chosen and chosen.test and chosen.run and chosen.run.model:
-        told += [*words.fit(chosen), words.confused(chosen, chosen.test)]
-        model = chosen.run.model
-        named = f"{model.name}/{model.version}"
-        name = words.name(chosen.experiment)
-        told.append(words.say("registered", name=name, model=named, registered=model.name, version=model.version))
-    return told
+        sentences += [*words.fit(chosen), words.confused(chosen, chosen.test)]
+        model, name = chosen.run.model, words.name(chosen.experiment)
+        uri = f"{model.name}/{model.version}"
+        sentences.append(words.say("registered", name=name, model=uri, registered=model.name, version=model.version))
+    return sentences
 
 
 def _networks(question: Question, facts: Facts) -> list[Network]:
-    return [each for each in facts.networks if each.question == question.name]
+    return [network for network in facts.networks if network.question == question.name]
 
 
-def _losses(found: Losses, words: Words) -> str:
-    sparse, categorical = (words.number(each, 6) for each in (found.sparse, found.categorical))
-    return words.say("losses", classes=found.classes, images=found.images, sparse=sparse, categorical=categorical)
+def _losses(losses: Losses, words: Words) -> str:
+    sparse, categorical = words.number(losses.sparse, 6), words.number(losses.categorical, 6)
+    return words.say("losses", classes=losses.classes, images=losses.images, sparse=sparse, categorical=categorical)
 
 
 def _drawings(question: Question, own: Sequence[Result], facts: Facts, words: Words) -> list[Drawing]:
-    told = []
-    trained = {words.name(each.experiment): each.epochs for each in own if each.epochs}
-    if trained:
-        told.append(Drawing(f"curves-{question.name}", words.say("curves"), curves(trained, words)))
-    scored = {words.name(each.experiment): each.test for each in own if each.finished and each.test}
+    drawings = []
+    epochs = {words.name(member.experiment): member.epochs for member in own if member.epochs}
+    if epochs:
+        drawings.append(Drawing(f"curves-{question.name}", words.say("curves"), curves(epochs, words)))
+    tests = {words.name(member.experiment): member.test for member in own if member.finished and member.test}
     chosen = best(own)
     if chosen and chosen.test:
         caption = words.say("matrix", name=words.name(chosen.experiment), images=chosen.test.images)
-        told.append(Drawing(f"matrix-{question.name}", caption, matrix(chosen.test, facts.superclasses, words)))
-    if len(scored) > 1:
-        drawn = matrices(scored, facts.superclasses, words)
-        told.append(Drawing(f"matrices-{question.name}", words.say("matrices"), drawn))
-    return told
+        drawings.append(Drawing(f"matrix-{question.name}", caption, matrix(chosen.test, facts.superclasses, words)))
+    if len(tests) > 1:
+        svg = matrices(tests, facts.superclasses, words)
+        drawings.append(Drawing(f"matrices-{question.name}", words.say("matrices"), svg))
+    return drawings

@@ -33,66 +33,66 @@ class Network:
 
 def additions(networks: Sequence[Network], words: Words) -> list[str]:
     """What each network has that the one before it has not, where it lacks nothing of it."""
-    told = []
+    sentences = []
     for other, one in pairwise(networks):
         kinds = Counter(row.kind for row in one.description.layers)
         kinds.subtract(row.kind for row in other.description.layers)
         added = {kind: count for kind, count in kinds.items() if count > 0}
         if added and min(kinds.values()) >= 0:
-            more = one.description.parameters - other.description.parameters
-            learn = one.description.trainable - other.description.trainable
-            told.append(
+            parameters = one.description.parameters - other.description.parameters
+            trainable = one.description.trainable - other.description.trainable
+            sentences.append(
                 words.say(
-                    "added" if more else "added_free",
+                    "added" if parameters else "added_free",
                     name=one.name,
                     other=other.name,
                     layers=f" {words.say('and')} ".join(f"{count} {kind}" for kind, count in added.items()),
-                    parameters=words.number(more, 0, "+"),
-                    trainable=words.number(learn, 0),
+                    parameters=words.number(parameters, 0, "+"),
+                    trainable=words.number(trainable, 0),
                 )
             )
-    return told
+    return sentences
 
 
-def of_networks(found: Sequence[Network], words: Words) -> list[Table]:
+def of_networks(networks: Sequence[Network], words: Words) -> list[Table]:
     """Networks side by side, and the layers of each, folded."""
     sizes = [
         (
-            each.name,
-            words.number(len(each.description.layers), 0),
-            words.number(each.description.parameters, 0),
-            words.number(each.description.trainable, 0),
-            words.number(each.description.flops / 1e9, 2),
+            network.name,
+            words.number(len(network.description.layers), 0),
+            words.number(network.description.parameters, 0),
+            words.number(network.description.trainable, 0),
+            words.number(network.description.flops / 1e9, 2),
         )
-        for each in found
+        for network in networks
     ]
     head = [words.say(f"col.{key}") for key in ("network", "layers", "parameters", "trainable", "gflop")]
     columns = [words.say(f"col.{key}") for key in ("layer", "kind", "shape", "parameters")]
     layers = [
         Table(
-            words.say("layers_of", name=each.name),
+            words.say("layers_of", name=network.name),
             columns,
             [
                 (row.name, row.kind, " x ".join(map(str, row.shape)), words.number(row.parameters, 0))
-                for row in each.description.layers
+                for row in network.description.layers
             ],
             folded=True,
         )
-        for each in found
+        for network in networks
     ]
     return [Table(words.say("networks"), head, sizes), *layers]
 
 
 def of_runs(own: Sequence[Result], words: Words) -> Table:
-    """The members with the settings that differ among them, and what came out."""
-    given = [settings(each.experiment) for each in own]
-    keys = [key for key in CHANGES if len({str(each.get(key, "")) for each in given}) > 1 and key != "base"]
-    outcome = ("epoch", "val", "test", "top5", "loss", "seconds", "speed", "model")
+    """The members with the settings that differ among them, and their results."""
+    dotted = [settings(member.experiment) for member in own]
+    keys = [key for key in CHANGES if len({str(values.get(key, "")) for values in dotted}) > 1 and key != "base"]
+    outcomes = ("epoch", "val", "test", "top5", "loss", "seconds", "speed", "model")
     short = [key.removesuffix(".name").rpartition(".")[2] for key in keys]
-    head = [words.say("col.member"), *short, *(words.say(f"col.{each}") for each in outcome)]
+    head = [words.say("col.member"), *short, *(words.say(f"col.{outcome}") for outcome in outcomes)]
     rows = [
-        (words.name(each.experiment), *(str(of.get(key, "")) for key in keys), *_outcome(each, words))
-        for each, of in zip(own, given, strict=True)
+        (words.name(member.experiment), *(str(values.get(key, "")) for key in keys), *_outcome(member, words))
+        for member, values in zip(own, dotted, strict=True)
     ]
     return Table(words.say("results"), head, rows)
 
