@@ -20,9 +20,11 @@ from vgg16.errors import Vgg16Error
 from vgg16.records import EpochMetrics
 from vgg16.storage import leases
 from vgg16.storage.leases import LostLeaseError, hold
+from vgg16.storage.publishing import publish
 from vgg16.storage.store import FolderStore, Store
 from vgg16.training import checkpoints
-from vgg16.training.checkpoints import BEGINNING, State
+from vgg16.training.checkpoints import State
+from vgg16.training.records import BEGINNING, Divergence, divergence_in_words
 
 
 def epoch(number: int) -> EpochMetrics:
@@ -168,6 +170,41 @@ def test_what_was_kept_is_loaded_and_the_last_two_are_kept(store: Store) -> None
     assert manifests == [f"checkpoints/r/states/000001-00000{epochs}-00000000/manifest.json" for epochs in (2, 3)]
 
 
+def test_a_loss_that_is_nan_or_infinite_is_kept_as_it_was(store: Store) -> None:
+    nan, inf = float("nan"), float("inf")
+    epochs = (epoch(1).model_copy(update={"train_loss": nan}),)
+    divergence = Divergence(kind="loss", epoch=1, step=3, loss=nan)
+    progress = BEGINNING.model_copy(update={"epochs": epochs, "divergence": divergence, "complete": True})
+    with checkpoints.hold(store, "r", quiet) as lease:
+        checkpoints.save(store, "r", State(progress, [], [], []), lease)
+    loaded = checkpoints.load(store, "r")
+    assert loaded is not None
+    assert repr(loaded.progress) == repr(progress)
+    assert np.isnan(loaded.progress.epochs[0].train_loss)
+    assert loaded.progress.epochs[0].val_loss == inf
+    assert loaded.progress.divergence
+    assert divergence_in_words(loaded.progress.divergence) == "the loss became nan in epoch 1, step 3"
+
+
+# What version 0.1 wrote: `cause` in words, "" for none.
+OF_0_1 = """{"phase": 0, "tally": [0.0, 0, 0, 0, 0], "epochs": [{"epoch": 1, "train_loss": NaN, "train_top1": 0.2,
+"val_loss": NaN, "val_top1": 0.5, "learning_rate": 0.1, "at": 1}], "best": 0, "seconds": [2.5], "stepping": 1.5,
+"images": 20, "cause": "%s", "complete": true}"""
+
+
+@pytest.mark.parametrize("cause", ["", "the loss became nan in epoch 1, step 2"])
+def test_the_progress_that_0_1_wrote_is_read(cause: str, store: Store, tmp_path: Path) -> None:
+    (tmp_path / "progress.json").write_text(OF_0_1 % cause)
+    np.savez(tmp_path / "arrays.npz", **{"variables 00000": np.ones(2), "optimizer 00000": np.ones(3)})  # type: ignore[arg-type]
+    publish(store, "checkpoints/r/states/000001-000001-00000000", tmp_path)
+    loaded = checkpoints.load(store, "r")
+    assert loaded is not None
+    progress = loaded.progress
+    assert (len(progress.epochs), progress.images, progress.complete) == (1, 20, True)
+    assert progress.divergence == (Divergence(kind="other", epoch=1, text=cause) if cause else None)
+    assert cause == (divergence_in_words(progress.divergence) if progress.divergence else "")
+
+
 @pytest.mark.parametrize("missing", ["manifest.json", "arrays.npz", "progress.json"])
 def test_half_a_checkpoint_is_passed_over(store: Store, missing: str) -> None:
     with checkpoints.hold(store, "r", quiet) as lease:
@@ -242,9 +279,7 @@ def test_a_checkpoint_waits_until_it_costs_little_and_the_last_is_always_written
     assert kept == [1, 4, 7, 10]
 
 
-def test_amid_an_epoch_a_checkpoint_is_written_after_so_many_minutes(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mid_epoch_a_checkpoint_is_written_after_so_many_minutes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     kept: list[float] = []
     monkeypatch.setattr(checkpoints, "save", lambda *_: kept.append(now[0]))
@@ -269,7 +304,7 @@ def test_training_goes_on_while_the_store_is_away_and_only_its_last_state_is_wai
     monkeypatch.setattr(checkpoints, "RETRY_SECONDS", 0.0)
     told: list[str] = []
     keep = checkpoints.saver(store, "r", None, 1.0, told.append)  # type: ignore[arg-type]
-    monkeypatch.setattr(checkpoints, "PATIENCE", 0)
+    monkeypatch.setattr(checkpoints, "MIN_INTERVAL_RATIO", 0)
     for done in range(1, 4):
         keep(lambda done=done: state(done), "epoch")  # type: ignore[misc]
     away, back = "the store does not take checkpoints: no route; training goes on without", "takes checkpoints again"

@@ -7,6 +7,7 @@ from vgg16.config.types import Augmentation, Experiment, Phase
 from vgg16.data.images import Arrays
 from vgg16.errors import Vgg16Error
 from vgg16.training.checkpoints import State
+from vgg16.training.records import TrainingResult, divergence_in_words
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -159,15 +160,25 @@ def test_label_smoothing_keeps_the_loss_above_its_floor(tiny: Experiment, patche
     assert all(each.train_loss >= floor - 1e-4 for each in result.epochs)
 
 
-@pytest.mark.parametrize(("batch_norm", "cause"), [("after", "became nan in epoch"), ("none", "weights became")])
+def words(result: TrainingResult) -> str:
+    assert result.divergence
+    return divergence_in_words(result.divergence, result.diagnosis)
+
+
+@pytest.mark.parametrize(
+    ("batch_norm", "kind", "cause"),
+    [("after", "loss", "became nan in epoch"), ("none", "weights", "weights became")],
+)
 def test_numbers_that_are_none_end_as_diverged_with_their_cause(
-    tiny: Experiment, patches: Arrays, batch_norm: str, cause: str
+    tiny: Experiment, patches: Arrays, batch_norm: str, kind: str, cause: str
 ) -> None:
     asked = phase(epochs=4, optimizer={"name": "sgd", "learning_rate": 1e30})
     backbone = {"width": 0.05, "batch_norm": batch_norm}
     _, _, result = trained(changed(tiny, backbone=backbone, phases=[asked]), patches)
     assert result.status == "diverged"
-    assert cause in result.cause
+    assert result.divergence
+    assert (result.divergence.kind, result.divergence.epoch) == (kind, len(result.epochs))
+    assert cause in words(result)
     assert len(result.epochs) < 4
 
 
@@ -175,9 +186,11 @@ def test_accuracy_at_chance_for_three_epochs_ends_as_diverged(tiny: Experiment, 
     asked = phase(epochs=3, optimizer={"name": "sgd", "learning_rate": 1e-12, "momentum": 0})
     _, _, stuck = trained(changed(tiny, phases=[asked]), patches)
     assert stuck.status == "diverged"
-    assert "stuck at chance" in stuck.cause
+    assert stuck.divergence
+    assert (stuck.divergence.kind, stuck.divergence.epoch, stuck.divergence.chance) == ("stuck", 3, 0.5)
+    assert "stuck at chance" in words(stuck)
     _, _, short = trained(changed(tiny, phases=[asked | {"epochs": 2}]), patches)
-    assert short.status == "finished"
+    assert (short.status, short.divergence) == ("finished", None)
 
 
 SCHEDULES = {
@@ -387,26 +400,25 @@ def test_out_of_memory_says_the_batch_size_that_was_tried_and_what_to_try(
 
 
 def resumed(experiment: Experiment, data: Arrays, after: float, monkeypatch: pytest.MonkeyPatch):
-    """The same training unbroken, and resumed from the state it had after so many epochs; which epochs were told."""
+    """The same training unbroken, and resumed from the state it had after so many epochs; the epochs it reported."""
     from vgg16.training import loop
     from vgg16.training.phases import Reports
-    from vgg16.training.train import fits, train
+    from vgg16.training.train import can_resume, train
 
     monkeypatch.setattr(loop, "CALL_SECONDS", 0.0)  # every step is a call
     states: list[State] = []
     unbroken = train(experiment, data, reports=Reports(state=lambda make, _: states.append(make())))
     steps = -(-int((data.splits == 0).sum()) // experiment.batch_size)
-    places = [each.progress for each in states]
     (state,) = [
-        each
-        for each, at in zip(states, places, strict=True)
-        if len(at.epochs) + at.tally.steps / steps == pytest.approx(after)
+        state
+        for state in states
+        if len(state.progress.epochs) + state.progress.tally.steps / steps == pytest.approx(after)
     ]
     monkeypatch.setattr(loop, "CALL_SECONDS", 9.9)  # many steps share one
-    told: list[int] = []
-    assert fits(experiment, data, None, state)
-    reports = Reports(epoch=lambda metrics: told.append(metrics.epoch))
-    return unbroken, train(experiment, data, reports=reports, resume=state), told
+    reported: list[int] = []
+    assert can_resume(experiment, data, None, state)
+    reports = Reports(epoch=lambda metrics: reported.append(metrics.epoch))
+    return unbroken, train(experiment, data, reports=reports, resume=state), reported
 
 
 SGD = {"name": "sgd", "learning_rate": 0.03}
@@ -419,13 +431,14 @@ RESUMED = {
     ),
     "averages": ({}, [phase(epochs=4, optimizer=SGD | {"average": 0.9})], 3),
     "features": ({"augmentation": {"flip": True}}, [phase(trains="head", epochs=4, optimizer=SGD)], 2),
-    "amid an epoch": (
+    "mid-epoch": (
         {"head": {"units": (16,), "dropout": 0.3}, "augmentation": {"shift": 2, "flip": True}},
         [phase(epochs=3, optimizer={"learning_rate": 0.01, "average": 0.9})],
         1 + 1 / 3,
     ),
-    "amid the first epoch": ({}, [phase(epochs=2, optimizer=SGD)], 2 / 3),
-    "amid a phase of features": ({}, [phase(trains="head", epochs=2, optimizer=SGD), phase(epochs=1)], 4 / 3),
+    "mid-epoch, the first": ({}, [phase(epochs=2, optimizer=SGD)], 2 / 3),
+    "mid-epoch, on features": ({}, [phase(trains="head", epochs=2, optimizer=SGD), phase(epochs=1)], 4 / 3),
+    "features of a base that learned": ({}, [phase(epochs=2, optimizer=SGD), phase(trains="head", epochs=2)], 3),
     "second phase": ({}, [phase(trains="head", epochs=2, optimizer=SGD), phase(epochs=3, optimizer=SGD)], 3),
     "between phases": ({}, [phase(epochs=2, optimizer=SGD | {"average": 0.5}), phase(epochs=2, optimizer=SGD)], 2),
     "growing images": ({}, [phase(epochs=2, image_size=16), phase(epochs=2)], 3),
@@ -439,10 +452,10 @@ def test_a_resumed_training_is_the_unbroken_one_bit_by_bit(
     tiny: Experiment, patches: Arrays, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values, phases, after = RESUMED[name]
-    (whole, unbroken), (model, result), told = resumed(
+    (whole, unbroken), (model, result), reported = resumed(
         changed(tiny, batch_size=4, phases=phases, reproducible=True, **values), patches, after, monkeypatch
     )
-    assert told == list(range(int(after) + 1, len(unbroken.epochs) + 1))
+    assert reported == list(range(int(after) + 1, len(unbroken.epochs) + 1))
     assert result.epochs[: int(after)] == unbroken.epochs[: int(after)]
     numbers = [each.model_dump(exclude={"at"}) for each in result.epochs]
     assert numbers == [each.model_dump(exclude={"at"}) for each in unbroken.epochs]
@@ -457,27 +470,29 @@ def test_a_diverged_training_is_resumed_as_what_it_is(
 ) -> None:
     asked = changed(tiny, phases=[phase(epochs=4, optimizer={"name": "sgd", "learning_rate": 1e30})])
     _, diverged = trained(asked, patches)[1:]
-    (_, unbroken), (_, result), told = resumed(asked, patches, len(diverged.epochs), monkeypatch)
-    assert told == []
-    assert (result.status, result.cause) == (unbroken.status, unbroken.cause)
+    (_, unbroken), (_, result), reported = resumed(asked, patches, len(diverged.epochs), monkeypatch)
+    assert reported == []
+    assert (result.status, words(result)) == (unbroken.status, words(unbroken))
 
 
 def test_a_state_of_another_architecture_does_not_fit(tiny: Experiment, patches: Arrays) -> None:
     from vgg16.training.phases import Reports
-    from vgg16.training.train import fits, train
+    from vgg16.training.train import can_resume, train
 
     states: list[State] = []
     train(tiny, patches, reports=Reports(state=lambda make, _: states.append(make())))
-    assert not fits(changed(tiny, head={"units": (8,)}), patches, None, states[0])
-    assert not fits(changed(tiny, phases=[phase(optimizer={"name": "sgd"})]), patches, None, states[0])
+    assert not can_resume(changed(tiny, head={"units": (8,)}), patches, None, states[0])
+    assert not can_resume(changed(tiny, phases=[phase(optimizer={"name": "sgd"})]), patches, None, states[0])
 
 
 def test_no_two_epochs_meet_the_images_in_the_same_order(patches: Arrays) -> None:
     from vgg16.data.batches import for_training
 
-    def met(epochs: range, begun: int = 0) -> list[bytes]:
+    def met(epochs: range, skip_batches: int = 0) -> list[bytes]:
         augmentation = Augmentation(flip=True, shift=1)
-        data = for_training(patches.images, patches.labels, 7, augmentation, 1, epochs=epochs, begun=begun)
+        data = for_training(
+            patches.images, patches.labels, 7, augmentation, 1, epochs=epochs, skip_batches=skip_batches
+        )
         return [images.tobytes() for images, _ in data.as_numpy_iterator()]
 
     steps = len(met(range(1)))
@@ -485,4 +500,4 @@ def test_no_two_epochs_meet_the_images_in_the_same_order(patches: Arrays) -> Non
     assert len(three) == 3 * steps
     assert len(set(three)) == 3 * steps
     assert met(range(1, 3)) == three[steps:]
-    assert met(range(1, 3), begun=1) == three[steps + 1 :]
+    assert met(range(1, 3), skip_batches=1) == three[steps + 1 :]
