@@ -16,6 +16,7 @@ from vgg16.records import DatasetRef, EpochMetrics, Run
 from vgg16.steps import fresh_process
 from vgg16.steps.epoch_queue import curves, kept_when_mlflow_fails
 from vgg16.storage import addresses, publishing
+from vgg16.training.records import divergence_in_words
 from vgg16.workplace import settings
 from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import load_dataset, open_registry, open_store
@@ -44,7 +45,7 @@ def fit(
     from vgg16.reports import figures
     from vgg16.training import checkpoints
     from vgg16.training.phases import Reports
-    from vgg16.training.train import fits, train
+    from vgg16.training.train import can_resume, train
 
     registry, store = open_registry(), open_store()
     arrays = load_dataset(ref)
@@ -55,7 +56,7 @@ def fit(
     with checkpoints.hold(store, request, say) as lease:
         if fresh:
             _forget(request, chain)
-        run_id, state = _unfinished(experiment, request, lambda found: fits(experiment, arrays, base, found))
+        run_id, state = _unfinished(experiment, request, lambda found: can_resume(experiment, arrays, base, found))
         with registry.run(experiment, ref, tags | code_tags(), run_id) as run_id, kept_when_mlflow_fails():
             checkpoints.note_run(store, request, run_id)
             registry.log_dataset(ref, arrays)
@@ -102,9 +103,10 @@ def fit(
     best = (
         f"best val top-1 {result.best_val_top1:.4f} in epoch {result.best_epoch}, temperature {result.temperature:.2f}"
     )
+    cause = divergence_in_words(result.divergence, result.diagnosis) if result.divergence else ""
     say(
         f"            {result.status} in {result.seconds:.0f} s ({result.images_per_s:.0f} images/s, "
-        f"{result.precision}), {best if ended else result.cause}"
+        f"{result.precision}), {best if ended else cause}"
     )
     return registry.record_of(found), uri
 

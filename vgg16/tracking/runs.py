@@ -29,7 +29,7 @@ from vgg16.data.images import Arrays, Labels
 from vgg16.errors import RequestError
 from vgg16.records import DatasetRef, EpochMetrics, Evaluation, ModelVersion, Run
 from vgg16.tracking import views
-from vgg16.training.records import Diagnosis, TrainingResult
+from vgg16.training.records import Diagnosis, TrainingResult, divergence_in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -198,8 +198,9 @@ class Tracking:
         mlflow.set_tags({"vgg16.device": result.device, "vgg16.precision": result.precision})
         if result.diagnosis:
             mlflow.log_dict(result.diagnosis.model_dump(mode="json"), _DIAGNOSIS)
-        if result.status == "diverged":
-            mlflow.set_tags({"vgg16.status": result.status, "vgg16.cause": result.cause})
+        if result.divergence:
+            cause = divergence_in_words(result.divergence, result.diagnosis)
+            mlflow.set_tags({"vgg16.status": result.status, "vgg16.cause": cause})
 
     def complete(self, run_id: str) -> None:
         """Call a run finished: it is trained, evaluated and registered, and is listed and compared from now on."""
