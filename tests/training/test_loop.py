@@ -30,11 +30,11 @@ def test_sums_do_not_depend_on_how_many_steps_share_a_call(patches: Arrays) -> N
         optimizer = keras.optimizers.SGD(1e-5)
         loop = Loop(model, optimizer, loss)
         batches = loop.batches(for_training(patches.images, patches.labels, 3, Augmentation(), 1))
-        found = Tally()
+        sums = Tally()
         for count in calls:
             loop._per_call = count
-            found = loop.train(batches, 10 - found.steps, found)
-        return found
+            sums = loop.train(batches, 10 - sums.steps, sums)
+        return sums
 
     one, other = tally([1] * 10), tally([4, 6])
     assert one == other
@@ -58,10 +58,10 @@ labels = np.arange(45) % 2
 images[labels == 1] //= 4
 data = Arrays(images, labels, np.repeat(np.array([0, 1], np.int8), [30, 15]), ("bright", "dark"))
 phases = [{"epochs": 2, "optimizer": {"name": "sgd", "learning_rate": 0.02, "average": 0.5}}]
-asked = {"name": "x", "description": "x", "dataset": {"name": "digits"}, "backbone": {"width": 0.05}, "batch_size": 7}
+settings = {"name": "x", "description": "", "dataset": {"name": "digits"}, "backbone": {"width": 0.05}, "batch_size": 7}
 
 def asked_for(**values):
-    return Experiment.model_validate(asked | {"head": {"units": [8]}, "phases": phases} | values)
+    return Experiment.model_validate(settings | {"head": {"units": [8]}, "phases": phases} | values)
 
 one, first = train(asked_for(), data)
 states = []
