@@ -76,10 +76,10 @@ def test_a_superclass_that_is_not_of_its_class_is_refused_with_how_many(tmp_path
     train[0], train[5 * 3074] = 19, 255
     path = tmp_path / "archive"
     path.write_bytes(tar_of({**files, "cifar-100-binary/train.bin": bytes(train)}))
-    with pytest.raises(DataError, match=r"found 2 of 200 records otherwise: record 0, apple, has") as told:
+    with pytest.raises(DataError, match=r"found 2 of 200 records otherwise: record 0, apple, has") as refused:
         read_records(row, path, "here")
-    assert told.value.facts["dataset"] == "cifar100"
-    assert [each["expectation"] for each in told.value.facts["failed"]] == ["superclasses"]  # type: ignore[attr-defined]
+    assert refused.value.facts["dataset"] == "cifar100"
+    assert [expectation["expectation"] for expectation in refused.value.facts["failed"]] == ["superclasses"]  # type: ignore[attr-defined]
 
 
 def attempt(content: bytes, path: Path) -> None:
@@ -88,12 +88,12 @@ def attempt(content: bytes, path: Path) -> None:
     try:
         images, labels, test = read_records(CIFAR10, path, "here")
     except Vgg16Error as refused:
-        told = refused.message
+        message = refused.message
     else:
-        told = "here is the archive"
+        message = "here is the archive"
         assert len(images) == len(labels) == len(test) > 0
-    assert told.startswith("here ")
-    told.encode()
+    assert message.startswith("here ")
+    message.encode()
 
 
 @many
@@ -158,16 +158,16 @@ def test_what_was_written_is_read(tmp_path: Path, labels: list[list[int]], seed:
     archive = CIFAR10.archive
     assert archive
     random = np.random.RandomState(seed)
-    pictures = [random.randint(0, 256, (len(each), 32, 32, 3), np.uint8) for each in labels]
+    pictures = [random.randint(0, 256, (len(part), 32, 32, 3), np.uint8) for part in labels]
     files = dict(FILES)
-    for name, each, images in zip((*archive.train, *archive.test), labels, pictures, strict=True):
-        planes = images.transpose(0, 3, 1, 2).reshape(len(each), -1)
-        files[f"{archive.folder}/{name}"] = np.column_stack([np.array(each, np.uint8), planes]).tobytes()
+    for name, part, images in zip((*archive.train, *archive.test), labels, pictures, strict=True):
+        planes = images.transpose(0, 3, 1, 2).reshape(len(part), -1)
+        files[f"{archive.folder}/{name}"] = np.column_stack([np.array(part, np.uint8), planes]).tobytes()
     path = tmp_path / "archive"
     path.write_bytes(tar_of(files))
-    images, found, test = read_records(CIFAR10, path, "here")
+    images, read, test = read_records(CIFAR10, path, "here")
     assert (images == np.concatenate(pictures)).all()
-    assert found.tolist() == [label for each in labels for label in each]
+    assert read.tolist() == [label for part in labels for label in part]
     assert test.sum() == len(labels[-1])
 
 

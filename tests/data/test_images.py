@@ -60,6 +60,45 @@ def test_splits_are_stratified_and_of_the_declared_sizes(row, arrays) -> None:
         assert np.abs(of_split - whole * counts[split]).max() <= 1
 
 
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_part_is_a_view_of_what_the_mask_gives(arrays, split) -> None:
+    chosen = arrays.splits == SPLITS.index(split)
+    part, again = arrays.part(split), arrays.part(split)
+    for view, other, whole in zip(part, again, (arrays.images, arrays.labels), strict=True):
+        assert np.shares_memory(view, other)
+        assert view.dtype == whole.dtype
+        assert (view == whole[chosen]).all()
+        with pytest.raises(ValueError, match="read-only"):
+            view[0] = 0
+
+
+def test_a_split_whose_images_follow_each_other_is_a_slice_of_the_dataset(patches) -> None:
+    for index, split in enumerate(SPLITS):
+        for view, whole in zip(patches.part(split), (patches.images, patches.labels), strict=True):
+            assert np.shares_memory(view, whole)
+            assert (view == whole[10 * index : 10 * index + 10]).all()
+    assert patches.images.flags.writeable
+
+
+def test_a_split_without_images_is_empty(patches) -> None:
+    learning = images.Arrays(patches.images, patches.labels, patches.splits % 2, patches.class_names)
+    pixels, labels = learning.part("gate")
+    assert (pixels.shape, labels.shape) == ((0, 32, 32, 3), (0,))
+    assert len(learning.part("train")[1]) == 20
+
+
+def test_parts_change_nothing_of_what_is_published(row, arrays, store: Store, tmp_path) -> None:
+    fresh = images.Arrays(arrays.images, arrays.labels, arrays.splits, arrays.class_names)
+    before = fresh.digest()
+    for split in SPLITS:
+        fresh.part(split)
+    assert fresh.digest() == before
+    loaded = published.load(fetch(store, published.save(store, row.name, fresh).key, tmp_path / "cache"))
+    loaded.part("train")
+    assert loaded.digest() == before
+    assert (loaded.images == arrays.images).all()
+
+
 def test_splits_do_not_depend_on_the_order_of_the_source(row, arrays) -> None:
     order = np.random.RandomState(0).permutation(len(arrays.images))
     test = arrays.splits[order] == SPLITS.index("test") if row.archive else None

@@ -273,7 +273,7 @@ def open_files() -> int:
 
 @pytest.mark.parametrize("case", BAD)
 def test_what_is_no_picture_is_refused_with_the_reason(tmp_path: Path, case: str, capfd: Any) -> None:
-    make, told = BAD[case]
+    make, reason = BAD[case]
     path = tmp_path / "x.png"
     if isinstance(make, bytes):
         path.write_bytes(make)
@@ -286,11 +286,11 @@ def test_what_is_no_picture_is_refused_with_the_reason(tmp_path: Path, case: str
         with pytest.raises(RequestError) as refused:
             read_picture(str(path), 16)
     assert refused.value.status == 2
-    assert told in refused.value.message
+    assert reason in refused.value.message
     assert capfd.readouterr() == ("", "")
     assert read_picture(str(tmp_path / "good.png"), 16)[0].shape == (16, 16, 3)
     assert open_files() == before
-    assert {each.name for each in tmp_path.iterdir()} == {"x.png", "good.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"x.png", "good.png"}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "first frame" not in KINDS[kind][4]])
@@ -394,10 +394,10 @@ def tree(folder: Path, *names: str) -> None:
         path.write_bytes(PNG)
 
 
-def found(folder: Path, *asked: str) -> list[str]:
+def pictures_below(folder: Path, *names: str) -> list[str]:
     """What relative requests find, relative to the folder."""
     absolute = [
-        f"{glob.escape(str(folder))}/{each}" if set("*?[") & set(each) else f"{folder}/{each}" for each in asked
+        f"{glob.escape(str(folder))}/{name}" if set("*?[") & set(name) else f"{folder}/{name}" for name in names
     ]
     return [str(Path(path).relative_to(folder)) for path in find_pictures(absolute)]
 
@@ -424,8 +424,8 @@ PATHS: dict[str, tuple[list[str], list[str]]] = {
 def test_files_folders_and_globs_are_found(tmp_path: Path, case: str) -> None:
     tree(tmp_path, "a.png", "b.JPG", "notes.txt", ".hidden.png", ".h/g.png", "[1]/d.webp", "f/e.tif", "f/.no/x.png")
     (tmp_path / "x.png").mkdir()
-    asked, expected = PATHS[case]
-    assert found(tmp_path, *asked) == expected
+    names, expected = PATHS[case]
+    assert pictures_below(tmp_path, *names) == expected
 
 
 NOT_FOUND = {
@@ -448,9 +448,9 @@ def test_what_is_not_there_is_a_wrong_request(tmp_path: Path, case: str, monkeyp
     tree(tmp_path, "a.txt")
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
-    asked, told = NOT_FOUND[case]
-    with pytest.raises(RequestError, match=told):
-        find_pictures(["a.txt", asked])
+    argument, message = NOT_FOUND[case]
+    with pytest.raises(RequestError, match=message):
+        find_pictures(["a.txt", argument])
 
 
 def test_links_in_circles_end(tmp_path: Path) -> None:
@@ -458,9 +458,9 @@ def test_links_in_circles_end(tmp_path: Path) -> None:
     for number, folder in enumerate([".", "f", "f/g"] * 2):
         (tmp_path / folder / f"up{number}").symlink_to(tmp_path)
     expected = ["a.png", "f/b.png", "f/g/c.png"]
-    assert found(tmp_path, ".") == expected
-    assert found(tmp_path, "**/*.png") == expected
-    assert found(tmp_path, "up0/a.png") == ["up0/a.png"]
+    assert pictures_below(tmp_path, ".") == expected
+    assert pictures_below(tmp_path, "**/*.png") == expected
+    assert pictures_below(tmp_path, "up0/a.png") == ["up0/a.png"]
 
 
 NAMES = st.text("ab[]*?!{}~-. äß字'\"$\n\udcff", min_size=1, max_size=6).map(lambda stem: f"{stem}.png")
@@ -528,10 +528,10 @@ def test_answers_come_in_order_batch_by_batch_and_the_unread_with_their_reasons(
 
     assert batches == [2, 1, 2, 2]
     assert steps == [(number, 10) for number in range(1, 11)]
-    assert [Path(each.image).stem for each in answers] == ["0", "1", "2", "4", "5", "8", "9"]
-    assert [each.label for each in answers][:4] == ["dark"] * 4
+    assert [Path(answer.image).stem for answer in answers] == ["0", "1", "2", "4", "5", "8", "9"]
+    assert [answer.label for answer in answers][:4] == ["dark"] * 4
     assert [(guess.label, round(guess.probability, 3)) for guess in answers[-1].top5] == [("red", 0.9), ("dark", 0.1)]
-    assert [(Path(each.image).stem, each.reason[:8]) for each in failed] == [
+    assert [(Path(answer.image).stem, answer.reason[:8]) for answer in failed] == [
         ("3", "an empty"),
         ("6", "expected"),
         ("7", "expected"),
@@ -541,4 +541,4 @@ def test_answers_come_in_order_batch_by_batch_and_the_unread_with_their_reasons(
         predict.predict_pictures(model, ("red", "dark"), [paths[3], paths[6]], lambda *_: None)
     assert refused.value.status == 2
     assert "3.png': an empty file; " in refused.value.message
-    assert [each["reason"][:8] for each in refused.value.facts["failed"]] == ["an empty", "expected"]  # type: ignore[attr-defined]
+    assert [picture["reason"][:8] for picture in refused.value.facts["failed"]] == ["an empty", "expected"]  # type: ignore[attr-defined]

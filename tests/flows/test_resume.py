@@ -237,7 +237,7 @@ def test_a_run_that_was_deleted_is_followed_by_a_new_one_with_all_epochs(
     from vgg16.training import checkpoints
     from vgg16.workplace.workplace import open_workplace
 
-    monkeypatch.setattr(checkpoints, "PATIENCE", 0)  # every epoch has its checkpoint
+    monkeypatch.setattr(checkpoints, "MIN_INTERVAL_RATIO", 0)  # every epoch has its checkpoint
     epochs, then = watched
 
     def interrupt() -> None:

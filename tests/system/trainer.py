@@ -43,7 +43,7 @@ def train_one(
     os.environ.update(environment)
     settings.load.cache_clear()
     settings.apply()
-    checkpoints.PATIENCE = 0
+    checkpoints.MIN_INTERVAL_RATIO = 0
     loop.CALL_SECONDS = 0.0
     place, number = end
     if place in PLACES:

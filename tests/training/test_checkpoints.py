@@ -20,9 +20,11 @@ from vgg16.errors import Vgg16Error
 from vgg16.records import EpochMetrics
 from vgg16.storage import leases
 from vgg16.storage.leases import LostLeaseError, hold
+from vgg16.storage.publishing import publish
 from vgg16.storage.store import FolderStore, Store
 from vgg16.training import checkpoints
-from vgg16.training.checkpoints import BEGINNING, State
+from vgg16.training.checkpoints import State
+from vgg16.training.records import BEGINNING, Divergence, divergence_in_words
 
 
 def epoch(number: int) -> EpochMetrics:
@@ -82,7 +84,7 @@ def test_of_many_takers_one_holds_the_lease_and_the_others_are_told_who(store: S
         thread.join()
     assert taken == [1]
     assert len(refused) == 3
-    assert all(f"process {os.getpid()} on " in each for each in refused)
+    assert all(f"process {os.getpid()} on " in message for message in refused)
 
 
 def test_a_released_lease_is_taken_at_once(store: Store) -> None:
@@ -99,11 +101,11 @@ def test_the_lease_of_a_killed_process_of_this_machine_is_taken_at_once(tmp_path
     )
     child.start()
     child.join()
-    told: list[str] = []
+    messages: list[str] = []
     start = time.monotonic()
-    with hold(store, "checkpoints/x", told.append) as lease:
+    with hold(store, "checkpoints/x", messages.append) as lease:
         assert lease.generation == 2
-    assert told == []
+    assert messages == []
     assert time.monotonic() - start < 5
 
 
@@ -118,14 +120,14 @@ def test_a_lease_of_another_machine_that_beats_is_refused(store: Store, monkeypa
     elsewhere(store, "checkpoints/x", time.time())
     later = threading.Timer(0.5, beat, (store, "checkpoints/x", time.time() + 1))
     later.start()
-    told: list[str] = []
+    messages: list[str] = []
     with (
         pytest.raises(Vgg16Error, match="process 7 on other, since") as refused,
-        hold(store, "checkpoints/x", told.append),
+        hold(store, "checkpoints/x", messages.append),
     ):
         pass
     assert refused.value.status == 1
-    assert ["may have been killed" in each for each in told] == [True]
+    assert ["may have been killed" in message for message in messages] == [True]
 
 
 def test_whatever_the_clock_of_another_machine_says_a_lease_that_falls_silent_lapses(
@@ -144,9 +146,9 @@ def test_an_owner_that_was_taken_for_dead_stops_before_it_writes(store: Store) -
         elsewhere(store, "checkpoints/r", time.time(), lost.generation + 1)
         with pytest.raises(LostLeaseError, match="taken over by process 7 on other"):
             checkpoints.save(store, "r", state(2), lost)
-    found = checkpoints.load(store, "r")
-    assert found is not None
-    assert len(found.progress.epochs) == 1
+    loaded = checkpoints.load(store, "r")
+    assert loaded is not None
+    assert len(loaded.progress.epochs) == 1
     # Nor is the other's lease released by the end of the lost one.
     assert json.loads(store.read("checkpoints/r/beats/000002") or "")["released"] is False
 
@@ -156,16 +158,53 @@ def test_what_was_kept_is_loaded_and_the_last_two_are_kept(store: Store) -> None
     with checkpoints.hold(store, "r", quiet) as lease:
         for epochs in (1, 2, 3):
             checkpoints.save(store, "r", state(epochs), lease)
-    found, kept = checkpoints.load(store, "r"), state(3)
-    assert found is not None
-    assert found.progress == kept.progress
+    loaded, kept = checkpoints.load(store, "r"), state(3)
+    assert loaded is not None
+    assert loaded.progress == kept.progress
     for mine, theirs in zip(
-        (*found.variables, *found.optimizer, *found.best), (*kept.variables, *kept.optimizer, *kept.best), strict=True
+        (*loaded.variables, *loaded.optimizer, *loaded.best),
+        (*kept.variables, *kept.optimizer, *kept.best),
+        strict=True,
     ):
         assert mine.dtype == theirs.dtype
         assert (mine == theirs).all()
     manifests = [key for key in store.keys("checkpoints/r/states/") if key.endswith("manifest.json")]
     assert manifests == [f"checkpoints/r/states/000001-00000{epochs}-00000000/manifest.json" for epochs in (2, 3)]
+
+
+def test_a_loss_that_is_nan_or_infinite_is_kept_as_it_was(store: Store) -> None:
+    nan, inf = float("nan"), float("inf")
+    epochs = (epoch(1).model_copy(update={"train_loss": nan}),)
+    divergence = Divergence(kind="loss", epoch=1, step=3, loss=nan)
+    progress = BEGINNING.model_copy(update={"epochs": epochs, "divergence": divergence, "complete": True})
+    with checkpoints.hold(store, "r", quiet) as lease:
+        checkpoints.save(store, "r", State(progress, [], [], []), lease)
+    loaded = checkpoints.load(store, "r")
+    assert loaded is not None
+    assert repr(loaded.progress) == repr(progress)
+    assert np.isnan(loaded.progress.epochs[0].train_loss)
+    assert loaded.progress.epochs[0].val_loss == inf
+    assert loaded.progress.divergence
+    assert divergence_in_words(loaded.progress.divergence) == "the loss became nan in epoch 1, step 3"
+
+
+# What version 0.1 wrote: `cause` in words, "" for none.
+OF_0_1 = """{"phase": 0, "tally": [0.0, 0, 0, 0, 0], "epochs": [{"epoch": 1, "train_loss": NaN, "train_top1": 0.2,
+"val_loss": NaN, "val_top1": 0.5, "learning_rate": 0.1, "at": 1}], "best": 0, "seconds": [2.5], "stepping": 1.5,
+"images": 20, "cause": "%s", "complete": true}"""
+
+
+@pytest.mark.parametrize("cause", ["", "the loss became nan in epoch 1, step 2"])
+def test_the_progress_that_0_1_wrote_is_read(cause: str, store: Store, tmp_path: Path) -> None:
+    (tmp_path / "progress.json").write_text(OF_0_1 % cause)
+    np.savez(tmp_path / "arrays.npz", **{"variables 00000": np.ones(2), "optimizer 00000": np.ones(3)})  # type: ignore[arg-type]
+    publish(store, "checkpoints/r/states/000001-000001-00000000", tmp_path)
+    loaded = checkpoints.load(store, "r")
+    assert loaded is not None
+    progress = loaded.progress
+    assert (len(progress.epochs), progress.images, progress.complete) == (1, 20, True)
+    assert progress.divergence == (Divergence(kind="other", epoch=1, text=cause) if cause else None)
+    assert cause == (divergence_in_words(progress.divergence) if progress.divergence else "")
 
 
 @pytest.mark.parametrize("missing", ["manifest.json", "arrays.npz", "progress.json"])
@@ -174,9 +213,9 @@ def test_half_a_checkpoint_is_passed_over(store: Store, missing: str) -> None:
         checkpoints.save(store, "r", state(1), lease)
         checkpoints.save(store, "r", state(2), lease)
     store.delete(f"checkpoints/r/states/000001-000002-00000000/{missing}")
-    found = checkpoints.load(store, "r")
-    assert found is not None
-    assert len(found.progress.epochs) == 1
+    loaded = checkpoints.load(store, "r")
+    assert loaded is not None
+    assert len(loaded.progress.epochs) == 1
 
 
 def test_a_damaged_checkpoint_is_passed_over(store: Store, tmp_path: Path) -> None:
@@ -186,9 +225,9 @@ def test_a_damaged_checkpoint_is_passed_over(store: Store, tmp_path: Path) -> No
     torn = tmp_path / "torn"
     torn.write_bytes(b"PK torn")
     store.upload(torn, "checkpoints/r/states/000001-000002-00000000/arrays.npz")
-    found = checkpoints.load(store, "r")
-    assert found is not None
-    assert len(found.progress.epochs) == 1
+    loaded = checkpoints.load(store, "r")
+    assert loaded is not None
+    assert len(loaded.progress.epochs) == 1
 
 
 def test_the_state_of_a_later_owner_counts_whatever_a_lost_one_still_wrote(store: Store) -> None:
@@ -199,9 +238,9 @@ def test_the_state_of_a_later_owner_counts_whatever_a_lost_one_still_wrote(store
     with checkpoints.hold(store, "r", quiet) as late:
         late.generation = 1
         checkpoints.save(store, "r", state(9), late)
-    found = checkpoints.load(store, "r")
-    assert found is not None
-    assert len(found.progress.epochs) == 2
+    loaded = checkpoints.load(store, "r")
+    assert loaded is not None
+    assert len(loaded.progress.epochs) == 2
 
 
 def test_what_is_unfinished_is_told_until_it_is_dropped(store: Store) -> None:
@@ -209,10 +248,10 @@ def test_what_is_unfinished_is_told_until_it_is_dropped(store: Store) -> None:
     with checkpoints.hold(store, "r", quiet) as lease:
         checkpoints.note_run(store, "r", "ab12")
         checkpoints.save(store, "r", state(3), lease)
-        (told,) = checkpoints.unfinished(store)
-        assert (told.request, told.lapsed, told.epochs) == ("r", False, 3)
-        assert f"process {os.getpid()} on" in told.owner
-        assert told.bytes > 24
+        (kept,) = checkpoints.unfinished(store)
+        assert (kept.request, kept.lapsed, kept.epochs) == ("r", False, 3)
+        assert f"process {os.getpid()} on" in kept.owner
+        assert kept.bytes > 24
     assert checkpoints.unfinished(store)[0].lapsed
     assert checkpoints.noted_run(store, "r") == "ab12"
     checkpoints.drop(store, "r")
@@ -242,9 +281,7 @@ def test_a_checkpoint_waits_until_it_costs_little_and_the_last_is_always_written
     assert kept == [1, 4, 7, 10]
 
 
-def test_amid_an_epoch_a_checkpoint_is_written_after_so_many_minutes(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mid_epoch_a_checkpoint_is_written_after_so_many_minutes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     kept: list[float] = []
     monkeypatch.setattr(checkpoints, "save", lambda *_: kept.append(now[0]))
@@ -267,14 +304,14 @@ def test_training_goes_on_while_the_store_is_away_and_only_its_last_state_is_wai
 
     monkeypatch.setattr(checkpoints, "save", save)
     monkeypatch.setattr(checkpoints, "RETRY_SECONDS", 0.0)
-    told: list[str] = []
-    keep = checkpoints.saver(store, "r", None, 1.0, told.append)  # type: ignore[arg-type]
-    monkeypatch.setattr(checkpoints, "PATIENCE", 0)
+    messages: list[str] = []
+    keep = checkpoints.saver(store, "r", None, 1.0, messages.append)  # type: ignore[arg-type]
+    monkeypatch.setattr(checkpoints, "MIN_INTERVAL_RATIO", 0)
     for done in range(1, 4):
         keep(lambda done=done: state(done), "epoch")  # type: ignore[misc]
     away, back = "the store does not take checkpoints: no route; training goes on without", "takes checkpoints again"
-    assert told[0] == away
-    assert [back in each for each in told] == [False, True]
+    assert messages[0] == away
+    assert [back in message for message in messages] == [False, True]
     keep(lambda: state(4), "end")
     assert next(answers, "all tried") == "all tried"
 
@@ -310,9 +347,9 @@ def test_after_a_kill_while_it_saves_the_newest_whole_state_is_loaded(tmp_path: 
             process.stdout.readline()
         time.sleep(0.013 * kills)
         process.send_signal(signal.SIGKILL)
-        told = [int(line) for line in process.stdout.read().split()] or [5 + kills]
+        saved = [int(line) for line in process.stdout.read().split()] or [5 + kills]
         process.wait()
-        found = checkpoints.load(store, "r")
-        assert found is not None
-        assert len(found.progress.epochs) in (told[-1], told[-1] + 1)
-        assert (found.variables[0] == len(found.progress.epochs)).all()
+        loaded = checkpoints.load(store, "r")
+        assert loaded is not None
+        assert len(loaded.progress.epochs) in (saved[-1], saved[-1] + 1)
+        assert (loaded.variables[0] == len(loaded.progress.epochs)).all()

@@ -20,7 +20,7 @@ def gpus(tensorflow, monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, bool
     monkeypatch.setattr(
         tensorflow.config, "list_physical_devices", lambda kind=None: GPUS if kind == "GPU" else seen(kind)
     )
-    monkeypatch.setattr(tensorflow.config.experimental, "set_memory_growth", lambda *asked: grown.append(asked))
+    monkeypatch.setattr(tensorflow.config.experimental, "set_memory_growth", lambda *arguments: grown.append(arguments))
     return grown
 
 
@@ -63,5 +63,5 @@ def test_xla_compiles_a_training_step_to_the_same_loss(tensorflow, patches) -> N
         model.set_weights(weights)
         model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=compiled)
         steps = [model.train_on_batch(patches.images[:16], patches.labels[:16]) for _ in range(2)]
-        losses.append([float(np.asarray(each)) for each in steps])
+        losses.append([float(np.asarray(loss)) for loss in steps])
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)

@@ -7,6 +7,7 @@ from vgg16.config.types import Augmentation, Experiment, Phase
 from vgg16.data.images import Arrays
 from vgg16.errors import Vgg16Error
 from vgg16.training.checkpoints import State
+from vgg16.training.records import TrainingResult, divergence_in_words
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -38,17 +39,17 @@ def moved(model, before) -> set[str]:
 
 @pytest.mark.parametrize(("trains", "first"), [("head", 6), ("block5", 5), ("block3", 3), ("all", 1)])
 def test_frozen_weights_stay_and_all_others_move(tiny: Experiment, patches: Arrays, trains: str, first: int) -> None:
-    asked = phase(trains=trains, epochs=1, optimizer={"learning_rate": 0.05, "weight_decay": 0.01})
-    model, before, _ = trained(changed(tiny, phases=[asked]), patches)
+    only = phase(trains=trains, epochs=1, optimizer={"learning_rate": 0.05, "weight_decay": 0.01})
+    model, before, _ = trained(changed(tiny, phases=[only]), patches)
     weighted = {layer.name for layer in model.layers if layer.weights}
     frozen = {name for name in weighted if name.startswith("block") and int(name[5]) < first}
     assert moved(model, before) == weighted - frozen
 
 
 def test_phases_follow_each_other_and_epochs_are_counted_over_all(tiny: Experiment, patches: Arrays) -> None:
-    asked = [phase(trains="head", epochs=2), phase(trains="block5", epochs=1)]
-    model, before, result = trained(changed(tiny, phases=asked), patches)
-    assert [each.epoch for each in result.epochs] == [1, 2, 3]
+    phases = [phase(trains="head", epochs=2), phase(trains="block5", epochs=1)]
+    model, before, result = trained(changed(tiny, phases=phases), patches)
+    assert [epoch.epoch for epoch in result.epochs] == [1, 2, 3]
     assert "block5_conv1" in moved(model, before)
     assert "block4_conv1" not in moved(model, before)
 
@@ -58,9 +59,9 @@ def test_it_ends_with_the_weights_of_the_best_epoch_on_val(tiny: Experiment, pat
     from vgg16.evaluation.predict import predict
     from vgg16.statistics import tempered
 
-    asked = changed(tiny, phases=[phase(epochs=8, optimizer={"learning_rate": 0.03})])
-    model, _, result = trained(asked, patches)
-    best = max(result.epochs, key=lambda each: (each.val_top1, -each.val_loss))
+    experiment = changed(tiny, phases=[phase(epochs=8, optimizer={"learning_rate": 0.03})])
+    model, _, result = trained(experiment, patches)
+    best = max(result.epochs, key=lambda epoch: (epoch.val_top1, -epoch.val_loss))
     assert result.best_epoch == best.epoch
     images, labels = patches.part("val")
     as_trained = tempered(predict(model, images), 1 / result.temperature)
@@ -79,8 +80,8 @@ def test_a_model_is_saved_as_sure_as_it_is_right_on_val(tiny: Experiment) -> Non
     labels = np.where(random.rand(600) < 0.25, 1 - shown, shown)
     data = Arrays(images, labels, np.repeat(np.array([0, 1], np.int8), 300), ("dark", "bright"))
     # Labels that are smoothed so much teach it to doubt what it knows.
-    asked = phase(epochs=4, optimizer={"name": "sgd", "learning_rate": 0.01})
-    smoothed = changed(tiny, phases=[asked], loss="categorical_crossentropy", label_smoothing=0.4)
+    only = phase(epochs=4, optimizer={"name": "sgd", "learning_rate": 0.01})
+    smoothed = changed(tiny, phases=[only], loss="categorical_crossentropy", label_smoothing=0.4)
     model, _, result = trained(smoothed, data)
 
     answers = predict(model, images[300:])
@@ -148,36 +149,48 @@ def test_both_losses_learn_from_labels_of_their_own_kind(tiny: Experiment, patch
 
 
 def test_label_smoothing_keeps_the_loss_above_its_floor(tiny: Experiment, patches: Arrays) -> None:
-    asked = changed(
+    smoothed = changed(
         tiny,
         loss="categorical_crossentropy",
         label_smoothing=0.4,
         phases=[phase(epochs=6, optimizer={"learning_rate": 0.02})],
     )
-    _, _, result = trained(asked, patches)
+    _, _, result = trained(smoothed, patches)
     floor = -(0.8 * np.log(0.8) + 0.2 * np.log(0.2))  # the entropy of targets 0.8 and 0.2
-    assert all(each.train_loss >= floor - 1e-4 for each in result.epochs)
+    assert all(epoch.train_loss >= floor - 1e-4 for epoch in result.epochs)
 
 
-@pytest.mark.parametrize(("batch_norm", "cause"), [("after", "became nan in epoch"), ("none", "weights became")])
+def words(result: TrainingResult) -> str:
+    assert result.divergence
+    return divergence_in_words(result.divergence, result.diagnosis)
+
+
+@pytest.mark.parametrize(
+    ("batch_norm", "kind", "cause"),
+    [("after", "loss", "became nan in epoch"), ("none", "weights", "weights became")],
+)
 def test_numbers_that_are_none_end_as_diverged_with_their_cause(
-    tiny: Experiment, patches: Arrays, batch_norm: str, cause: str
+    tiny: Experiment, patches: Arrays, batch_norm: str, kind: str, cause: str
 ) -> None:
-    asked = phase(epochs=4, optimizer={"name": "sgd", "learning_rate": 1e30})
+    only = phase(epochs=4, optimizer={"name": "sgd", "learning_rate": 1e30})
     backbone = {"width": 0.05, "batch_norm": batch_norm}
-    _, _, result = trained(changed(tiny, backbone=backbone, phases=[asked]), patches)
+    _, _, result = trained(changed(tiny, backbone=backbone, phases=[only]), patches)
     assert result.status == "diverged"
-    assert cause in result.cause
+    assert result.divergence
+    assert (result.divergence.kind, result.divergence.epoch) == (kind, len(result.epochs))
+    assert cause in words(result)
     assert len(result.epochs) < 4
 
 
 def test_accuracy_at_chance_for_three_epochs_ends_as_diverged(tiny: Experiment, patches: Arrays) -> None:
-    asked = phase(epochs=3, optimizer={"name": "sgd", "learning_rate": 1e-12, "momentum": 0})
-    _, _, stuck = trained(changed(tiny, phases=[asked]), patches)
+    only = phase(epochs=3, optimizer={"name": "sgd", "learning_rate": 1e-12, "momentum": 0})
+    _, _, stuck = trained(changed(tiny, phases=[only]), patches)
     assert stuck.status == "diverged"
-    assert "stuck at chance" in stuck.cause
-    _, _, short = trained(changed(tiny, phases=[asked | {"epochs": 2}]), patches)
-    assert short.status == "finished"
+    assert stuck.divergence
+    assert (stuck.divergence.kind, stuck.divergence.epoch, stuck.divergence.chance) == ("stuck", 3, 0.5)
+    assert "stuck at chance" in words(stuck)
+    _, _, short = trained(changed(tiny, phases=[only | {"epochs": 2}]), patches)
+    assert (short.status, short.divergence) == ("finished", None)
 
 
 SCHEDULES = {
@@ -191,13 +204,13 @@ SCHEDULES = {
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_the_learning_rate_follows_its_schedule(name: str, tiny: Experiment, patches: Arrays) -> None:
     rates, warmup = SCHEDULES[name]
-    asked = phase(
+    only = phase(
         epochs=4,
         optimizer={"name": "sgd", "learning_rate": 0.1},
         schedule={"name": name.split(maxsplit=1)[0], "warmup_epochs": warmup},
     )
-    _, _, result = trained(changed(tiny, phases=[asked], batch_size=1), patches)
-    assert [each.learning_rate for each in result.epochs] == pytest.approx(rates, abs=2e-3)
+    _, _, result = trained(changed(tiny, phases=[only], batch_size=1), patches)
+    assert [epoch.learning_rate for epoch in result.epochs] == pytest.approx(rates, abs=2e-3)
 
 
 def test_progress_is_reported_for_every_step_and_every_epoch(tiny: Experiment, patches: Arrays) -> None:
@@ -241,8 +254,8 @@ def test_every_image_is_met_once_an_epoch_in_an_order_of_the_seed(patches: Array
     ids=["flip", "shift"],
 )
 def test_augmentation_gives_what_it_says_and_more_than_one_of_it(patches: Arrays, augmentation, possible) -> None:
-    known = {made.tobytes(): index for image in patches.images for index, made in enumerate(possible(image))}
-    seen = [known[image.tobytes()] for image in batches(patches, augmentation)]
+    index_of = {made.tobytes(): index for image in patches.images for index, made in enumerate(possible(image))}
+    seen = [index_of[image.tobytes()] for image in batches(patches, augmentation)]
     assert len(seen) == len(patches.images)
     assert len(set(seen)) == len(possible(patches.images[0]))
 
@@ -270,7 +283,7 @@ def fixed(base, data: Arrays, experiment: Experiment, monkeypatch):
 def test_training_on_features_computed_once_is_training_the_plain_way(
     tiny: Experiment, patches: Arrays, monkeypatch, precision: str, trains: str, flip: bool
 ) -> None:
-    asked = changed(
+    experiment = changed(
         tiny,
         head={"units": (8,), "dropout": 0.3, "batch_norm": True},
         image_size=40,
@@ -279,7 +292,7 @@ def test_training_on_features_computed_once_is_training_the_plain_way(
         precision=precision,
         batch_size=4,
     )
-    (kept, by_features), (plain, by_images) = fixed(None, patches, asked, monkeypatch)
+    (kept, by_features), (plain, by_images) = fixed(None, patches, experiment, monkeypatch)
     rounding = 1e-4 if precision == "float32" else 3e-2
     for mine, theirs in zip(by_features.epochs, by_images.epochs, strict=True):
         assert mine.train_loss == pytest.approx(theirs.train_loss, rel=rounding)
@@ -304,8 +317,8 @@ def test_features_are_asked_for_once_under_what_they_follow_from(tiny: Experimen
     def run(data: Arrays = patches, trains: str = "head", **values: object) -> tuple[int, int]:
         """Features kept so far, and images that went through the base for this run."""
         images.clear()
-        asked = changed(tiny, phases=[phase(trains=trains, epochs=1)], **values)
-        train(asked, data, reports=Reports(images=lambda *done: images.append(done), keep=keep))
+        experiment = changed(tiny, phases=[phase(trains=trains, epochs=1)], **values)
+        train(experiment, data, reports=Reports(images=lambda *done: images.append(done), keep=keep))
         return len(kept), images[-1][0] if images else 0
 
     other = Arrays(255 - patches.images, patches.labels, patches.splits, patches.class_names)
@@ -327,7 +340,7 @@ def test_phases_may_see_images_of_growing_size_and_only_the_last_size_competes(
 ) -> None:
     sizes = [phase(epochs=2, image_size=16), phase(epochs=1, image_size=24), phase(epochs=1)]
     model, before, result = trained(changed(tiny, phases=sizes), patches)
-    assert [each.epoch for each in result.epochs] == [1, 2, 3, 4]
+    assert [epoch.epoch for epoch in result.epochs] == [1, 2, 3, 4]
     assert result.best_epoch == 4
     assert model.input_shape == (None, 32, 32, 3)
     assert "resize" not in before
@@ -341,8 +354,8 @@ def test_the_moving_average_is_what_is_evaluated_and_kept(tiny: Experiment, patc
 
     optimizer = {"name": "sgd", "learning_rate": 0.03}
     raw, _, _ = trained(changed(tiny, phases=[phase(epochs=4, optimizer=optimizer)]), patches)
-    asked = changed(tiny, phases=[phase(epochs=4, optimizer=optimizer | {"average": 0.9})])
-    averaged, _, result = trained(asked, patches)
+    experiment = changed(tiny, phases=[phase(epochs=4, optimizer=optimizer | {"average": 0.9})])
+    averaged, _, result = trained(experiment, patches)
     kernel = "block3_conv1"
     assert (averaged.get_layer(kernel).get_weights()[0] != raw.get_layer(kernel).get_weights()[0]).any()
     images, labels = patches.part("val")
@@ -387,26 +400,25 @@ def test_out_of_memory_says_the_batch_size_that_was_tried_and_what_to_try(
 
 
 def resumed(experiment: Experiment, data: Arrays, after: float, monkeypatch: pytest.MonkeyPatch):
-    """The same training unbroken, and resumed from the state it had after so many epochs; which epochs were told."""
+    """The same training unbroken, and resumed from the state it had after so many epochs; the epochs it reported."""
     from vgg16.training import loop
     from vgg16.training.phases import Reports
-    from vgg16.training.train import fits, train
+    from vgg16.training.train import can_resume, train
 
     monkeypatch.setattr(loop, "CALL_SECONDS", 0.0)  # every step is a call
     states: list[State] = []
     unbroken = train(experiment, data, reports=Reports(state=lambda make, _: states.append(make())))
     steps = -(-int((data.splits == 0).sum()) // experiment.batch_size)
-    places = [each.progress for each in states]
     (state,) = [
-        each
-        for each, at in zip(states, places, strict=True)
-        if len(at.epochs) + at.tally.steps / steps == pytest.approx(after)
+        state
+        for state in states
+        if len(state.progress.epochs) + state.progress.tally.steps / steps == pytest.approx(after)
     ]
     monkeypatch.setattr(loop, "CALL_SECONDS", 9.9)  # many steps share one
-    told: list[int] = []
-    assert fits(experiment, data, None, state)
-    reports = Reports(epoch=lambda metrics: told.append(metrics.epoch))
-    return unbroken, train(experiment, data, reports=reports, resume=state), told
+    reported: list[int] = []
+    assert can_resume(experiment, data, None, state)
+    reports = Reports(epoch=lambda metrics: reported.append(metrics.epoch))
+    return unbroken, train(experiment, data, reports=reports, resume=state), reported
 
 
 SGD = {"name": "sgd", "learning_rate": 0.03}
@@ -419,13 +431,14 @@ RESUMED = {
     ),
     "averages": ({}, [phase(epochs=4, optimizer=SGD | {"average": 0.9})], 3),
     "features": ({"augmentation": {"flip": True}}, [phase(trains="head", epochs=4, optimizer=SGD)], 2),
-    "amid an epoch": (
+    "mid-epoch": (
         {"head": {"units": (16,), "dropout": 0.3}, "augmentation": {"shift": 2, "flip": True}},
         [phase(epochs=3, optimizer={"learning_rate": 0.01, "average": 0.9})],
         1 + 1 / 3,
     ),
-    "amid the first epoch": ({}, [phase(epochs=2, optimizer=SGD)], 2 / 3),
-    "amid a phase of features": ({}, [phase(trains="head", epochs=2, optimizer=SGD), phase(epochs=1)], 4 / 3),
+    "mid-epoch, the first": ({}, [phase(epochs=2, optimizer=SGD)], 2 / 3),
+    "mid-epoch, on features": ({}, [phase(trains="head", epochs=2, optimizer=SGD), phase(epochs=1)], 4 / 3),
+    "features of a base that learned": ({}, [phase(epochs=2, optimizer=SGD), phase(trains="head", epochs=2)], 3),
     "second phase": ({}, [phase(trains="head", epochs=2, optimizer=SGD), phase(epochs=3, optimizer=SGD)], 3),
     "between phases": ({}, [phase(epochs=2, optimizer=SGD | {"average": 0.5}), phase(epochs=2, optimizer=SGD)], 2),
     "growing images": ({}, [phase(epochs=2, image_size=16), phase(epochs=2)], 3),
@@ -439,13 +452,13 @@ def test_a_resumed_training_is_the_unbroken_one_bit_by_bit(
     tiny: Experiment, patches: Arrays, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values, phases, after = RESUMED[name]
-    (whole, unbroken), (model, result), told = resumed(
+    (whole, unbroken), (model, result), reported = resumed(
         changed(tiny, batch_size=4, phases=phases, reproducible=True, **values), patches, after, monkeypatch
     )
-    assert told == list(range(int(after) + 1, len(unbroken.epochs) + 1))
+    assert reported == list(range(int(after) + 1, len(unbroken.epochs) + 1))
     assert result.epochs[: int(after)] == unbroken.epochs[: int(after)]
-    numbers = [each.model_dump(exclude={"at"}) for each in result.epochs]
-    assert numbers == [each.model_dump(exclude={"at"}) for each in unbroken.epochs]
+    numbers = [epoch.model_dump(exclude={"at"}) for epoch in result.epochs]
+    assert numbers == [epoch.model_dump(exclude={"at"}) for epoch in unbroken.epochs]
     assert (result.best_epoch, result.temperature) == (unbroken.best_epoch, unbroken.temperature)
     assert len(result.seconds_of_phases) == len(phases)
     for mine, theirs in zip(model.get_weights(), whole.get_weights(), strict=True):
@@ -455,29 +468,31 @@ def test_a_resumed_training_is_the_unbroken_one_bit_by_bit(
 def test_a_diverged_training_is_resumed_as_what_it_is(
     tiny: Experiment, patches: Arrays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = changed(tiny, phases=[phase(epochs=4, optimizer={"name": "sgd", "learning_rate": 1e30})])
-    _, diverged = trained(asked, patches)[1:]
-    (_, unbroken), (_, result), told = resumed(asked, patches, len(diverged.epochs), monkeypatch)
-    assert told == []
-    assert (result.status, result.cause) == (unbroken.status, unbroken.cause)
+    experiment = changed(tiny, phases=[phase(epochs=4, optimizer={"name": "sgd", "learning_rate": 1e30})])
+    _, diverged = trained(experiment, patches)[1:]
+    (_, unbroken), (_, result), reported = resumed(experiment, patches, len(diverged.epochs), monkeypatch)
+    assert reported == []
+    assert (result.status, words(result)) == (unbroken.status, words(unbroken))
 
 
 def test_a_state_of_another_architecture_does_not_fit(tiny: Experiment, patches: Arrays) -> None:
     from vgg16.training.phases import Reports
-    from vgg16.training.train import fits, train
+    from vgg16.training.train import can_resume, train
 
     states: list[State] = []
     train(tiny, patches, reports=Reports(state=lambda make, _: states.append(make())))
-    assert not fits(changed(tiny, head={"units": (8,)}), patches, None, states[0])
-    assert not fits(changed(tiny, phases=[phase(optimizer={"name": "sgd"})]), patches, None, states[0])
+    assert not can_resume(changed(tiny, head={"units": (8,)}), patches, None, states[0])
+    assert not can_resume(changed(tiny, phases=[phase(optimizer={"name": "sgd"})]), patches, None, states[0])
 
 
 def test_no_two_epochs_meet_the_images_in_the_same_order(patches: Arrays) -> None:
     from vgg16.data.batches import for_training
 
-    def met(epochs: range, begun: int = 0) -> list[bytes]:
+    def met(epochs: range, skip_batches: int = 0) -> list[bytes]:
         augmentation = Augmentation(flip=True, shift=1)
-        data = for_training(patches.images, patches.labels, 7, augmentation, 1, epochs=epochs, begun=begun)
+        data = for_training(
+            patches.images, patches.labels, 7, augmentation, 1, epochs=epochs, skip_batches=skip_batches
+        )
         return [images.tobytes() for images, _ in data.as_numpy_iterator()]
 
     steps = len(met(range(1)))
@@ -485,4 +500,4 @@ def test_no_two_epochs_meet_the_images_in_the_same_order(patches: Arrays) -> Non
     assert len(three) == 3 * steps
     assert len(set(three)) == 3 * steps
     assert met(range(1, 3)) == three[steps:]
-    assert met(range(1, 3), begun=1) == three[steps + 1 :]
+    assert met(range(1, 3), skip_batches=1) == three[steps + 1 :]

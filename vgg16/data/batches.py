@@ -7,17 +7,14 @@ images that they come from.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from vgg16.config.types import Augmentation
 from vgg16.data.images import Images
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-
 
 FIRST = range(1)
 
@@ -30,21 +27,19 @@ def for_training(
     seed: int,
     *,
     epochs: range = FIRST,
-    begun: int = 0,
+    skip_batches: int = 0,
 ) -> tf.data.Dataset:
     """Batches of (uint8 [b, h, w, 3], targets [b, ...]) of these epochs one after the other, every image once in each,
-    in an order new each epoch; without the `begun` batches at their beginning."""
-    import tensorflow as tf
+    in an order new each epoch; the first `skip_batches` of them are left out."""
+    resident = _in_main_memory(images)
 
-    kept = _in_main_memory(images)
-
-    def look(index: Any, flips: Any, shifts: Any) -> Any:
-        taken = tf.gather(kept, index)
+    def augmented(index: Any, flips: Any, shifts: Any) -> Any:
+        batch = tf.gather(resident, index)
         if augmentation.shift:
-            taken = _shifted(taken, shifts, augmentation.shift)
-        return tf.where(flips[:, None, None, None], taken[:, :, ::-1], taken) if augmentation.flip else taken
+            batch = _shifted(batch, shifts, augmentation.shift)
+        return tf.where(flips[:, None, None, None], batch[:, :, ::-1], batch) if augmentation.flip else batch
 
-    return _batches(look, targets, batch_size, augmentation, seed, epochs=epochs, begun=begun)
+    return _batches(augmented, targets, batch_size, augmentation, seed, epochs=epochs, skip_batches=skip_batches)
 
 
 def features_for_training(
@@ -55,41 +50,37 @@ def features_for_training(
     seed: int,
     *,
     epochs: range = FIRST,
-    begun: int = 0,
+    skip_batches: int = 0,
 ) -> tf.data.Dataset:
-    """The same for a frozen base's features [1 or 2, n, ...]: those of the images and, second, of the flipped ones."""
-    import tensorflow as tf
+    """What `for_training` gives, of a frozen base's features [1 or 2, n, ...] in place of images: those of the images
+    and, second, of the flipped images. There is no shift."""
+    resident = _in_main_memory(features)
 
-    kept = _in_main_memory(features)
-
-    def look(index: Any, flips: Any, _: Any) -> Any:
+    def gathered(index: Any, flips: Any, _: Any) -> Any:
         side = tf.cast(flips, index.dtype) if augmentation.flip else tf.zeros_like(index)
-        return tf.gather_nd(kept, tf.stack([side, index], axis=1))
+        return tf.gather_nd(resident, tf.stack([side, index], axis=1))
 
-    return _batches(look, targets, batch_size, augmentation, seed, epochs=epochs, begun=begun)
+    return _batches(gathered, targets, batch_size, augmentation, seed, epochs=epochs, skip_batches=skip_batches)
 
 
 def for_inference(images: NDArray[Any], targets: NDArray[np.generic] | None, batch_size: int) -> tf.data.Dataset:
     """Batches in the given order, each image exactly once, the last batch smaller where it does not divide."""
-    import tensorflow as tf
-
     arrays = images if targets is None else (images, targets)
     return tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
 def _batches(
-    look: Any,
+    inputs_of: Any,
     targets: NDArray[np.generic],
     batch_size: int,
     augmentation: Augmentation,
     seed: int,
     *,
     epochs: range,
-    begun: int,
+    skip_batches: int,
 ) -> tf.data.Dataset:
-    import tensorflow as tf
-
-    wanted = _in_main_memory(targets)
+    """Batches of (inputs, targets); `inputs_of` gives the inputs of an index [b], their flips [b] and shifts [b, 2]."""
+    resident = _in_main_memory(targets)
     count = len(targets)
 
     def of_epoch(epoch: Any) -> Any:
@@ -97,30 +88,26 @@ def _batches(
         batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
         return batches.enumerate().map(lambda step, index: (epoch, step, index))
 
-    def take(epoch: Any, step: Any, index: Any) -> Any:
+    def batch_of(epoch: Any, step: Any, index: Any) -> Any:
         # Behind the bits that number the epoch, so that no two steps of a training draw the same.
-        drawn = tf.stack([seed, epoch + (step + 1) * 2**32])
+        step_seed = tf.stack([seed, epoch + (step + 1) * 2**32])
         size = tf.size(index)
-        flips = tf.random.stateless_uniform([size], drawn) < 0.5
-        shifts = tf.random.stateless_uniform([size, 2], drawn + 1, 0, 2 * augmentation.shift + 1, tf.int32)
-        return look(index, flips, shifts), tf.gather(wanted, index)
+        flips = tf.random.stateless_uniform([size], step_seed) < 0.5
+        shifts = tf.random.stateless_uniform([size, 2], step_seed + 1, 0, 2 * augmentation.shift + 1, tf.int32)
+        return inputs_of(index, flips, shifts), tf.gather(resident, index)
 
-    numbers = tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(of_epoch).skip(begun)
-    return numbers.map(take, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    indices = tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(of_epoch).skip(skip_batches)
+    return indices.map(batch_of, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def _in_main_memory(array: NDArray[Any]) -> Any:
-    """Where tf.data looks for it, whatever device trains."""
-    import tensorflow as tf
-
+    """The array as a tensor where tf.data looks for it, whatever device trains."""
     with tf.device("/CPU:0"):
         return tf.convert_to_tensor(array)
 
 
 def _shifted(images: Any, shifts: Any, edge: int) -> Any:
-    """Each image [b, h, w, 3] as seen `edge` pixels beyond its borders, less its own two `shifts`."""
-    import tensorflow as tf
-
+    """Each image [b, h, w, 3], padded by `edge` black pixels, cut out again at its own row and column in `shifts`."""
     height, width = images.shape[1:3]
     padded = tf.pad(images, [[0, 0], [edge, edge], [edge, edge], [0, 0]])
     rows = tf.gather(padded, shifts[:, :1] + tf.range(height), axis=1, batch_dims=1)

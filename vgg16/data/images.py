@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +21,24 @@ Labels = NDArray[np.int64]
 @dataclass(frozen=True)
 class Arrays:
     """A dataset in memory: images uint8 [n, h, w, 3], labels int64 [n] indexing `class_names`, splits int8 [n]
-    indexing SPLITS."""
+    indexing SPLITS. The order is the published one, from which the digest follows."""
 
     images: Images
     labels: Labels
     splits: NDArray[np.int8]
     class_names: tuple[str, ...]
+    _parts: dict[Split, tuple[Images, Labels]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def part(self, split: Split) -> tuple[Images, Labels]:
-        """The images and labels of one split, in the dataset's order."""
-        chosen = self.splits == SPLITS.index(split)
-        return self.images[chosen], self.labels[chosen]
+        """The images and labels of one split, in the dataset's order: read-only views, the same memory on every call.
+
+        A split whose images follow each other is a slice of the dataset. The images of any other are brought together
+        when they are first asked for, and kept; no split that nobody asks for takes memory.
+        """
+        if split not in self._parts:
+            rows = np.flatnonzero(self.splits == SPLITS.index(split))
+            self._parts[split] = _view(self.images, rows), _view(self.labels, rows)
+        return self._parts[split]
 
     def counts(self) -> dict[Split, int]:
         """Images in each split."""
@@ -47,3 +55,11 @@ class Arrays:
 def image_digests(images: Images) -> list[str]:
     """Sha256 of each image's pixels."""
     return [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
+
+
+def _view(array: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
+    """These rows, in ascending order, read-only: a slice where they follow each other, else a copy."""
+    follow = len(rows) > 0 and int(rows[-1]) - int(rows[0]) + 1 == len(rows)
+    view = array[rows[0] : rows[-1] + 1] if follow else array[rows]
+    view.flags.writeable = False
+    return view

@@ -1,4 +1,4 @@
-"""Picture files are found, and become uint8 images of a model's size."""
+"""Paths, folders and globs become picture files, and picture files uint8 images of a model's size."""
 
 from __future__ import annotations
 
@@ -48,42 +48,42 @@ logging.getLogger("PIL").setLevel(logging.CRITICAL)
 # Finding
 
 
-def find_pictures(asked: Iterable[str]) -> list[str]:
+def find_pictures(arguments: Iterable[str]) -> list[str]:
     """The paths that files, folders and globs stand for, in their order, each once.
 
     A file is taken at its word. A folder is searched with all below it, sorted, and so is what a glob matches: files
     with a picture's suffix; hidden ones are left out, and links to folders below it not followed. Raises RequestError
     for a path that is not there, and for a folder or glob without any picture.
     """
-    found: dict[Path, str] = {}
-    for each in asked:
-        for path in _stands_for(each):
-            found.setdefault(Path(path), path)
-    return list(found.values())
+    paths: dict[Path, str] = {}
+    for argument in arguments:
+        for path in _paths_of(argument):
+            paths.setdefault(Path(path), path)
+    return list(paths.values())
 
 
-def _stands_for(asked: str) -> list[str]:
-    path = Path(asked)
-    if asked and _is_folder(path):
-        found, told = _below(path), f"The folder {asked} has no pictures."
+def _paths_of(argument: str) -> list[str]:
+    path = Path(argument)
+    if argument and _is_folder(path):
+        paths, message = _below(path), f"The folder {argument} has no pictures."
         # A shell's *.png hands over a folder x.png as well: reading it fails, and the other pictures are answered.
-        if not found and _named_as_picture(path):
-            return [asked]
-    elif asked and _is_there(path):
-        return [asked]
-    elif _is_glob(asked):
-        found = [each for match in _matches(Path(), path.parts) for each in _taken(match)]
-        told = f"No picture matches {asked}."
+        if not paths and _named_as_picture(path):
+            return [argument]
+    elif argument and _is_there(path):
+        return [argument]
+    elif _is_glob(argument):
+        paths = [picture for match in _matches(Path(), path.parts) for picture in _pictures_of(match)]
+        message = f"No picture matches {argument}."
     else:
         raise RequestError(
-            f"There is no picture file {asked}.", "IMAGE is a picture file, a folder of them, or a glob."
+            f"There is no picture file {argument}.", "IMAGE is a picture file, a folder of them, or a glob."
         )
-    if not found:
-        raise RequestError(told, f"Looked for files in {' '.join(SUFFIXES)}; name any other file itself.")
-    return found
+    if not paths:
+        raise RequestError(message, f"Looked for files in {' '.join(SUFFIXES)}; name any other file itself.")
+    return paths
 
 
-def _taken(match: Path) -> list[str]:
+def _pictures_of(match: Path) -> list[str]:
     if _is_folder(match):
         return _below(match)
     return [str(match)] if _named_as_picture(match) else []
@@ -91,13 +91,13 @@ def _taken(match: Path) -> list[str]:
 
 def _below(folder: Path) -> list[str]:
     unread: list[str] = []
-    found: list[str] = []
+    pictures: list[str] = []
     for here, folders, files in os.walk(folder, onerror=lambda error: unread.append(error.filename)):
-        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = [Path(here, name) for name in sorted(files) if not name.startswith(".")]
-        found += [str(path) for path in paths if _named_as_picture(path)]
-    # Reading a folder that could not be searched tells why.
-    return found + unread
+        pictures += [str(path) for path in paths if _named_as_picture(path)]
+    # Reading a folder that could not be searched says why.
+    return pictures + unread
 
 
 def _named_as_picture(path: Path) -> bool:
@@ -114,7 +114,7 @@ def _is_folder(path: Path) -> bool:
 def _is_there(path: Path) -> bool:
     try:
         path.lstat()
-    except PermissionError:  # reading it tells
+    except PermissionError:  # reading it says so
         return True
     except (OSError, ValueError):
         return False
@@ -136,7 +136,7 @@ def _matches(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
         yield from _matches(folder / first, rest)
     elif first == "**" and rest:
         for here, folders, _ in os.walk(folder):
-            folders[:] = sorted(each for each in folders if not each.startswith("."))
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
             yield from _matches(Path(here), rest)
     elif _is_glob(first):
         for name in _names(folder):
@@ -157,7 +157,7 @@ def _names(folder: Path) -> list[str]:
 def read_picture(path: str, size: int) -> tuple[Images, Source]:
     """A picture file as an upright RGB image, uint8 [size, size, 3], and what it took to make it one.
 
-    Raises RequestError whose message is the reason alone, to be told beside the path.
+    Raises RequestError whose message is the reason alone, to be shown beside the path.
     """
     try:
         head = _head(Path(path))
@@ -181,7 +181,7 @@ def read_picture(path: str, size: int) -> tuple[Images, Source]:
 
 @contextmanager
 def _muted() -> Iterator[None]:
-    """Inside, nothing reaches standard error: libtiff prints what is wrong with a file, and Pillow raises it too."""
+    """Inside, nothing reaches standard error: libtiff prints what is wrong with a file, which Pillow raises as well."""
     kept = os.dup(2)
     try:
         with Path(os.devnull).open("wb") as nowhere:
@@ -208,9 +208,9 @@ def _head(path: Path) -> bytes:
 def _converted(picture: Image.Image, size: int) -> tuple[Images, Source]:
     stored, mode = picture.size, picture.mode
     animated = getattr(picture, "is_animated", False)
-    # Pillow turns a TIFF while it loads it. A PNG would be loaded by the question, and its damage go unheard.
+    # Pillow turns a TIFF while it loads it. Of a PNG, reading EXIF loads it too, and its damage would go unnoticed.
     turned = _turn(picture) if picture.format == "TIFF" else None
-    # A large JPEG is decoded at down to an eighth of its size, never below twice what is asked for.
+    # A large JPEG is decoded at down to an eighth of its size, never below twice the size that is needed.
     picture.draft(None, (2 * size, 2 * size))
     picture.load()
     # The largest square in the middle: a squashed picture would show models shapes they never saw, and datasets such
@@ -230,7 +230,7 @@ def _converted(picture: Image.Image, size: int) -> tuple[Images, Source]:
         "cropped to the middle square": stored[0] != stored[1],
         f"resized to {size}x{size}": min(stored) != size,
     }
-    source = Source(size=stored, mode=mode, done=tuple(each for each, was in done.items() if was))
+    source = Source(size=stored, mode=mode, done=tuple(change for change, was_done in done.items() if was_done))
     return np.asarray(upright.convert("RGB")), source
 
 
@@ -243,7 +243,7 @@ def _turn(picture: Image.Image) -> Image.Transpose | None:
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:
-    """The same in RGB, or RGBA where pixels may be transparent."""
+    """The picture in RGB, or RGBA where pixels may be transparent; 16 bits become 8. Raises RequestError for 32."""
     if picture.mode in ("I", "F"):
         raise RequestError("expected 8 or 16 bits, found 32, whose range of values is not known")
     if picture.mode.startswith("I;16"):

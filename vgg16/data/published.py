@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from pydantic import ValidationError
 
 from vgg16.data.images import Arrays
@@ -57,8 +58,6 @@ def _current(name: str) -> str:
 
 def write_samples(arrays: Arrays, folder: Path) -> None:
     """A picture file of the first test image of every class, to try a model on."""
-    from PIL import Image
-
     folder.mkdir(parents=True, exist_ok=True)
     images, labels = arrays.part("test")
     for index, name in enumerate(arrays.class_names):
@@ -66,9 +65,10 @@ def write_samples(arrays: Arrays, folder: Path) -> None:
 
 
 def load(folder: Path) -> Arrays:
-    """The arrays of a fetched dataset."""
+    """The arrays of a fetched dataset. The images stay in their file, mapped and read-only: memory holds the splits
+    that are asked for, and not a second copy of all."""
     return Arrays(
-        np.load(folder / "images.npy"),
+        np.asarray(np.load(folder / "images.npy", mmap_mode="r")),
         np.load(folder / "labels.npy"),
         np.load(folder / "splits.npy"),
         tuple(json.loads((folder / "class_names.json").read_text())),

@@ -25,8 +25,8 @@ from vgg16.training import checkpoints
 from vgg16.training.checkpoints import State
 from vgg16.training.features import Features, Keep
 from vgg16.training.phases import Reports
-from vgg16.training.records import TrainingResult
-from vgg16.training.train import fits, train
+from vgg16.training.records import TrainingResult, divergence_in_words
+from vgg16.training.train import can_resume, train
 from vgg16.workplace.workplace import Workplace
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def fit(
     with checkpoints.hold(store, request.digest, workplace.say) as lease:
         if request.fresh:
             _forget_other_chains(request, workplace)
-        run_id, state = _unfinished(request, lambda left: fits(request.experiment, arrays, base, left), workplace)
+        run_id, state = _unfinished(request, lambda left: can_resume(request.experiment, arrays, base, left), workplace)
         with runs.start(request, code_tags(), run_id) as run_id, kept_when_mlflow_fails():
             checkpoints.note_run(store, request.digest, run_id)
             runs.log_dataset(request.dataset, arrays)
@@ -128,14 +128,15 @@ def _end(result: TrainingResult) -> str:
     best = (
         f"best val top-1 {result.best_val_top1:.4f} in epoch {result.best_epoch}, temperature {result.temperature:.2f}"
     )
+    cause = divergence_in_words(result.divergence, result.diagnosis) if result.divergence else ""
     return (
         f"            {result.status} in {result.seconds:.0f} s ({result.images_per_s:.0f} images/s, "
-        f"{result.precision}), {best if result.status == 'finished' else result.cause}"
+        f"{result.precision}), {cause or best}"
     )
 
 
 def _unfinished(
-    request: TrainingRequest, fits_code: Callable[[State], bool], workplace: Workplace
+    request: TrainingRequest, fits: Callable[[State], bool], workplace: Workplace
 ) -> tuple[str, State | None]:
     """The run and the state that a training which was cut off has left, "" and None for none. A complete run is not
     touched again."""
@@ -143,7 +144,7 @@ def _unfinished(
     run_id = checkpoints.noted_run(store, request.digest)
     run_state = workplace.tracker.runs.state(run_id) if run_id else ""
     state = checkpoints.load(store, request.digest)
-    misfit = run_state != "complete" and state is not None and not fits_code(state)
+    misfit = run_state != "complete" and state is not None and not fits(state)
     if misfit:
         name = request.experiment.name
         workplace.say(f"training    the checkpoint of {name} does not fit this code: it starts anew, in a new run")

@@ -48,6 +48,7 @@ def _result(tracker: Tracker, member: Member) -> Result:
             "epochs": tuple(tracker.results.epochs(run_id)),
             "test": next((evaluation for evaluation in evaluations if evaluation.split == "test"), None),
             "answers": tracker.results.predictions(run_id, "test"),
+            "divergence": tracker.results.divergence(run_id),
             "diagnosis": tracker.results.diagnosis(run_id),
         }
     return Result(member.question, member.experiment, member.run, member.failure, **logged)

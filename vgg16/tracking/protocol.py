@@ -24,7 +24,7 @@ from vgg16.records import (
     TrainingRequest,
     Verdict,
 )
-from vgg16.training.records import Diagnosis, TrainingResult
+from vgg16.training.records import Diagnosis, Divergence, TrainingResult
 
 if TYPE_CHECKING:
     import keras
@@ -125,6 +125,9 @@ class Results(Protocol):
 
     def evaluations(self, run_id: str) -> list[Evaluation]:
         """What is logged of a run's answers on gate and test; not what an earlier form of our code logged."""
+
+    def divergence(self, run_id: str) -> Divergence | None:
+        """Why a training diverged, None where it did not; of a run that version 0.1 logged, its words."""
 
     def diagnosis(self, run_id: str) -> Diagnosis | None:
         """What is wrong inside a network that diverged, None where nothing is logged of it."""

@@ -19,13 +19,13 @@ from pydantic import ValidationError
 from vgg16.config.types import Experiment, Split
 from vgg16.data.images import Labels
 from vgg16.records import EpochMetrics, Evaluation
-from vgg16.training.records import Diagnosis, TrainingResult
+from vgg16.training.records import Diagnosis, Divergence, TrainingResult, divergence_in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# A diverged run's file.
-_DIAGNOSIS = "diagnosis.json"
+# A diverged run's files.
+_DIVERGENCE, _DIAGNOSIS = "divergence.json", "diagnosis.json"
 # MLflow takes 1,000 numbers at once; an epoch has six.
 _EPOCHS_AT_ONCE = 100
 
@@ -73,8 +73,10 @@ class MlflowResults:
         mlflow.set_tags({"vgg16.device": result.device, "vgg16.precision": result.precision})
         if result.diagnosis:
             mlflow.log_dict(result.diagnosis.model_dump(mode="json"), _DIAGNOSIS)
-        if result.status == "diverged":
-            mlflow.set_tags({"vgg16.status": result.status, "vgg16.cause": result.cause})
+        if result.divergence:
+            mlflow.log_dict(result.divergence.model_dump(), _DIVERGENCE)  # Python's JSON knows NaN
+            cause = divergence_in_words(result.divergence, result.diagnosis)
+            mlflow.set_tags({"vgg16.status": result.status, "vgg16.cause": cause})
 
     def log_evaluation(self, run_id: str, evaluation: Evaluation, figures: Mapping[str, Figure]) -> None:
         split = evaluation.split
@@ -126,6 +128,13 @@ class MlflowResults:
                     logged = mlflow.artifacts.load_dict(f"runs:/{run_id}/{file}")
                     evaluations.append(Evaluation.model_validate(logged))
         return evaluations
+
+    def divergence(self, run_id: str) -> Divergence | None:
+        if self._has(run_id, _DIVERGENCE):
+            return Divergence.model_validate(mlflow.artifacts.load_dict(f"runs:/{run_id}/{_DIVERGENCE}"))
+        # Version 0.1 logged its words alone.
+        words = self.client.get_run(run_id).data.tags.get("vgg16.cause", "")
+        return Divergence(kind="other", epoch=0, text=words) if words else None
 
     def diagnosis(self, run_id: str) -> Diagnosis | None:
         if not self._has(run_id, _DIAGNOSIS):

@@ -1,27 +1,20 @@
-"""A network that does not learn -> what is wrong inside it: broken weights, dead rectifiers, one answer to all."""
+"""A network that does not learn -> what is wrong inside it: broken weights, dead ReLU units, one answer to all."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import keras
 import numpy as np
 
 from vgg16.data.batches import for_inference
 from vgg16.data.images import Images
 from vgg16.training.records import Diagnosis
 
-if TYPE_CHECKING:
-    import keras
-
-
-# Spread evenly over those that are given: a unit that is dead for so many is dead.
+# Spread evenly over the images given: a unit that is dead for so many is dead.
 IMAGES = 1000
 
 
 def diagnose(model: keras.Model, images: Images, class_names: tuple[str, ...]) -> Diagnosis:
     """What is wrong inside a model, by its answers to at most 1,000 of these uint8 images [n, h, w, 3]."""
-    import keras
-
     broken = [
         layer.name for layer in model.layers if any(not np.isfinite(weight).all() for weight in layer.get_weights())
     ]
@@ -33,14 +26,14 @@ def diagnose(model: keras.Model, images: Images, class_names: tuple[str, ...]) -
         for layer in rectified
     ]
     watched = keras.Model(model.input, [*outputs, model.output])
-    chosen = images[:: -(-len(images) // IMAGES)]
-    *largest, answers = watched.predict(for_inference(chosen, None, 256), verbose=0)
-    dead = {layer.name: (each.max(axis=0) <= 0) for layer, each in zip(rectified, largest, strict=True)}
-    counts = np.bincount(answers.argmax(axis=1), minlength=len(class_names))
+    sample = images[:: -(-len(images) // IMAGES)]
+    *activations, probabilities = watched.predict(for_inference(sample, None, 256), verbose=0)
+    dead = {layer.name: largest.max(axis=0) <= 0 for layer, largest in zip(rectified, activations, strict=True)}
+    counts = np.bincount(probabilities.argmax(axis=1), minlength=len(class_names))
     return Diagnosis(
         units=sum(map(len, dead.values())),
-        dead=int(sum(each.sum() for each in dead.values())),
-        silent=next((name for name, each in dead.items() if each.all()), ""),
+        dead=int(sum(units.sum() for units in dead.values())),
+        silent=next((name for name, units in dead.items() if units.all()), ""),
         answer=class_names[int(counts.argmax())],
         share=float(counts.max() / counts.sum()),
     )

@@ -1,22 +1,20 @@
 """A frozen base's outputs, computed once: while the base does not learn and augmentation is none or a flip, they never
-change. What they are is named by a digest, under which whoever trains may keep them."""
+change. A digest names them, and the caller may keep them under it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from vgg16.config.types import Augmentation
 from vgg16.data.images import Arrays, Images
-
-if TYPE_CHECKING:
-    import keras
-
 
 # Floats, or the bits of bfloat16 as uint16: [1, n, ...] without flips, [2, n, ...] with them.
 Features = dict[str, NDArray[Any]]
@@ -41,8 +39,8 @@ BATCH = 128
 
 
 def worth_keeping(base: keras.Model, data: Arrays, augmentation: Augmentation) -> bool:
-    """Whether augmentation shows the frozen base only images that can be counted, each and its mirror image, and their
-    features fit into memory."""
+    """Whether augmentation shows the frozen base nothing but each image and its mirror image, and the features of all
+    fit into memory."""
     counts = data.counts()
     views = counts["train"] * (2 if augmentation.flip else 1) + counts["val"]
     size = 4 if base.compute_dtype == "float32" else 2
@@ -67,11 +65,9 @@ def compute(
     base: keras.Model, data: Arrays, augmentation: Augmentation, on_images: OnImages = lambda *_: None
 ) -> Features:
     """The features of train, [1 or 2, n, ...], and of val, [1, n, ...]."""
-    import tensorflow as tf
-
-    # Keras's own predict would ask each of several devices for the same.
+    # Keras's own predict would compute them on each of several devices.
     signature = [tf.TensorSpec(base.input_shape, tf.uint8)]
-    answer = tf.function(lambda images: base(images, training=False), input_signature=signature)
+    forward = tf.function(lambda images: base(images, training=False), input_signature=signature)
     train, val = data.part("train")[0], data.part("val")[0]
     views = [train, train[:, :, ::-1]] if augmentation.flip else [train]
     total = sum(map(len, views)) + len(val)
@@ -81,7 +77,7 @@ def compute(
         nonlocal done
         parts = []
         for start in range(0, len(images), BATCH):
-            parts.append(_stored(answer(images[start : start + BATCH]).numpy()))
+            parts.append(_stored(forward(images[start : start + BATCH]).numpy()))
             done += len(parts[-1])
             on_images(done, total)
         return np.concatenate(parts)
@@ -91,11 +87,9 @@ def compute(
 
 def floats(stored: NDArray[Any]) -> NDArray[Any]:
     """Stored features as the numbers that they are: float32, float16 or bfloat16."""
-    import tensorflow as tf
-
     return stored.view(tf.bfloat16.as_numpy_dtype) if stored.dtype == np.uint16 else stored
 
 
-def _stored(answers: NDArray[Any]) -> NDArray[Any]:
+def _stored(features: NDArray[Any]) -> NDArray[Any]:
     """NumPy's own files know no bfloat16: its bits are kept."""
-    return answers.view(np.uint16) if answers.dtype.name == "bfloat16" else answers
+    return features.view(np.uint16) if features.dtype.name == "bfloat16" else features

@@ -1,39 +1,36 @@
-"""The phases of an experiment, epoch after epoch, from the start or from a state that was left."""
+"""The phases of an experiment, epoch after epoch: in goes the state that a training was left in, or none; out comes
+what it has come to. All that changes on the way is one value, `Trained`: a function takes one and returns the next."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import keras
 
 from vgg16.config.types import Experiment, Phase
-from vgg16.data.batches import features_for_training, for_inference, for_training
+from vgg16.data.batches import for_inference
 from vgg16.data.images import Arrays
-from vgg16.errors import RequestError
-from vgg16.network.blocks import freeze, split
+from vgg16.network.blocks import freeze
 from vgg16.network.weights import Weights
 from vgg16.records import EpochMetrics
 from vgg16.training import features, optimizers
-from vgg16.training.checkpoints import BEGINNING, Moment, Progress, State
+from vgg16.training.checkpoints import Moment, State, Variables
+from vgg16.training.divergence import broken_numbers
 from vgg16.training.loop import Loop
-from vgg16.training.records import Tally
-
-if TYPE_CHECKING:
-    import keras
-
-from vgg16.training.prepare import _loss, _precision, build_for, targets
+from vgg16.training.prepare import assign, build_for, inputs_of, loss_of, precision_of, targets
+from vgg16.training.records import BEGINNING, Progress, Tally
 
 
 @dataclass(frozen=True)
 class Reports:
-    """Who is told of what: each epoch; steps (done, of all); each batch of images that goes once through a frozen base
-    (done, of all). `keep` keeps a frozen base's features for the next run. `state` is told how to make the state that
-    training may be resumed from: amid an epoch, at its end, and when nothing is left to train."""
+    """The callbacks of a training. `epoch`: the metrics of each; `step`: steps (done, of all); `images`: images that
+    went once through a frozen base (done, of all); `keep` keeps a frozen base's features for the next run; `state` gets
+    a function that makes the state to resume from, and when: mid-epoch, at its end, or as nothing is left to train."""
 
     epoch: Callable[[EpochMetrics], None] = lambda _: None
     step: Callable[[int, int], None] = lambda *_: None
@@ -42,171 +39,202 @@ class Reports:
     state: Callable[[Callable[[], State], Moment], None] = lambda *_: None
 
 
-# Nobody is told.
 SILENT = Reports()
 
 
-class _Training:
-    """The phases of an experiment on their way, from the start or from a state."""
+@dataclass(frozen=True)
+class Setup:
+    """What stays the same from the first phase to the last."""
 
-    def __init__(
-        self, experiment: Experiment, data: Arrays, base: Weights | None, reports: Reports, resume: State | None
-    ) -> None:
-        self.experiment, self.data, self.base, self.reports, self.resume = experiment, data, base, reports, resume
-        known = resume.progress if resume else BEGINNING
-        self.number, self.tally, self.cause = known.phase, known.tally, known.cause
-        self.complete = known.complete
-        self.epochs = list(known.epochs)
-        self.best = self.epochs[known.best - 1] if known.best else None
-        self.weights = resume.best if resume else []
-        self.ended: list[NDArray[np.float32]] = []
-        self.seconds, self.stepping, self.images = list(known.seconds), known.stepping, known.images
-        (images, labels), (_, val_labels) = data.part("train"), data.part("val")
-        self.steps = math.ceil(len(images) / experiment.batch_size)
-        last = len(images) % experiment.batch_size
-        if 0 < last < experiment.replicas:
-            raise RequestError(
-                f"replicas={experiment.replicas}: {len(images)} training images leave a last batch of {last}.",
-                f"Try --set batch_size={experiment.batch_size - 1}.",
-            )
-        self.wanted, self.val_wanted = (
-            targets(experiment, each, len(data.class_names)) for each in (labels, val_labels)
-        )
+    experiment: Experiment
+    data: Arrays
+    base: Weights | None
+    reports: Reports
 
-    def run(self) -> None:
-        """Every phase that is left, each from the weights that the one before it ended with."""
-        while not self.complete and self.number < len(self.experiment.phases):
-            phase = self.experiment.phases[self.number]
-            # Weights do not depend on the size of the images.
-            model = build_for(self.experiment, self.data, self.base, phase.image_size, for_training=True)
-            if self.ended:
-                model.set_weights(self.ended)
-            self._phase(model, phase)
-            self.ended = model.get_weights()
-            self.resume = None
-            self.number += 1
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return math.ceil(len(self.data.part("train")[1]) / self.experiment.batch_size)
 
-    def _phase(self, model: keras.Model, phase: Phase) -> None:
-        """One phase, or what is left of it, in place: through the whole model, or on the features of what is frozen."""
-        before = sum(each.epochs for each in self.experiment.phases[: self.number])
-        if len(self.seconds) == self.number:
-            self.seconds.append(0.0)
-        start = time.perf_counter() - self.seconds[self.number]
-        loop, training, validation = self._prepared(model, phase, range(len(self.epochs), before + phase.epochs))
-        moving, optimizer = loop.model.trainable_variables, loop.optimizer
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training has come to: its progress; the weights of its best epoch, and those that its last phase ended
+    with, [] each where there are none."""
+
+    progress: Progress
+    best: Variables
+    ended: Variables
+
+
+@dataclass(frozen=True)
+class PhaseRun:
+    """A phase made ready: the whole model; the loop over the part that learns; the batches of its epochs, one after the
+    other; those of `val`; and when it began by `time.perf_counter`, as if it had never been interrupted."""
+
+    setup: Setup
+    phase: Phase
+    model: keras.Model
+    loop: Loop
+    batches: Iterator[Any]
+    validation: Any
+    began: float
+
+    def timed(self, progress: Progress) -> Progress:
+        """The progress with the seconds of this phase until now."""
+        return _with(progress, seconds=(*progress.seconds[:-1], time.perf_counter() - self.began))
+
+    def report_state(self, trained: Trained, moment: Moment) -> None:
+        """Offer the state to resume from; it is made only where the receiver wants it."""
 
         def make() -> State:
-            self.seconds[self.number] = time.perf_counter() - start
-            return self._state(model, optimizer)
-
-        batches = loop.batches(training)
-        while len(self.epochs) < before + phase.epochs and not self.complete:
-            self._epoch(loop, batches, make)
-            raw = [each.numpy() for each in moving] if phase.optimizer.average else []
-            # Its averages are what is evaluated, and what the phase ends with.
-            optimizer.finalize_variable_values(moving)
-            metrics = self._metrics(self.tally, loop.evaluate(validation), float(optimizer.learning_rate))
-            self._compare(metrics, model.get_weights(), phase)
-            for variable, value in zip(moving, raw, strict=False):
-                variable.assign(value)
-            self.tally = Tally()
-            # First: of an epoch that others were told of, no second telling must differ.
-            self.reports.state(make, "end" if self.complete else "epoch")
-            self.reports.epoch(metrics)
-        optimizer.finalize_variable_values(moving)
-        self.seconds[self.number] = time.perf_counter() - start
-
-    def _prepared(self, model: keras.Model, phase: Phase, epochs: range) -> tuple[Loop, Any, Any]:
-        """The loop of what learns, in the state that is resumed, and its data: what is left of training, and `val`."""
-        experiment, data = self.experiment, self.data
-        augmentation = phase.augmentation or experiment.augmentation
-        images, val = data.part("train")[0], data.part("val")[0]
-        learner: keras.Model = model
-        batches_of: Callable[..., Any] = for_training
-        freeze(model, phase.trains, experiment.backbone.dropout)
-        parts = split(model, phase.trains)
-        if parts and features.worth_keeping(parts[0], data, augmentation):
-            base, learner = parts
-            found = self.reports.keep(
-                features.digest(base, data, augmentation),
-                lambda: features.compute(base, data, augmentation, self.reports.images),
+            variables, moments = (
+                [variable.numpy() for variable in owner.variables] for owner in (self.model, self.loop.optimizer)
             )
-            images, val = features.floats(found["train"]), features.floats(found["val"][0])
-            batches_of = features_for_training
-        optimizer = optimizers.build(phase, self.steps, _precision(experiment))
-        optimizer.build(learner.trainable_variables)
-        if self.resume:
-            _assign(model.variables, self.resume.variables)
-            _assign(optimizer.variables, self.resume.optimizer)
-        training = batches_of(
-            images,
-            self.wanted,
-            experiment.batch_size,
-            augmentation,
-            experiment.seed,
-            epochs=epochs,
-            begun=self.tally.steps,
-        )
-        return Loop(learner, optimizer, _loss(experiment)), training, for_inference(val, self.val_wanted, 256)
+            return State(self.timed(trained.progress), variables, moments, trained.best)
 
-    def _epoch(self, loop: Loop, batches: Iterator[Any], make: Callable[[], State]) -> None:
-        """What is left of an epoch."""
-        total = self.steps * self.experiment.epochs
-        while self.tally.steps < self.steps and not self.tally.broken:
-            start, images = time.perf_counter(), self.tally.images
-            self.tally = loop.train(batches, self.steps - self.tally.steps, self.tally)
-            self.stepping += time.perf_counter() - start
-            self.images += self.tally.images - images
-            self.reports.step(self.steps * len(self.epochs) + self.tally.steps, total)
-            if self.tally.steps < self.steps and not self.tally.broken:
-                self.reports.state(make, "step")
-
-    def _metrics(self, train: Tally, val: Tally, learning_rate: float) -> EpochMetrics:
-        return EpochMetrics(
-            epoch=len(self.epochs) + 1,
-            train_loss=train.mean_loss,
-            train_top1=train.top1,
-            val_loss=val.mean_loss,
-            val_top1=val.top1,
-            learning_rate=learning_rate,
-            at=time.time_ns() // 10**6,
-        )
-
-    def _compare(self, metrics: EpochMetrics, evaluated: list[NDArray[np.float32]], phase: Phase) -> None:
-        """Add the epoch; keep its weights where it is the best so far, the cause where its numbers are none."""
-        self.epochs.append(metrics)
-        if self.tally.broken:
-            self.cause = f"the loss became {metrics.train_loss} in epoch {metrics.epoch}, step {self.tally.broken}"
-        elif not math.isfinite(metrics.val_loss):
-            self.cause = f"the loss on val became {metrics.val_loss} in epoch {metrics.epoch}"
-        # A ReLU may turn the not-a-number of broken weights into a zero, and the loss then looks sane.
-        elif not all(np.isfinite(weight).all() for weight in evaluated):
-            self.cause = f"weights became infinite or nan in epoch {metrics.epoch}"
-        elif phase.image_size == self.experiment.phases[-1].image_size and (
-            self.best is None or _rank(metrics) > _rank(self.best)
-        ):
-            self.best, self.weights = metrics, evaluated
-        self.complete = bool(self.cause) or metrics.epoch == self.experiment.epochs
-
-    def _state(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> State:
-        progress = Progress(
-            phase=self.number,
-            tally=self.tally,
-            epochs=tuple(self.epochs),
-            best=self.best.epoch if self.best else 0,
-            seconds=tuple(self.seconds),
-            stepping=self.stepping,
-            images=self.images,
-            cause=self.cause,
-            complete=self.complete,
-        )
-        variables, moments = ([each.numpy() for each in of.variables] for of in (model, optimizer))
-        return State(progress, variables, moments, self.weights)
+        self.setup.reports.state(make, moment)
 
 
-def _assign(variables: list[Any], values: list[NDArray[Any]]) -> None:
-    for variable, value in zip(variables, values, strict=True):
+def run_phases(setup: Setup, resume: State | None) -> Trained:
+    """Every phase that is left, each from the weights that the one before it ended with."""
+    trained = Trained(resume.progress, resume.best, []) if resume else Trained(BEGINNING, [], [])
+    while not trained.progress.complete and trained.progress.phase < len(setup.experiment.phases):
+        trained = run_phase(setup, trained, resume)
+        resume = None
+    return trained
+
+
+def run_phase(setup: Setup, trained: Trained, resume: State | None) -> Trained:
+    """The phase that `trained` names, or what is left of it; what comes out names the phase after it."""
+    experiment, progress = setup.experiment, trained.progress
+    # Weights do not depend on the size of the images.
+    size = experiment.phases[progress.phase].image_size
+    model = build_for(experiment, setup.data, setup.base, size, for_training=True)
+    if trained.ended:
+        model.set_weights(trained.ended)
+    if len(progress.seconds) == progress.phase:
+        progress = _with(progress, seconds=(*progress.seconds, 0.0))
+    run = _prepare(setup, model, progress, resume)
+    trained = replace(trained, progress=progress)
+    while len(trained.progress.epochs) < _last_epoch(experiment, progress.phase) and not trained.progress.complete:
+        trained = run_epoch(run, trained)
+    run.loop.optimizer.finalize_variable_values(run.loop.model.trainable_variables)
+    progress = _with(run.timed(trained.progress), phase=progress.phase + 1)
+    return Trained(progress, trained.best, model.get_weights())
+
+
+def run_epoch(run: PhaseRun, trained: Trained) -> Trained:
+    """An epoch, or what is left of it, with its validation; its state is reported, then its metrics."""
+    trained = _run_steps(run, trained)
+    with _averaged(run):
+        val = run.loop.evaluate(run.validation)
+        metrics = _metrics(trained.progress, val, float(run.loop.optimizer.learning_rate))
+        evaluated = run.model.get_weights()
+    trained = _add_epoch(run, trained, metrics, evaluated)
+    # The state first: an epoch that was reported is never trained again after a kill, and reported with other numbers.
+    run.report_state(trained, "end" if trained.progress.complete else "epoch")
+    run.setup.reports.epoch(metrics)
+    return trained
+
+
+def _run_steps(run: PhaseRun, trained: Trained) -> Trained:
+    """The steps that are left of an epoch; it ends early where a loss is NaN or infinite."""
+    steps, reports = run.setup.steps, run.setup.reports
+    done = steps * len(trained.progress.epochs)
+    while trained.progress.tally.steps < steps and not trained.progress.tally.broken_step:
+        progress, start = trained.progress, time.perf_counter()
+        tally = run.loop.train(run.batches, steps - progress.tally.steps, progress.tally)
+        stepping = progress.stepping + (time.perf_counter() - start)
+        images = progress.images + tally.images - progress.tally.images
+        trained = replace(trained, progress=_with(progress, tally=tally, stepping=stepping, images=images))
+        reports.step(done + tally.steps, steps * run.setup.experiment.epochs)
+        if tally.steps < steps and not tally.broken_step:
+            run.report_state(trained, "step")
+    return trained
+
+
+@contextmanager
+def _averaged(run: PhaseRun) -> Iterator[None]:
+    """Inside, the model has the moving averages of its weights, where the phase keeps any: they are what is evaluated,
+    and what the phase ends with."""
+    variables = run.loop.model.trainable_variables
+    raw = [variable.numpy() for variable in variables] if run.phase.optimizer.average else []
+    run.loop.optimizer.finalize_variable_values(variables)
+    yield
+    for variable, value in zip(variables, raw, strict=False):
         variable.assign(value)
+
+
+def _metrics(progress: Progress, val: Tally, learning_rate: float) -> EpochMetrics:
+    return EpochMetrics(
+        epoch=len(progress.epochs) + 1,
+        train_loss=progress.tally.mean_loss,
+        train_top1=progress.tally.top1,
+        val_loss=val.mean_loss,
+        val_top1=val.top1,
+        learning_rate=learning_rate,
+        at=time.time_ns() // 10**6,
+    )
+
+
+def _add_epoch(run: PhaseRun, trained: Trained, metrics: EpochMetrics, evaluated: Variables) -> Trained:
+    """The epoch added, and its weights kept where it is the best so far: of those at the last phase's image size."""
+    experiment, progress = run.setup.experiment, trained.progress
+    divergence = broken_numbers(metrics, progress.tally, evaluated)
+    best = progress.best_epoch
+    competes = divergence is None and run.phase.image_size == experiment.phases[-1].image_size
+    better = competes and (best is None or _rank(metrics) > _rank(best))
+    progress = _with(
+        progress,
+        tally=Tally(),
+        epochs=(*progress.epochs, metrics),
+        best=metrics.epoch if better else progress.best,
+        divergence=divergence,
+        complete=divergence is not None or metrics.epoch == experiment.epochs,
+    )
+    return Trained(progress, evaluated if better else trained.best, trained.ended)
+
+
+def _prepare(setup: Setup, model: keras.Model, progress: Progress, resume: State | None) -> PhaseRun:
+    """The phase that `progress` names, made ready in the state that is resumed."""
+    began = time.perf_counter() - progress.seconds[-1]
+    experiment = setup.experiment
+    phase = experiment.phases[progress.phase]
+    freeze(model, phase.trains, experiment.backbone.dropout)
+    if resume:
+        assign(model.variables, resume.variables)
+    augmentation = phase.augmentation or experiment.augmentation
+    reports = setup.reports
+    inputs = inputs_of(model, phase.trains, setup.data, augmentation, keep=reports.keep, on_images=reports.images)
+    optimizer = optimizers.build(phase, setup.steps, precision_of(experiment))
+    optimizer.build(inputs.learner.trainable_variables)
+    if resume:
+        assign(optimizer.variables, resume.optimizer)
+    (_, labels), (_, val_labels) = setup.data.part("train"), setup.data.part("val")
+    classes = len(setup.data.class_names)
+    training = inputs.batches_of(
+        inputs.train,
+        targets(experiment, labels, classes),
+        experiment.batch_size,
+        augmentation,
+        experiment.seed,
+        epochs=range(len(progress.epochs), _last_epoch(experiment, progress.phase)),
+        skip_batches=progress.tally.steps,
+    )
+    loop = Loop(inputs.learner, optimizer, loss_of(experiment))
+    validation = for_inference(inputs.val, targets(experiment, val_labels, classes), 256)
+    return PhaseRun(setup, phase, model, loop, loop.batches(training), validation, began)
+
+
+def _with(progress: Progress, **changes: Any) -> Progress:
+    """The progress with these fields replaced."""
+    return progress.model_copy(update=changes)
+
+
+def _last_epoch(experiment: Experiment, number: int) -> int:
+    """The last epoch of this phase, counted over all phases."""
+    return sum(phase.epochs for phase in experiment.phases[: number + 1])
 
 
 def _rank(metrics: EpochMetrics) -> tuple[float, float]:

@@ -1,24 +1,25 @@
-"""What a training begins with: the experiment's model, targets, loss and precision."""
+"""What a training begins with: the experiment's model, inputs, targets, loss and precision."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from vgg16.config import rows
-from vgg16.config.types import Experiment, Precision
+from vgg16.config.types import Augmentation, Experiment, Precision
+from vgg16.data.batches import features_for_training, for_training
 from vgg16.data.images import Arrays, Labels
+from vgg16.errors import RequestError
+from vgg16.network.blocks import split
 from vgg16.network.build import build
 from vgg16.network.normalization import RAW, Normalization, channel_statistics
 from vgg16.network.weights import Weights, take_base
-from vgg16.training.devices import (
-    fastest,
-)
-
-if TYPE_CHECKING:
-    import keras
+from vgg16.training import features
+from vgg16.training.devices import fastest
 
 
 def build_for(
@@ -31,8 +32,6 @@ def build_for(
 ) -> keras.Model:
     """The experiment's model before training: random weights or those of the base, with the normalisation that the
     experiment asks for. `image_size` stands in for the experiment's; one `for_training` cannot be saved."""
-    import keras
-
     keras.utils.set_random_seed(experiment.seed)
     model = build(
         rows.BACKBONES[experiment.backbone.name],
@@ -64,13 +63,59 @@ def targets(experiment: Experiment, labels: Labels, classes: int) -> NDArray[np.
     return np.eye(classes, dtype=np.float32)[labels]
 
 
-def _precision(experiment: Experiment) -> Precision:
+def precision_of(experiment: Experiment) -> Precision:
+    """What the experiment computes in; for `auto`, what its device is fastest in."""
     return fastest(experiment.device) if experiment.precision == "auto" else experiment.precision
 
 
-def _loss(experiment: Experiment) -> keras.losses.Loss:
-    import keras
-
+def loss_of(experiment: Experiment) -> keras.losses.Loss:
+    """The experiment's loss, one number for each image."""
     if experiment.loss == "sparse_categorical_crossentropy":
         return keras.losses.SparseCategoricalCrossentropy(reduction=None)
     return keras.losses.CategoricalCrossentropy(label_smoothing=experiment.label_smoothing, reduction=None)
+
+
+class Inputs(NamedTuple):
+    """The model, or the part of it that learns; what it gets of `train` and of `val`; how `train` becomes batches."""
+
+    learner: keras.Model
+    train: NDArray[Any]
+    val: NDArray[Any]
+    batches_of: Callable[..., Any]
+
+
+def inputs_of(
+    model: keras.Model,
+    trains: str,
+    data: Arrays,
+    augmentation: Augmentation,
+    *,
+    keep: features.Keep,
+    on_images: features.OnImages,
+) -> Inputs:
+    """Images for the whole model; or, where its base is frozen, the base's features for the rest of it."""
+    parts = split(model, trains)
+    if not parts or not features.worth_keeping(parts[0], data, augmentation):
+        return Inputs(model, data.part("train")[0], data.part("val")[0], for_training)
+    base, learner = parts
+    digest = features.digest(base, data, augmentation)
+    kept = keep(digest, lambda: features.compute(base, data, augmentation, on_images))
+    train, val = features.floats(kept["train"]), features.floats(kept["val"][0])
+    return Inputs(learner, train, val, features_for_training)
+
+
+def assign(variables: Sequence[Any], values: Sequence[NDArray[Any]]) -> None:
+    """Give each variable its value."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def check_last_batch(experiment: Experiment, data: Arrays) -> None:
+    """Raises RequestError where the last batch of an epoch has fewer images than there are devices."""
+    images = len(data.part("train")[1])
+    last = images % experiment.batch_size
+    if 0 < last < experiment.replicas:
+        raise RequestError(
+            f"replicas={experiment.replicas}: {images} training images leave a last batch of {last}.",
+            f"Try --set batch_size={experiment.batch_size - 1}.",
+        )

@@ -1,76 +1,48 @@
-"""Facts of a training: the sums of its steps, what is wrong inside a network, and how it ended."""
+"""Facts of a training: the sums of its steps, how far it came, why it diverged and what is wrong inside the network.
+
+They stay facts until a person reads them: `divergence_in_words` is the one place that words them.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from pydantic import model_validator
 
 from vgg16.config.types import Frozen, Precision
 from vgg16.records import EpochMetrics
 
 
 class Tally(NamedTuple):
-    """Sums over the images of some steps: their losses in nats, right answers, and how many they are; how many steps,
-    and which of them first had a loss that is no number, from 1 on, 0 for none."""
+    """Sums over the images of some steps: their losses in nats, the correct answers, how many images. Then how many
+    steps, and which of them first had a loss that is NaN or infinite, from 1 on; 0 for none."""
 
     loss: float = 0.0
-    right: int = 0
+    correct: int = 0
     images: int = 0
     steps: int = 0
-    broken: int = 0
+    broken_step: int = 0
 
     @property
     def mean_loss(self) -> float:
-        """The loss of one image, nats."""
+        """The mean loss of an image, nats."""
         return self.loss / self.images
 
     @property
     def top1(self) -> float:
-        """The share that is answered right."""
-        return self.right / self.images
-
-
-class Diagnosis(Frozen):
-    """What is wrong inside a network that does not learn. `broken`: layers of which a weight is no finite number.
-    `units`: rectified channels and units; `dead`: those that answer 0 to every image; `silent`: the first layer of
-    which all do, "" for none. `answer`: the commonest one, and the `share` of the images that are given it. Of a
-    network with broken weights only those are told."""
-
-    broken: tuple[str, ...] = ()
-    units: int = 0
-    dead: int = 0
-    silent: str = ""
-    answer: str = ""
-    share: float = 0.0
-
-    @property
-    def mostly_dead(self) -> bool:
-        """Whether a whole layer, or more than half of all units, answer 0 to every image; a few are dead in networks
-        that learn well, too."""
-        return bool(self.silent) or self.dead > self.units / 2
-
-    @property
-    def one_answer(self) -> bool:
-        """Whether nearly all images are given the same answer."""
-        return self.share >= 0.9
-
-    @property
-    def words(self) -> str:
-        """The diagnosis in words, "" where nothing is wrong."""
-        if self.broken:
-            return f"weights of {len(self.broken)} layers are infinite or nan, from {self.broken[0]} on"
-        told = []
-        if self.silent or self.dead > self.units / 2:  # a few are dead in networks that learn well, too
-            where = f", all of {self.silent} among them" if self.silent else ""
-            told.append(f"{self.dead} of {self.units} rectified units answer 0 to every image of val{where}")
-        if self.share >= 0.9:
-            told.append(f"{self.share:.0%} of val are answered {self.answer!r}")
-        return "; ".join(told)
+        """The share of correct answers, 0 to 1."""
+        return self.correct / self.images
 
 
 class Divergence(Frozen):
-    """How training diverged. `epoch` and `step`: where the `loss`, that on val or a weight became NaN or infinite. Of
-    kind `stuck`: the `best` top-1 on train or val in `epoch` epochs, where always answering the commonest class gives
-    `chance`. Of kind `other`, which version 0.1 logged: its words, those of the diagnosis among them, in `text`."""
+    """Why a training diverged. `kind`: a `loss` of the training steps or a `val_loss` that is NaN or infinite;
+    `weights` that are; an accuracy that is `stuck` at chance; `other` in what version 0.1 wrote, whose own words are
+    the `text`.
+
+    `epoch` is the one in which it showed; of `stuck`, the epochs trained. `step`, from 1 on, is the first of the epoch
+    with a broken loss, and `loss` the mean loss as it was. Of `stuck`: the `best` top-1 on train or val, and the
+    `chance` of always answering the commonest class, both 0 to 1.
+    """
 
     kind: Literal["loss", "val_loss", "weights", "stuck", "other"]
     epoch: int
@@ -81,15 +53,78 @@ class Divergence(Frozen):
     text: str = ""
 
 
+class Progress(Frozen):
+    """How far a training has come: all that changes while it runs, beside the weights. It is replaced, never changed.
+
+    `phase` counts from 0. `tally`: the sums of the epoch under way; `epochs`: all that ended; `best`: the number of the
+    best one, 0 where there is none. `seconds`: wall time of each phase begun; `stepping`: seconds in training steps,
+    and `images`: how many these took. `complete`: nothing is left to train, as all epochs are done or it diverged.
+    """
+
+    phase: int
+    tally: Tally
+    epochs: tuple[EpochMetrics, ...]
+    best: int
+    seconds: tuple[float, ...]
+    stepping: float
+    images: int
+    divergence: Divergence | None
+    complete: bool
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_0_1(cls, values: Any) -> Any:
+        """Version 0.1 kept a `cause` in words, "" for none."""
+        if not isinstance(values, dict) or "cause" not in values:
+            return values
+        text, epochs = values["cause"], values.get("epochs", ())
+        divergence = {"kind": "other", "epoch": len(epochs), "text": text} if text else None
+        return {name: value for name, value in values.items() if name != "cause"} | {"divergence": divergence}
+
+    @property
+    def best_epoch(self) -> EpochMetrics | None:
+        """The best epoch so far."""
+        return self.epochs[self.best - 1] if self.best else None
+
+
+BEGINNING = Progress(
+    phase=0, tally=Tally(), epochs=(), best=0, seconds=(), stepping=0.0, images=0, divergence=None, complete=False
+)
+
+
+class Diagnosis(Frozen):
+    """What is wrong inside a network that does not learn. `broken`: layers with a weight that is NaN or infinite; of
+    such a network nothing else is examined. `units`: ReLU channels and units; `dead`: those that are 0 for every image;
+    `silent`: the first layer in which all are, "" for none. `answer`: the commonest one, and the `share` of the images
+    that get it, 0 to 1."""
+
+    broken: tuple[str, ...] = ()
+    units: int = 0
+    dead: int = 0
+    silent: str = ""
+    answer: str = ""
+    share: float = 0.0
+
+    @property
+    def mostly_dead(self) -> bool:
+        """Whether a whole layer is dead, or most units are: a few are in networks that learn well, too."""
+        return bool(self.silent) or self.dead > self.units / 2
+
+    @property
+    def one_answer(self) -> bool:
+        """Whether nearly all images, 9 of 10, get the same answer."""
+        return self.share >= 0.9
+
+
 class TrainingResult(Frozen):
-    """How training ended; one that diverged has a `diagnosis`. `best_epoch` is the one whose weights the model carries,
-    0 where none was finite; `seconds` are wall time, validation included, also of each phase by itself; `images_per_s`
-    is the rate of the training steps alone; `peak_memory_megabytes` (10^6 bytes) of the GPU that held most, else of the
-    process so far; `precision` is what was computed in, `device` what did; `temperature` is what the model's logits
-    were divided by after training, so that its confidence fits `val`."""
+    """How training ended; one that diverged has a `divergence` and a `diagnosis`. `best_epoch` is the one whose weights
+    the model carries, 0 where none was finite; `seconds` are wall time, validation included, also of each phase by
+    itself; `images_per_s` is the rate of the training steps alone; `peak_memory_megabytes` (10^6 bytes) of the GPU that
+    held most, else of the process so far; `precision` is what was computed in, `device` what did; `temperature` is what
+    the model's logits were divided by after training, so that its confidence fits `val`."""
 
     status: Literal["finished", "diverged"]
-    cause: str = ""
+    divergence: Divergence | None = None
     diagnosis: Diagnosis | None = None
     best_epoch: int = 0
     best_val_top1: float = 0.0
@@ -101,3 +136,39 @@ class TrainingResult(Frozen):
     precision: Precision
     temperature: float = 1.0
     epochs: tuple[EpochMetrics, ...]
+
+
+def divergence_in_words(divergence: Divergence, diagnosis: Diagnosis | None = None) -> str:
+    """Why a training diverged and what is wrong inside the network, in English, parts joined by `; `."""
+    return "; ".join([_cause(divergence), *(_findings(diagnosis) if diagnosis else [])])
+
+
+def _cause(divergence: Divergence) -> str:
+    epoch = divergence.epoch
+    match divergence.kind:
+        case "loss":
+            return f"the loss became {divergence.loss} in epoch {epoch}, step {divergence.step}"
+        case "val_loss":
+            return f"the loss on val became {divergence.loss} in epoch {epoch}"
+        case "weights":
+            return f"weights became infinite or nan in epoch {epoch}"
+        case "stuck":
+            return (
+                f"accuracy stuck at chance: at most {divergence.best:.3f} in {epoch} epochs, and always answering the "
+                f"commonest class gives {divergence.chance:.3f}"
+            )
+        case "other":
+            return divergence.text
+
+
+def _findings(diagnosis: Diagnosis) -> list[str]:
+    """What is wrong, a phrase each; [] where nothing is."""
+    if diagnosis.broken:
+        return [f"weights of {len(diagnosis.broken)} layers are infinite or nan, from {diagnosis.broken[0]} on"]
+    phrases = []
+    if diagnosis.mostly_dead:
+        among = f", all of {diagnosis.silent} among them" if diagnosis.silent else ""
+        phrases.append(f"{diagnosis.dead} of {diagnosis.units} rectified units answer 0 to every image of val{among}")
+    if diagnosis.one_answer:
+        phrases.append(f"{diagnosis.share:.0%} of val are answered {diagnosis.answer!r}")
+    return phrases

@@ -38,7 +38,7 @@ MEMBERS = 64
 BESIDES = 1_000_000
 
 
-# What Python's readers of tar, gzip, bzip2 and xz raise for bytes that are none; tarfile's parser of headers lets
+# What Python's readers of tar, gzip, bzip2 and xz raise for other bytes; tarfile's parser of headers lets
 # through whatever its conversions meet, and reads a chain of headers by recursion.
 _UNREADABLE = (
     tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, LookupError, ArithmeticError,
@@ -151,7 +151,7 @@ def _read_files(archive: Archive, path: Path, origin: str) -> dict[str, bytes]:
     most = most_bytes(archive)
     too_much = _refused(archive, origin, f"unpacks to more than the {most} bytes that the dataset can have")
     largest = dict.fromkeys((*archive.train, *archive.test), most - BESIDES) | dict.fromkeys(archive.names, BESIDES)
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     seen: set[PurePosixPath] = set()
     with _readable(archive, origin), path.open("rb") as packed, _decompressed(packed) as file:
         stream = _Bounded(file, most, too_much)
@@ -166,14 +166,14 @@ def _read_files(archive: Archive, path: Path, origin: str) -> dict[str, bytes]:
                     )
                 content = tar.extractfile(member) if name in largest else None
                 if content:
-                    found[name] = content.read()
+                    contents[name] = content.read()
         while stream.read(io.DEFAULT_BUFFER_SIZE):
             pass
-    missing = [f"{archive.folder}/{name}" for name in largest if name not in found]
+    missing = [f"{archive.folder}/{name}" for name in largest if name not in contents]
     if missing:
         holds = ", ".join(ascii(str(inside)) for inside in sorted(seen)[:5]) or "nothing"
         raise _refused(archive, origin, f"has no {', '.join(missing)}; it holds {holds}")
-    return found
+    return contents
 
 
 def _checked(archive: Archive, origin: str, member: tarfile.TarInfo, seen: set[PurePosixPath]) -> PurePosixPath:
@@ -206,12 +206,12 @@ def _refused(archive: Archive, origin: str, what: str) -> Vgg16Error:
 
 
 def _check_names(origin: str, file: str, expected: tuple[str, ...], content: bytes) -> None:
-    found = tuple(content.decode(errors="replace").split())
-    if found == expected:
+    names = tuple(content.decode(errors="replace").split())
+    if names == expected:
         return
-    differs = next((pair for pair in zip(expected, found, strict=False) if pair[0] != pair[1]), None)
+    differs = next((pair for pair in zip(expected, names, strict=False) if pair[0] != pair[1]), None)
     raise Vgg16Error(
-        f"{origin} names other classes in {file}: expected {len(expected)} names, found {len(found)}"
+        f"{origin} names other classes in {file}: expected {len(expected)} names, found {len(names)}"
         + (f"; expected {differs[0]!r}, found {differs[1][:40]!r}." if differs else "."),
         "It may be the archive of another dataset: `vgg16 list datasets` shows those there are.",
     )
@@ -221,8 +221,8 @@ def _as_records(archive: Archive, origin: str, name: str, content: bytes) -> NDA
     """The file's records, uint8 [n, bytes of a record]."""
     length = _record_bytes(archive)
     if not content or len(content) % length:
-        found = f"{len(content)} bytes, {len(content) // length} records and {len(content) % length} bytes more"
-        raise _refused(archive, origin, f"has a {name} that is not whole records of {length} bytes: found {found}")
+        size = f"{len(content)} bytes, {len(content) // length} records and {len(content) % length} bytes more"
+        raise _refused(archive, origin, f"has a {name} that is not whole records of {length} bytes: found {size}")
     return np.frombuffer(content, np.uint8).reshape(-1, length)
 
 

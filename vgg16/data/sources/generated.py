@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from vgg16.config.types import Dataset
 from vgg16.data.images import Arrays, Images, Labels
@@ -14,8 +15,7 @@ from vgg16.data.splits import assign_splits
 
 
 def _digits() -> tuple[Images, Labels]:
-    from PIL import Image
-    from sklearn.datasets import load_digits
+    from sklearn.datasets import load_digits  # slow, and no other dataset needs it
 
     scans = load_digits()
     gray = np.round(scans.images * (255 / 16)).astype(np.uint8)
@@ -35,8 +35,7 @@ GLYPH_DRAWINGS = 5  # of each letter in each font
 
 
 def _glyphs(class_names: tuple[str, ...], size: int) -> tuple[Images, Labels]:
-    import matplotlib
-    from PIL import Image, ImageDraw, ImageFont
+    import matplotlib  # slow, and no other dataset needs its fonts
 
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     scale = 3  # drawn larger, then reduced, so that edges are smooth
@@ -75,6 +74,6 @@ MADE: dict[str, Callable[[Dataset], tuple[Images, Labels]]] = {
 
 
 def make(dataset: Dataset) -> Arrays:
-    """The whole of a dataset that this machine makes, with its splits; the same bytes on every call."""
+    """The whole of a dataset that this machine makes, with its splits; every call gives the same bytes."""
     images, labels = MADE[dataset.name](dataset)
     return Arrays(images, labels, assign_splits(dataset, images, labels), dataset.class_names)
