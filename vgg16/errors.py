@@ -43,3 +43,8 @@ class DataError(Vgg16Error):
 
     status = 3
     kind = "data"
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception says; the name of its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
