@@ -17,13 +17,13 @@ from flows.ingest import ingest
 from flows.progress import say
 from flows.promote import promote
 from flows.train import train_each
-from vgg16.cli.show import with_interval
 from vgg16.config import catalog, rows
 from vgg16.config.overrides import flat
 from vgg16.config.types import Experiment
 from vgg16.errors import Vgg16Error
 from vgg16.promotion.records import Decision
 from vgg16.records import DatasetRef, Run, ValidationReport
+from vgg16.reports.text import metric_with_interval
 from vgg16.steps import fit, fresh_process
 from vgg16.workplace import reach, settings
 
@@ -117,8 +117,8 @@ def _page(report: ValidationReport, runs: list[Run]) -> str:
 def _summary(ref: DatasetRef, report: ValidationReport, runs: list[Run], decision: Decision, production: str) -> str:
     rows = "\n".join(
         f"| {run.experiment} | {run.model.version if run.model else run.status} "
-        f"| {run.metrics.get('best_val_top1', 0):.4f} | {with_interval(run.metrics, 'gate_top1')} "
-        f"| {with_interval(run.metrics, 'test_top1') or 'kept'} "
+        f"| {run.metrics.get('best_val_top1', 0):.4f} | {metric_with_interval(run.metrics, 'gate_top1')} "
+        f"| {metric_with_interval(run.metrics, 'test_top1') or 'kept'} "
         f"| {f'[{run.run_id}]({run.url})' if run.url else f'`{run.run_id}`'} |"
         for run in runs
     )

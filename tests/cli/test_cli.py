@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+
+from vgg16.cli import show
+from vgg16.cli.main import COMMANDS, cli
 
 Command = Callable[..., Any]
 
@@ -34,6 +39,41 @@ def test_help_answers_in_under_a_second(vgg16: Command) -> None:
         "ui",
     ]:
         assert f"\n  {command}" in helped.stdout
+
+
+def test_help_says_of_each_command_what_the_command_says_of_itself() -> None:
+    with click.Context(cli) as context:
+        for name, entry in COMMANDS.items():
+            command = cli.get_command(context, name)
+            assert command
+            assert (command.name, command.get_short_help_str(200)) == (name, entry.summary)
+
+
+def test_help_imports_no_command(vgg16: Command) -> None:
+    program = "import sys\nfrom vgg16.cli.main import cli\ncli.main(['--help'], standalone_mode=False)\n"
+    program += "print('imported', *(each for each in sys.modules if each.startswith('vgg16.')))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    imported = done.stdout.splitlines()[-1].split()[1:]
+    assert sorted(imported) == ["vgg16.cli", "vgg16.cli.lazy", "vgg16.cli.main", "vgg16.errors"]
+
+
+def test_the_temporary_server_is_prefects_own_in_a_session_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.server.api.server import SubprocessASGIServer
+
+    from vgg16.cli.temporary_server import _ServerOfItsOwnSession
+
+    started: list[dict[str, Any]] = []
+
+    def note(args: list[str], **settings: Any) -> None:
+        started.append({"args": args, **settings})
+
+    monkeypatch.setattr(subprocess, "Popen", note)
+    server = object.__new__(_ServerOfItsOwnSession)
+    server.port = 4242
+    SubprocessASGIServer._run_uvicorn_command(server)
+    server._run_uvicorn_command()
+    theirs, ours = started
+    assert ours == theirs | {"start_new_session": True}
 
 
 def test_list_shows_the_catalog_and_makes_no_home(vgg16: Command, tmp_path: Path) -> None:
@@ -181,8 +221,6 @@ def test_data_is_validated_with_data_docs(vgg16: Command, tmp_path: Path) -> Non
 
 
 def test_many_predictions_end_with_counts_and_what_could_not_be_read(capsys: pytest.CaptureFixture[str]) -> None:
-    from vgg16.cli import show
-
     def prediction(number: int) -> dict[str, Any]:
         guess = {"label": "cat" if number % 4 else "dog", "probability": 0.75}
         source = {"size": [640, 480], "mode": "L", "done": ["converted to RGB"] if number < 3 else []}
