@@ -127,12 +127,12 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[list[EpochMetrics], dict[i
     then: dict[int, Callable[[], None]] = {}
 
     @contextmanager
-    def training(name: str, total: int) -> Iterator[progress.Told]:
+    def training(name: str, total: int) -> Iterator[progress.TrainingCallbacks]:
         def on_epoch(metrics: EpochMetrics) -> None:
             epochs.append(metrics)
             then.get(metrics.epoch, lambda: None)()
 
-        yield progress.Told(on_epoch, lambda *_: None, lambda *_: None)
+        yield progress.TrainingCallbacks(on_epoch, lambda *_: None, lambda *_: None)
 
     monkeypatch.setattr(fit, "training", training)
     return epochs, then
