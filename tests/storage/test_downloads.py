@@ -127,7 +127,7 @@ def test_secrets_in_an_address_are_sent_and_not_told(tmp_path: Path) -> None:
     with serving(CONTENT) as server:
         secret = f"{server.url.replace('//', '//user:password@')}?signature=secret"
         assert download(secret, tmp_path, MOST, silent).read_bytes() == CONTENT
-        assert downloads.shown(secret) == server.url
+        assert downloads.without_secrets(secret) == server.url
         server.statuses = [403]
         with pytest.raises(Vgg16Error, match="answered 403") as told:
             download(secret, tmp_path, MOST, silent)
@@ -151,7 +151,7 @@ def test_an_object_in_s3_is_continued_where_it_is_still_the_same(
     source.write_bytes(CONTENT)
     s3.upload(source, "streamed")
     with s3.stream("streamed", 0, "") as whole:
-        tag = whole.entity
+        tag = whole.validator
         assert (whole.start, whole.total, b"".join(whole.chunks)) == (0, len(CONTENT), CONTENT)
     with s3.stream("streamed", 1_000_000, tag) as rest:
         assert (rest.start, rest.total, b"".join(rest.chunks)) == (1_000_000, len(CONTENT), CONTENT[1_000_000:])

@@ -117,7 +117,9 @@ class _alone:  # noqa: N801 - it is used as a function
         home.mkdir(parents=True, exist_ok=True)
         self.folder.mkdir(mode=0o711, exist_ok=True)
         self.say = say
-        self.lock = files.alone(self.folder / "lock", lambda: say("another vgg16 up or down is at work; waiting"))
+        self.lock = files.exclusive_lock(
+            self.folder / "lock", lambda: say("another vgg16 up or down is at work; waiting")
+        )
 
     def __enter__(self) -> _Stack:
         self.lock.__enter__()

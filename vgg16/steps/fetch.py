@@ -20,7 +20,7 @@ from vgg16.data.sources.cifar import archive_of, most_bytes
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef
 from vgg16.storage import addresses, files, publishing
-from vgg16.storage.downloads import discard, download, local_file, shown
+from vgg16.storage.downloads import discard, download, local_file, without_secrets
 from vgg16.storage.store import Store
 from vgg16.workplace import settings
 
@@ -90,7 +90,7 @@ class _Place:
 def _workplace(home: Path, name: str) -> Iterator[_Place]:
     """The folders in which to fetch that dataset, for one process of this home at a time."""
     place = _Place(home / "scratch" / name, home / "downloads" / name)
-    with files.alone(
+    with files.exclusive_lock(
         home / "locks" / f"fetch-{name}", lambda: say(f"data        waiting for another process that fetches {name}")
     ):
         shutil.rmtree(place.scratch, ignore_errors=True)
@@ -134,7 +134,7 @@ def _downloaded(asked: _Asked, folder: Path) -> tuple[Path, str, str]:
     name, expected = asked.dataset.name, asked.sha256 if asked.source else asked.archive.sha256
     failures = []
     for address in (asked.source,) if asked.source else asked.archive.addresses:
-        origin = shown(address)
+        origin = without_secrets(address)
         say(f"data        downloading {origin}")
         try:
             with downloading(name) as on_bytes:
