@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from vgg16.stack.pools import POOLS
+
 LAST = 10
 
 
@@ -87,8 +89,6 @@ def _when(run: Any) -> str:
 def workers() -> dict[str, list[str]]:
     """The workers that are there, by pool."""
     from prefect.client.orchestration import get_client
-
-    from flows.deploy import POOLS
 
     async def ask() -> dict[str, list[str]]:
         async with get_client() as client:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import time
@@ -20,7 +19,6 @@ from vgg16.stack import postgresql, processes
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
-ROOT = Path(__file__).parents[2]
 SMALL = ["--set", "dataset.limit=200", "--set", "phases.0.epochs=1", "--set", "backbone.width=0.1"]
 SERVICES = {"s3", "prefect", "mlflow", "worker cpu", "worker gpu"}
 
@@ -154,29 +152,3 @@ def test_interrupted_it_ends_what_it_started(vgg16: Callable[..., Any], tmp_path
     up.send_signal(2)
     assert up.wait(120) == 130
     assert everything(home) == []
-
-
-def test_a_process_that_only_has_the_pid_is_not_ours() -> None:
-    other = subprocess.Popen(["sleep", "60"])
-    try:
-        created = psutil.Process(other.pid).create_time()
-        assert processes.find(other.pid, created)
-        assert processes.find(other.pid, created - 100) is None
-    finally:
-        other.kill()
-        other.wait()
-    assert processes.find(other.pid, created) is None
-
-
-@pytest.mark.parametrize("unit", ["vgg16-stack.service", "vgg16-worker@.service"])
-def test_systemd_understands_the_units(unit: str, tmp_path: Path) -> None:
-    if not shutil.which("systemd-analyze"):
-        pytest.skip("no systemd-analyze here")
-    # The folders of the units are those of another machine.
-    text = (ROOT / "infra" / "systemd" / unit).read_text()
-    text = text.replace("/srv/vgg16/.venv/bin", str(Path(VGG16).parent)).replace("/srv/vgg16", str(tmp_path))
-    (tmp_path / unit.replace("@", "@cpu")).write_text(text)
-    command = ["systemd-analyze", "verify", "--man=no", str(tmp_path / unit.replace("@", "@cpu"))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    told = [line for line in done.stderr.splitlines() if unit.split(".", maxsplit=1)[0].rstrip("@") in line]
-    assert told == [], done.stderr

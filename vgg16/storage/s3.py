@@ -1,4 +1,4 @@
-"""Objects in S3: the one door to boto3. Its import takes a while, so this module is imported when a bucket is opened."""
+"""Objects in S3: the one door to boto3, whose import takes a while: this module is imported when a bucket is opened."""
 
 from __future__ import annotations
 
