@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -38,15 +38,10 @@ def say(text: str) -> None:
 def _log(text: str) -> None:
     if "prefect" not in sys.modules:  # then there is no run, and importing it takes a second
         return
-    from prefect.context import get_run_context
-    from prefect.exceptions import MissingContextError
-    from prefect.logging import get_run_logger
+    from prefect import exceptions, get_run_logger
 
-    try:
-        get_run_context()
-    except MissingContextError:
-        return
-    get_run_logger().info(text)
+    with suppress(exceptions.MissingContextError):
+        get_run_logger().info(text)
 
 
 @dataclass(frozen=True)

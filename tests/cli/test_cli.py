@@ -54,13 +54,13 @@ def test_help_imports_no_command(vgg16: Command) -> None:
     program += "print('imported', *(each for each in sys.modules if each.startswith('vgg16.')))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     imported = done.stdout.splitlines()[-1].split()[1:]
-    assert sorted(imported) == ["vgg16.cli", "vgg16.cli.lazy", "vgg16.cli.main", "vgg16.errors"]
+    assert sorted(imported) == ["vgg16.cli", "vgg16.cli.command", "vgg16.cli.main", "vgg16.errors"]
 
 
 def test_the_temporary_server_is_prefects_own_in_a_session_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     from prefect.server.api.server import SubprocessASGIServer
 
-    from vgg16.cli.temporary_server import _ServerOfItsOwnSession
+    from flows.temporary_server import _ServerOfItsOwnSession
 
     started: list[dict[str, Any]] = []
 

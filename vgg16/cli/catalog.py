@@ -76,9 +76,8 @@ def show_(name: str, overrides: tuple[str, ...]) -> Answer:
         input_size, image_size, classes = dataset.image_size, experiment.image_size, len(dataset.class_names)
     reach.prepare(writes=False)
     import_tensorflow()
-    # They import Keras.
-    from vgg16.network.build import build
-    from vgg16.network.describe import describe
+    # They import Keras and NumPy.
+    from vgg16.network import build, describe
 
-    model = build(row, options, head, input_size=input_size, image_size=image_size, classes=classes)
-    return describe(model, name).model_dump(mode="json")
+    model = build.build(row, options, head, input_size=input_size, image_size=image_size, classes=classes)
+    return describe.describe(model, name).model_dump(mode="json")

@@ -1,10 +1,12 @@
-"""What all commands share: each answers one dictionary, printed for a person, or as JSON by `main`."""
+"""What all commands share: each answers one dictionary, printed for a person, or as JSON by `main`; and its module is
+imported when it is called."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import click
 
@@ -35,3 +37,36 @@ def answers(
         return run
 
     return decorate
+
+
+class Entry(NamedTuple):
+    """Where a command is, and the first sentence of its help."""
+
+    module: str
+    attribute: str
+    summary: str
+
+
+class LazyGroup(click.Group):
+    """A group of the commands of `entries`, by name, whose own help imports none of their modules."""
+
+    def __init__(self, *args: Any, entries: Mapping[str, Entry], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.entries = entries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # the name is click's
+        """The names, sorted as click sorts them."""
+        return sorted(self.entries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command, from its module; None where there is none of this name."""
+        entry = self.entries.get(cmd_name)
+        if entry is None:
+            return None
+        command: click.Command = getattr(import_module(entry.module), entry.attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands as click does, from the table alone."""
+        listed = {name: click.Command(name, help=entry.summary) for name, entry in self.entries.items()}
+        click.Group(commands=listed).format_commands(ctx, formatter)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from vgg16.cli.lazy import Entry, LazyGroup
+from vgg16.cli.command import Entry, LazyGroup
 from vgg16.errors import RequestError, Vgg16Error, first_line
 
 COMMANDS = {

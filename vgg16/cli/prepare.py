@@ -27,7 +27,7 @@ def prepare_flows() -> Settings:
     settings = open_console()
     if not settings.prefect_server:
         # Prefect reads the settings when it is imported.
-        from vgg16.cli import temporary_server
+        from flows import temporary_server
 
         temporary_server.start()
     return settings

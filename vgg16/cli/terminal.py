@@ -11,14 +11,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.table import Table
 
 
 def table(title: str, rows: list[dict[str, Any]]) -> None:
     """Rows of the same keys as a table, as wide as the terminal; nothing is cut where there is none."""
-    # `doctor`, which draws no table, must run where rich is missing.
-    from rich.console import Console
-    from rich.table import Table
-
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 200

@@ -74,14 +74,14 @@ def command(folder: Path, port: int) -> list[str]:
 
 def ready(port: int, password: str, roles: Mapping[str, str]) -> bool:
     """Whether it answers and has each role, by its password, with the database of the same name: made if missing."""
-    import psycopg2
-    from psycopg2 import sql
+    # Of the extra `stack`.
+    from psycopg2 import OperationalError, connect, sql
 
     try:
-        connection = psycopg2.connect(
+        connection = connect(
             host="127.0.0.1", port=port, user="vgg16", password=password, dbname="postgres", connect_timeout=3
         )
-    except psycopg2.OperationalError:
+    except OperationalError:
         return False
     connection.autocommit = True
     try:
