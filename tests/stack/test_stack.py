@@ -123,5 +123,5 @@ def test_systemd_understands_the_units(unit: str, tmp_path: Path) -> None:
     (tmp_path / unit.replace("@", "@cpu")).write_text(text)
     command = ["systemd-analyze", "verify", "--man=no", str(tmp_path / unit.replace("@", "@cpu"))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    told = [line for line in done.stderr.splitlines() if unit.split(".", maxsplit=1)[0].rstrip("@") in line]
-    assert told == [], done.stderr
+    complaints = [line for line in done.stderr.splitlines() if unit.split(".", maxsplit=1)[0].rstrip("@") in line]
+    assert complaints == [], done.stderr
