@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from vgg16.errors import Vgg16Error
+from vgg16.stack.pools import POOLS
 from vgg16.workplace import reach, settings
 
 ROOT = Path(__file__).parents[1]
-POOLS = {"cpu": "ingest, retrain, study, stages, promote, rollback: small runs", "gpu": "train: one run a worker"}
 # Six heartbeats: a healthy run outlives a server that restarts.
 SILENCE_SECONDS = 180
 CRASH_SECONDS = 10

@@ -1,12 +1,12 @@
 """What a person sees while it runs: a line per step and a bar while training. Everything goes to standard error,
-and to the Prefect run's log where there is one. The command line makes the console speak; a worker leaves it quiet."""
+and to the Prefect run's log where there is one. The command line opens the console; a worker leaves it quiet."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from rich.console import Console
@@ -24,8 +24,7 @@ from rich.progress import (
 from vgg16.records import EpochMetrics
 from vgg16.workplace.workplace import TrainingCallbacks
 
-# Of silence, after which long work speaks where no bar can be drawn.
-LINE_SECONDS = 30.0
+LINE_SECONDS = 30.0  # of silence, after which long work says a line where no bar can be drawn
 
 console = Console(stderr=True, quiet=True, highlight=False)
 
@@ -39,15 +38,25 @@ def say(text: str) -> None:
 def _log(text: str) -> None:
     if "prefect" not in sys.modules:  # then there is no run, and importing it takes a second
         return
-    from prefect.context import get_run_context
-    from prefect.exceptions import MissingContextError
-    from prefect.logging import get_run_logger
+    from prefect import exceptions, get_run_logger
 
-    try:
-        get_run_context()
-    except MissingContextError:
-        return
-    get_run_logger().info(text)
+    with suppress(exceptions.MissingContextError):
+        get_run_logger().info(text)
+
+
+class _Pace:
+    """Where no bar can be drawn, a line after each LINE_SECONDS of silence."""
+
+    def __init__(self) -> None:
+        self.spoken = time.monotonic()
+
+    def reset(self) -> None:
+        self.spoken = time.monotonic()
+
+    def say(self, text: str) -> None:
+        if not console.is_terminal and time.monotonic() - self.spoken >= LINE_SECONDS:
+            self.reset()
+            say(text)
 
 
 @contextmanager
@@ -62,19 +71,14 @@ def training(name: str, epochs: int) -> Iterator[TrainingCallbacks]:
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=None, metrics="")
+        pace = _Pace()
 
-        told = time.monotonic()
-
-        def on(what: str, unit: str, done: int, total: int) -> None:
-            nonlocal told
+        def on_part(what: str, unit: str, done: int, total: int) -> None:
             bar.update(task, description=what, completed=done, total=total)
-            if not console.is_terminal and time.monotonic() - told >= LINE_SECONDS:
-                told = time.monotonic()
-                say(f"  {what}  {done} of {total} {unit}")
+            pace.say(f"  {what}  {done} of {total} {unit}")
 
         def on_epoch(metrics: EpochMetrics) -> None:
-            nonlocal told
-            told = time.monotonic()
+            pace.reset()
             bar.update(task, metrics=f"val_top1 {metrics.val_top1:.4f}")
             say(
                 f"  epoch {metrics.epoch:>2}/{epochs}  train_loss {metrics.train_loss:7.4f}  "
@@ -82,7 +86,7 @@ def training(name: str, epochs: int) -> Iterator[TrainingCallbacks]:
                 f"val_top1 {metrics.val_top1:.4f}"
             )
 
-        yield TrainingCallbacks(on_epoch, partial(on, name, "steps"), partial(on, "features", "images"))
+        yield TrainingCallbacks(on_epoch, partial(on_part, name, "steps"), partial(on_part, "features", "images"))
 
 
 @contextmanager
@@ -95,16 +99,13 @@ def downloading(name: str) -> Iterator[Callable[[int, int | None], None]]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    told = time.monotonic()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=None)
+        pace = _Pace()
 
         def on_bytes(done: int, total: int | None) -> None:
-            nonlocal told
             bar.update(task, completed=done, total=total)
-            if not console.is_terminal and time.monotonic() - told >= LINE_SECONDS:
-                told = time.monotonic()
-                say(f"  {name}  {done / 1e6:.0f} MB" + (f" of {total / 1e6:.0f} MB" if total else ""))
+            pace.say(f"  {name}  {done / 1e6:.0f} MB" + (f" of {total / 1e6:.0f} MB" if total else ""))
 
         yield on_bytes
 

@@ -25,7 +25,7 @@ from prefect.events import emit_event
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling
 
-from flows.deploy import POOLS
+from vgg16.stack.pools import POOLS
 
 # How a chain ends, by the stage of a version that may be promoted, else by the verdict.
 ENDS = {"Production": "Promoted", "Staging": "Awaiting approval", "refuse": "Refused", "undecided": "Undecided"}

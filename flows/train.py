@@ -100,7 +100,7 @@ def _device() -> Iterator[None]:
         return
     device = os.environ.get("CUDA_VISIBLE_DEVICES") or "all"
     lock = settings.load().home / "locks" / f"device-{device}"
-    with files.alone(lock, lambda: say("training    waiting for another training on this device")):
+    with files.exclusive_lock(lock, lambda: say("training    waiting for another training on this device")):
         yield
 
 

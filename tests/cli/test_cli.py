@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+
+from vgg16.cli import show
+from vgg16.cli.main import COMMANDS, cli
 
 Command = Callable[..., Any]
 
@@ -36,6 +41,41 @@ def test_help_answers_in_under_a_second(vgg16: Command) -> None:
         assert f"\n  {command}" in helped.stdout
 
 
+def test_help_says_of_each_command_what_the_command_says_of_itself() -> None:
+    with click.Context(cli) as context:
+        for name, entry in COMMANDS.items():
+            command = cli.get_command(context, name)
+            assert command
+            assert (command.name, command.get_short_help_str(200)) == (name, entry.summary)
+
+
+def test_help_imports_no_command(vgg16: Command) -> None:
+    program = "import sys\nfrom vgg16.cli.main import cli\ncli.main(['--help'], standalone_mode=False)\n"
+    program += "print('imported', *(name for name in sys.modules if name.startswith('vgg16.')))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    imported = done.stdout.splitlines()[-1].split()[1:]
+    assert sorted(imported) == ["vgg16.cli", "vgg16.cli.command", "vgg16.cli.main", "vgg16.errors"]
+
+
+def test_the_temporary_server_is_prefects_own_in_a_session_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.server.api.server import SubprocessASGIServer
+
+    from flows.temporary_server import _ServerOfItsOwnSession
+
+    started: list[dict[str, Any]] = []
+
+    def note(args: list[str], **settings: Any) -> None:
+        started.append({"args": args, **settings})
+
+    monkeypatch.setattr(subprocess, "Popen", note)
+    server = object.__new__(_ServerOfItsOwnSession)
+    server.port = 4242
+    SubprocessASGIServer._run_uvicorn_command(server)
+    server._run_uvicorn_command()
+    theirs, ours = started
+    assert ours == theirs | {"start_new_session": True}
+
+
 def test_list_shows_the_catalog_and_makes_no_home(vgg16: Command, tmp_path: Path) -> None:
     listed = vgg16("list", "--json", cwd=tmp_path, VGG16_HOME="").json
     photographs = [
@@ -57,17 +97,18 @@ def test_list_shows_the_catalog_and_makes_no_home(vgg16: Command, tmp_path: Path
 
 
 def test_a_study_that_cannot_be_is_refused_before_anything_is_made(vgg16: Command, tmp_path: Path) -> None:
-    for asked, told in ((("course", "--set", "language=de"), "expected en or fr"), (("curse",), "Did you mean course")):
-        refused = vgg16("study", *asked, "--json", cwd=tmp_path, VGG16_HOME="")
+    wrong = ((("course", "--set", "language=de"), "expected en or fr"), (("curse",), "Did you mean course"))
+    for arguments, message in wrong:
+        refused = vgg16("study", *arguments, "--json", cwd=tmp_path, VGG16_HOME="")
         assert refused.status == 2
-        assert told in str(refused.json["error"])
+        assert message in str(refused.json["error"])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_show_counts_vgg16_without_training(vgg16: Command) -> None:
-    shown = vgg16("show", "vgg16", "--json").json
-    assert shown["parameters"] == shown["trainable"] == 138_357_544
-    assert [layer["name"] for layer in shown["layers"]][-4:] == ["flatten", "fc1", "fc2", "predictions"]
+    described = vgg16("show", "vgg16", "--json").json
+    assert described["parameters"] == described["trainable"] == 138_357_544
+    assert [layer["name"] for layer in described["layers"]][-4:] == ["flatten", "fc1", "fc2", "predictions"]
     assert vgg16("show", "digits-scratch", "--json").json["parameters"] < 2_000_000
 
 
@@ -119,12 +160,12 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_wrong_request_is_one_clear_paragraph_and_status_2(
     vgg16: Command, empty_home: Path, request_name: str
 ) -> None:
-    arguments, told = REQUESTS[request_name]
+    arguments, message = REQUESTS[request_name]
     refused = vgg16(*arguments, "--json", VGG16_HOME=str(empty_home))
     assert refused.status == 2, refused.stderr
     error = refused.json["error"]
     assert error["kind"] == "request"
-    assert told in f"{error['message']} {error['hint']}"
+    assert message in f"{error['message']} {error['hint']}"
     assert "Traceback" not in refused.stderr
 
 
@@ -181,8 +222,6 @@ def test_data_is_validated_with_data_docs(vgg16: Command, tmp_path: Path) -> Non
 
 
 def test_many_predictions_end_with_counts_and_what_could_not_be_read(capsys: pytest.CaptureFixture[str]) -> None:
-    from vgg16.cli import show
-
     def prediction(number: int) -> dict[str, Any]:
         guess = {"label": "cat" if number % 4 else "dog", "probability": 0.75}
         source = {"size": [640, 480], "mode": "L", "done": ["converted to RGB"] if number < 3 else []}
@@ -192,9 +231,9 @@ def test_many_predictions_end_with_counts_and_what_could_not_be_read(capsys: pyt
     show.predictions(
         {"model": "models:/m@champion", "predictions": [prediction(n) for n in range(12)], "failed": failed}
     )
-    told = capsys.readouterr().out
-    assert "\x1b" not in told
-    lines = [line.rstrip() for line in told.splitlines()]
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    lines = [line.rstrip() for line in printed.splitlines()]
     assert lines[2].split() == ["0\\x1b[31m.png", "dog", "75.0%", "L", "640x480"]
     assert lines[-4:] == [
         "12 pictures: cat (9), dog (3)",

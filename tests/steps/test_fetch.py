@@ -454,15 +454,15 @@ def test_two_at_once_do_the_work_once(home: Path, good: Path) -> None:
 
 def test_a_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     lock = tmp_path / "locks" / "x"
-    holder = "import sys, time; from pathlib import Path; from vgg16.storage.files import alone\n"
-    holder += "with alone(Path(sys.argv[1]), lambda: None): print('held', flush=True); time.sleep(60)"
+    holder = "import sys, time; from pathlib import Path; from vgg16.storage.files import exclusive_lock\n"
+    holder += "with exclusive_lock(Path(sys.argv[1]), lambda: None): print('held', flush=True); time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", holder, str(lock)], stdout=subprocess.PIPE, text=True)
     assert process.stdout
     assert process.stdout.readline() == "held\n"
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     waited: list[int] = []
-    with files.alone(lock, lambda: waited.append(1)):
+    with files.exclusive_lock(lock, lambda: waited.append(1)):
         assert waited == []
 
 

@@ -33,12 +33,12 @@ def silent(done: int, total: int | None) -> None:
 
 
 def test_a_file_is_downloaded_and_its_progress_told(tmp_path: Path) -> None:
-    told: list[tuple[int, int | None]] = []
+    progress: list[tuple[int, int | None]] = []
     with serving(CONTENT) as server:
-        file = download(server.url, tmp_path, MOST, lambda done, total: told.append((done, total)))
+        file = download(server.url, tmp_path, MOST, lambda done, total: progress.append((done, total)))
     assert file.read_bytes() == CONTENT
-    assert told[-1] == (len(CONTENT), len(CONTENT))
-    assert sorted(told) == told
+    assert progress[-1] == (len(CONTENT), len(CONTENT))
+    assert sorted(progress) == progress
 
 
 def test_a_connection_that_breaks_is_continued_where_it_ended(tmp_path: Path) -> None:
@@ -49,9 +49,9 @@ def test_a_connection_that_breaks_is_continued_where_it_ended(tmp_path: Path) ->
 
 def test_a_server_that_stays_broken_is_told_and_what_came_is_kept_for_the_next_call(tmp_path: Path) -> None:
     with serving(CONTENT, cuts=[1_000_000, 100_000, 100_000, 100_000]) as server:
-        with pytest.raises(Vgg16Error, match="broke off 4 times") as told:
+        with pytest.raises(Vgg16Error, match="broke off 4 times") as raised:
             download(server.url, tmp_path, MOST, silent)
-        assert "1300000 bytes are kept" in told.value.hint
+        assert "1300000 bytes are kept" in raised.value.hint
         assert download(server.url, tmp_path, MOST, silent).read_bytes() == CONTENT
     assert server.asked[-1] == "bytes=1300000-"
 
@@ -127,12 +127,12 @@ def test_secrets_in_an_address_are_sent_and_not_told(tmp_path: Path) -> None:
     with serving(CONTENT) as server:
         secret = f"{server.url.replace('//', '//user:password@')}?signature=secret"
         assert download(secret, tmp_path, MOST, silent).read_bytes() == CONTENT
-        assert downloads.shown(secret) == server.url
+        assert downloads.without_secrets(secret) == server.url
         server.statuses = [403]
-        with pytest.raises(Vgg16Error, match="answered 403") as told:
+        with pytest.raises(Vgg16Error, match="answered 403") as raised:
             download(secret, tmp_path, MOST, silent)
-    assert "secret" not in str(told.value)
-    assert "password" not in str(told.value)
+    assert "secret" not in str(raised.value)
+    assert "password" not in str(raised.value)
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 20, b"\xff", b"a\nb"], ids=str)
@@ -151,7 +151,7 @@ def test_an_object_in_s3_is_continued_where_it_is_still_the_same(
     source.write_bytes(CONTENT)
     s3.upload(source, "streamed")
     with s3.stream("streamed", 0, "") as whole:
-        tag = whole.entity
+        tag = whole.validator
         assert (whole.start, whole.total, b"".join(whole.chunks)) == (0, len(CONTENT), CONTENT)
     with s3.stream("streamed", 1_000_000, tag) as rest:
         assert (rest.start, rest.total, b"".join(rest.chunks)) == (1_000_000, len(CONTENT), CONTENT[1_000_000:])
@@ -185,10 +185,10 @@ def test_a_source_is_a_file_here_or_an_address_elsewhere(tmp_path: Path, monkeyp
 )
 def test_an_arbitrary_source_is_a_file_an_address_or_a_wrong_request(source: str) -> None:
     try:
-        found = local_file(source)
+        file = local_file(source)
     except RequestError as refused:
-        told = refused.message
+        message = refused.message
     else:
-        told = "--source"
-        assert found is None or found.is_file()
-    assert told.startswith("--source")
+        message = "--source"
+        assert file is None or file.is_file()
+    assert message.startswith("--source")

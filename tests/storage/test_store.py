@@ -1,6 +1,8 @@
 """Objects in a folder and in a real S3 server."""
 
 import fcntl
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -94,12 +96,12 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
 def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_kept(tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "store")
     store.create("datasets/x/digest/a", b"a")
-    left, alive = (tmp_path / "store" / "datasets" / "x" / name for name in ("digest/.draft-left", ".draft-alive"))
-    left.write_bytes(b"half")
+    leftover, alive = (tmp_path / "store" / "datasets" / "x" / name for name in ("digest/.draft-left", ".draft-alive"))
+    leftover.write_bytes(b"half")
     with alive.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         store.create("datasets/x/current.json", b"{}")
-        assert not left.exists()
+        assert not leftover.exists()
         assert alive.exists()
     store.create("datasets/x/another", b"{}")
     assert not list((tmp_path / "store").rglob(".draft*"))
@@ -121,7 +123,7 @@ def test_a_large_object_travels_in_parts_each_with_its_checksum(s3: S3Store, tmp
         s3.client.meta.events.unregister("before-send.s3", note)
     parts = [headers for operation, headers in sent if operation == "UploadPart"]
     assert len(parts) == 3
-    assert all(any(name.startswith("x-amz-checksum") or name == "x-amz-trailer" for name in each) for each in parts)
+    assert all(any(name.startswith("x-amz-checksum") or name == "x-amz-trailer" for name in part) for part in parts)
     fetched = fetch(s3, "datasets/large", tmp_path / "cache")
     assert (fetched / "images.npy").read_bytes() == (source / "images.npy").read_bytes()
 
@@ -134,3 +136,9 @@ def test_an_address_names_its_kind_of_store(tmp_path: Path, monkeypatch: pytest.
     assert bucket.address == "s3://bucket/some/prefix"
     with pytest.raises(RequestError, match="VGG16_STORE"):
         open_store("ftp://somewhere/else")
+
+
+def test_a_store_in_a_folder_goes_without_boto3(tmp_path: Path) -> None:
+    program = "import sys; from vgg16.storage import addresses, downloads, leases, publishing\n"
+    program += "addresses.open_store(sys.argv[1]).create('a', b'a'); sys.exit('boto3' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)

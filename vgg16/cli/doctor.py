@@ -1,4 +1,7 @@
-"""What is reachable, missing or broken, and the mend: a table of checks."""
+"""What is reachable, missing or broken, and the fix: a table of checks.
+
+A check imports its own library itself: where that cannot be imported, no other check fails.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,20 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import requires, version
 
+import click
 import httpx
 
+from vgg16.cli import show
+from vgg16.cli.command import Answer, answers
 from vgg16.config.types import Frozen
 from vgg16.errors import Vgg16Error
 from vgg16.workplace import reach, settings
 from vgg16.workplace.tensorflow import import_tensorflow
+from vgg16.workplace.workplace import open_workplace
 
 
 class Check(Frozen):
-    """One check's answer; `detail` says what was found and, where it is not ok, the mend."""
+    """One check's result; `detail` says what was seen and, where it is not ok, the fix."""
 
     name: str
     ok: bool
@@ -26,10 +33,10 @@ class Check(Frozen):
 
 def python() -> str:
     """The interpreter is one that the lock was made for."""
-    found = ".".join(map(str, sys.version_info[:3]))
+    here = ".".join(map(str, sys.version_info[:3]))
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
-        raise Vgg16Error(f"Python {found}, expected 3.11 to 3.13.", "Remove .venv and run make with PYTHON=python3.12.")
-    return f"Python {found} in {sys.prefix}"
+        raise Vgg16Error(f"Python {here}, expected 3.11 to 3.13.", "Remove .venv and run make with PYTHON=python3.12.")
+    return f"Python {here} in {sys.prefix}"
 
 
 def packages() -> str:
@@ -38,29 +45,27 @@ def packages() -> str:
 
     wanted = [Requirement(text) for text in requires("vgg16") or []]
     wrong = [
-        f"{each.name} {version(each.name)} (expected {each.specifier})"
-        for each in wanted
-        if each.marker is None and not each.specifier.contains(version(each.name))
+        f"{package.name} {version(package.name)} (expected {package.specifier})"
+        for package in wanted
+        if package.marker is None and not package.specifier.contains(version(package.name))
     ]
     if wrong:
         raise Vgg16Error(f"{', '.join(wrong)}.", "Install from the lock: make setup")
-    shown = ("prefect", "mlflow", "tensorflow", "keras", "great-expectations")
-    return ", ".join(f"{name} {version(name)}" for name in shown)
+    frameworks = ("prefect", "mlflow", "tensorflow", "keras", "great-expectations")
+    return ", ".join(f"{name} {version(name)}" for name in frameworks)
 
 
 def home() -> str:
     """The home can be written to."""
-    known = reach.prepare()
-    free = shutil.disk_usage(known.home).free / 1e9
-    return f"{known.home} ({free:.1f} GB free)"
+    folder = reach.prepare().home
+    free = shutil.disk_usage(folder).free / 1e9
+    return f"{folder} ({free:.1f} GB free)"
 
 
 def store() -> str:
     """The store answers."""
-    from vgg16.workplace.workplace import open_workplace
-
-    opened = open_workplace().store
-    return f"{opened.address} ({len(opened.keys('ledger/'))} ledger entries)"
+    store = open_workplace().store
+    return f"{store.address} ({len(store.keys('ledger/'))} ledger entries)"
 
 
 def tensorflow() -> str:
@@ -78,12 +83,10 @@ def tensorflow() -> str:
 
 def mlflow() -> str:
     """The tracking server or database answers."""
-    from vgg16.workplace.workplace import open_workplace
-
-    known = settings.load()
-    if known.artifacts is None:
-        reach.reach(known.tracking_uri, "MLflow", "MLFLOW_TRACKING_URI")
-    return f"{known.tracking_uri} ({len(open_workplace().tracker.registry.names())} registered models)"
+    uri = settings.load().tracking_uri
+    if settings.load().artifacts is None:
+        reach.reach(uri, "MLflow", "MLFLOW_TRACKING_URI")
+    return f"{uri} ({len(open_workplace().tracker.registry.names())} registered models)"
 
 
 def prefect() -> str:
@@ -98,19 +101,19 @@ def prefect() -> str:
 
 def servers() -> str:
     """The servers are of the versions that this code was made for."""
-    known = settings.load()
-    found = []
-    if known.artifacts is None:
-        found.append(("mlflow", httpx.get(f"{known.tracking_uri.rstrip('/')}/version", timeout=5).text.strip()))
-    if known.prefect_server:
+    named = settings.load()
+    versions = []
+    if named.artifacts is None:
+        versions.append(("mlflow", httpx.get(f"{named.tracking_uri.rstrip('/')}/version", timeout=5).text.strip()))
+    if named.prefect_server:
         from prefect.client.orchestration import get_client
 
         with get_client(sync_client=True) as client:
-            found.append(("prefect", client.request("GET", "/admin/version").json()))
-    other = [f"{name} {there}, here {version(name)}" for name, there in found if not _alike(there, version(name))]
+            versions.append(("prefect", client.request("GET", "/admin/version").json()))
+    other = [f"{name} {there}, here {version(name)}" for name, there in versions if not _alike(there, version(name))]
     if other:
         raise Vgg16Error(f"{'; '.join(other)}.", "Bring server and client to the same minor version.")
-    return ", ".join(f"{name} {there}" for name, there in found) or "none named"
+    return ", ".join(f"{name} {there}" for name, there in versions) or "none named"
 
 
 def workers() -> str:
@@ -119,13 +122,13 @@ def workers() -> str:
         return "none needed: no Prefect server is named"
     from flows import server
 
-    found = server.workers()
-    idle = [f"{pool} has no worker" for pool, online in found.items() if not online]
+    pools = server.workers()
+    idle = [f"{pool} has no worker" for pool, online in pools.items() if not online]
     late = server.late()
     if idle or late:
-        told = [*idle, *(f"{name} has waited since {when}" for name, when in late)]
-        raise Vgg16Error(f"{'; '.join(told)}.", "Start one where a checkout is: prefect worker start --pool POOL")
-    return ", ".join(f"{pool}: {', '.join(online)}" for pool, online in found.items()) or "no pools: flows.deploy"
+        problems = [*idle, *(f"{name} has waited since {when}" for name, when in late)]
+        raise Vgg16Error(f"{'; '.join(problems)}.", "Start one where a checkout is: prefect worker start --pool POOL")
+    return ", ".join(f"{pool}: {', '.join(online)}" for pool, online in pools.items()) or "no pools: flows.deploy"
 
 
 def runs() -> str:
@@ -136,36 +139,36 @@ def runs() -> str:
 
     stale = server.stale_slots()
     if stale:
-        told = [f"{name} holds {held} of {limit} for {used} running" for name, held, limit, used in stale]
-        mend = "It is freed by itself within five minutes, or by: prefect gcl update NAME --active-slots 0"
-        raise Vgg16Error(f"{'; '.join(told)}.", mend)
+        problems = [f"{name} holds {held} of {limit} for {used} running" for name, held, limit, used in stale]
+        fix = "It is freed by itself within five minutes, or by: prefect gcl update NAME --active-slots 0"
+        raise Vgg16Error(f"{'; '.join(problems)}.", fix)
     return "every slot belongs to a run"
 
 
 def trainings() -> str:
     """No training was left: none without an owner in the store, none called running in MLflow."""
     from vgg16.training import checkpoints
-    from vgg16.workplace.workplace import open_workplace
 
-    store = open_workplace().store
+    workplace = open_workplace()
+    store = workplace.store
     kept = checkpoints.unfinished(store)
-    logged = {each.request: checkpoints.noted_run(store, each.request) for each in kept}
+    logged = {training.request: checkpoints.noted_run(store, training.request) for training in kept}
     left = [
-        f"run {logged[each.request][:8] or '(none)'} stopped after epoch {each.epochs} and keeps "
-        f"{each.bytes / 1e6:.0f} MB in {store.address}/checkpoints/{each.request}"
-        for each in kept
-        if each.lapsed
+        f"run {logged[training.request][:8] or '(none)'} stopped after epoch {training.epochs} and keeps "
+        f"{training.bytes / 1e6:.0f} MB in {store.address}/checkpoints/{training.request}"
+        for training in kept
+        if training.lapsed
     ]
-    at_work = open_workplace().tracker.runs.running()
+    running = workplace.tracker.runs.running()
     left += [
-        f"{name} is called running, and nobody trains it" for run, name in at_work.items() if run not in logged.values()
+        f"{name} is called running, and nobody trains it" for run, name in running.items() if run not in logged.values()
     ]
     if left:
         raise Vgg16Error(
             f"{'; '.join(left)}.",
             "The same `vgg16 run` goes on with it; or remove that folder, and end the run in MLflow.",
         )
-    return ", ".join(f"{each.owner} trains" for each in kept) or "none is unfinished"
+    return ", ".join(f"{training.owner} trains" for training in kept) or "none is unfinished"
 
 
 def _alike(there: str, here: str) -> bool:
@@ -175,12 +178,12 @@ def _alike(there: str, here: str) -> bool:
 def stages() -> str:
     """Every registered model has in production what its ledger says."""
     from vgg16.promotion import reconcile
-    from vgg16.workplace.workplace import open_workplace
 
-    registry, store, by_hand = open_workplace().tracker.registry, open_workplace().store, settings.load().moved_by_hand
-    found = [told for name in registry.names() if (told := reconcile.trouble(registry, store, name, by_hand))]
-    if found:
-        raise Vgg16Error(f"{'; '.join(found)}.")
+    workplace = open_workplace()
+    registry, by_hand = workplace.tracker.registry, workplace.settings.moved_by_hand
+    models = (reconcile.trouble(registry, workplace.store, name, by_hand) for name in registry.names())
+    if problems := [problem for problem in models if problem]:
+        raise Vgg16Error(f"{'; '.join(problems)}.")
     return "every model has in production what its ledger says"
 
 
@@ -201,12 +204,23 @@ CHECKS: tuple[Callable[[], str], ...] = (
 
 
 def checks() -> list[Check]:
-    """Every check's answer; one that fails keeps no other from being made."""
-    return [_answer(check) for check in CHECKS]
+    """Every check's result; one that fails keeps no other from being made."""
+    return [_result(check) for check in CHECKS]
 
 
-def _answer(check: Callable[[], str]) -> Check:
+def _result(check: Callable[[], str]) -> Check:
     try:
         return Check(name=check.__name__, ok=True, detail=check())
     except Exception as error:
         return Check(name=check.__name__, ok=False, detail=str(error))
+
+
+@click.command()
+@answers(show.checks, refused=show.checks)
+def doctor() -> Answer:
+    """What is reachable, missing or broken, and the fix."""
+    made = [check.model_dump() for check in checks()]
+    broken = [check["name"] for check in made if not check["ok"]]
+    if broken:
+        raise Vgg16Error(f"{len(broken)} of {len(made)} checks failed: {', '.join(broken)}.", "", {"checks": made})
+    return {"checks": made}

@@ -2,53 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import sys
-from collections import Counter
-from collections.abc import Iterable
-from typing import Any
-
 import click
 
-Answer = dict[str, Any]
-
-
-def table(title: str, rows: list[dict[str, Any]]) -> None:
-    """Rows of the same keys as a table, as wide as the terminal; nothing is cut where there is none."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200
-    if not rows:
-        click.echo("none yet")
-        return
-    drawn = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for key in rows[0]:
-        numeric = all(_numeric(row[key]) for row in rows)
-        drawn.add_column(key, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        drawn.add_row(*("" if value is None else str(value) for value in row.values()))
-    console.print(drawn, markup=False)
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A metric, "" where there is none."""
-    return "" if value is None else f"{value:.{digits}f}"
-
-
-def with_interval(metrics: dict[str, float], name: str) -> str:
-    """A metric, "" where there is none, with its 95 % interval where that is logged beside it."""
-    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
-    told = number(metrics.get(name))
-    return told if low is None else f"{told} ({number(low, 3)} to {number(high, 3)})"
-
-
-def _numeric(value: object) -> bool:
-    return value is None or bool(re.fullmatch(r"(-?[\d,]+(\.\d+)?%?)?", str(value)))
+from vgg16.cli.command import Answer
+from vgg16.cli.terminal import counts, paragraph, printable, program, short, table
+from vgg16.reports.text import metric_with_interval, number
 
 
 def catalog(answer: Answer) -> None:
@@ -75,8 +33,8 @@ def model(answer: Answer) -> None:
 
 
 def fetched(answer: Answer) -> None:
-    counts = ", ".join(f"{split} {count}" for split, count in answer["splits"].items())
-    click.echo(f"{answer['dataset']} {answer['digest'][:8]}: {answer['classes']} classes; {counts}")
+    splits = ", ".join(f"{split} {count}" for split, count in answer["splits"].items())
+    click.echo(f"{answer['dataset']} {answer['digest'][:8]}: {answer['classes']} classes; {splits}")
     click.echo(f"in {answer['address']}")
 
 
@@ -97,8 +55,8 @@ def run(answer: Answer) -> None:
                 "experiment": run["experiment"],
                 "version": run["model"]["version"] if run["model"] else run["status"],
                 "best val top-1": number(run["metrics"].get("best_val_top1")),
-                "gate top-1": with_interval(run["metrics"], "gate_top1"),
-                "test top-1": with_interval(run["metrics"], "test_top1") or ("kept" if run["model"] else ""),
+                "gate top-1": metric_with_interval(run["metrics"], "gate_top1"),
+                "test top-1": metric_with_interval(run["metrics"], "test_top1") or ("kept" if run["model"] else ""),
                 "seconds": number(run["metrics"].get("train_seconds"), 0),
                 "run": run["run_id"][:8],
             }
@@ -107,15 +65,15 @@ def run(answer: Answer) -> None:
     )
     decision({**answer, **answer["challenger"]})
     click.echo(
-        f"\n{answer['seconds']['total']:.0f} s in all. Everything is in {_short(answer['home'])}. Now look at it:"
+        f"\n{answer['seconds']['total']:.0f} s in all. Everything is in {short(answer['home'])}. Now look at it:"
     )
-    vgg16 = _command()
-    page = answer["docs_page"] if answer["docs"].startswith("s3://") else _short(answer["docs"])
+    vgg16 = program()
+    page = answer["docs_page"] if answer["docs"].startswith("s3://") else short(answer["docs"])
     click.echo(f"  the data, in a browser    {page}")
     click.echo(f"  the runs, side by side    {vgg16} ui")
     click.echo(f"  who promoted what         {vgg16} history {answer['challenger']['name']}")
     if answer["production"]:
-        click.echo(f"  a few answers             {vgg16} predict {_short(answer['samples'])}/*.png")
+        click.echo(f"  a few answers             {vgg16} predict {short(answer['samples'])}/*.png")
 
 
 def study(answer: Answer) -> None:
@@ -123,36 +81,25 @@ def study(answer: Answer) -> None:
     for question, members in answer["questions"].items():
         click.echo()
         table(question, [_member(name, runs.get(name)) for name in members])
-    for each in answer["failed"]:
-        _paragraph(f"{each['experiment']} is left out: {each['cause']}")
+    for member in answer["failed"]:
+        paragraph(f"{member['experiment']} is left out: {member['cause']}")
     models = [run["model"] for run in answer["runs"] if run["model"]]
-    click.echo(f"\n{answer['seconds']:.0f} s in all. The report, in a browser: {_short(answer['report'])}")
+    click.echo(f"\n{answer['seconds']:.0f} s in all. The report, in a browser: {short(answer['report'])}")
     if models:
         name = models[0]["name"]
-        click.echo(f"Nothing was promoted; `{_command()} promote {name} VERSION` judges one of these versions.")
+        click.echo(f"Nothing was promoted; `{program()} promote {name} VERSION` judges one of these versions.")
 
 
-def _member(name: str, run: dict[str, Any] | None) -> dict[str, Any]:
+def _member(name: str, run: Answer | None) -> Answer:
     metrics = run["metrics"] if run else {}
     return {
         "experiment": name,
         "version": "left out" if not run else run["model"]["version"] if run["model"] else run["status"],
         "best val top-1": number(metrics.get("best_val_top1")),
-        "test top-1": with_interval(metrics, "test_top1"),
+        "test top-1": metric_with_interval(metrics, "test_top1"),
         "seconds": number(metrics.get("train_seconds"), 0),
         "run": run["run_id"][:8] if run else "",
     }
-
-
-def _short(address: str) -> str:
-    """A path below the working directory as it is typed there; any other address as it is."""
-    below = os.path.relpath(address) if address.startswith("/") else address
-    return address if below.startswith("..") else below
-
-
-def _command() -> str:
-    """How this program can be called again: by its name, or where that is not on the PATH, by its file."""
-    return "vgg16" if shutil.which("vgg16") else os.path.relpath(sys.argv[0])
 
 
 def status(answer: Answer) -> None:
@@ -160,8 +107,8 @@ def status(answer: Answer) -> None:
         click.echo("No Prefect server is named, so nothing is scheduled. `vgg16 up` starts one here.")
         return
     table("", [{key: run[key] for key in ("when", "took", "state", "reason")} for run in answer["runs"]])
-    coming = answer["next"]
-    click.echo(f"next: {coming['when']}, {coming['deployment']}" if coming else "next: nothing is scheduled")
+    following = answer["next"]
+    click.echo(f"next: {following['when']}, {following['deployment']}" if following else "next: nothing is scheduled")
     click.echo(f"{answer['server']}")
 
 
@@ -172,12 +119,12 @@ def compare(answer: Answer) -> None:
     rows: dict[str, list[str]] = {"run": [run["run_id"][:8] for run in runs]}
     rows |= {key: [run["params"].get(key, "") for run in runs] for key in differing}
     metrics = ("best_val_top1", "gate_top1", "test_top1", "test_top5", "test_loss", "train_seconds", "images_per_s")
-    rows |= {key: [with_interval(run["metrics"], key) for run in runs] for key in metrics}
+    rows |= {key: [metric_with_interval(run["metrics"], key) for run in runs] for key in metrics}
     rows |= {key: [run[key] for run in runs] for key in ("status", "model", "verdict")}
     names = [run["name"] for run in runs]
     table("", [{"": key, **dict(zip(names, values, strict=True))} for key, values in rows.items()])
     for sentence in answer["recipes"]:
-        _paragraph(sentence)
+        paragraph(sentence)
 
 
 def models(answer: Answer) -> None:
@@ -189,8 +136,8 @@ def models(answer: Answer) -> None:
                 "version": version["version"],
                 "stage": version["stage"],
                 "verdict": version["verdict"],
-                "gate top-1": with_interval(version["metrics"], "gate_top1"),
-                "test top-1": with_interval(version["metrics"], "test_top1") or "kept",
+                "gate top-1": metric_with_interval(version["metrics"], "gate_top1"),
+                "test top-1": metric_with_interval(version["metrics"], "test_top1") or "kept",
                 "experiment": version["experiment"],
             }
             for version in answer["models"]
@@ -236,63 +183,45 @@ def history(answer: Answer) -> None:
 
 def _evidence(numbers: dict[str, float]) -> str:
     """The difference of top-1 in points with its interval, or what each of the two had where it was not measured."""
-    found = {key: f"{100 * value:.1f}" for key, value in numbers.items()}
-    told = []
+    percent = {key: f"{100 * value:.1f}" for key, value in numbers.items()}
+    parts = []
     if numbers.keys() >= {"difference", "difference_low", "difference_high"}:
-        told.append(
-            f"{100 * numbers['difference']:+.1f} points ({found['difference_low']} to {found['difference_high']})"
-        )
+        interval = f"{percent['difference_low']} to {percent['difference_high']}"
+        parts.append(f"{100 * numbers['difference']:+.1f} points ({interval})")
     elif "challenger_gate_top1" in numbers:
-        before = f" after {found['champion_gate_top1']}" if "champion_gate_top1" in numbers else ""
-        told.append(f"{found['challenger_gate_top1']} %{before}")
+        before = f" after {percent['champion_gate_top1']}" if "champion_gate_top1" in numbers else ""
+        parts.append(f"{percent['challenger_gate_top1']} %{before}")
     if "p" in numbers:
-        told.append(f"p {numbers['p']:.3f}" if numbers["p"] >= 0.001 else "p < 0.001")
+        parts.append(f"p {numbers['p']:.3f}" if numbers["p"] >= 0.001 else "p < 0.001")
     if "judgement" in numbers:
-        told.append(f"judgement {numbers['judgement']:.0f}")
-    return ", ".join(told)
+        parts.append(f"judgement {numbers['judgement']:.0f}")
+    return ", ".join(parts)
 
 
 def predictions(answer: Answer) -> None:
-    found = answer["predictions"]
+    classified = answer["predictions"]
     click.echo(f"by {answer['model']}")
     table(
         "",
         [
             {
-                "image": _printable(each["image"]),
-                "label": each["label"],
-                "probability": f"{each['probability']:.1%}",
-                "then": ", ".join(f"{other['label']} {other['probability']:.1%}" for other in each["top5"][1:3]),
-                "was": f"{each['source']['mode']} {'x'.join(map(str, each['source']['size']))}",
+                "image": printable(picture["image"]),
+                "label": picture["label"],
+                "probability": f"{picture['probability']:.1%}",
+                "then": ", ".join(f"{guess['label']} {guess['probability']:.1%}" for guess in picture["top5"][1:3]),
+                "was": f"{picture['source']['mode']} {'x'.join(map(str, picture['source']['size']))}",
             }
-            for each in found
+            for picture in classified
         ],
     )
-    if len(found) > 10:
-        _paragraph(f"{len(found)} pictures: {_counts(each['label'] for each in found)}")
-    if done := _counts(each for picture in found for each in picture["source"]["done"]):
-        _paragraph(f"done to them: {done}")
+    if len(classified) > 10:
+        paragraph(f"{len(classified)} pictures: {counts(picture['label'] for picture in classified)}")
+    if done := counts(change for picture in classified for change in picture["source"]["done"]):
+        paragraph(f"done to them: {done}")
     if answer["failed"]:
         click.secho(f"{len(answer['failed'])} could not be read:", fg="yellow")
-    for each in answer["failed"]:
-        _paragraph(f"  {_printable(each['image'])}: {each['reason']}")
-
-
-def _paragraph(text: str) -> None:
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
-    click.echo(click.wrap_text(text, width, subsequent_indent="    "))
-
-
-def _counts(things: Iterable[str], most: int = 10) -> str:
-    """What there is most of, with its count."""
-    counted = Counter(things).most_common()
-    told = [f"{thing} ({count})" for thing, count in counted[:most]]
-    return ", ".join(told) + (f" and {len(counted) - most} more" if len(counted) > most else "")
-
-
-def _printable(path: str) -> str:
-    """A file's name without what a terminal would obey or cannot encode."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in path)
+    for picture in answer["failed"]:
+        paragraph(f"  {printable(picture['image'])}: {picture['reason']}")
 
 
 def checks(answer: Answer) -> None:
@@ -302,12 +231,12 @@ def checks(answer: Answer) -> None:
 
 
 def started(answer: Answer) -> None:
-    for each in answer["services"]:
-        click.echo(f"{click.style('ok  ', fg='green')} {each['name']:<12} {each['url']}")
+    for service in answer["services"]:
+        click.echo(f"{click.style('ok  ', fg='green')} {service['name']:<12} {service['url']}")
     click.echo("Every vgg16 command of this home uses them now. For other tools and shells:")
-    click.echo(f"  source {_short(answer['env'])}")
+    click.echo(f"  source {short(answer['env'])}")
 
 
 def ended(answer: Answer) -> None:
-    names = [each["name"] for each in answer["services"]]
+    names = [service["name"] for service in answer["services"]]
     click.echo(f"ended: {', '.join(names)}" if names else "nothing was running")

@@ -8,7 +8,7 @@ import re
 import stat
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from vgg16.data.images import Images
 from vgg16.data.records import Source
 from vgg16.errors import RequestError
+from vgg16.quiet import muted
 
 # Named, because Pillow reads formats that start programs (EPS) or fetch other files too.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
@@ -164,7 +165,8 @@ def read_picture(path: str, size: int) -> tuple[Images, Source]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as picture, _muted() if picture.format == "TIFF" else nullcontext():
+            # libtiff prints what is wrong with a file, and Pillow raises it too.
+            with Image.open(path, formats=FORMATS) as picture, muted(2) if picture.format == "TIFF" else nullcontext():
                 return _converted(picture, size)
     except RequestError:
         raise
@@ -177,19 +179,6 @@ def read_picture(path: str, size: int) -> tuple[Images, Source]:
     except Exception as error:
         outside = isinstance(error, OSError) and error.strerror
         raise RequestError(outside or f"damaged: {str(error) or type(error).__name__}") from None
-
-
-@contextmanager
-def _muted() -> Iterator[None]:
-    """Inside, nothing reaches standard error: libtiff prints what is wrong with a file, which Pillow raises as well."""
-    kept = os.dup(2)
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _head(path: Path) -> bytes:

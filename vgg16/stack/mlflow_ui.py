@@ -17,8 +17,6 @@ from vgg16.errors import Vgg16Error
 from vgg16.workplace.settings import Settings
 
 START_SECONDS = 90  # an empty database is migrated first
-
-
 STOP_SECONDS = 10
 
 
@@ -26,9 +24,9 @@ def start(settings: Settings) -> str:
     """The address of the UI: a team's server as it is, else one of our own, started if none answers."""
     if settings.tracking_uri.startswith("http"):
         return settings.tracking_uri.rstrip("/")
-    known = _known(settings)
-    if known and _answers(known["url"]):
-        return str(known["url"])
+    running = _started(settings)
+    if running and _is_healthy(running["url"]):
+        return str(running["url"])
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
@@ -43,7 +41,7 @@ def start(settings: Settings) -> str:
         )
     (settings.home / "mlflow-ui.json").write_text(json.dumps({"url": url, "pid": server.pid}))
     deadline = time.monotonic() + START_SECONDS
-    while not _answers(url):
+    while not _is_healthy(url):
         if server.poll() is not None or time.monotonic() > deadline:
             stop(settings)
             raise Vgg16Error("The MLflow UI did not start.", f"Its log is {log}.")
@@ -53,27 +51,28 @@ def start(settings: Settings) -> str:
 
 def stop(settings: Settings) -> None:
     """End the server that `start` started, with its children; nothing where none runs."""
-    known = _known(settings)
-    if known and _answers(known["url"]):
-        os.killpg(known["pid"], signal.SIGTERM)
+    running = _started(settings)
+    if running and _is_healthy(running["url"]):
+        os.killpg(running["pid"], signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
-        while _answers(known["url"]):
+        while _is_healthy(running["url"]):
             if time.monotonic() > deadline:
-                os.killpg(known["pid"], signal.SIGKILL)
+                os.killpg(running["pid"], signal.SIGKILL)
                 break
             time.sleep(0.1)
     (settings.home / "mlflow-ui.json").unlink(missing_ok=True)
 
 
-def _known(settings: Settings) -> dict[str, Any]:
+def _started(settings: Settings) -> dict[str, Any]:
+    """The url and pid of the server that was started last, {} where there was none."""
     try:
-        known: dict[str, Any] = json.loads((settings.home / "mlflow-ui.json").read_text())
+        server: dict[str, Any] = json.loads((settings.home / "mlflow-ui.json").read_text())
     except (FileNotFoundError, ValueError):
         return {}
-    return known
+    return server
 
 
-def _answers(url: str) -> bool:
+def _is_healthy(url: str) -> bool:
     try:
         return httpx.get(f"{url}/health", timeout=2).is_success
     except httpx.HTTPError:

@@ -15,8 +15,6 @@ from vgg16.errors import Vgg16Error
 from vgg16.stack.processes import as_user
 
 DEBIAN = Path("/usr/lib/postgresql")
-
-
 ROOT_RUNS_AS = "postgres"
 
 
@@ -76,14 +74,14 @@ def command(folder: Path, port: int) -> list[str]:
 
 def ready(port: int, password: str, roles: Mapping[str, str]) -> bool:
     """Whether it answers and has each role, by its password, with the database of the same name: made if missing."""
-    import psycopg2
-    from psycopg2 import sql
+    # Of the extra `stack`.
+    from psycopg2 import OperationalError, connect, sql
 
     try:
-        connection = psycopg2.connect(
+        connection = connect(
             host="127.0.0.1", port=port, user="vgg16", password=password, dbname="postgres", connect_timeout=3
         )
-    except psycopg2.OperationalError:
+    except OperationalError:
         return False
     connection.autocommit = True
     try:
@@ -102,15 +100,15 @@ def ready(port: int, password: str, roles: Mapping[str, str]) -> bool:
 
 
 def _binary(folder: Path, name: str) -> Path:
-    found = _binaries(folder)
-    if not found:
+    binaries = _binaries(folder)
+    if not binaries:
         version = folder / "data" / "PG_VERSION"
         wanted = f"PostgreSQL {version.read_text().strip()}" if version.exists() else "PostgreSQL"
         raise Vgg16Error(
             f"The stack's data are in {folder}, and {wanted} is not installed any more.",
             f"Install {wanted} again, or remove {folder.parent} and begin anew.",
         )
-    return found / name
+    return binaries / name
 
 
 def _binaries(folder: Path) -> Path | None:
@@ -122,7 +120,7 @@ def _binaries(folder: Path) -> Path | None:
     for candidate in candidates:
         if not ((candidate / "initdb").exists() and (candidate / "postgres").exists()):
             continue
-        if not made.exists() or _tells(candidate) == made.read_text().strip():
+        if not made.exists() or _major_version(candidate) == made.read_text().strip():
             return candidate
     return None
 
@@ -131,7 +129,7 @@ def _version(binaries: Path) -> int:
     return int(binaries.parent.name)
 
 
-def _tells(binaries: Path) -> str:
-    """The major version, as in `postgres (PostgreSQL) 15.3`."""
-    told = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
-    return told.partition(")")[2].strip().split(".")[0].split()[0] if ")" in told else ""
+def _major_version(binaries: Path) -> str:
+    """Of what it prints, as in `postgres (PostgreSQL) 15.3`."""
+    text = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
+    return text.partition(")")[2].strip().split(".")[0].split()[0] if ")" in text else ""

@@ -19,10 +19,7 @@ import psutil
 # In the environment of all that a stack starts: which service of which home it belongs to.
 MARK = "VGG16_STACK"
 
-
-CLOCK_SECONDS = 2.0  # a clock that is set moves the time of creation that the kernel tells
-
-
+CLOCK_SECONDS = 2.0  # a clock that is set moves the time of creation that the kernel reports
 CHILDREN_SECONDS = 10.0  # for what a service leaves behind
 
 
@@ -49,8 +46,8 @@ def as_user(name: str) -> dict[str, Any]:
     """What makes subprocess run as this user; "" for the one that we are."""
     if not name:
         return {}
-    found = pwd.getpwnam(name)
-    return {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": []}
+    user = pwd.getpwnam(name)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 def find(pid: int, created: float) -> psutil.Process | None:
@@ -72,14 +69,14 @@ def alive(process: psutil.Process) -> bool:
 
 def marked(mark: str) -> list[psutil.Process]:
     """All that was started under this mark and lives, whatever became of its parent."""
-    found = []
+    living = []
     for process in psutil.process_iter():
         try:
             if process.environ().get(MARK) == mark and alive(process):
-                found.append(process)
+                living.append(process)
         except (psutil.Error, OSError):
             continue
-    return found
+    return living
 
 
 def send(processes: Iterable[psutil.Process], signum: signal.Signals) -> None:
@@ -92,9 +89,9 @@ def send(processes: Iterable[psutil.Process], signum: signal.Signals) -> None:
 
 
 def wait(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Until all have ended, so long at most; who has not."""
+    """Wait until all have ended, that long at most; those that have not."""
     left, deadline = list(processes), time.monotonic() + seconds
-    while (left := [each for each in left if alive(each)]) and time.monotonic() < deadline:
+    while (left := [process for process in left if alive(process)]) and time.monotonic() < deadline:
         time.sleep(0.05)
     return left
 
@@ -107,18 +104,19 @@ def end(
     children_first: bool = False,
 ) -> bool:
     """End the processes of these marks, together: each leader by its signal (SIGTERM), then what is left of its own,
-    then by force. Answers whether all are gone."""
+    then by force. Returns whether all are gone."""
     own = [process for mark in leaders for process in marked(mark)]
     living = {mark: leader for mark, leader in leaders.items() if leader}
     if children_first:
-        others = [each for each in own if each not in living.values()]
+        others = [process for process in own if process not in living.values()]
         send(others, signal.SIGTERM)
         wait(others, seconds)
     for mark, leader in living.items():
         send([leader], signals.get(mark, signal.SIGTERM))
     wait(living.values(), seconds)
     # Those that were there before and those that came meanwhile.
-    left = [each for each in {*own, *(process for mark in leaders for process in marked(mark))} if alive(each)]
+    meanwhile = [process for mark in leaders for process in marked(mark)]
+    left = [process for process in {*own, *meanwhile} if alive(process)]
     send(left, signal.SIGTERM)
     left = wait(left, CHILDREN_SECONDS)
     send(left, signal.SIGKILL)
@@ -127,11 +125,12 @@ def end(
 
 def ports(process: psutil.Process) -> set[int]:
     """The ports that it, or what it started, listens on."""
-    found = set()
-    for each in [process, *process.children(recursive=True)]:
+    listening = set()
+    for one in [process, *process.children(recursive=True)]:
         with suppress(psutil.Error):  # it ended meanwhile
-            found |= {known.laddr.port for known in each.net_connections("tcp") if known.status == "LISTEN"}
-    return found
+            connections = one.net_connections("tcp")
+            listening |= {connection.laddr.port for connection in connections if connection.status == "LISTEN"}
+    return listening
 
 
 def free_port(wanted: int, taken: Iterable[int]) -> int:

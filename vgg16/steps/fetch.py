@@ -18,7 +18,7 @@ from vgg16.data.sources import cifar, generated
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef
 from vgg16.storage import files
-from vgg16.storage.downloads import discard, download, local_file, shown
+from vgg16.storage.downloads import discard, download, local_file, without_secrets
 from vgg16.workplace.workplace import Workplace
 
 
@@ -86,7 +86,7 @@ class _Folders:
 def _folders(workplace: Workplace, name: str) -> Iterator[_Folders]:
     """The folders in which to fetch that dataset, for one process of this home at a time."""
     folders = _Folders(workplace.home / "scratch" / name, workplace.home / "downloads" / name)
-    with files.alone(
+    with files.exclusive_lock(
         workplace.home / "locks" / f"fetch-{name}",
         lambda: workplace.say(f"data        waiting for another process that fetches {name}"),
     ):
@@ -133,7 +133,7 @@ def _downloaded(request: FetchRequest, folder: Path, workplace: Workplace) -> tu
     name, expected = request.dataset.name, request.sha256 if request.source else request.archive.sha256
     failures = []
     for address in (request.source,) if request.source else request.archive.addresses:
-        origin = shown(address)
+        origin = without_secrets(address)
         workplace.say(f"data        downloading {origin}")
         try:
             with workplace.display.downloading(name) as on_bytes:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from vgg16.errors import RequestError
-from vgg16.storage.s3 import _bucket
 from vgg16.storage.store import FolderStore, Store, Stream
+
+if TYPE_CHECKING:
+    from vgg16.storage.s3 import S3Store
 
 
 def open_store(address: str) -> Store:
@@ -28,7 +31,14 @@ def download(address: str, target: Path) -> None:
             file.write(chunk)
 
 
-def open_object(address: str, start: int, entity: str) -> AbstractContextManager[Stream]:
+def open_object(address: str, start: int, validator: str) -> AbstractContextManager[Stream]:
     """The bytes of the object `s3://bucket/key`, as S3Store.stream gives them."""
     bucket, _, key = address.removeprefix("s3://").partition("/")
-    return _bucket(bucket, "").stream(key, start, entity)
+    return _bucket(bucket, "").stream(key, start, validator)
+
+
+def _bucket(name: str, prefix: str) -> S3Store:
+    # It imports boto3, which a store in a folder goes without.
+    from vgg16.storage.s3 import open_bucket
+
+    return open_bucket(name, prefix)

@@ -11,15 +11,15 @@ from pathlib import Path
 
 
 @contextmanager
-def _draft(folder: Path) -> Iterator[Path]:
+def draft_in(folder: Path) -> Iterator[Path]:
     """A new empty file that nobody else writes to and no reader looks at, with the rights of an ordinary file.
 
     It is locked while it is in use, and a kill unlocks it: so the drafts below the folder that are not locked are those
     of killed processes, and are removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.rglob(".draft-*"):
-        _remove_unlocked(left)
+    for leftover in folder.rglob(".draft-*"):
+        _remove_unlocked(leftover)
     while True:
         draft = folder / f".draft-{uuid.uuid4().hex}"
         with draft.open("xb") as file:
@@ -41,11 +41,11 @@ def _remove_unlocked(draft: Path) -> None:
 
 
 @contextmanager
-def alone(lock: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock on this machine, whose kernel releases it however the process ends; `on_wait` is called where
+def exclusive_lock(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold a file's lock on this machine, whose kernel releases it however the process ends; `on_wait` is called where
     another process holds it."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("wb") as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

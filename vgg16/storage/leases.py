@@ -73,9 +73,9 @@ class Lease:
 
     def check(self) -> None:
         """Raises LostLeaseError where somebody else took over, or ended what this is about."""
-        found = latest(self.store, self.folder)
-        if found is None or found[1].token != self.owner.token:
-            by = f"taken over by {found[1]}" if found else "ended by somebody else"
+        last = latest(self.store, self.folder)
+        if last is None or last[1].token != self.owner.token:
+            by = f"taken over by {last[1]}" if last else "ended by somebody else"
             raise LostLeaseError(f"This work was {by}.", "Nothing more is written here.")
 
     def beat(self, released: bool = False) -> None:
@@ -86,17 +86,17 @@ class Lease:
             self.store.upload(draft, _beat_key(self.folder, self.generation))
 
     def beats(self, stop: threading.Event) -> None:
-        """Beat until told to stop."""
+        """Beat until `stop` is set."""
         while not stop.wait(BEAT_SECONDS):
-            with suppress(Exception):  # a store that is away for a moment: the next beat tells
+            with suppress(Exception):  # a store that is away for a moment: the next beat may come through
                 self.beat()
 
 
 @contextmanager
-def hold(store: Store, folder: str, told: Callable[[str], None] = lambda _: None) -> Iterator[Lease]:
+def hold(store: Store, folder: str, say: Callable[[str], None] = lambda _: None) -> Iterator[Lease]:
     """Hold the lease of a folder of the store. Waits, and says so, for an owner that may have been killed; raises
     BusyError that names an owner that lives."""
-    lease = _take(store, folder, told)
+    lease = _take(store, folder, say)
     stop = threading.Event()
     heart = threading.Thread(target=lease.beats, args=(stop,), daemon=True)
     heart.start()
@@ -124,7 +124,7 @@ def lapsed(store: Store, folder: str, generation: int, owner: Owner) -> bool:
     return bool(beat.get("released")) or owner.gone() or silent > LAPSE_SECONDS
 
 
-def _take(store: Store, folder: str, told: Callable[[str], None]) -> Lease:
+def _take(store: Store, folder: str, say: Callable[[str], None]) -> Lease:
     """Create the next generation once the last has lapsed: by its beats, or because they do not change while this
     machine watches."""
     me = Owner(
@@ -138,10 +138,10 @@ def _take(store: Store, folder: str, told: Callable[[str], None]) -> Lease:
     watched: object = None
     start = time.monotonic()
     while True:
-        found = latest(store, folder)
-        generation, owner = found or (0, me)
+        last = latest(store, folder)
+        generation, owner = last or (0, me)
         silent = watched is not None and time.monotonic() - start > LAPSE_SECONDS
-        if found is None or silent or lapsed(store, folder, generation, owner):
+        if last is None or silent or lapsed(store, folder, generation, owner):
             try:
                 store.create(f"{folder}/lease/{generation + 1:06}.json", me.model_dump_json().encode())
             except ExistsError:
@@ -150,15 +150,15 @@ def _take(store: Store, folder: str, told: Callable[[str], None]) -> Lease:
             lease = Lease(store, folder, generation + 1, me)
             lease.beat()
             return lease
-        seen = (generation, store.read(_beat_key(folder, generation)))
-        if owner.place == me.place or seen != (watched or seen):
+        beat = (generation, store.read(_beat_key(folder, generation)))
+        if owner.place == me.place or beat != (watched or beat):
             raise BusyError(
                 f"The same work is being done already, by {owner}.",
                 "Wait for it, or end that process: what it has done so far is kept, and the same command goes on.",
             )
         if watched is None:
-            watched, start = seen, time.monotonic()
-            told(f"waiting     for {owner}, which may have been killed: at most {LAPSE_SECONDS:.0f} s")
+            watched, start = beat, time.monotonic()
+            say(f"waiting     for {owner}, which may have been killed: at most {LAPSE_SECONDS:.0f} s")
         time.sleep(min(BEAT_SECONDS, 1.0))
 
 

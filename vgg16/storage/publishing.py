@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from vgg16.errors import Vgg16Error
-from vgg16.storage.files import _draft, sha256_of
-from vgg16.storage.store import ExistsError, FolderStore, Store
+from vgg16.storage.files import draft_in, sha256_of
+from vgg16.storage.store import ExistsError, Store
 
 MANIFEST = "manifest.json"
 
@@ -41,18 +41,19 @@ def fetch(store: Store, key: str, cache: Path) -> Path:
             f"{store.address}/{key} is not whole: it has no {MANIFEST}.",
             "Its publishing was interrupted; ask for it again (`vgg16 data fetch`) and it is completed.",
         )
-    folder = store.path(key) if isinstance(store, FolderStore) else cache / key
+    own = store.local_path(key)
+    folder = own or cache / key
     folder.mkdir(parents=True, exist_ok=True)
     for name, facts in json.loads(manifest)["files"].items():
         path = folder / name
-        if not isinstance(store, FolderStore) and not _same(path, facts):
-            with _draft(folder) as draft:
+        if own is None and not _same(path, facts):
+            with draft_in(folder) as draft:
                 store.download(f"{key}/{name}", draft)
                 draft.replace(path)
         if not _same(path, facts):
             raise Vgg16Error(
                 f"{store.address}/{key}/{name} differs from its manifest: expected {facts['bytes']} bytes with "
-                f"sha256 {facts['sha256'][:12]}..., found {_found(path)}.",
+                f"sha256 {facts['sha256'][:12]}..., found {_described(path)}.",
                 f"Remove {store.address}/{key} and fetch it again.",
             )
     return folder
@@ -62,5 +63,5 @@ def _same(path: Path, facts: dict[str, object]) -> bool:
     return path.is_file() and path.stat().st_size == facts["bytes"] and sha256_of(path) == facts["sha256"]
 
 
-def _found(path: Path) -> str:
+def _described(path: Path) -> str:
     return f"{path.stat().st_size} bytes with {sha256_of(path)[:12]}..." if path.is_file() else "no file"

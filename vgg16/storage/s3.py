@@ -1,4 +1,4 @@
-"""Objects in S3: the one door to boto3."""
+"""Objects in S3: the one door to boto3, whose import takes a while: this module is imported when a bucket is opened."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+
 from vgg16.errors import Vgg16Error
+from vgg16.storage.store import ExistsError, Stream
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-from vgg16.storage.store import ExistsError, Stream
 
 
 class S3Store:
@@ -24,6 +27,9 @@ class S3Store:
         self.address = f"s3://{bucket}/{self.prefix}".rstrip("/")
         self.client = client
 
+    def local_path(self, key: str) -> None:  # noqa: ARG002  # the signature is the protocol's
+        return None
+
     def read(self, key: str) -> bytes | None:
         try:
             return self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)["Body"].read()
@@ -31,8 +37,6 @@ class S3Store:
             return None
 
     def create(self, key: str, content: bytes) -> None:
-        from botocore.exceptions import ClientError
-
         try:
             self.client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=content, IfNoneMatch="*")
         except ClientError as error:
@@ -53,30 +57,28 @@ class S3Store:
 
     def keys(self, prefix: str) -> list[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
-        found = (item["Key"] for page in pages for item in page.get("Contents", []))
-        return sorted(key.removeprefix(self.prefix) for key in found)
+        names = (item["Key"] for page in pages for item in page.get("Contents", []))
+        return sorted(name.removeprefix(self.prefix) for name in names)
 
     @contextmanager
-    def stream(self, key: str, start: int, entity: str) -> Iterator[Stream]:
-        """The object's bytes from `start` on where it is still that `entity`, else from 0 on.
+    def stream(self, key: str, start: int, validator: str) -> Iterator[Stream]:
+        """The object's bytes from `start` on where its ETag is still `validator`, else from 0 on.
 
         Raises ConnectionError for what may pass, and Vgg16Error for an object that is not there or not to be read.
         """
-        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
-
         bucket, name = self.bucket, f"s3://{self.bucket}/{self.prefix}{key}"
         hint = "boto3's variables and profiles name the server and the credentials: AWS_ENDPOINT_URL_S3, AWS_PROFILE."
         try:
-            found = self.client.head_object(Bucket=bucket, Key=self.prefix + key)
-            same = found["ETag"] == entity and start <= found["ContentLength"]
-            begin, total = start if same else 0, found["ContentLength"]
+            head = self.client.head_object(Bucket=bucket, Key=self.prefix + key)
+            same = head["ETag"] == validator and start <= head["ContentLength"]
+            begin, total = start if same else 0, head["ContentLength"]
             chunks: Iterator[bytes] = iter(())
             if begin < total:
                 answer = self.client.get_object(
-                    Bucket=bucket, Key=self.prefix + key, Range=f"bytes={begin}-", IfMatch=found["ETag"]
+                    Bucket=bucket, Key=self.prefix + key, Range=f"bytes={begin}-", IfMatch=head["ETag"]
                 )
                 chunks = answer["Body"].iter_chunks(1 << 16)
-            yield Stream(begin, total, found["ETag"], chunks)
+            yield Stream(begin, total, head["ETag"], chunks)
         except ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
             if status >= 500 or status == 412:
@@ -90,10 +92,6 @@ class S3Store:
 
 def make_bucket(name: str, endpoint: str, key_id: str, secret: str) -> bool:
     """Whether the S3 server at this endpoint takes objects into the bucket, which is made if missing."""
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-
     client = boto3.client(
         "s3",
         endpoint_url=endpoint,
@@ -113,9 +111,7 @@ def make_bucket(name: str, endpoint: str, key_id: str, secret: str) -> bool:
     return True
 
 
-def _bucket(name: str, prefix: str) -> S3Store:
-    import boto3
-    from botocore.config import Config
-
+def open_bucket(name: str, prefix: str) -> S3Store:
+    """The store below that prefix of a bucket, by the standard AWS variables and profiles."""
     client = boto3.client("s3", config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard"}))
     return S3Store(name, prefix, client)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from vgg16.storage.files import _draft
+from vgg16.storage.files import draft_in
 
 
 class ExistsError(Exception):
@@ -18,12 +18,13 @@ class ExistsError(Exception):
 
 @dataclass(frozen=True)
 class Stream:
-    """The bytes of a file elsewhere from `start` on. `total` is the size of the whole, None where it is not told;
-    `entity` tells this content from another that comes to have the same address, "" where nothing does."""
+    """The bytes of a file elsewhere from `start` on. `total` is the size of the whole, None where it is not known;
+    `validator`, as HTTP calls it, differs where the same address comes to have other content; "" where there is none.
+    """
 
     start: int
     total: int | None
-    entity: str
+    validator: str
     chunks: Iterator[bytes]
 
 
@@ -31,6 +32,9 @@ class Store(Protocol):
     """Bytes under keys such as `ledger/vgg16-digits/000001.json`. Every write is whole or absent."""
 
     address: str
+
+    def local_path(self, key: str) -> Path | None:
+        """Where the object is a file of this machine; None for a store that keeps it elsewhere."""
 
     def read(self, key: str) -> bytes | None:
         """The object's bytes, None where there is none."""
@@ -58,35 +62,36 @@ class FolderStore:
         self.folder = folder
         self.address = str(folder)
 
-    def path(self, key: str) -> Path:
+    def local_path(self, key: str) -> Path:
         return self.folder / key
 
     def read(self, key: str) -> bytes | None:
         try:
-            return self.path(key).read_bytes()
+            return self.local_path(key).read_bytes()
         except FileNotFoundError:
             return None
 
     def create(self, key: str, content: bytes) -> None:
-        with _draft(self.path(key).parent) as draft:
+        with draft_in(self.local_path(key).parent) as draft:
             draft.write_bytes(content)
             try:
                 # A link fails where the name is taken, and until then nobody sees half a file.
-                os.link(draft, self.path(key))
+                os.link(draft, self.local_path(key))
             except FileExistsError:
                 raise ExistsError(key) from None
 
     def upload(self, source: Path, key: str) -> None:
-        with _draft(self.path(key).parent) as draft:
+        with draft_in(self.local_path(key).parent) as draft:
             shutil.copyfile(source, draft)
-            draft.replace(self.path(key))
+            draft.replace(self.local_path(key))
 
     def download(self, key: str, target: Path) -> None:
-        shutil.copyfile(self.path(key), target)
+        shutil.copyfile(self.local_path(key), target)
 
     def delete(self, key: str) -> None:
-        self.path(key).unlink(missing_ok=True)
+        self.local_path(key).unlink(missing_ok=True)
 
     def keys(self, prefix: str) -> list[str]:
-        files = (path for path in self.path(prefix).rglob("*") if path.is_file() and not path.name.startswith("."))
+        paths = self.local_path(prefix).rglob("*")
+        files = (path for path in paths if path.is_file() and not path.name.startswith("."))
         return sorted(path.relative_to(self.folder).as_posix() for path in files)

@@ -100,7 +100,6 @@ def _mlflow_login() -> tuple[str, str]:
 
 
 def _check_home(home: Path, writes: bool) -> None:
-    hint = "Choose another home with VGG16_HOME=FOLDER."
     try:
         home.mkdir(parents=True, exist_ok=True)
         if not writes:
@@ -110,9 +109,11 @@ def _check_home(home: Path, writes: bool) -> None:
         probe.unlink()
         free = shutil.disk_usage(home).free
     except OSError as error:
-        raise Vgg16Error(f"The home {home} cannot be written to: {error.strerror}.", hint) from None
+        raise Vgg16Error(
+            f"The home {home} cannot be written to: {error.strerror}.", "Choose another home with VGG16_HOME=FOLDER."
+        ) from None
     if free < FREE_BYTES:
         raise Vgg16Error(
             f"The home {home} is on a full disk: expected {FREE_BYTES // 10**6} MB free, found {free // 10**6} MB.",
-            "Free some, or " + hint[0].lower() + hint[1:],
+            "Free some, or choose another home with VGG16_HOME=FOLDER.",
         )

@@ -1,0 +1,83 @@
+"""The catalog: what there is to train, and an architecture's layers."""
+
+from __future__ import annotations
+
+import click
+
+from vgg16.cli import show
+from vgg16.cli.command import Answer, answers
+from vgg16.config import catalog, course, rows
+from vgg16.config.types import Backbone, BackboneChoice
+from vgg16.errors import RequestError
+from vgg16.workplace import reach
+from vgg16.workplace.tensorflow import import_tensorflow
+
+
+@click.command("list")
+@click.argument("kind", required=False, type=click.Choice(["datasets", "backbones", "experiments", "studies"]))
+@answers(show.catalog)
+def list_(kind: str | None) -> Answer:
+    """Datasets, backbones, experiments and studies of the catalog."""
+    listed: Answer = {
+        "datasets": [
+            {"name": row.name, "classes": len(row.class_names), "image_size": row.image_size, "about": row.description}
+            for row in rows.DATASETS.values()
+        ],
+        "backbones": [
+            {
+                "name": row.name,
+                "blocks": len(row.blocks) or row.depth,
+                "imagenet": row.pretrained is not None,
+                "about": row.description,
+            }
+            for row in rows.BACKBONES.values()
+        ],
+        "experiments": [
+            {
+                "name": row.name,
+                "dataset": row.dataset.name,
+                "backbone": row.backbone.name,
+                "base": row.base,
+                "epochs": row.epochs,
+                "about": row.description,
+            }
+            for row in rows.EXPERIMENTS.values()
+        ],
+        "studies": [
+            {
+                "name": row.name,
+                "dataset": row.members[0].dataset.name,
+                "questions": ", ".join(question.name for question in row.questions),
+                "members": len(row.members) + sum(bool(question.best_of) for question in row.questions),
+                "about": row.description,
+            }
+            for row in course.STUDIES.values()
+        ],
+    }
+    return {kind: listed[kind]} if kind else listed
+
+
+@click.command("show")
+@click.argument("name", metavar="EXPERIMENT|BACKBONE")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A setting of the experiment.")
+@answers(show.model)
+def show_(name: str, overrides: tuple[str, ...]) -> Answer:
+    """Layers, shapes, parameters and FLOPs, without training."""
+    row = catalog.find({**rows.BACKBONES, **rows.EXPERIMENTS}, "experiment or backbone", name)
+    if isinstance(row, Backbone):
+        if overrides:
+            raise RequestError("--set belongs to an experiment.", f"There are: {', '.join(rows.EXPERIMENTS)}.")
+        options, head = BackboneChoice(name=name), row.head
+        input_size, image_size, classes = row.image_size, None, row.classes
+    else:
+        (experiment,), _ = catalog.choose([name], overrides)
+        row, options, head = catalog.backbone(experiment.backbone.name), experiment.backbone, experiment.head
+        dataset = catalog.dataset(experiment.dataset.name)
+        input_size, image_size, classes = dataset.image_size, experiment.image_size, len(dataset.class_names)
+    reach.prepare(writes=False)
+    import_tensorflow()
+    # They import Keras and NumPy.
+    from vgg16.network import build, describe
+
+    model = build.build(row, options, head, input_size=input_size, image_size=image_size, classes=classes)
+    return describe.describe(model, name).model_dump(mode="json")

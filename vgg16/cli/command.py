@@ -1,0 +1,72 @@
+"""What all commands share: each answers one dictionary, printed for a person, or as JSON by `main`; and its module is
+imported when it is called."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+from vgg16.errors import Vgg16Error
+
+Answer = dict[str, Any]
+
+
+def answers(
+    show: Callable[[Answer], None], refused: Callable[[Answer], None] | None = None
+) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Give a command its `--json`; without it `show` prints the answer, and `refused` the facts of an error."""
+
+    def decorate(command: Callable[..., Answer]) -> Callable[..., Answer]:
+        @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+        @functools.wraps(command)
+        def run(*args: Any, as_json: bool, **kwargs: Any) -> Answer:
+            try:
+                answer = command(*args, **kwargs)
+            except Vgg16Error as error:
+                if refused and error.facts and not as_json:
+                    refused(error.facts)
+                raise
+            if not as_json:
+                show(answer)
+            return answer
+
+        return run
+
+    return decorate
+
+
+class Entry(NamedTuple):
+    """Where a command is, and the first sentence of its help."""
+
+    module: str
+    attribute: str
+    summary: str
+
+
+class LazyGroup(click.Group):
+    """A group of the commands of `entries`, by name, whose own help imports none of their modules."""
+
+    def __init__(self, *args: Any, entries: Mapping[str, Entry], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.entries = entries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # the name is click's
+        """The names, sorted as click sorts them."""
+        return sorted(self.entries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command, from its module; None where there is none of this name."""
+        entry = self.entries.get(cmd_name)
+        if entry is None:
+            return None
+        command: click.Command = getattr(import_module(entry.module), entry.attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands as click does, from the table alone."""
+        listed = {name: click.Command(name, help=entry.summary) for name, entry in self.entries.items()}
+        click.Group(commands=listed).format_commands(ctx, formatter)

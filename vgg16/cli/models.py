@@ -1,0 +1,79 @@
+"""Registered models: their versions, promotion and rollback by hand, and the ledger."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import click
+
+from vgg16.cli import prepare, show
+from vgg16.cli.command import Answer, answers
+from vgg16.errors import RefusedError, RequestError
+from vgg16.promotion import ledger
+from vgg16.promotion.records import Decision
+from vgg16.workplace.workplace import open_workplace
+
+
+@click.command()
+@click.argument("name", required=False)
+@answers(show.models)
+def models(name: str | None) -> Answer:
+    """Registered versions with their stages and verdicts."""
+    registry = prepare.open_reader().tracker.registry
+    names = [name] if name else registry.names()
+    versions = [version for model in names for version in registry.known_versions(model)]
+    return {"models": [version.model_dump(mode="json") for version in versions]}
+
+
+@click.command()
+@click.argument("name")
+@click.argument("version")
+@click.option("--stage", type=click.Choice(["staging", "production"]), default="production", show_default=True)
+@click.option("--force", is_flag=True, help="Promote whatever the verdict; kept in the ledger with the reason.")
+@click.option("--reason", default="", help="Why; asked for with --force.")
+@answers(show.decision, refused=show.decision)
+def promote(name: str, version: str, stage: Literal["staging", "production"], force: bool, reason: str) -> Answer:
+    """Judge a version and, if the evidence is good enough, put it into production."""
+    if force and not reason.strip():
+        raise RequestError("--force expects a --reason, which the ledger keeps.", 'For example: --reason "demo today"')
+    prepare.open_console()
+    open_workplace().tracker.registry.version(name, version)
+    prepare.prepare_flows()
+    # Prefect reads its settings when it is imported.
+    from flows import promote as flows
+
+    decision: Decision = flows.promote(name, version, stage, force, reason)
+    if decision.verdict != "promote" and not force:
+        why = "may not be promoted" if decision.verdict == "refuse" else "is not promoted, for it is undecided"
+        raise RefusedError(
+            f"{name} version {version} {why}: {'; '.join(decision.reasons)}.",
+            "--force --reason TEXT promotes it all the same, and the ledger keeps that.",
+            decision.model_dump(mode="json"),
+        )
+    return decision.model_dump(mode="json")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--reason", default="", help="Why; kept in the ledger.")
+@answers(show.rolled_back)
+def rollback(name: str, reason: str) -> Answer:
+    """Bring back the version that was in production before."""
+    prepare.open_console()
+    open_workplace().tracker.registry.check_name(name)
+    prepare.prepare_flows()
+    from flows import promote as flows  # after the settings, as in `promote`
+
+    answer: Answer = flows.rollback(name, reason).model_dump(mode="json")
+    return answer
+
+
+@click.command()
+@click.argument("name")
+@answers(show.history)
+def history(name: str) -> Answer:
+    """The ledger: every promotion and rollback, who, when and why."""
+    workplace = prepare.open_reader()
+    workplace.tracker.registry.check_name(name)
+    entries = ledger.entries(workplace.store, name)
+    return {"entries": [entry.model_dump(mode="json") for entry in entries]}

@@ -1,0 +1,52 @@
+"""Pictures of the user's own, classified."""
+
+from __future__ import annotations
+
+import click
+
+from flows import progress
+from vgg16.cli import prepare, show
+from vgg16.cli.command import Answer, answers
+from vgg16.data.pictures import find_pictures
+from vgg16.errors import RequestError
+from vgg16.records import ModelVersion
+from vgg16.workplace.tensorflow import import_tensorflow
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option(
+    "--model", "model_uri", metavar="URI", help="models:/NAME/VERSION, models:/NAME@champion or runs:/RUN/model."
+)
+@answers(show.predictions)
+def predict(images: tuple[str, ...], model_uri: str | None) -> Answer:
+    """Class and probability of pictures: files, folders and globs. Without --model, by the only champion there is.
+
+    Any size and colours: the middle square is cut out, resized to what the model sees, and transparency becomes
+    white. Files that cannot be read are listed with the reason.
+    """
+    paths = find_pictures(images)
+    registry = prepare.open_reader().tracker.registry
+    uri = model_uri or _only_champion(registry.champions())
+    import_tensorflow()
+    # It imports Keras.
+    from vgg16.evaluation.predict import predict_pictures
+
+    model, class_names = registry.load(uri)
+    progress.console.quiet = False
+    with progress.counting("pictures") as on_step:
+        predictions, failed = predict_pictures(model, class_names, paths, on_step)
+    return {
+        "model": uri,
+        "predictions": [prediction.model_dump(mode="json") for prediction in predictions],
+        "failed": [picture.model_dump(mode="json") for picture in failed],
+    }
+
+
+def _only_champion(champions: list[ModelVersion]) -> str:
+    uris = [f"models:/{version.name}@champion" for version in champions]
+    if len(uris) == 1:
+        return uris[0]
+    if not uris:
+        raise RequestError("No model is in production.", "Train one: vgg16 run digits-scratch digits-finetune")
+    raise RequestError("Several models are in production.", f"Name one with --model: {', '.join(uris)}.")

@@ -1,0 +1,37 @@
+"""What a command needs before heavy imports: settings applied, the console open, a server for its flows."""
+
+from __future__ import annotations
+
+import os
+
+from flows import progress
+from vgg16.workplace import reach
+from vgg16.workplace.settings import Settings
+from vgg16.workplace.workplace import Workplace, open_workplace
+
+
+def open_console() -> Settings:
+    """The settings, applied; progress is reported on standard error from now on, without Prefect's own lines, which
+    would repeat it."""
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    settings = reach.prepare()
+    progress.console.quiet = False
+    return settings
+
+
+def prepare_flows() -> Settings:
+    """`open_console`, and a server for the flows."""
+    settings = open_console()
+    if not settings.prefect_server:
+        # Prefect reads the settings when it is imported.
+        from flows import temporary_server
+
+        temporary_server.start()
+    return settings
+
+
+def open_reader() -> Workplace:
+    """The workplace, for a command that only reads."""
+    # Before Prefect is imported, or it would report telemetry and write outside the home.
+    reach.prepare(writes=False)
+    return open_workplace(progress)

@@ -1,0 +1,77 @@
+"""The chain: experiments are trained and the best is judged; a study; runs side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from vgg16.cli import prepare, show
+from vgg16.cli.command import Answer, answers
+from vgg16.config import catalog, studies
+from vgg16.records import TrackedRun
+
+
+@click.command()
+@click.argument("experiments", nargs=-1, required=True, metavar="EXPERIMENT...")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A setting, such as phases.0.epochs=2.")
+@click.option("--fresh", is_flag=True, help="Train from the start what an earlier run was cut off in.")
+@answers(show.run, refused=show.validated)
+def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -> Answer:
+    """The whole chain: check the data, train each experiment, judge the best.
+
+    What an earlier run was cut off in goes on where it was.
+    """
+    catalog.choose(experiments, overrides)
+    home = prepare.prepare_flows().home
+    # Prefect reads its settings when it is imported.
+    from flows.retrain import retrain
+
+    # A flow that names its end gives its caller a state.
+    state: Any = retrain(list(experiments), list(overrides), fresh=fresh, return_state=True)
+    answer: Answer = state.result()
+    return {**answer, "home": str(home), "samples": str(home / "samples" / answer["dataset"]["name"])}
+
+
+@click.command()
+@click.argument("name", metavar="STUDY")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A setting of every member, or language=en|fr."
+)
+@click.option("--fresh", is_flag=True, help="Train all members anew.")
+@answers(show.study, refused=show.validated)
+def study(name: str, overrides: tuple[str, ...], fresh: bool) -> Answer:
+    """Several experiments that answer questions, and their report. What is trained already is not trained again."""
+    studies.choose(name, list(overrides))
+    prepare.prepare_flows()
+    from flows import study as flow  # after the settings, as in `run`
+
+    answer: Answer = flow.study(name, list(overrides), fresh)
+    return answer
+
+
+@click.command()
+@click.argument("runs", nargs=-1, metavar="[RUN ...]")
+@answers(show.compare)
+def compare(runs: tuple[str, ...]) -> Answer:
+    """Runs side by side: what differed and what came out. Without RUN, the members of the last run."""
+    tracked = prepare.open_reader().tracker.runs
+    compared = [tracked.find(run) for run in runs] or tracked.last_chain()
+    # It imports NumPy, which `run` refuses a wrong request without.
+    from vgg16.reports import recipes
+
+    ended = [(run.params, run.metrics["best_val_top1"]) for run in compared]
+    return {"runs": [_facts(run) for run in compared], "recipes": recipes.recipes(ended)}
+
+
+def _facts(run: TrackedRun) -> Answer:
+    return {
+        "run_id": run.run_id,
+        "name": f"{run.run_name} {run.run_id[:4]}",
+        "experiment": run.experiment,
+        "status": run.status,
+        "verdict": run.verdict,
+        "model": run.registered,
+        "params": run.params,
+        "metrics": run.metrics,
+    }

@@ -1,0 +1,53 @@
+"""The servers of this machine: the MLflow UI and the local stack."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from flows import progress
+from vgg16.cli import prepare, show
+from vgg16.cli.command import Answer, answers
+from vgg16.stack import mlflow_ui, stack
+from vgg16.workplace import settings
+
+
+@click.command()
+@click.option("--stop", is_flag=True, help="End the UI that an earlier call started.")
+@answers(lambda answer: click.echo(answer["url"] or "stopped"))
+def ui(stop: bool) -> Answer:
+    """The MLflow UI, opened at the comparison of the last run's members."""
+    if stop:
+        mlflow_ui.stop(settings.load())
+        return {"url": ""}
+    runs = prepare.open_reader().tracker.runs
+    page = runs.comparison(runs.last_chain())
+    url = mlflow_ui.start(settings.load()) + page
+    if sys.stdout.isatty() and (
+        sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        click.launch(url)
+    return {"url": url}
+
+
+@click.command()
+@answers(show.started)
+def up() -> Answer:
+    """Start the local stack: Prefect, MLflow, S3, PostgreSQL where it is installed, and workers; all on loopback.
+
+    Every command of this home uses it from then on. Started twice it starts only what is missing.
+    """
+    home = settings.load().home
+    progress.console.quiet = False
+    services = stack.up(home, progress.say)
+    return {"services": services, "env": str(home / "stack" / "env")}
+
+
+@click.command()
+@answers(show.ended)
+def down() -> Answer:
+    """End what `vgg16 up` started; its data stay in the home."""
+    progress.console.quiet = False
+    return {"services": stack.down(settings.load().home, progress.say)}

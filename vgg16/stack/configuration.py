@@ -1,0 +1,74 @@
+"""How a stack is set up: its ports, its secrets, its databases, and the variables that lead a client to it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vgg16.stack import processes
+from vgg16.stack.state import read_json
+
+# Where a service is looked for; SeaweedFS's inner ports are moved away from the usual ones, which others like too.
+PORTS = {"prefect": 4200, "mlflow": 5000, "s3": 8333, "postgresql": 5432} | {
+    f"s3 {part}": 21333 + number
+    for number, part in enumerate(
+        ("port.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc")
+    )
+}
+
+# The servers with a database; in PostgreSQL it belongs to a role of the same name.
+ROLES = ("prefect", "mlflow")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What the services of a stack are started with. `database` is "postgresql" or "sqlite"; the keys of `ports` are
+    those of PORTS."""
+
+    folder: Path
+    database: str
+    ports: Mapping[str, int]
+    secrets: Mapping[str, str]
+
+    def url(self, name: str) -> str:
+        """The address of the service that listens on the port of that name."""
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    def database_url(self, name: str, driver: str, sqlite: str) -> str:
+        """Of SQLAlchemy, with the driver for PostgreSQL or the one for SQLite."""
+        if self.database == "sqlite":
+            return f"sqlite+{sqlite}:///{self.folder / name / f'{name}.db'}"
+        return f"postgresql+{driver}://{name}:{self.secrets[name]}@127.0.0.1:{self.ports['postgresql']}/{name}"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What leads every command and tool to this stack."""
+        return {
+            "PREFECT_API_URL": f"{self.url('prefect')}/api",
+            "MLFLOW_TRACKING_URI": self.url("mlflow"),
+            "VGG16_STORE": "s3://vgg16/store",
+            "AWS_ENDPOINT_URL_S3": self.url("s3"),
+            "AWS_ACCESS_KEY_ID": self.secrets["s3_key_id"],
+            "AWS_SECRET_ACCESS_KEY": self.secrets["s3_secret"],
+            "AWS_SESSION_TOKEN": "",  # of other keys
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+    def exports(self) -> str:
+        """The variables and the home, for a shell to source."""
+        variables = {"VGG16_HOME": str(self.folder.parent), **self.variables}
+        return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+def load_secrets(folder: Path) -> dict[str, str]:
+    """The stack's keys and passwords, which `secrets.json` keeps: made if there are none."""
+    path = folder / "secrets.json"
+    kept: dict[str, str] = read_json(path)
+    if not kept:
+        kept = {name: secrets.token_hex(20) for name in ("s3_key_id", "s3_secret", "postgresql", *ROLES)}
+        processes.private(path, json.dumps(kept))
+    return kept

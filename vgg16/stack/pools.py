@@ -1,0 +1,6 @@
+"""The work pools of a team's Prefect server: `flows.deploy` makes them, and the local stack has a worker for each."""
+
+from __future__ import annotations
+
+# Their names stand in prefect.yaml too.
+POOLS = {"cpu": "ingest, retrain, study, stages, promote, rollback: small runs", "gpu": "train: one run a worker"}

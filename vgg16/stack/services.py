@@ -1,0 +1,208 @@
+"""The rows of a stack: what each service needs, how it starts, when it answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import httpx
+import psutil
+
+from vgg16.stack import postgresql, processes
+from vgg16.stack.configuration import ROLES, Configuration
+from vgg16.stack.pools import POOLS
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Service:
+    """One row. `answers` is asked again and again, with its process; one that `ends` has done its work when it ends
+    with status 0."""
+
+    name: str
+    url: str
+    command: list[str]
+    answers: Callable[[psutil.Process], bool]
+    needs: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    prepare: Callable[[], None] = lambda: None
+    user: str = ""
+    ends: bool = False
+
+    @property
+    def request(self) -> str:
+        """The digest of how it is started: one that was started otherwise is started anew."""
+        return hashlib.sha256(json.dumps([self.command, self.environment], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def services(configuration: Configuration) -> list[Service]:
+    """All rows, PostgreSQL's where it is the database."""
+    return [
+        _s3(configuration),
+        *([_postgresql(configuration)] if configuration.database == "postgresql" else []),
+        _prefect(configuration),
+        _mlflow(configuration),
+        _deployments(configuration),
+        *(_worker(configuration, pool) for pool in POOLS),
+    ]
+
+
+def _s3(configuration: Configuration) -> Service:
+    folder, url = configuration.folder / "s3", configuration.url("s3")
+    keys = (configuration.secrets["s3_key_id"], configuration.secrets["s3_secret"])
+
+    def prepare() -> None:
+        credentials = dict(zip(("accessKey", "secretKey"), keys, strict=True))
+        actions = ["Admin", "Read", "Write", "List", "Tagging"]
+        identity = {"name": "vgg16", "credentials": [credentials], "actions": actions}
+        for made in (folder, folder / "data"):
+            made.mkdir(mode=0o700, exist_ok=True)
+        processes.private(folder / "identities.json", json.dumps({"identities": [identity]}))
+
+    def answers(process: psutil.Process) -> bool:  # noqa: ARG001  # any server at this address that takes the keys
+        # It imports boto3, which `down` goes without.
+        from vgg16.storage.s3 import make_bucket
+
+        return all(make_bucket(bucket, url, *keys) for bucket in ("vgg16", "mlflow"))
+
+    return Service("s3", url, _s3_command(configuration), answers, prepare=prepare)
+
+
+def _s3_command(configuration: Configuration) -> list[str]:
+    ports = configuration.ports
+    command = [str(BIN / "weed"), "server", "-dir=data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    command += ["-s3", "-s3.config=identities.json", f"-s3.port={ports['s3']}"]
+    command += [f"-s3.port.grpc={ports['s3 port.grpc']}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    for part in ("master", "volume", "filer"):
+        command += [f"-{part}.port={ports[f's3 {part}']}", f"-{part}.port.grpc={ports[f's3 {part}.grpc']}"]
+    # A bucket takes seven volumes at its first write; no other server waits to hear that this one goes.
+    command += ["-volume.max=1000", "-master.volumeSizeLimitMB=256", "-volume.preStopSeconds=0"]
+    # Else they would be in /tmp, and stay there.
+    return [*command, "-master.telemetry=false", "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock"]
+
+
+def _postgresql(configuration: Configuration) -> Service:
+    folder, port = configuration.folder / "postgresql", configuration.ports["postgresql"]
+    password = configuration.secrets["postgresql"]
+    roles = {role: configuration.secrets[role] for role in ROLES}
+    return Service(
+        "postgresql",
+        f"postgresql://127.0.0.1:{port}",
+        postgresql.command(folder, port),
+        lambda _: postgresql.ready(port, password, roles),
+        prepare=lambda: postgresql.initialise(folder, password),
+        user=postgresql.runs_as(),
+    )
+
+
+def _prefect(configuration: Configuration) -> Service:
+    api = configuration.variables["PREFECT_API_URL"]
+    return Service(
+        "prefect",
+        configuration.url("prefect"),
+        [
+            *(sys.executable, "-m", "prefect", "server", "start"),
+            *("--host", "127.0.0.1", "--port", str(configuration.ports["prefect"])),
+        ],
+        lambda _: _is_healthy(api),
+        _database(configuration),
+        {
+            "PREFECT_HOME": str(configuration.folder / "prefect"),
+            "PREFECT_UI_API_URL": api,
+            "PREFECT_API_DATABASE_CONNECTION_URL": configuration.database_url("prefect", "asyncpg", "aiosqlite"),
+        },
+    )
+
+
+def _mlflow(configuration: Configuration) -> Service:
+    url = configuration.url("mlflow")
+    return Service(
+        "mlflow",
+        url,
+        [
+            *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
+            *("--host", "127.0.0.1", "--port", str(configuration.ports["mlflow"])),
+        ],
+        lambda _: _is_healthy(url),
+        _database(configuration),
+        {name: value for name, value in configuration.variables.items() if name.startswith("AWS_")}
+        | {
+            # As variables: a command line, with the password in it, is there for every user to read.
+            "MLFLOW_BACKEND_STORE_URI": configuration.database_url("mlflow", "psycopg2", "pysqlite"),
+            "MLFLOW_ARTIFACTS_DESTINATION": "s3://mlflow/artifacts",
+            "MLFLOW_S3_ENDPOINT_URL": configuration.url("s3"),
+            # The runners of its own jobs would be eight more processes with 2 GB; nothing here asks for one.
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        },
+    )
+
+
+def _deployments(configuration: Configuration) -> Service:
+    webhook = {name: os.environ[name] for name in ("VGG16_WEBHOOK",) if name in os.environ}
+    return Service(
+        "deployments",
+        "",
+        [sys.executable, "-m", "flows.deploy"],
+        lambda _: False,
+        ("prefect",),
+        _flows(configuration) | webhook,
+        ends=True,
+    )
+
+
+def _worker(configuration: Configuration, pool: str) -> Service:
+    name = f"{socket.gethostname()}-{pool}"
+    workers = f"{configuration.variables['PREFECT_API_URL']}/work_pools/{pool}/workers/filter"
+
+    def is_online(process: psutil.Process) -> bool:
+        try:
+            response = httpx.Client(trust_env=False).post(workers, json={}, timeout=3)
+            return any(
+                worker["name"] == name
+                and worker["status"] == "ONLINE"
+                # Not that of an earlier worker of this name.
+                and datetime.fromisoformat(worker["last_heartbeat_time"]).timestamp() > process.create_time() - 1
+                for worker in response.raise_for_status().json()
+            )
+        except (httpx.HTTPError, ValueError):
+            return False
+
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
+    return Service(
+        f"worker {pool}",
+        f"{configuration.url('prefect')}/work-pools/work-pool/{pool}",
+        [*command, "--limit", "1", "--name", name],
+        is_online,
+        ("prefect", "deployments"),
+        _flows(configuration),
+    )
+
+
+def _database(configuration: Configuration) -> tuple[str, ...]:
+    return ("postgresql",) if configuration.database == "postgresql" else ()
+
+
+def _flows(configuration: Configuration) -> dict[str, str]:
+    """The environment of what runs our flows."""
+    return configuration.variables | {
+        "VGG16_HOME": str(configuration.folder.parent),
+        "PREFECT_HOME": str(configuration.folder / "prefect"),
+        "PROJECT_DIR": str(ROOT),
+        "VGG16_TRAIN_ON": "pool",
+    }
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        return httpx.Client(trust_env=False).get(f"{url}/health", timeout=3).is_success
+    except httpx.HTTPError:
+        return False
