@@ -9,7 +9,6 @@ from vgg16.cli.command import Answer, answers
 from vgg16.config import catalog, course, rows
 from vgg16.config.types import Backbone, BackboneChoice
 from vgg16.errors import RequestError
-from vgg16.workplace import reach
 from vgg16.workplace.tensorflow import import_tensorflow
 
 
@@ -74,9 +73,11 @@ def show_(name: str, overrides: tuple[str, ...]) -> Answer:
         row, options, head = catalog.backbone(experiment.backbone.name), experiment.backbone, experiment.head
         dataset = catalog.dataset(experiment.dataset.name)
         input_size, image_size, classes = dataset.image_size, experiment.image_size, len(dataset.class_names)
+    # `list` need not wait for what these import: HTTP's client, and Keras.
+    from vgg16.workplace import reach
+
     reach.prepare(writes=False)
     import_tensorflow()
-    # They import Keras and NumPy.
     from vgg16.network import build, describe
 
     model = build.build(row, options, head, input_size=input_size, image_size=image_size, classes=classes)

@@ -13,6 +13,7 @@ from importlib.metadata import requires, version
 
 import click
 import httpx
+from packaging.requirements import Requirement
 
 from vgg16.cli import show
 from vgg16.cli.command import Answer, answers
@@ -41,8 +42,6 @@ def python() -> str:
 
 def packages() -> str:
     """The installed packages are those that this version was made for."""
-    from packaging.requirements import Requirement
-
     wanted = [Requirement(text) for text in requires("vgg16") or []]
     wrong = [
         f"{package.name} {version(package.name)} (expected {package.specifier})"

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from vgg16.errors import Vgg16Error
+from vgg16.errors import Vgg16Error, first_line
 from vgg16.records import EpochMetrics
 from vgg16.storage.leases import LostLeaseError
 
@@ -90,8 +90,7 @@ def kept_when_mlflow_fails() -> Iterator[None]:
 def _unanswered(what: str, error: Exception | None) -> Vgg16Error:
     if isinstance(error, LostLeaseError):
         return error
-    lines = str(error).strip().splitlines() if error else []
     return Vgg16Error(
-        f"MLflow does not answer, and {what}" + (f": {lines[0]}" if lines else "."),
+        f"MLflow does not answer, and {what}" + (f": {first_line(error)}" if error else "."),
         "What was trained is kept in the store: the same command logs and registers it, without training it again.",
     )

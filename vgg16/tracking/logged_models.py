@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import Map
 
 from vgg16.data.images import Images
-from vgg16.errors import Vgg16Error
+from vgg16.errors import Vgg16Error, first_line
 from vgg16.storage.files import sha256_of
 from vgg16.tracking import serving
 
@@ -138,11 +139,6 @@ def is_final(error: Exception) -> bool:
     return not isinstance(error, MlflowException) or error.error_code in refused
 
 
-def first_line(error: Exception) -> str:
-    """What an exception says, or else is."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 class _Flavor:
     """How `Model.log` saves a model: served by a copy of `vgg16.tracking.serving`, and read by `mlflow.keras` and
     `mlflow.tensorflow` too."""
@@ -175,6 +171,4 @@ def _signature(example: Images) -> ModelSignature:
 
 
 def _requirements() -> list[str]:
-    from importlib.metadata import version
-
     return [f"{package}=={version(package)}" for package in ("tensorflow", "keras", "numpy")]

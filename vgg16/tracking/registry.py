@@ -17,7 +17,7 @@ from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 from mlflow.exceptions import MlflowException
 
 from vgg16.data.images import Images
-from vgg16.errors import RefusedError, RequestError
+from vgg16.errors import RefusedError, RequestError, first_line
 from vgg16.records import DatasetRef, ModelVersion, Stage, TrackedRun, Verdict
 from vgg16.tracking import logged_models
 from vgg16.tracking.logged_models import SHA256, LoggedModel, is_final
@@ -254,7 +254,7 @@ class MlflowRegistry:
         except MlflowException as error:
             if not is_final(error):
                 raise
-            raise self._no_model(model_uri, logged_models.first_line(error)) from None
+            raise self._no_model(model_uri, first_line(error)) from None
         raise self._no_model(model_uri, f"expected {_ADDRESSES}.")
 
     def _version_at(self, name: str, alias: str | None, place: str) -> MlflowVersion | None:

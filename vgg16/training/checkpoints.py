@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgg16.config.types import Frozen
-from vgg16.errors import Vgg16Error
+from vgg16.errors import Vgg16Error, first_line
 from vgg16.storage import leases
 from vgg16.storage.leases import Lease, LostLeaseError
 from vgg16.storage.publishing import MANIFEST, fetch, publish
@@ -91,10 +91,10 @@ def saver(
             except Exception as error:  # whatever a disk, a network or a server may say
                 failures += 1
                 if failures == 1:
-                    say(f"the store does not take checkpoints: {_first_line(error)}; training goes on without")
+                    say(f"the store does not take checkpoints: {first_line(error)}; training goes on without")
                 if moment == "end" and not tries_left:
                     raise Vgg16Error(
-                        f"The store does not take the last checkpoint: {_first_line(error)}.",
+                        f"The store does not take the last checkpoint: {first_line(error)}.",
                         "Repair the store; the same command goes on after the last checkpoint that it has.",
                     ) from error
                 if tries_left:
@@ -108,10 +108,6 @@ def saver(
         took = ended - start
 
     return keep
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def save(store: Store, request: str, state: State, lease: Lease) -> None:
