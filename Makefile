@@ -23,7 +23,7 @@ test-real: $(READY)  ## tests on the real CIFAR archives in VGG16_TEST_DATA, ski
 	.venv/bin/python -m pytest -m real
 
 test-system: $(READY)  ## tests against the local stack, which they start and end
-	.venv/bin/python -m pytest -m system -n1
+	.venv/bin/python -m pytest -m system --dist=loadgroup
 
 bench: $(READY)  ## the figures of the README, two hours on two cores; BENCH=1 with PyTorch. The half hours are apart: benchmarks/half_hour.py
 	.venv/bin/python -m benchmarks.step

@@ -54,7 +54,7 @@ def pytest_unconfigure() -> None:
 
 
 # The longest files begin, one on each core, and the short ones fill what is left.
-LONGEST = ("test_chain.py", "test_train.py")
+LONGEST = ("test_chain.py", "test_train.py", "test_failures.py", "test_kills.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -67,6 +67,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("real")
         if used & {"prefect_server", "mlflow_server", "stack"}:
             item.add_marker("system")
+        # All that use the local stack run in one process, which starts it once, and the others beside it.
+        item.add_marker(pytest.mark.xdist_group("stack" if "stack" in used else item.path.name))
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ def test_curves_figures_tables_and_the_dataset_are_in_the_mlflow_run(first_run: 
 
 
 def test_runs_carry_the_tags_of_the_vocabulary_and_versions_their_card(first_run: FirstRun) -> None:
-    from vgg16.tracking.runs import TAGS
+    from vgg16.tracking.tags import TAGS
 
     with sqlite3.connect(first_run.home / "mlflow.db") as database:
         used = {key for (key,) in database.execute("select distinct key from tags where key like 'vgg16.%'")}

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vgg16.statistics import Interval
 
-
-def with_interval(value: float, interval: Interval) -> str:
+def with_interval(value: float, interval: tuple[float, float]) -> str:
     """A share or an error with its interval, four digits each."""
     return f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
 
