@@ -11,8 +11,6 @@ from vgg16.config.types import Experiment, Frozen, Split
 from vgg16.errors import Vgg16Error
 
 Stage = Literal["None", "Staging", "Production", "Archived"]
-
-
 Outcome = Literal["promote", "refuse", "undecided"]
 
 

@@ -21,8 +21,6 @@ from vgg16.config.types import (
 )
 
 _CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
-
-
 # The 20 superclasses of CIFAR-100 and their classes. Krizhevsky, "Learning Multiple Layers of Features from Tiny
 # Images", technical report, 2009.
 _CIFAR100 = {
@@ -58,8 +56,6 @@ def _toronto(file: str) -> tuple[str, ...]:
 
 
 _GRAY = {"red_over_green": (0, 0), "green_over_blue": (0, 0), "channel_difference": (0, 0)}
-
-
 DATASETS = {
     row.name: row
     for row in (
@@ -161,8 +157,6 @@ def _caffe(application: str, first_layer: str) -> Pretrained:
 
 
 _AVERAGED = Head(pooling="average", units=())
-
-
 # Simonyan & Zisserman, "Very Deep Convolutional Networks", arXiv 1409.1556, table 1: configurations A, B, D, E; then
 # networks of keras.applications.
 BACKBONES = {
@@ -216,12 +210,8 @@ BACKBONES = {
         ),
     )
 }
-
-
 # A quarter of the width: scans of 32x32 need no more, and two cores train it in under a minute.
 _SMALL = BackboneChoice(name="vgg16", width=0.25, batch_norm="after")
-
-
 _HEAD = Head(units=(512,))
 
 
@@ -356,8 +346,6 @@ _DIGITS_SCRATCH = Experiment(
     augmentation=Augmentation(shift=2),
     gate=GateRules(floor=0.9),
 )
-
-
 EXPERIMENTS = {
     row.name: row
     for row in (

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from vgg16.config.types import SPLITS, Split
 
 Images = NDArray[np.uint8]
-
-
 Labels = NDArray[np.int64]
 
 

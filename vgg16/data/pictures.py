@@ -22,14 +22,8 @@ from vgg16.quiet import muted
 
 # Named, because Pillow reads formats that start programs (EPS) or fetch other files too.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-
-
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-
-
 _KINDS = "PNG, JPEG, WebP, GIF, BMP or TIFF"
-
-
 # What EXIF calls the orientation, and what turns such a picture upright.
 _UPRIGHT: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -18,8 +18,6 @@ from vgg16.data.images import Images
 
 Pixels = NDArray[np.floating] | Images
 Corruption = Callable[[Images, np.random.Generator], Pixels]
-
-
 # Standard deviation of the noise, on the scale 0 to 1.
 NOISE = 0.08
 

@@ -14,8 +14,6 @@ from vgg16.records import Speed
 
 # Single calls are timed this often; their median is steady to a few per cent.
 CALLS = 20
-
-
 # Images answered in batches: four batches, or 15 seconds of VGG-16 at 64 pixels on two cores.
 TIMED_IMAGES = 1000
 

@@ -15,13 +15,9 @@ from vgg16.records import Evaluation, Speed, Verdict
 from vgg16.statistics import Interval, difference_interval, holm, mcnemar_p, paired_t_p
 
 Correct = NDArray[np.bool_]
-
-
 # Chances of a false alarm where both models are equally good: of all superclasses together, and of the corruptions.
 SUPERCLASS_ALPHA = 0.05
 CORRUPTION_ALPHA = 0.01
-
-
 # How far numbers may be from those of the training process: another device adds in another order.
 SAME_TOP1 = 0.002
 SAME_LOSS = 0.01
@@ -278,8 +274,6 @@ Gate = Callable[[Evidence], Finding]
 
 MECHANICAL: tuple[Gate, ...] = (finite, as_trained, small, quick)
 STATISTICAL: tuple[Gate, ...] = (floor, better, no_superclass_worse, calibrated, robust)
-
-
 # What a version must pass to come that far. Staging asks only whether it works.
 GATES: dict[Literal["staging", "production"], tuple[Gate, ...]] = {
     "staging": MECHANICAL,

@@ -19,12 +19,8 @@ from vgg16.storage.store import Stream
 
 # Seconds before each further try.
 PAUSES = (1.0, 2.0, 4.0)
-
-
 # Left free on the disk for everything else.
 RESERVE = 100_000_000
-
-
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 

@@ -26,8 +26,6 @@ from vgg16.errors import Vgg16Error
 from vgg16.storage.store import ExistsError, Store
 
 BEAT_SECONDS = 5.0
-
-
 LAPSE_SECONDS = 30.0  # six beats: a busy disk or network may swallow some
 
 

@@ -28,11 +28,7 @@ if TYPE_CHECKING:
 
 # A logged model's file, and the tag of models and versions in MLflow's database that keeps its digest.
 _KERAS = "data/model.keras"
-
-
 SHA256 = "vgg16.sha256"
-
-
 # The name of what serves it, beside it.
 _SERVER = "vgg16_serving"
 

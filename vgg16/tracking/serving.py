@@ -27,8 +27,6 @@ _ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
 }
-
-
 # Images that are answered at once; a larger request takes no more memory.
 _BATCH = 256
 

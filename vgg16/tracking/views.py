@@ -11,14 +11,8 @@ from typing import Any
 
 # An experiment's tag, followed by the view's key, and the parameter of an address that names the key.
 TAG = "mlflow.sharedViewState."
-
-
 PARAMETER = "viewStateShareKey"
-
-
 ALL, LAST = "vgg16-all", "vgg16-last"
-
-
 # Each with its width in pixels, in this order.
 COLUMNS = {
     "tags.`vgg16.experiment`": 140,
@@ -32,20 +26,10 @@ COLUMNS = {
     "params.`backbone.batch_norm`": 175,
     "attributes.`Duration`": 90,
 }
-
-
 _CURVES = ("val_top1", "val_loss", "train_loss")
-
-
 _BARS = ("best_val_top1", "test_top1", "images_per_s")
-
-
 _AXES = ("phases.0.optimizer.learning_rate", "phases.0.optimizer.name", "backbone.batch_norm")
-
-
 _EPOCHS = {"xAxisKey": "step", "useGlobalXaxisKey": False, "lineSmoothness": 0, "useGlobalLineSmoothing": False}
-
-
 # In the order of the page. What no chart here shows, MLflow puts into the last two, its own, which are folded.
 _SECTIONS: tuple[dict[str, Any], ...] = (
     {"name": "Curves"},
@@ -54,12 +38,8 @@ _SECTIONS: tuple[dict[str, Any], ...] = (
     {"name": "Model metrics", "display": False},
     {"name": "System metrics", "display": False},
 )
-
-
 # So many runs are drawn at first; the others are listed, and drawn by their eye.
 _DRAWN = 20
-
-
 # Okabe and Ito's: colour-blind people tell them apart too.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000")
 

@@ -25,19 +25,11 @@ from vgg16.storage.store import Store
 from vgg16.training.records import Progress
 
 KEPT = 2  # the newest, and one more should it turn out damaged
-
-
 # A checkpoint waits until training took this many times as long as writing the last one: it costs at most 5 %.
 MIN_INTERVAL_RATIO = 20
-
-
 # The last checkpoint is tried for ten minutes: without it, all training since the one before is lost.
 TRIES, RETRY_SECONDS = 60, 10.0
-
-
 Moment = Literal["step", "epoch", "end"]
-
-
 Variables = list[NDArray[Any]]  # their values, in the order of the model or optimizer
 
 

@@ -18,11 +18,7 @@ from vgg16.data.images import Arrays, Images
 
 # Floats, or the bits of bfloat16 as uint16: [1, n, ...] without flips, [2, n, ...] with them.
 Features = dict[str, NDArray[Any]]
-
-
 OnImages = Callable[[int, int], None]
-
-
 Keep = Callable[[str, Callable[[], Features]], Features]
 
 
@@ -33,8 +29,6 @@ def once(digest: str, compute: Callable[[], Features]) -> Features:  # noqa: ARG
 
 # Beyond this, features would crowd out in memory what they save in time.
 MOST_BYTES = 4 * 10**9
-
-
 BATCH = 128
 
 

@@ -25,19 +25,11 @@ from vgg16.records import FailedExpectation, ValidationReport
 from vgg16.statistics import group_index
 
 SIDE = 32
-
-
 PIXELS = SIDE * SIDE * 3
-
-
 # The official archives have nine members; those that a Mac packs have a second one for each.
 MEMBERS = 64
-
-
 # For the files of names, a readme and the tar headers.
 BESIDES = 1_000_000
-
-
 # What Python's readers of tar, gzip, bzip2 and xz raise for other bytes; tarfile's parser of headers lets
 # through whatever its conversions meet, and reads a chain of headers by recursion.
 _UNREADABLE = (

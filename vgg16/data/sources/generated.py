@@ -29,8 +29,6 @@ GLYPH_FONTS = (
     "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic",
     "STIXGeneralBolIta", "cmr10", "cmss10", "cmtt10", "cmb10", "cmti10",
 )  # fmt: skip
-
-
 GLYPH_DRAWINGS = 5  # of each letter in each font
 
 
