@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from vgg16.config.types import GateRules
 from vgg16.records import Evaluation, Speed, Verdict
-from vgg16.statistics import Interval, difference_interval, holm, mcnemar_p, paired_t_p
+from vgg16.statistics import Correct, PairedComparison, holm, mcnemar_p, paired_t_p
 
-Correct = NDArray[np.bool_]
 # Chances of a false alarm where both models are equally good: of all superclasses together, and of the corruptions.
 SUPERCLASS_ALPHA = 0.05
 CORRUPTION_ALPHA = 0.01
@@ -33,38 +32,16 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Opponent:
-    """What the challenger is compared with, image by image on the same gate split: `wins` are the images that the
-    challenger alone answers correctly, `losses` those that the opponent alone does; `groups` has both for each
-    superclass. `corrupted` is the difference of top-1 on corrupted images, and the chance of one so far below zero."""
+class Opponent(PairedComparison):
+    """What the challenger, whose wins are counted, is compared with, image by image on the same gate split. `groups`
+    has wins and losses for each superclass; `corrupted` is the difference of top-1 on corrupted images, and the chance
+    of one so far below zero."""
 
     role: Literal["champion", "reference"]
     version: str
     top1: float
-    images: int
-    wins: int
-    losses: int
     groups: Mapping[str, tuple[int, int]]
     corrupted: tuple[float, float]
-
-    @property
-    def difference(self) -> float:
-        """The challenger's top-1 less the opponent's."""
-        return (self.wins - self.losses) / self.images
-
-    @property
-    def interval(self) -> Interval:
-        """The 95 % interval of the difference."""
-        return self.interval_at(0.95)
-
-    def interval_at(self, confidence: float) -> Interval:
-        """The interval of the difference with this confidence."""
-        return difference_interval(self.wins, self.losses, self.images, confidence)
-
-    @property
-    def mcnemar_p(self) -> float:
-        """The chance of so many wins, were both equally good."""
-        return mcnemar_p(self.wins, self.losses)
 
 
 def compare(  # noqa: PLR0917  # two models and the images they are compared on
