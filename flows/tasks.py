@@ -1,8 +1,8 @@
 """Every step of the chain as a Prefect task: what is retried, and one call into `vgg16.steps` that does it.
 
 Tasks hand each other facts and addresses, never arrays or models. Only input and output are tried again: a
-computation that failed once fails the same way twice. A step's libraries take seconds to import, TensorFlow the most:
-each task imports its step when it runs, so that a server learns of the flows without them.
+computation that failed once fails the same way twice. Where a step's libraries take seconds to import, its task imports
+it when it runs: a server learns of the flows without them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from vgg16.records import (
     ValidationReport,
     Verdict,
 )
-from vgg16.steps import chain
+from vgg16.steps import card, chain, register, stages
 from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import Workplace, open_workplace
 
@@ -138,32 +138,24 @@ def read_again(run: TrackedRun) -> TrackedRun:
 @task(name="register", **_IO)
 def register_model(run: TrackedRun, model_uri: str) -> TrackedRun:
     """The run's model becomes a version of the dataset's registered model; its checkpoints have served."""
-    from vgg16.steps.register import register
-
-    return register(run, model_uri, here())
+    return register.register(run, model_uri, here())
 
 
 @task(name="find base", **_IO)
 def find_base(request: TrainingRequest) -> str:
     """The address of a registered model that this very request already gave, "" where there is none."""
-    from vgg16.steps import register
-
     return register.find_base(request, here())
 
 
 @task(name="find run", **_IO)
 def find_run(experiment: Experiment, chain: str) -> TrackedRun | None:
     """The complete run of this experiment in this chain, None where there is none yet."""
-    from vgg16.steps import register
-
     return register.find_member(experiment, chain, here())
 
 
 @task(name="find trained", **_IO)
 def find_trained(request: TrainingRequest) -> TrackedRun | None:
     """The last complete run of this very request, whoever asked for it; where it is to be `fresh`, below its parent."""
-    from vgg16.steps import register
-
     return register.find_trained(request, here())
 
 
@@ -215,9 +207,7 @@ def check_stages(name: str) -> Reconciliation:
 
 
 def _settle(name: str) -> Reconciliation:
-    from vgg16.steps.stages import settle
-
-    settled = settle(name, here())
+    settled = stages.settle(name, here())
     if settled.text:
         tell_of("moved-by-hand", name, settled.text)
     return settled
@@ -227,9 +217,7 @@ def _settle(name: str) -> Reconciliation:
 def write_ledger(standing: Standing, facts: dict[str, Any]) -> None:
     """Append the entry that comes next, made by this user now. Of two deciders one wins; never tried again, for a
     second try would decide on what has changed."""
-    from vgg16.steps.stages import decide
-
-    decide(standing, facts, here())
+    stages.decide(standing, facts, here())
 
 
 @task(name="tag verdict", **_IO)
@@ -241,8 +229,6 @@ def tag_verdict(version: ModelVersion, verdict: Verdict) -> None:
 @task(name="write card", **_IO)
 def write_card(version: ModelVersion) -> None:
     """The model card becomes the version's description: what is known of it by now."""
-    from vgg16.steps import card
-
     card.write_card(version, here())
 
 
