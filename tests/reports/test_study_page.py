@@ -15,7 +15,7 @@ from vgg16.config import catalog, studies
 from vgg16.config.types import Study
 from vgg16.evaluation.metrics import evaluate
 from vgg16.network.describe import Description, LayerRow
-from vgg16.records import DatasetRef, EpochMetrics, ModelVersion, Run
+from vgg16.records import DatasetRef, EpochMetrics, ModelVersion, TrackedRun
 from vgg16.reports.study.compare import Result, best, compare
 from vgg16.reports.study.page import Facts, Losses, report, summary
 from vgg16.reports.study.tables import Network
@@ -47,7 +47,7 @@ def learned(name: str, right: range, val: float, question: str = "scratch") -> R
     images = np.zeros((N, 2, 2, 3), np.uint8)
     probabilities = np.full((N, 10), 0.01, np.float32)
     probabilities[np.arange(N), answers] = 0.91
-    run = Run(
+    run = TrackedRun(
         experiment=member.name,
         run_id="r" * 32,
         run_name=name,
