@@ -1,1 +1,1 @@
-"""The flows and the command line: the only place that knows Prefect and the environment."""
+"""The flows: what knows Prefect."""

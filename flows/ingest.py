@@ -14,7 +14,7 @@ from vgg16.workplace import settings
 
 @flow(name="ingest", flow_run_name="ingest {choice.name}")
 def ingest(choice: DatasetChoice, source: str = "", sha256: str = "") -> tuple[DatasetRef, ValidationReport]:
-    """Fetch, publish and validate; `source` and `sha256` as `flows.fetch` takes them.
+    """Fetch, publish and validate; `source` and `sha256` as `vgg16.steps.fetch` takes them.
 
     Raises DataError, with what was expected and found, where an expectation fails.
     """

@@ -21,6 +21,7 @@ from vgg16.config.types import Experiment, Question, Study
 from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef, Member, TrackedRun, TrainingRequest
 from vgg16.steps.chain import run_answer
+from vgg16.steps.study import study_run
 from vgg16.workplace import reach
 
 # What the form of the deployment offers.
@@ -33,8 +34,6 @@ def study(name: StudyName, overrides: list[str] | None = None, fresh: bool = Fal
 
     Raises DataError for data that failed its expectations and Vgg16Error where every member failed.
     """
-    from vgg16.steps.study import study_run
-
     reach.prepare()
     start = time.perf_counter()
     row, notes = studies.choose(name, overrides or [])

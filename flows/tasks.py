@@ -116,6 +116,9 @@ def evaluate_model(run: TrackedRun, model_uri: str) -> TrackedRun:
 @task(name="score on test", **_COMPUTE)
 def score_on_test(version: ModelVersion) -> TrackedRun:
     """The registered version's answers on test -> metrics, tables and figures in its run, once."""
+    run = here().tracker.runs.get(version.run_id)
+    if run.scored_on_test:
+        return run
     import_tensorflow()
     from vgg16.steps.evaluate import on_test
 
@@ -241,7 +244,7 @@ def write_study(
 ) -> dict[str, str]:
     """A study's report, from the MLflow runs of its members: in the home, and beside the study's own run; where."""
     import_tensorflow()
-    from vgg16.steps.study import write_report
+    from vgg16.steps.study_report import write_report
 
     return write_report(study, dataset, members, overrides, run_id, here())
 

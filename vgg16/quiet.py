@@ -11,11 +11,10 @@ from contextlib import contextmanager
 def muted(descriptor: int) -> Iterator[None]:
     """Inside, nothing that this process writes to the file descriptor (1 or 2) arrives anywhere."""
     kept = os.dup(descriptor)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
     try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a device, not a path
+            os.dup2(nowhere.fileno(), descriptor)
         yield
     finally:
         os.dup2(kept, descriptor)
         os.close(kept)
-        os.close(nowhere)

@@ -141,8 +141,8 @@ class TrackedRun(Frozen):
     """One run in MLflow as it stood when it was read. Of what a run does not say, the field is "" or None.
 
     `status` is `running` until the run is trained, evaluated and registered, or has diverged; `cause` says why it
-    diverged. `url` is its page, "" without an MLflow server. `model` is the version that it became, which only
-    `Registry.with_version` looks up; `registered` names it, as `vgg16-digits/3`. `base` is the address of the weights
+    diverged. `url` is its page, "" without an MLflow server. `model` is the version that it became, where that
+    was looked up; `registered` names it, as `vgg16-digits/3`. `base` is the address of the weights
     it started from; `chain` and `request` are the digests of what it was part of and of what it was asked; `parent` is
     the run above it. `fresh`: of a study's own run, that only what was trained below it counts. `code_version` is the
     package's, `commit` that of its checkout. `started` and `ended` are milliseconds since 1970.
@@ -169,6 +169,11 @@ class TrackedRun(Frozen):
     started: int = 0
     ended: int | None = None
     model: ModelVersion | None = None
+
+    @property
+    def scored_on_test(self) -> bool:
+        """Whether its answers on test were scored to the end, those to corrupted images too."""
+        return {"test_top1", "test_corrupted_top1"} <= self.metrics.keys()
 
     @property
     def trained_on(self) -> DatasetRef:

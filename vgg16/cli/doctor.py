@@ -1,6 +1,6 @@
 """What is reachable, missing or broken, and the fix: a table of checks.
 
-A check imports its own library itself: where that cannot be imported, no other check fails.
+A check imports its own framework itself: where that cannot be imported, no other check fails.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ def renamed(setting: str) -> tuple[str, str]:
     key, equals, value = setting.partition("=")
     new_key, new_value = RENAMED.get(key, key), value
     if new_key == "gate.policy":
-        new_value = RENAMED_POLICIES.get(value.strip('"'), value)
+        bare = value.strip('"')
+        new_value = value.replace(bare, RENAMED_POLICIES.get(bare, bare))
     if new_key != key:
         return f"{new_key}{equals}{new_value}", f"--set {key} is now {new_key}"
     if new_value != value:

@@ -66,7 +66,7 @@ def write_samples(arrays: Arrays, folder: Path) -> None:
 
 def load(folder: Path) -> Arrays:
     """The arrays of a fetched dataset. The images stay in their file, mapped and read-only: memory holds the splits
-    that are asked for, and not a second copy of all."""
+    that are asked for, and not a second copy of all. Published files are replaced or removed, never written into."""
     return Arrays(
         np.asarray(np.load(folder / "images.npy", mmap_mode="r")),
         np.load(folder / "labels.npy"),

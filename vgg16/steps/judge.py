@@ -16,7 +16,7 @@ from vgg16.errors import RefusedError
 from vgg16.evaluation import corruptions, metrics
 from vgg16.promotion import gates, ledger
 from vgg16.promotion.records import GateResult, Judgement, Standing
-from vgg16.records import ModelVersion, Verdict
+from vgg16.records import ModelVersion, TrackedRun, Verdict
 from vgg16.statistics import group_index
 from vgg16.steps.fresh_process import FreshProcess, VersionAnswers
 from vgg16.workplace.workplace import Workplace
@@ -37,7 +37,7 @@ def judge(
     -> the verdict for this stage, and its evidence."""
     run = workplace.tracker.runs.get(version.run_id)
     try:
-        evidence = _evidence(version, standing, scorer, workplace)
+        evidence = _evidence(version, run, standing, scorer, workplace)
     except UnusableError as error:
         return GateResult(verdict=Verdict(verdict="refuse", reasons=(error.message,)))
     return GateResult(
@@ -49,9 +49,10 @@ def judge(
     )
 
 
-def _evidence(version: ModelVersion, standing: Standing, scorer: FreshProcess, workplace: Workplace) -> gates.Evidence:
+def _evidence(
+    version: ModelVersion, run: TrackedRun, standing: Standing, scorer: FreshProcess, workplace: Workplace
+) -> gates.Evidence:
     """The look is counted before its answer is known. Raises UnusableError."""
-    run = workplace.tracker.runs.get(version.run_id)
     dataset = run.trained_on
     images, labels = workplace.dataset(dataset).part("gate")
     rules = workplace.tracker.results.experiment(version.run_id).gate

@@ -1,17 +1,14 @@
-"""A study's own run in MLflow, and its report."""
+"""The MLflow run above a study's members."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from vgg16.config import studies
 from vgg16.config.types import Study
-from vgg16.records import DatasetRef, Member
-from vgg16.reports.study import page
-from vgg16.reports.study.compare import Result, best
-from vgg16.steps import study_facts
+from vgg16.records import DatasetRef
 from vgg16.steps.chain import code_tags
 from vgg16.workplace.workplace import Workplace
 
@@ -34,45 +31,3 @@ def study_run(study: Study, dataset: DatasetRef, fresh: bool, workplace: Workpla
         runs.log_params(run_id, facts)
         workplace.say(f"study       {study.name}, in run {run_id[:8]}")
         yield StudyRun(run_id, runs.get(run_id).fresh)
-
-
-def write_report(  # noqa: PLR0917  # what a report is made of
-    study: Study,
-    dataset: DatasetRef,
-    members: Sequence[Member],
-    overrides: Sequence[str],
-    run_id: str,
-    workplace: Workplace,
-) -> dict[str, str]:
-    """A study's report, from the MLflow runs of its members: in the home, and beside the study's own run; where.
-    `overrides` are the settings it was asked for with, KEY=VALUE."""
-    tracker = workplace.tracker
-    results = study_facts.results(tracker, members)
-    tracker.runs.log_params(run_id, study_facts.machine())
-    tracker.runs.log_params(
-        run_id, {f"runs.{member.experiment.name}": member.run.run_id for member in members if member.run}
-    )
-    command = study_facts.command(study, overrides)
-    facts = study_facts.facts(study, dataset, members, command, run_id, tracker)
-    folder = workplace.home / "reports" / f"{study.name}-{dataset.name}-{run_id[:8]}"
-    pages = page.report(study, results, facts)
-    for name, content in pages.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(content, encoding="utf-8")
-    tracker.results.log_folder(run_id, folder)
-    tracker.results.log_metrics(run_id, _best_of_questions(study, results))
-    html, markdown = (next(name for name in pages if name.endswith(end)) for end in (".html", ".md"))
-    lines = [f"- **{title}**: {line}" for title, line in page.summary(study, results).items()]
-    tracker.runs.describe(run_id, "\n".join([*lines, "", f"The report is among the artifacts: `{html}`."]))
-    return {"report": str(folder / html), "markdown": str(folder / markdown)}
-
-
-def _best_of_questions(study: Study, results: Sequence[Result]) -> Mapping[str, float]:
-    """Top-1 on val and on test of the best member of each question."""
-    metrics = {}
-    for question in study.questions:
-        winner = best(result for result in results if result.question == question.name)
-        if winner and winner.test:
-            metrics[f"{question.name}_val_top1"] = winner.val_top1
-            metrics[f"{question.name}_test_top1"] = winner.test.top1
-    return metrics

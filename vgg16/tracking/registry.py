@@ -264,7 +264,9 @@ class MlflowRegistry:
         if place.isdigit():
             return self.client.get_model_version(name, place)
         self.client.get_registered_model(name)
-        there = [made for made in self._all(name) if place.lower() in ("latest", made.current_stage.lower())]
+        there = [
+            made for made in self._all(name) if place.lower() in ("latest", (made.current_stage or "None").lower())
+        ]
         return there[-1] if there else None
 
     def _no_model(self, model_uri: str, why: str) -> RequestError:

@@ -12,9 +12,10 @@ from urllib.parse import quote
 import mlflow
 from mlflow.entities import Param, Run
 from mlflow.exceptions import MlflowException
+from pydantic import ValidationError
 
-from vgg16.config.overrides import flat
-from vgg16.config.types import Split
+from vgg16.config.overrides import RENAMED, flat
+from vgg16.config.types import RENAMED_POLICIES, Split
 from vgg16.data.images import Arrays
 from vgg16.errors import RequestError
 from vgg16.records import DatasetRef, TrackedRun, TrainingRequest
@@ -197,7 +198,7 @@ class MlflowRuns:
             url=_url(run),
             status=status if status in ("finished", "diverged") else "running",
             cause=tags.get("vgg16.cause", ""),
-            dataset=DatasetRef.model_validate_json(tags[DATASET]) if DATASET in tags else None,
+            dataset=_dataset(tags.get(DATASET, "")),
             base=tags.get("vgg16.base", ""),
             chain=tags.get("vgg16.chain", ""),
             request=tags.get("vgg16.request", ""),
@@ -207,7 +208,7 @@ class MlflowRuns:
             registered=tags.get("vgg16.model", ""),
             code_version=tags.get("vgg16.version", ""),
             commit=tags.get("vgg16.commit", ""),
-            params=run.data.params,
+            params=_params(run.data.params),
             metrics=run.data.metrics,
             started=info.start_time,
             ended=info.end_time,
@@ -225,6 +226,21 @@ class MlflowRuns:
         # A local database would put the files into the working directory.
         location = (self.artifacts / name).as_uri() if self.artifacts else None
         return str(self.client.create_experiment(name, artifact_location=location))
+
+
+def _dataset(text: str) -> DatasetRef | None:
+    """What a run was trained on; None where a hand has changed the tag."""
+    try:
+        return DatasetRef.model_validate_json(text) if text else None
+    except ValidationError:
+        return None
+
+
+def _params(logged: dict[str, str]) -> dict[str, str]:
+    """A run's parameters as they are called now: of one recipe, whatever version logged it, they are the same."""
+    params = {RENAMED.get(key, key): value for key, value in logged.items()}
+    policy = params.get("gate.policy", "")
+    return params | ({"gate.policy": RENAMED_POLICIES[policy]} if policy in RENAMED_POLICIES else {})
 
 
 def _url(run: Run) -> str:

@@ -91,7 +91,7 @@ def _supplied(home: Path) -> dict[str, str]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
-        raise Vgg16Error(f"{home / 'stack' / 'stack.json'} cannot be read: {error}.", "Mend or remove it.") from None
+        raise Vgg16Error(f"{home / 'stack' / 'stack.json'} cannot be read: {error}.", "Repair or remove it.") from None
     if not stack["up"]:
         return {}
     own = [name for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI") if os.environ.get(name)]

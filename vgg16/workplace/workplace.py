@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from vgg16.data.images import Arrays
-from vgg16.data.published import load
 from vgg16.records import DatasetRef, EpochMetrics
 from vgg16.storage import addresses, publishing
 from vgg16.storage.store import Store
@@ -18,6 +16,7 @@ from vgg16.workplace import settings
 from vgg16.workplace.settings import Settings
 
 if TYPE_CHECKING:
+    from vgg16.data.images import Arrays
     from vgg16.tracking.protocol import Tracker
 
 
@@ -93,6 +92,9 @@ class Workplace:
 
     def dataset(self, ref: DatasetRef) -> Arrays:
         """A published dataset's arrays."""
+        # It imports NumPy, which a command that refuses a wrong request does without.
+        from vgg16.data.published import load
+
         return load(self.fetch(ref.key))
 
 
