@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,3 +56,11 @@ def test_imports_inside_functions_are_few() -> None:
     # And what stands for one: a module that is named by a text.
     named = [path for path in FILES for word in ("import_module(", "__getattr__") if word in path.read_text()]
     assert len(late) + len(named) < 60
+
+
+def test_a_server_learns_of_the_flows_without_what_trains() -> None:
+    flows = sorted(f"flows.{path.stem}" for path in (ROOT / "flows").glob("*.py") if path.stem != "__init__")
+    heavy = ["tensorflow", "keras", "mlflow", "great_expectations", "matplotlib", "sklearn", "scipy", "pandas"]
+    program = f"import sys, {', '.join(flows)}\nprint(*(name for name in {heavy} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == []

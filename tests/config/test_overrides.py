@@ -58,6 +58,10 @@ RENAMED = {
     "gate.level=0.05": ("gate.alpha=0.05", "--set gate.level is now gate.alpha"),
     "gate.margin=0.01": ("gate.noninferiority_margin=0.01", "--set gate.margin is now gate.noninferiority_margin"),
     "gate.worth=0": ("gate.min_gain=0", "--set gate.worth is now gate.min_gain"),
+    'gate.policy="no-worse"': (
+        'gate.policy="non-inferior"',
+        '--set gate.policy="no-worse" is now gate.policy="non-inferior"',
+    ),
     "gate.policy=no-worse": (
         "gate.policy=non-inferior",
         "--set gate.policy=no-worse is now gate.policy=non-inferior",
@@ -110,6 +114,7 @@ WRONG = {
     "precision=half": "'auto'",
     "device=tpu": "'auto', 'cpu' or 'gpu'",
     "no-equals-sign": "KEY=VALUE",
+    "gate.level": "'gate.level'",
     "=5": "KEY=VALUE",
 }
 

@@ -245,14 +245,20 @@ def test_a_run_that_was_deleted_is_followed_by_a_new_one_with_all_epochs(
         raise KeyboardInterrupt
 
     then[4] = interrupt
+    finished_after: list[int] = []
+
+    def on_trained() -> None:
+        finished_after.append(len(epochs))
+
     with pytest.raises(KeyboardInterrupt):
-        tasks.train_model.fn(asked(tiny, 3, "c5"), lambda: None)
+        tasks.train_model.fn(asked(tiny, 3, "c5"), on_trained)
     client = open_workplace().tracker.registry.client
     (cut,) = client.search_runs(["1"], "tags.`vgg16.chain` = 'c5'")
     assert cut.info.status == "KILLED"
     client.delete_run(cut.info.run_id)
     del then[4]
-    run, _ = tasks.train_model.fn(asked(tiny, 3, "c6"), lambda: None)
+    run, _ = tasks.train_model.fn(asked(tiny, 3, "c6"), on_trained)
+    assert finished_after == [8]
     assert run.run_id != cut.info.run_id
     assert [each.epoch for each in epochs] == list(range(1, 9))
     assert histories(run.run_id) == [each.model_dump() for each in epochs]

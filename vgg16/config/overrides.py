@@ -47,7 +47,7 @@ def renamed(setting: str) -> tuple[str, str]:
     if new_key == "gate.policy":
         bare = value.strip('"')
         new_value = value.replace(bare, RENAMED_POLICIES.get(bare, bare))
-    if new_key != key:
+    if equals and new_key != key:
         return f"{new_key}{equals}{new_value}", f"--set {key} is now {new_key}"
     if new_value != value:
         return f"{key}={new_value}", f"--set {setting} is now {key}={new_value}"
