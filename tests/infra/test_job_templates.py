@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from prefect.utilities.templating import apply_values, find_placeholders
 from prefect.workers.base import BaseJobConfiguration
 
-from tests.infra.compose import INFRA
+from tests.infra.compose import INFRA, ROOT
 
 VIEWS = Path(prefect.server.api.__file__).parent / "collections_data" / "views"
 WORKERS = json.loads((VIEWS / "aggregate-worker-metadata.json").read_text())
@@ -69,5 +70,9 @@ def test_a_job_in_docker_has_its_gpus_and_shared_memory() -> None:
     assert rendered("docker", device_requests=[])["container_create_kwargs"]["device_requests"] == []
 
 
-def test_the_images_are_those_of_compose(kind: str) -> None:
-    assert template(kind)["variables"]["properties"]["image"]["default"] == "vgg16-gpu:0.1.0"
+def test_the_image_is_this_versions(kind: str) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert template(kind)["variables"]["properties"]["image"]["default"] == f"vgg16-gpu:{version}"
+    for line in (INFRA / "compose.yaml").read_text().splitlines():
+        if "image: vgg16" in line:
+            assert line.endswith(f":{version}")
