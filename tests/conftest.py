@@ -57,6 +57,7 @@ def pytest_unconfigure() -> None:
 LONGEST = ("test_chain.py", "test_train.py", "test_failures.py", "test_kills.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs the real archives is `real`, what needs a server of Prefect's or MLflow's is `system`: each has a
     command of its own."""
