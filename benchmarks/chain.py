@@ -83,9 +83,9 @@ def servers(folder: Path) -> Iterator[dict[str, str]]:
 def ran(command: list[str], variables: dict[str, str]) -> tuple[float, float, dict[str, Any]]:
     """Seconds by the clock and of the processor, and the JSON object of the last line."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    begun = time.perf_counter()
+    started = time.perf_counter()
     done = subprocess.run(command, env=os.environ | QUIET | variables, capture_output=True, text=True, check=False)
-    clock = time.perf_counter() - begun
+    clock = time.perf_counter() - started
     now = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed: {done.stderr[-2000:]}")

@@ -5,7 +5,7 @@
 left out: what else the machine does takes nothing from it. Each computes on one thread, an hour of it, so that none
 loses budget to threads that wait for each other. All learn from the same 35,000 images, and are scored once
 on the 10,000 official test images after the last step; only ours looks at `val`, in its own time. The rivals' learning
-rate falls with the budget, a cosine down to zero at its end, so that no rival is cut off amid its schedule.
+rate falls with the budget, a cosine down to zero at its end, so that no rival is cut off in the middle of its schedule.
 """
 
 from __future__ import annotations
@@ -200,9 +200,9 @@ def main() -> None:
     asked = parser.parse_args()
     os.environ |= ONE_THREAD
     settings.apply()
-    begun, budget, data = time.perf_counter(), Budget(asked.seconds), read_cifar100()
+    started, budget, data = time.perf_counter(), Budget(asked.seconds), read_cifar100()
     trained = CONTENDERS[asked.contender](data, budget)
-    processor, wall = time.process_time(), time.perf_counter() - begun
+    processor, wall = time.process_time(), time.perf_counter() - started
     images, labels = data.part("test")
     right = int((trained.classes_of(images) == labels).sum())
     told = {

@@ -35,10 +35,10 @@ def main() -> None:
     batches = iter(for_training(images, targets, BATCH, Augmentation(shift=4, flip=True), 1, epochs=range(10**6)))
     clock, processor = [], []
     for _ in range(1 + asked.rounds):
-        begun, spent = time.perf_counter(), time.process_time()
+        started, spent = time.perf_counter(), time.process_time()
         for _ in range(BATCHES):
             next(batches)
-        clock.append(BATCHES * BATCH / (time.perf_counter() - begun))
+        clock.append(BATCHES * BATCH / (time.perf_counter() - started))
         processor.append(BATCHES * BATCH * (os.cpu_count() or 1) / (time.process_time() - spent))
     print(f"input pipeline, {asked.rounds} rounds of {BATCHES} batches; {json.dumps(stamp())}")
     print(f"images/s {middle(clock[1:])}, of the processor's own time {middle(processor[1:])}")

@@ -108,11 +108,11 @@ def train(data: dict[str, Any]) -> str:
     optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     mlflow.log_params({"epochs": EPOCHS, "batch_size": BATCH, "learning_rate": RATE, "optimizer": "sgd"})
-    begun = time.perf_counter()
+    started = time.perf_counter()
     history = model.fit(
         images, labels, batch_size=BATCH, epochs=EPOCHS, validation_data=data["val"], verbose=0, callbacks=[Logged()]
     )
-    took["training"] = time.perf_counter() - begun
+    took["training"] = time.perf_counter() - started
     figure = mpl.figure.Figure()
     axes = figure.subplots()
     for name, values in history.history.items():
@@ -149,10 +149,10 @@ def judge(version: str) -> bool:
     """The new version beside the champion, both loaded by a process that holds nothing of the training."""
     client = mlflow.MlflowClient()
     champion = client.get_registered_model(NAME).aliases.get("champion")
-    begun = time.perf_counter()
+    started = time.perf_counter()
     command = [sys.executable, plain_judge.__file__, version, *filter(None, [champion])]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    took["judging"] = time.perf_counter() - begun
+    took["judging"] = time.perf_counter() - started
     facts = json.loads(done.stdout.splitlines()[-1])
     for name, value in facts.items():
         client.set_model_version_tag(NAME, version, name, value)

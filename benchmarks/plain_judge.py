@@ -46,9 +46,9 @@ def answer(versions: list[str]) -> None:
         right[version] = {kind: model.predict(each, verbose=0).argmax(axis=1) == labels for kind, each in seen.items()}
     seconds = []
     for _ in range(23):  # the first ones compile
-        begun = time.perf_counter()
+        started = time.perf_counter()
         model.predict_on_batch(images[:1])
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - started)
     facts = {f"top1_{kind}": float(each.mean()) for kind, each in right[versions[0]].items()}
     facts |= {"latency_ms": 1000 * float(np.median(seconds[3:])), "p": 1.0, "more": 0.0}
     if versions[1:]:

@@ -71,7 +71,7 @@ class Asked:
         # What a library prints must not be taken for an answer.
         self.answers = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)
-        self.begun, self.first, self.last = np.zeros(2), 0, 0
+        self.start, self.first, self.last = np.zeros(2), 0, 0
 
     def done(self, steps: int, _of: int = 0) -> None:
         """To be called after steps, with how many there were in all."""
@@ -79,12 +79,12 @@ class Asked:
             return
         now = _clocks()
         if self.last:
-            print(*(now - self.begun) / (steps - self.first), file=self.answers, flush=True)
+            print(*(now - self.start) / (steps - self.first), file=self.answers, flush=True)
         line = sys.stdin.readline()
         if not line:
             os._exit(0)
         self.first, self.last = steps, steps + int(line)
-        self.begun = _clocks()
+        self.start = _clocks()
 
 
 def _clocks() -> Any:

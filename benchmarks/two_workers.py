@@ -23,8 +23,8 @@ def seconds(team: Team, epochs: int, seed: int) -> float:
     settings = [f"phases.0.epochs={epochs}", f"seed={seed}"]
     ended = team.ended(team.start(experiments=MEMBERS, overrides=settings), 3600)
     assert ended["state_name"] in VERDICTS, ended["state"]
-    begun, done = (datetime.fromisoformat(ended[key]) for key in ("start_time", "end_time"))
-    return (done - begun).total_seconds()
+    start, done = (datetime.fromisoformat(ended[key]) for key in ("start_time", "end_time"))
+    return (done - start).total_seconds()
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ def damage(model: Any, how: Callable[[np.ndarray], np.ndarray]) -> None:
 
 
 def nothing(model: Any) -> None:
-    """Leave it the champion's twin."""
+    """Leave it equal to the champion."""
 
 
 # What is done to the champion's copy, to its gate's rules, to the numbers of its training, and the reason it meets.

@@ -109,13 +109,13 @@ def test_a_training_that_is_killed_at_any_moment_ends_as_the_unbroken_one(
     whole = Workers(FolderStore(tmp_path / "other"), mlflow_server, tmp_path / "whole", asked).train()
     workers = Workers(store, mlflow_server, tmp_path / "killed", asked)
 
-    # Every bad place three times or more, and the rest amid whatever is going on.
+    # Every bad place three times or more, and the rest midway through whatever is going on.
     places = [*trainer.PLACES] * (KILLS // len(trainer.PLACES) - 1)
-    places += ["amid"] * (KILLS - len(places))
+    places += ["midway"] * (KILLS - len(places))
     chance.shuffle(places)
     ended = []
     for place in places:
-        number = chance.uniform(0, 2) if place == "amid" else chance.randint(1, 1 if "epoch" in place else 12)
+        number = chance.uniform(0, 2) if place == "midway" else chance.randint(1, 1 if "epoch" in place else 12)
         process, answer = workers.start(place, number)
         process.join()
         assert process.exitcode == -signal.SIGKILL, f"{place}: {process.exitcode}, {answer.exists()}"
@@ -129,14 +129,14 @@ def test_a_training_that_is_killed_at_any_moment_ends_as_the_unbroken_one(
     assert [step for name, step, _ in curves(tracker, resumed["run_id"]) if name == "val_loss"] == [*range(1, 9)]
     same = [tracker.registry.load(found["model_uri"])[0].get_weights() for found in (resumed, whole)]
     assert all((mine == theirs).all() for mine, theirs in zip(*same, strict=True))
-    # All lives are one run: none was begun twice.
+    # All lives are one run: none started twice.
     of_digits = tracker.registry.client.get_experiment_by_name("digits").experiment_id
     runs = tracker.registry.client.search_runs([of_digits], f"tags.`vgg16.experiment` = '{asked.name}'")
     assert {run.info.run_id for run in runs} == {resumed["run_id"], whole["run_id"]}
 
 
 @pytest.mark.timeout(200)
-def test_while_one_trains_a_twin_is_refused_and_told_who_it_is(
+def test_while_one_trains_a_second_process_with_the_same_request_is_refused_and_told_who_it_is(
     store: Store, mlflow_server: str, tmp_path: Path, asked: Experiment
 ) -> None:
     workers = Workers(store, mlflow_server, tmp_path, asked)

@@ -1,4 +1,4 @@
-"""The course, on digits with small settings: killed amid it, run again, told in two languages and read in a browser."""
+"""The course, on digits with small settings: killed midway, run again, told in two languages and read in a browser."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def train_one(
     environment: dict[str, str], experiment: Experiment, ref: DatasetRef, answer: Path, end: tuple[str, float]
 ) -> None:
     """Train, and write the run's id and the model's address, or the refusal, to a file. `end`: a place and which of its
-    calls is the last; or "amid", and so many seconds after the first step; or "never"."""
+    calls is the last; or "midway", and so many seconds after the first step; or "never"."""
     os.environ.update(environment)
     settings.load.cache_clear()
     settings.apply()
@@ -49,8 +49,8 @@ def train_one(
     if place in PLACES:
         for owner in PLACES[place][0]:
             _end_in(owner, PLACES[place][1], number, done=PLACES[place][2])
-    elif place == "amid":
-        _end_amid(number)
+    elif place == "midway":
+        _end_midway(number)
     try:
         run, model_uri = tasks.train_model.fn(
             TrainingRequest(experiment=experiment, dataset=ref, chain="chain"), lambda: None
@@ -76,17 +76,17 @@ def _end_in(owner: Any, name: str, number: float, *, done: bool) -> None:
     setattr(owner, name, counted)
 
 
-def _end_amid(seconds: float) -> None:
+def _end_midway(seconds: float) -> None:
     work: Callable[..., Any] = loop.Loop.train
     timer = threading.Timer(seconds, _die)
     timer.daemon = True
 
-    def begun(*args: Any) -> Any:
+    def timed(*args: Any) -> Any:
         if not timer.is_alive():
             timer.start()
         return work(*args)
 
-    loop.Loop.train = begun  # type: ignore[method-assign]
+    loop.Loop.train = timed  # type: ignore[method-assign]
 
 
 def _die() -> None:

@@ -78,7 +78,7 @@ def moved_by_hand(registry: Registry, store: Store, name: str) -> ManualMove | N
 
 
 def trouble(registry: Registry, store: Store, name: str, by_hand: ByHand = "undo") -> str:
-    """What is wrong with what a registered model has in production, and the mend; "" where nothing is."""
+    """What is wrong with what a registered model has in production, and the fix; "" where nothing is."""
     try:
         state, history = _read(registry, store, name)
         moved = moved_by_hand(registry, store, name)
@@ -87,8 +87,8 @@ def trouble(registry: Registry, store: Store, name: str, by_hand: ByHand = "undo
     promoted = ledger.productions(history)[-1:]
     if moved:
         adopts = by_hand == "adopt" and moved.adoptable
-        mend = "writes that into the ledger" if adopts else "puts back what the ledger says"
-        return f"{name}: {moved.text}; the next promote, rollback, run or check {mend} (VGG16_MOVED_BY_HAND={by_hand})"
+        fix = "writes that into the ledger" if adopts else "puts back what the ledger says"
+        return f"{name}: {moved.text}; the next promote, rollback, run or check {fix} (VGG16_MOVED_BY_HAND={by_hand})"
     if promoted and promoted[0] not in state.stages:
         return f"{name}: version {promoted[0]}, in production, was deleted in MLflow; promote or roll back"
     if promoted and not state.has_in_production(promoted[0]) and state.followed < len(history):
