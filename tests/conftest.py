@@ -72,6 +72,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group("stack" if "stack" in used else item.path.name))
 
 
+@pytest.fixture(autouse=True)
+def no_tracking_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow writes the address that a process connects to into its environment, where the next test would find it."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
 @pytest.fixture(scope="session")
 def tensorflow() -> Any:
     """TensorFlow, imported as the tasks do."""

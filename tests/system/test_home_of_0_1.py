@@ -9,7 +9,7 @@ import hashlib
 import json
 import sqlite3
 import tarfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ import pytest
 
 from tests.conftest import Answer
 from vgg16.config.overrides import RENAMED
+from vgg16.workplace import settings
+from vgg16.workplace.workplace import Workplace, open_workplace
 
 pytestmark = pytest.mark.system
 
@@ -50,6 +52,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("a home") / "of 0.1"
     unpack(folder)
     return folder
+
+
+@pytest.fixture
+def workplace(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
+    """This process works in that home."""
+    monkeypatch.setenv("VGG16_HOME", str(home))
+    settings.load.cache_clear()
+    yield open_workplace()
+    settings.load.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -96,19 +107,13 @@ def words(normalization: Any) -> dict[str, list[str]]:
     return {"mean": mean, "variance": variance}
 
 
-def test_fine_tuning_starts_from_its_models_bit_by_bit(
-    home: Path, tensorflow: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("tensorflow")
+def test_fine_tuning_starts_from_its_models_bit_by_bit(workplace: Workplace) -> None:
     from vgg16.config import catalog
     from vgg16.network.blocks import base_layers
     from vgg16.network.weights import weights_of
     from vgg16.training.prepare import build_for
-    from vgg16.workplace import settings
-    from vgg16.workplace.workplace import open_workplace
 
-    monkeypatch.setenv("VGG16_HOME", str(home))
-    settings.load.cache_clear()
-    workplace = open_workplace()
     registry, bits = workplace.tracker.registry, EXPECTED["bits"]
     base = weights_of(registry.load("models:/vgg16-glyphs/1")[0])
     assert digest(base.layers) == bits["vgg16-glyphs/1"]["weights_sha256"]
@@ -129,16 +134,10 @@ def test_fine_tuning_starts_from_its_models_bit_by_bit(
     assert digest(weights) == expected["base_weights_sha256"]
     config = model.get_layer("normalize").get_config()
     assert words((config["mean"], config["variance"])) == expected["normalize"]
-    settings.load.cache_clear()
 
 
-def test_a_diverged_run_tells_its_cause_and_its_diagnosis(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vgg16.workplace import settings
-    from vgg16.workplace.workplace import open_workplace
-
-    monkeypatch.setenv("VGG16_HOME", str(home))
-    settings.load.cache_clear()
-    tracker, expected = open_workplace().tracker, EXPECTED["diverged"]
+def test_a_diverged_run_tells_its_cause_and_its_diagnosis(workplace: Workplace) -> None:
+    tracker, expected = workplace.tracker, EXPECTED["diverged"]
     run = tracker.runs.get(expected["run_id"])
     assert (run.status, run.cause) == ("diverged", expected["cause"])
     diagnosis = tracker.results.diagnosis(run.run_id)
@@ -146,7 +145,6 @@ def test_a_diverged_run_tells_its_cause_and_its_diagnosis(home: Path, monkeypatc
     assert diagnosis.model_dump(mode="json") == expected["diagnosis"]
     (epoch,) = tracker.results.epochs(run.run_id)
     assert np.isnan(epoch.val_loss)
-    settings.load.cache_clear()
 
 
 def test_promoting_and_rolling_back_decide_as_they_did(command: Callable[..., Answer], home: Path) -> None:
