@@ -38,7 +38,7 @@ class LoggedModel:
     """Where a model is: the address that a person gave, the model's own, which no alias can move, and the digest that
     MLflow's database keeps of its file, "" for none."""
 
-    asked: str
+    requested: str
     address: str
     sha256: str
 
@@ -88,8 +88,8 @@ def load(logged: LoggedModel, *, in_place: bool) -> tuple[keras.Model, tuple[str
                 logged, "its file is not what was logged: expected a digest of it in the registry, found none."
             )
         if found != expected:
-            told = f"expected sha256 {expected[:12]}..., found {found[:12]}..."
-            raise _damaged(logged, f"its file is not what was logged: {told}.")
+            difference = f"expected sha256 {expected[:12]}..., found {found[:12]}..."
+            raise _damaged(logged, f"its file is not what was logged: {difference}.")
         return _read(logged, kept)
 
 
@@ -126,7 +126,7 @@ def _read(logged: LoggedModel, folder: Path) -> tuple[keras.Model, tuple[str, ..
 
 def _damaged(logged: LoggedModel, why: str) -> Vgg16Error:
     hint = "Use another version, or train it again; `vgg16 models` shows what there is."
-    return Vgg16Error(f"The model {logged.asked} cannot be loaded: {why}", hint)
+    return Vgg16Error(f"The model {logged.requested} cannot be loaded: {why}", hint)
 
 
 def is_final(error: Exception) -> bool:

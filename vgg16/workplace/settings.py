@@ -139,13 +139,13 @@ def _names_a_prefect_server() -> bool:
         return True
     profiles = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser() / "profiles.toml"
     try:
-        known = tomllib.loads(profiles.read_text())
+        content = tomllib.loads(profiles.read_text())
     except FileNotFoundError:
         return False
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise RequestError(f"Prefect's profiles in {profiles} cannot be read: {error}.") from None
-    active = os.environ.get("PREFECT_PROFILE", known.get("active", ""))
-    return "PREFECT_API_URL" in known.get("profiles", {}).get(active, {})
+    active = os.environ.get("PREFECT_PROFILE", content.get("active", ""))
+    return "PREFECT_API_URL" in content.get("profiles", {}).get(active, {})
 
 
 def as_link(address: str) -> str:

@@ -223,8 +223,8 @@ def _check_superclasses(dataset: Dataset, labels: NDArray[np.uint8]) -> None:
     if not dataset.superclasses:
         return
     group_of = group_index(dataset.class_names, dataset.superclasses)
-    known = np.flatnonzero(labels[:, 1] < len(group_of))
-    wrong = known[labels[known, 0] != group_of[labels[known, 1]]]
+    valid = np.flatnonzero(labels[:, 1] < len(group_of))
+    wrong = valid[labels[valid, 0] != group_of[labels[valid, 1]]]
     if not len(wrong):
         return
     first = int(wrong[0])
