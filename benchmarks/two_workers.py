@@ -12,9 +12,9 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from flows.server import VERDICTS
 from tests.system.conftest import started
 from tests.system.team import Team
+from vgg16.flows.server import VERDICTS
 
 MEMBERS = ["digits-scratch", "digits-adam", "digits-dropout", "digits-finetune"]
 

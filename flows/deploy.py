@@ -1,5 +1,5 @@
-"""What a team's Prefect server is given, by `python -m flows.deploy`: the work pools, the deployments of `prefect.yaml`
-and the automations, which end and repeat what was killed and tell of failures and promotions.
+"""What a team's Prefect server is given, by `python -m vgg16.flows.deploy`: the work pools, the deployments of
+`prefect.yaml` and the automations, which end and repeat what was killed and tell of failures and promotions.
 
 Running it twice is running it once. `PREFECT_API_URL` names the server; `VGG16_WEBHOOK` the address that is told, with
 `{"text": ...}` as Slack, Mattermost and Teams take it, none where it is not set.
@@ -16,7 +16,7 @@ from pathlib import Path
 from vgg16.errors import Vgg16Error
 from vgg16.workplace import reach, settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def deploy() -> None:
@@ -24,7 +24,7 @@ def deploy() -> None:
     settings.apply()
     reach.reach_prefect()
     # Prefect reads the settings when it is imported.
-    from flows import automations
+    from vgg16.flows import automations
 
     asyncio.run(automations.make_pools())
     environment = os.environ | {"PROJECT_DIR": os.environ.get("PROJECT_DIR", str(ROOT))}

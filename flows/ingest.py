@@ -5,9 +5,9 @@ from __future__ import annotations
 from prefect import flow
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
-from flows import tasks
 from vgg16.config.types import DatasetChoice
 from vgg16.errors import DataError
+from vgg16.flows import tasks
 from vgg16.records import DatasetRef, ValidationReport
 from vgg16.workplace import settings
 

@@ -10,10 +10,10 @@ from typing import Any
 from prefect import runtime
 from prefect.deployments import run_deployment
 
-from flows import server, tasks
-from flows.progress import LINE_SECONDS, say
-from flows.train import train, train_flow
 from vgg16.errors import Vgg16Error
+from vgg16.flows import server, tasks
+from vgg16.flows.progress import LINE_SECONDS, say
+from vgg16.flows.train import train, train_flow
 from vgg16.records import TrackedRun, TrainingRequest
 from vgg16.workplace import settings
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 from prefect import flow
 from pydantic import WithJsonSchema
 
-from flows import tasks
-from flows.progress import say
-from flows.server import tell_of
 from vgg16.config import rows
 from vgg16.errors import RefusedError, RequestError
+from vgg16.flows import tasks
+from vgg16.flows.progress import say
+from vgg16.flows.server import tell_of
 from vgg16.promotion.ledger import ConflictError
 from vgg16.promotion.records import Decision, GateResult, Standing
 from vgg16.records import ModelVersion, Stage, Verdict

@@ -7,8 +7,8 @@ from typing import Any
 from prefect import flow
 from prefect.states import Completed
 
-from flows import tasks
 from vgg16.errors import Vgg16Error
+from vgg16.flows import tasks
 from vgg16.workplace import reach
 
 

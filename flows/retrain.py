@@ -13,16 +13,16 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 from pydantic import WithJsonSchema
 
-from flows import tasks
-from flows.ingest import ingest
-from flows.members import train_each
-from flows.progress import say
-from flows.promote import promote_flow
-from flows.server import ENDS, SKIPPED, cancel_children
 from vgg16.config import catalog, rows
 from vgg16.config.overrides import flat
 from vgg16.config.types import Experiment
 from vgg16.errors import Vgg16Error
+from vgg16.flows import tasks
+from vgg16.flows.ingest import ingest
+from vgg16.flows.members import train_each
+from vgg16.flows.progress import say
+from vgg16.flows.promote import promote_flow
+from vgg16.flows.server import ENDS, SKIPPED, cancel_children
 from vgg16.promotion.records import Decision
 from vgg16.records import DatasetRef, TrackedRun, TrainingRequest, ValidationReport
 from vgg16.reports.text import metric_with_interval

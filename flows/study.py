@@ -10,15 +10,15 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import WithJsonSchema
 
-from flows import tasks
-from flows.ingest import ingest
-from flows.members import try_each
-from flows.progress import say
-from flows.server import cancel_children
-from flows.train import with_base
 from vgg16.config import course, studies
 from vgg16.config.types import Experiment, Question, Study
 from vgg16.errors import Vgg16Error
+from vgg16.flows import tasks
+from vgg16.flows.ingest import ingest
+from vgg16.flows.members import try_each
+from vgg16.flows.progress import say
+from vgg16.flows.server import cancel_children
+from vgg16.flows.train import with_base
 from vgg16.records import DatasetRef, Member, TrackedRun, TrainingRequest
 from vgg16.steps.chain import run_answer
 from vgg16.steps.study import study_run

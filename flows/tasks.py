@@ -15,9 +15,9 @@ from prefect.artifacts import create_image_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.tasks import exponential_backoff
 
-from flows import progress
-from flows.server import tell_of
 from vgg16.config.types import DatasetChoice, Experiment, Study
+from vgg16.flows import progress
+from vgg16.flows.server import tell_of
 from vgg16.promotion.records import GateResult, Standing
 from vgg16.records import (
     DatasetRef,

@@ -11,12 +11,12 @@ from typing import Any
 
 from prefect import flow, runtime
 
-from flows import tasks
-from flows.ingest import ingest
-from flows.progress import say
 from vgg16.config import catalog, rows
 from vgg16.config.types import Experiment
 from vgg16.errors import Vgg16Error
+from vgg16.flows import tasks
+from vgg16.flows.ingest import ingest
+from vgg16.flows.progress import say
 from vgg16.records import DatasetRef, TrackedRun, TrainingRequest
 from vgg16.storage import files
 from vgg16.storage.leases import BusyError

@@ -59,7 +59,7 @@ def test_imports_inside_functions_are_few() -> None:
 
 
 def test_a_server_learns_of_the_flows_without_what_trains() -> None:
-    flows = sorted(f"flows.{path.stem}" for path in (ROOT / "flows").glob("*.py") if path.stem != "__init__")
+    flows = sorted(f"vgg16.flows.{path.stem}" for path in (ROOT / "flows").glob("*.py") if path.stem != "__init__")
     heavy = ["tensorflow", "keras", "mlflow", "great_expectations", "matplotlib", "sklearn", "scipy", "pandas"]
     program = f"import sys, {', '.join(flows)}\nprint(*(name for name in {heavy} if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -60,7 +60,7 @@ def test_help_imports_no_command(vgg16: Command) -> None:
 def test_the_temporary_server_is_prefects_own_in_a_session_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     from prefect.server.api.server import SubprocessASGIServer
 
-    from flows.temporary_server import _ServerOfItsOwnSession
+    from vgg16.flows.temporary_server import _ServerOfItsOwnSession
 
     started: list[dict[str, Any]] = []
 

@@ -132,7 +132,7 @@ def test_the_process_that_judges_starts_once_ahead_and_goes_where_nobody_asks_it
 def test_only_a_pool_that_takes_nothing_for_a_while_is_told_of(
     monkeypatch: pytest.MonkeyPatch, polls: dict[str, int], told: bool
 ) -> None:
-    from flows import members
+    from vgg16.flows import members
 
     now = [0.0]
     clock = SimpleNamespace(sleep=lambda _: now.append(now[-1] + members.LINE_SECONDS / 3), monotonic=lambda: now[-1])
@@ -186,12 +186,12 @@ def webhook() -> Iterator[tuple[str, list[Any]]]:
 
 @pytest.fixture(scope="session")
 def deployed(prefect_server: str, webhook: tuple[str, list[Any]], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The server's API address after `python -m flows.deploy`, run twice."""
+    """The server's API address after `python -m vgg16.flows.deploy`, run twice."""
     environment = ENVIRONMENT | QUIET | {"PREFECT_API_URL": prefect_server, "VGG16_WEBHOOK": webhook[0]}
     environment["PREFECT_HOME"] = environment["VGG16_HOME"] = str(tmp_path_factory.mktemp("deploy"))
     for _ in range(2):
         done = subprocess.run(
-            [sys.executable, "-m", "flows.deploy"], env=environment, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "vgg16.flows.deploy"], env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
     return prefect_server
@@ -243,7 +243,7 @@ def test_a_deployment_refuses_an_unknown_experiment_before_any_worker_starts(dep
 
 
 def test_a_server_has_each_pool_and_automation_once(deployed: str) -> None:
-    from flows.automations import AUTOMATIONS, NOTIFICATIONS
+    from vgg16.flows.automations import AUTOMATIONS, NOTIFICATIONS
     from vgg16.stack.pools import POOLS
 
     assert sorted(each["name"] for each in asked(deployed, "work_pools")) == sorted(POOLS)
@@ -254,7 +254,7 @@ def test_a_server_has_each_pool_and_automation_once(deployed: str) -> None:
 MOVED = """
 from vgg16.workplace import reach
 reach.prepare()
-from flows.reconcile import stages
+from vgg16.flows.reconcile import stages
 from vgg16.workplace.workplace import open_workplace
 client = open_workplace().tracker.registry.client
 client.create_registered_model("vgg16-moved")
@@ -366,8 +366,8 @@ def test_every_deployment_names_a_flow_and_its_parameters() -> None:
     import importlib
 
     for deployment in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]:
-        file, name = deployment["entrypoint"].split(":")
-        module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
+        path, _, name = deployment["entrypoint"].rpartition(".")
+        module = importlib.import_module(path)
         known = set(inspect.signature(getattr(module, name).fn).parameters)
         assert set(deployment.get("parameters", {})) <= known
         for schedule in deployment.get("schedules", []):
@@ -412,8 +412,8 @@ def test_a_failure_of_input_and_output_is_tried_again_and_a_refusal_is_final() -
     from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
     from prefect.states import Failed
 
-    from flows.tasks import _may_pass
     from vgg16.errors import RefusedError
+    from vgg16.flows.tasks import _may_pass
 
     def answered(status: int) -> ClientError:
         return ClientError({"ResponseMetadata": {"HTTPStatusCode": status}}, "PutObject")  # type: ignore[typeddict-item]
@@ -436,7 +436,7 @@ def test_a_failure_of_input_and_output_is_tried_again_and_a_refusal_is_final() -
 def test_a_decision_that_another_overtakes_is_made_again_three_times_in_all(
     monkeypatch: pytest.MonkeyPatch, conflicts: int, decided: bool
 ) -> None:
-    from flows import promote
+    from vgg16.flows import promote
     from vgg16.promotion.ledger import ConflictError
 
     outcomes: list[Any] = [ConflictError("overtaken")] * conflicts + ["decision"]
@@ -459,8 +459,8 @@ def test_a_decision_that_another_overtakes_is_made_again_three_times_in_all(
 def test_a_chain_that_was_killed_after_its_promotion_is_told_that_decision_and_a_person_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from flows import promote
     from vgg16.errors import RefusedError
+    from vgg16.flows import promote
     from vgg16.promotion.records import LedgerEntry, Standing
     from vgg16.records import ModelVersion
 

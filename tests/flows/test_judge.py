@@ -55,7 +55,7 @@ PROMOTE = """
 import json, sys
 from vgg16.workplace import reach
 reach.prepare()
-from flows.promote import promote
+from vgg16.flows.promote import promote
 found = {case: promote("vgg16-digits", version).model_dump() for case, version in json.loads(sys.argv[1]).items()}
 print(json.dumps(found))
 """

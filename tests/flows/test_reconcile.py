@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from flows import tasks
-from flows.reconcile import stages
 from vgg16.cli import show
 from vgg16.errors import RefusedError, RequestError, Vgg16Error
+from vgg16.flows import tasks
+from vgg16.flows.reconcile import stages
 from vgg16.promotion.reconcile import Reconciliation
 from vgg16.promotion.records import Standing
 from vgg16.workplace import settings

@@ -120,7 +120,7 @@ def on_server(server: Server, monkeypatch: pytest.MonkeyPatch, tensorflow: Any) 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[list[EpochMetrics], dict[int, Callable[[], None]]]:
     """Every epoch that trains in this process, and what happens after which of them."""
-    from flows import progress
+    from vgg16.flows import progress
     from vgg16.workplace.workplace import TrainingCallbacks
 
     epochs: list[EpochMetrics] = []
@@ -139,8 +139,8 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[list[EpochMetrics], dict[i
 
 
 def asked(tiny: Experiment, seed: int, chain: str) -> TrainingRequest:
-    from flows import tasks
     from vgg16.config.types import DatasetChoice
+    from vgg16.flows import tasks
 
     phases = [{"epochs": 8, "optimizer": {"learning_rate": 0.01}}]
     values = tiny.model_dump() | {"dataset": {"name": "digits", "limit": 50}, "phases": phases, "seed": seed}
@@ -168,7 +168,7 @@ def histories(run_id: str) -> list[dict[str, float]]:
 def test_while_mlflow_is_away_training_goes_on_and_no_epoch_is_lost_or_doubled(
     on_server: Server, watched: Any, tiny: Experiment
 ) -> None:
-    from flows.tasks import train_model
+    from vgg16.flows.tasks import train_model
 
     epochs, then = watched
     then |= {2: on_server.kill, 6: on_server.start}
@@ -182,7 +182,7 @@ def test_while_mlflow_is_away_training_goes_on_and_no_epoch_is_lost_or_doubled(
 def test_a_training_logs_what_its_machine_did_and_mlflows_absence_leaves_no_thread_of_that(
     on_server: Server, watched: Any, tiny: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows.tasks import train_model
+    from vgg16.flows.tasks import train_model
     from vgg16.workplace.workplace import open_workplace
 
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
@@ -200,7 +200,7 @@ def test_a_training_logs_what_its_machine_did_and_mlflows_absence_leaves_no_thre
 def test_when_mlflow_stays_away_the_same_call_logs_what_was_trained_without_training(
     on_server: Server, watched: Any, tiny: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import tasks
+    from vgg16.flows import tasks
     from vgg16.steps import epoch_queue
     from vgg16.workplace.workplace import open_workplace
 
@@ -233,7 +233,7 @@ def test_when_mlflow_stays_away_the_same_call_logs_what_was_trained_without_trai
 def test_a_run_that_was_deleted_is_followed_by_a_new_one_with_all_epochs(
     on_server: Server, watched: Any, tiny: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import tasks
+    from vgg16.flows import tasks
     from vgg16.training import checkpoints
     from vgg16.workplace.workplace import open_workplace
 

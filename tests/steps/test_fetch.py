@@ -514,7 +514,7 @@ def test_wrong_keys_of_s3_are_told(s3: S3Store, vgg16: Command, tmp_path: Path) 
 def test_without_a_terminal_a_download_tells_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     from rich.console import Console
 
-    from flows import progress
+    from vgg16.flows import progress
 
     told = io.StringIO()
     monkeypatch.setattr(progress, "console", Console(file=told, highlight=False))

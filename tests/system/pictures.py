@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from flows import tasks
 from vgg16.config import catalog
 from vgg16.config.types import Experiment
 from vgg16.data.images import Arrays
 from vgg16.evaluation.metrics import evaluate
+from vgg16.flows import tasks
 from vgg16.records import DatasetRef, EpochMetrics, TrainingRequest, Verdict
 from vgg16.stack import mlflow_ui
 from vgg16.training.records import TrainingResult

@@ -20,9 +20,9 @@ import httpx
 import psutil
 import pytest
 
-from flows.server import VERDICTS
 from tests.system.conftest import Stack
 from tests.system.team import Team, wait_for_it
+from vgg16.flows.server import VERDICTS
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 

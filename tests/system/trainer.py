@@ -13,9 +13,9 @@ from typing import Any
 # Imported once, by the server that this process is a fork of.
 import tensorflow  # noqa: F401
 
-from flows import tasks
 from vgg16.config.types import Experiment
 from vgg16.errors import Vgg16Error
+from vgg16.flows import tasks
 from vgg16.records import DatasetRef, TrainingRequest
 from vgg16.storage import s3, store
 from vgg16.tracking.results import MlflowResults

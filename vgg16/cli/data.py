@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import click
 
-from flows import progress
 from vgg16.cli import prepare, show
 from vgg16.cli.command import Answer, answers
 from vgg16.config.types import DatasetChoice
+from vgg16.flows import progress
 from vgg16.steps import fetch as fetching
 from vgg16.workplace.workplace import open_workplace
 
@@ -63,7 +63,7 @@ def validate(dataset: str, source: str, sha256: str) -> Answer:
     """Check a dataset against its expectations and write its Data Docs."""
     prepare.prepare_flows()
     # Prefect reads its settings when it is imported.
-    from flows.ingest import ingest
+    from vgg16.flows.ingest import ingest
 
     _, report = ingest(DatasetChoice(name=dataset), source, sha256)
     return report.model_dump(mode="json")

@@ -119,7 +119,7 @@ def workers() -> str:
     """Every work pool of ours has a worker, and no run waits for one."""
     if not settings.load().prefect_server:
         return "none needed: no Prefect server is named"
-    from flows import server
+    from vgg16.flows import server
 
     pools = server.workers()
     idle = [f"{pool} has no worker" for pool, online in pools.items() if not online]
@@ -127,14 +127,15 @@ def workers() -> str:
     if idle or late:
         problems = [*idle, *(f"{name} has waited since {when}" for name, when in late)]
         raise Vgg16Error(f"{'; '.join(problems)}.", "Start one where a checkout is: prefect worker start --pool POOL")
-    return ", ".join(f"{pool}: {', '.join(online)}" for pool, online in pools.items()) or "no pools: flows.deploy"
+    online_pools = ", ".join(f"{pool}: {', '.join(online)}" for pool, online in pools.items())
+    return online_pools or "no pools; make them: python -m vgg16.flows.deploy"
 
 
 def runs() -> str:
     """No flow run is called running that has fallen silent, and no slot is held by a run that has ended."""
     if not settings.load().prefect_server:
         return "no Prefect server is named"
-    from flows import server
+    from vgg16.flows import server
 
     stale = server.stale_slots()
     if stale:

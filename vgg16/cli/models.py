@@ -40,7 +40,7 @@ def promote(name: str, version: str, stage: Literal["staging", "production"], fo
     open_workplace().tracker.registry.version(name, version)
     prepare.prepare_flows()
     # Prefect reads its settings when it is imported.
-    from flows import promote as flows
+    from vgg16.flows import promote as flows
 
     decision: Decision = flows.promote(name, version, stage, force, reason)
     if decision.verdict != "promote" and not force:
@@ -62,7 +62,7 @@ def rollback(name: str, reason: str) -> Answer:
     prepare.open_console()
     open_workplace().tracker.registry.check_name(name)
     prepare.prepare_flows()
-    from flows import promote as flows  # after the settings, as in `promote`
+    from vgg16.flows import promote as flows  # after the settings, as in `promote`
 
     answer: Answer = flows.rollback(name, reason).model_dump(mode="json")
     return answer

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from flows import progress
 from vgg16.cli import prepare, show
 from vgg16.cli.command import Answer, answers
 from vgg16.data.pictures import find_pictures
 from vgg16.errors import RequestError
+from vgg16.flows import progress
 from vgg16.records import ModelVersion
 from vgg16.workplace.tensorflow import import_tensorflow
 

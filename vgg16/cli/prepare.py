@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from flows import progress
+from vgg16.flows import progress
 from vgg16.workplace import reach
 from vgg16.workplace.settings import Settings
 from vgg16.workplace.workplace import Workplace, open_workplace
@@ -24,7 +24,7 @@ def prepare_flows() -> Settings:
     settings = open_console()
     if not settings.prefect_server:
         # Prefect reads the settings when it is imported.
-        from flows import temporary_server
+        from vgg16.flows import temporary_server
 
         temporary_server.start()
     return settings

@@ -25,7 +25,7 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -
     catalog.choose(experiments, overrides)
     home = prepare.prepare_flows().home
     # Prefect reads its settings when it is imported.
-    from flows.retrain import retrain
+    from vgg16.flows.retrain import retrain
 
     # A flow that names its end gives its caller a state.
     state: Any = retrain(list(experiments), list(overrides), fresh=fresh, return_state=True)
@@ -44,7 +44,7 @@ def study(name: str, overrides: tuple[str, ...], fresh: bool) -> Answer:
     """Several experiments that answer questions, and their report. What is trained already is not trained again."""
     studies.choose(name, list(overrides))
     prepare.prepare_flows()
-    from flows import study as flow  # after the settings, as in `run`
+    from vgg16.flows import study as flow  # after the settings, as in `run`
 
     answer: Answer = flow.study(name, list(overrides), fresh)
     return answer

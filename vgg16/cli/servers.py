@@ -7,9 +7,9 @@ import sys
 
 import click
 
-from flows import progress
 from vgg16.cli import prepare, show
 from vgg16.cli.command import Answer, answers
+from vgg16.flows import progress
 from vgg16.stack import mlflow_ui, stack
 from vgg16.workplace import settings
 

@@ -16,6 +16,6 @@ def status() -> Answer:
     if not reach.prepare(writes=False).prefect_server:
         return {"runs": [], "next": None, "server": ""}
     # Prefect reads its settings when it is imported.
-    from flows.server import scheduled
+    from vgg16.flows.server import scheduled
 
     return scheduled()

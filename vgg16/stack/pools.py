@@ -1,4 +1,4 @@
-"""The work pools of a team's Prefect server: `flows.deploy` makes them, and the local stack has a worker for each."""
+"""The work pools of a team's Prefect server, made by `vgg16.flows.deploy`; the local stack has a worker for each."""
 
 from __future__ import annotations
 

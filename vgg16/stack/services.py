@@ -151,7 +151,7 @@ def _deployments(configuration: Configuration) -> Service:
     return Service(
         "deployments",
         "",
-        [sys.executable, "-m", "flows.deploy"],
+        [sys.executable, "-m", "vgg16.flows.deploy"],
         lambda _: False,
         ("prefect",),
         _flows(configuration) | webhook,

@@ -62,13 +62,12 @@ class Dataset(Frozen):
 
 
 class DatasetChoice(Frozen):
-    """Which dataset, and how much of it.
-
-    `limit`: this many images of train and val together and a fifth as many of gate and test together, stratified,
-    with at least one of every class in each split.
-    `per_class`: this many training images of each class; val, gate and test stay whole.
-    """
+    """Which dataset, and how much of it."""
 
     name: str
+    """The dataset: one that `vgg16 list datasets` shows."""
     limit: int | None = Field(default=None, ge=10)
+    """So many images of train and val together and a fifth as many of gate and test together, stratified, with at least
+    one of every class in each split; none for all."""
     per_class: int | None = Field(default=None, ge=1)
+    """So many training images of each class; val, gate and test stay whole; none for all."""

@@ -14,26 +14,28 @@ RENAMED_POLICIES = {"no-worse": "non-inferior"}
 
 
 class GateRules(Frozen):
-    """What a challenger must show on the gate split. Shares and differences of top-1 are 0 to 1.
-
-    `floor`: the top-1 that the first version of a name must reach, with the lower end of its 95 % interval.
-    `policy`: `better` promotes what is significantly better than the champion; `non-inferior`, for retraining on fresh
-    data, what is at most `noninferiority_margin` worse than the pinned reference, the best that was ever promoted.
-    `alpha`: the chance that a challenger which is not so passes the first judgement of a split; the k-th is made at a
-    k-th of it. `min_gain`: where even the upper end of the interval gains less, more images would not help, and the
-    verdict is no. `max_ece`, `max_latency_ms` for one image, `max_megabytes` of the file: budgets. `approval`: what may
-    be promoted waits in Staging for a person.
-    """
+    """What a challenger must show on the gate split. Shares and differences of top-1 are 0 to 1."""
 
     floor: float = Field(default=0.5, ge=0, le=1)
+    """Top-1 that the first version of a name must reach, with the lower end of its 95 % interval."""
     policy: Literal["better", "non-inferior"] = "better"
+    """better promotes what is significantly better than the champion; non-inferior, for retraining on fresh data, what
+    is at most noninferiority_margin worse than the best version that was ever promoted."""
     alpha: float = Field(default=0.025, gt=0, lt=0.5)
+    """Chance that a challenger which is not better passes the first judgement of a split; the k-th is made at a k-th
+    of it."""
     noninferiority_margin: float = Field(default=0.005, gt=0, lt=1)
+    """Loss of top-1 that the policy non-inferior accepts."""
     min_gain: float = Field(default=0.02, ge=0, lt=1)
+    """Where even the upper end of the interval gains less top-1, more images would not help, and the verdict is no."""
     max_ece: float = Field(default=0.1, gt=0, le=1)
+    """Largest calibration error of the probabilities."""
     max_latency_ms: float = Field(default=1000, gt=0)
+    """Longest answer to one image, in milliseconds."""
     max_megabytes: float = Field(default=1000, gt=0)
+    """Largest model file."""
     approval: bool = False
+    """What may be promoted waits in Staging for a person."""
 
     @model_validator(mode="before")
     @classmethod

@@ -10,14 +10,16 @@ from vgg16.config.types.frozen import Frozen
 
 
 class Head(Frozen):
-    """What follows the base: its maps made flat, or their `average`; the fully connected layers `fc1`, `fc2` ... of
-    `units`; `predictions`. `batch_norm` stands before each of these dense layers, `dropout` too, but not before the
-    first where there are `units`."""
+    """What follows the base: pooling, the fully connected layers `fc1`, `fc2` ..., then `predictions`."""
 
     pooling: Literal["flatten", "average"] = "flatten"
+    """The base's maps made flat, or their average."""
     units: tuple[PositiveInt, ...] = (512,)
+    """Units of the fully connected layers fc1, fc2 ...; [] for none."""
     batch_norm: bool = False
+    """Batch normalisation before each dense layer."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout rate before each dense layer, but not before fc1."""
 
 
 class Pretrained(Frozen):
@@ -48,13 +50,13 @@ class Backbone(Frozen):
 
 
 class BackboneChoice(Frozen):
-    """A row of the backbones and, for the VGG family, its options.
-
-    `width` multiplies the filters of every convolution. `batch_norm` stands before or after each ReLU.
-    `dropout` is the rate after each convolution that has no pooling layer for a neighbour.
-    """
+    """A row of the backbones and, for the VGG family, its options."""
 
     name: str = "vgg16"
+    """The convolutional base: one that `vgg16 list backbones` shows."""
     width: float = Field(default=1.0, gt=0, le=4)
+    """Of the VGG family: multiplies the filters of every convolution."""
     batch_norm: Literal["none", "before", "after"] = "none"
+    """Of the VGG family: batch normalisation before or after each ReLU."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Of the VGG family: dropout rate after each convolution that no pooling follows."""

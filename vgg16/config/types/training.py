@@ -13,40 +13,53 @@ Device = Literal["auto", "cpu", "gpu"]
 
 
 class Optimizer(Frozen):
-    """`weight_decay` is decoupled from the gradient (arXiv 1711.05101): each step shrinks a weight by learning rate
-    times decay of itself. It spares biases and normalisations. `average` above 0 is the momentum of an exponential
-    moving average of the weights, which is then what is evaluated and kept."""
+    """What updates the weights."""
 
     name: Literal["adam", "sgd"] = "adam"
+    """The optimizer."""
     learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
+    """The highest learning rate, after the warm-up."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Of SGD: the share of the step before that the next one keeps."""
     nesterov: bool = True
+    """Of SGD: Nesterov's momentum."""
     average: float = Field(default=0.0, ge=0, lt=1)
+    """Above 0: the momentum of an exponential moving average of the weights, which is then evaluated and kept."""
     weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """Each step shrinks a weight by learning rate times this of itself, decoupled from the gradient (arXiv 1711.05101);
+    biases and normalisations are spared."""
 
 
 class Schedule(Frozen):
-    """The learning rate: a linear warm-up of `warmup_epochs`, then `constant`, or `cosine` down to zero."""
+    """How the learning rate moves within a phase."""
 
     name: Literal["constant", "cosine"] = "cosine"
+    """After the warm-up: constant, or a cosine down to zero."""
     warmup_epochs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """Epochs of a linear warm-up from zero."""
 
 
 class Augmentation(Frozen):
-    """Of training images only: a random shift of up to `shift` pixels each way (edges filled with black: the padded
-    random crop of the literature), and a random left-right `flip`."""
+    """Random changes of training images; other splits are never changed."""
 
     shift: int = Field(default=0, ge=0, le=64)
+    """Shift by up to so many pixels each way, edges filled with black: the padded random crop of the literature."""
     flip: bool = False
+    """Mirror left to right, every second image on average."""
 
 
 class Phase(Frozen):
-    """One stretch of training. `trains`: `all`, `head`, or the first block that learns, such as `block5`. `image_size`
-    and `augmentation` stand in for the experiment's."""
+    """One stretch of training, with an optimizer and a schedule of its own."""
 
     trains: str = Field(default="all", pattern=r"^(all|head|block[1-9][0-9]?)$")
+    """What learns: all, head, or the first block that does, such as block5."""
     epochs: int = Field(default=10, ge=1)
+    """Passes over the training images."""
     image_size: int | None = Field(default=None, ge=8, le=1024)
+    """Pixels of the side that images are resized to in this phase; none for the experiment's."""
     augmentation: Augmentation | None = None
+    """Augmentation in this phase; none for the experiment's."""
     optimizer: Optimizer = Optimizer()
+    """What updates the weights."""
     schedule: Schedule = Schedule()
+    """How the learning rate moves."""
