@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from vgg16.config import catalog, rows
+from vgg16.config import catalog
 from vgg16.workplace.tensorflow import import_tensorflow
 
 CLASSES = catalog.dataset("cifar100").class_names
@@ -65,7 +65,7 @@ def main() -> None:
     images = random.randint(0, 256, (arguments.images, 32, 32, 3)).astype(np.uint8)
     labels = random.randint(0, len(CLASSES), arguments.images)
     options = BackboneChoice(name="vgg16", width=arguments.width, batch_norm="after")
-    model = build(rows.BACKBONES["vgg16"], options, Head(units=()), input_size=32, classes=len(CLASSES))
+    model = build(catalog.backbone("vgg16"), options, Head(units=()), input_size=32, classes=len(CLASSES))
 
     def judged(probabilities: Any) -> Any:
         return metrics.evaluate("test", images, probabilities, labels, CLASSES, SUPERCLASSES)

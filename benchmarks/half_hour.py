@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import stamp
-from vgg16.config import catalog, rows
+from vgg16.config import catalog
 from vgg16.config.types import DatasetChoice
 from vgg16.data import published, splits
 from vgg16.data.images import Arrays
@@ -80,7 +80,7 @@ def keras(data: Arrays, budget: Budget) -> Trained:
     model = keras.Sequential(
         [keras.Input((32, 32, 3)), layers.RandomFlip("horizontal"), layers.RandomTranslation(0.1, 0.1)]
     )
-    for convolutions, filters in rows.BACKBONES["vgg16"].blocks:
+    for convolutions, filters in catalog.backbone("vgg16").blocks:
         for _ in range(convolutions):
             model.add(layers.Conv2D(filters, 3, padding="same", activation="relu"))
             model.add(layers.BatchNormalization())
@@ -155,7 +155,7 @@ def ours(data: Arrays, budget: Budget) -> Trained:
     from vgg16.training.phases import Reports
     from vgg16.training.train import train
 
-    asked = catalog.experiment("cifar100-scratch-fast")
+    asked = catalog.SHIPPED.experiments["cifar100-scratch-fast"]
 
     def of(epochs: list[int]) -> Any:
         pairs = zip(asked.phases, epochs, strict=True)

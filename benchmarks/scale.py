@@ -26,7 +26,7 @@ from mlflow.exceptions import MlflowException
 
 from tests.conftest import ENVIRONMENT, VGG16
 from tests.system.servers import PREFECT_LOGIN, Team, serving
-from vgg16.config import rows
+from vgg16.config import catalog
 from vgg16.config.overrides import flat
 from vgg16.promotion import ledger, reconcile
 from vgg16.promotion.records import LedgerEntry
@@ -54,7 +54,7 @@ def fill_mlflow(client: MlflowClient, size: int) -> None:
         int(run.data.tags["number"])
         for run in client.search_runs([experiment], "tags.done = 'yes'", max_results=50_000)
     }
-    row = rows.EXPERIMENTS["digits-scratch"]
+    row = catalog.SHIPPED.experiments["digits-scratch"]
     params = [Param(key, str(value)) for key, value in flat(row.model_dump(mode="json")).items()]
     ref = DatasetRef.model_construct(name="digits", digest="0" * 64)
 

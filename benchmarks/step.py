@@ -97,7 +97,7 @@ def experiment(precision: str) -> Any:
     """`cifar100-scratch` without the average of its weights, which Keras and PyTorch are not asked for either."""
     from vgg16.config import catalog
 
-    row = catalog.experiment("cifar100-scratch")
+    row = catalog.SHIPPED.experiments["cifar100-scratch"]
     (phase,) = row.phases
     plain = phase.model_copy(update={"optimizer": phase.optimizer.model_copy(update={"average": 0.0})})
     return row.model_copy(update={"precision": precision, "phases": (plain,)})

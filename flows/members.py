@@ -9,6 +9,7 @@ from typing import Any
 
 from prefect import runtime
 from prefect.deployments import run_deployment
+from pydantic import TypeAdapter
 
 from vgg16.errors import Vgg16Error
 from vgg16.flows import server, tasks
@@ -53,8 +54,20 @@ def try_each(requests: Sequence[TrainingRequest]) -> tuple[list[TrackedRun], dic
 
 
 def _train_here(request: TrainingRequest, flow: Any) -> TrackedRun:
-    run: TrackedRun = flow(request.experiment, request.dataset, request.chain, request.parent, fresh=request.fresh)
+    run: TrackedRun = flow(**_parameters(request))
     return run
+
+
+def _parameters(request: TrainingRequest) -> dict[str, Any]:
+    """What the flow `train` takes."""
+    return {
+        "experiment": request.experiment,
+        "ref": request.dataset,
+        "chain": request.chain,
+        "parent": request.parent,
+        "fresh": request.fresh,
+        "bases": request.bases,
+    }
 
 
 def _train_on_pool(requests: Sequence[TrainingRequest]) -> tuple[list[TrackedRun], dict[str, Vgg16Error]]:
@@ -69,13 +82,7 @@ def _train_on_pool(requests: Sequence[TrainingRequest]) -> tuple[list[TrackedRun
 def _send(request: TrainingRequest) -> Any:
     """The flow run of a member: the one that was sent before where this chain was killed and goes on."""
     name = request.experiment.name
-    parameters = {
-        "experiment": request.experiment.model_dump(mode="json"),
-        "ref": request.dataset.model_dump(mode="json"),
-        "chain": request.chain,
-        "parent": request.parent,
-        "fresh": request.fresh,
-    }
+    parameters = TypeAdapter(dict[str, Any]).dump_python(_parameters(request), mode="json")
     # A study's chain is the same when it is asked for again, and what has failed is then tried again.
     key = f"{runtime.flow_run.id}-{name}"
     flow_run: Any = run_deployment(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from prefect import flow
 from pydantic import WithJsonSchema
 
-from vgg16.config import rows
+from vgg16.config.catalog import SHIPPED
 from vgg16.errors import RefusedError, RequestError
 from vgg16.flows import tasks
 from vgg16.flows.progress import say
@@ -24,7 +24,7 @@ from vgg16.tracking.protocol import model_name
 TRIES = 3
 # What the forms of the deployments offer: one registered model for each dataset.
 RegisteredModel = Annotated[
-    str, WithJsonSchema({"type": "string", "enum": [model_name(dataset) for dataset in rows.DATASETS]})
+    str, WithJsonSchema({"type": "string", "enum": [model_name(dataset) for dataset in SHIPPED.datasets]})
 ]
 
 

@@ -13,7 +13,8 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 from pydantic import WithJsonSchema
 
-from vgg16.config import catalog, rows
+from vgg16.config import catalog
+from vgg16.config.catalog import SHIPPED
 from vgg16.config.overrides import flat
 from vgg16.config.types import Experiment
 from vgg16.errors import Vgg16Error
@@ -22,7 +23,7 @@ from vgg16.flows.ingest import ingest
 from vgg16.flows.members import train_each
 from vgg16.flows.progress import say
 from vgg16.flows.promote import promote_flow
-from vgg16.flows.server import ENDS, SKIPPED, cancel_children
+from vgg16.flows.server import ENDS, SKIPPED, cancel_children, name_of
 from vgg16.promotion.records import Decision
 from vgg16.records import DatasetRef, TrackedRun, TrainingRequest, ValidationReport
 from vgg16.reports.text import metric_with_interval
@@ -32,7 +33,7 @@ from vgg16.tracking.tags import DATA_DOCS
 from vgg16.workplace import reach, settings
 
 # What the form of the deployment offers.
-ExperimentName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(rows.EXPERIMENTS)})]
+ExperimentName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(SHIPPED.experiments)})]
 
 
 @dataclass(frozen=True)
@@ -57,25 +58,29 @@ class _Chain:
 
 
 def _name() -> str:
-    return f"retrain {', '.join(runtime.flow_run.parameters['experiments'])}"
+    rows = runtime.flow_run.parameters["experiments"]
+    return f"retrain {', '.join(name_of(row) for row in rows)}"
 
 
 @flow(name="retrain", flow_run_name=_name)
 def retrain(
-    experiments: list[ExperimentName],
+    experiments: list[ExperimentName | Experiment],
     overrides: list[str] | None = None,
     unless_unchanged: bool = False,
     fresh: bool = False,
+    bases: dict[str, Experiment] | None = None,
 ) -> Any:
-    """Run the whole chain; `overrides` are KEY=VALUE settings as `--set` takes them. `fresh` trains from the start what
-    an earlier run was cut off in.
+    """Run the whole chain of shipped experiments, by their names, and of a user's own; `bases` are own ones that these
+    start from. `overrides` are KEY=VALUE settings as `--set` takes them. `fresh` trains from the start what an earlier
+    run was cut off in.
 
     The run ends as `Promoted`, `Awaiting approval`, `Refused`, `Undecided` or, where it is asked for `unless_unchanged`
     and a chain of the same data, code and settings has ended before, as `Skipped (unchanged)`: each a success. Raises
     DataError for data that failed its expectations and Vgg16Error where every experiment diverged.
     """
     reach.prepare()
-    chosen, notes = catalog.choose(experiments, overrides or [])
+    own = bases or {}
+    chosen, notes = catalog.choose(experiments, overrides or [], {**SHIPPED.experiments, **own})
     for note in notes:
         say(note)
     clock = _Clock()
@@ -86,7 +91,7 @@ def retrain(
     dataset, report = ingest(chosen[0].dataset)
     clock.lap("ingest")
     with FreshProcess() as scorer:
-        runs = train_each(_requests(chosen, dataset, fresh), scorer.start)
+        runs = train_each(_requests(chosen, dataset, own, fresh), scorer.start)
         clock.lap("train")
         challenger = _best(runs)
         decision = promote_flow(scorer)(*challenger, approved=False)
@@ -129,11 +134,14 @@ class _Clock:
         return {name: round(value, 1) for name, value in seconds.items()}
 
 
-def _requests(experiments: Sequence[Experiment], dataset: DatasetRef, fresh: bool) -> list[TrainingRequest]:
+def _requests(
+    experiments: Sequence[Experiment], dataset: DatasetRef, bases: dict[str, Experiment], fresh: bool
+) -> list[TrainingRequest]:
     # The same after a crash: what the chain has trained by then is found again.
     chain = str(runtime.flow_run.id).replace("-", "")[:12]
     return [
-        TrainingRequest(experiment=experiment, dataset=dataset, chain=chain, fresh=fresh) for experiment in experiments
+        TrainingRequest(experiment=experiment, dataset=dataset, chain=chain, fresh=fresh, bases=bases)
+        for experiment in experiments
     ]
 
 

@@ -38,6 +38,13 @@ _LAST = 10
 SERVER_SECONDS = 600.0
 
 
+def name_of(row: Any) -> str:
+    """The name of an experiment or study in a flow run's parameters, where it may be the name alone."""
+    if isinstance(row, str):
+        return row
+    return str(row["name"] if isinstance(row, dict) else row.name)
+
+
 def scheduled() -> dict[str, Any]:
     """The last ten runs that a schedule of this project's deployments started, the newest first, and the next one.
 

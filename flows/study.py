@@ -7,17 +7,18 @@ import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from prefect import flow
+from prefect import flow, runtime
 from pydantic import WithJsonSchema
 
-from vgg16.config import course, studies
+from vgg16.config import studies
+from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import Experiment, Question, Study
 from vgg16.errors import Vgg16Error
 from vgg16.flows import tasks
 from vgg16.flows.ingest import ingest
 from vgg16.flows.members import try_each
 from vgg16.flows.progress import say
-from vgg16.flows.server import cancel_children
+from vgg16.flows.server import cancel_children, name_of
 from vgg16.flows.train import with_base
 from vgg16.records import DatasetRef, Member, TrackedRun, TrainingRequest
 from vgg16.steps.chain import run_answer
@@ -25,18 +26,29 @@ from vgg16.steps.study import study_run
 from vgg16.workplace import reach
 
 # What the form of the deployment offers.
-StudyName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(course.STUDIES)})]
+StudyName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(SHIPPED.studies)})]
 
 
-@flow(name="study", flow_run_name="study {name}")
-def study(name: StudyName, overrides: list[str] | None = None, fresh: bool = False) -> dict[str, Any]:
-    """Train the members that are not trained yet, or with `fresh` all of them, and answer the study's questions.
+def _name() -> str:
+    return f"study {name_of(runtime.flow_run.parameters['name'])}"
+
+
+@flow(name="study", flow_run_name=_name)
+def study(
+    name: StudyName | Study,
+    overrides: list[str] | None = None,
+    fresh: bool = False,
+    bases: dict[str, Experiment] | None = None,
+) -> dict[str, Any]:
+    """Train the members that are not trained yet, or with `fresh` all of them, and answer the study's questions: a
+    shipped study's, by its name, or those of a user's own. `bases` are own experiments that members start from.
 
     Raises DataError for data that failed its expectations and Vgg16Error where every member failed.
     """
     reach.prepare()
     start = time.perf_counter()
-    row, notes = studies.choose(name, overrides or [])
+    own = bases or {}
+    row, notes = studies.choose(name, overrides or [], {**SHIPPED.experiments, **own})
     for note in notes:
         say(note)
     dataset, _ = ingest(row.members[0].dataset)
@@ -51,6 +63,7 @@ def study(name: StudyName, overrides: list[str] | None = None, fresh: bool = Fal
                     chain=parent.run_id[:12],
                     parent=parent.run_id,
                     fresh=parent.fresh,
+                    bases=own,
                 )
                 for experiment in _members(question, row, members)
             ]

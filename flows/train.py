@@ -11,7 +11,7 @@ from typing import Any
 
 from prefect import flow, runtime
 
-from vgg16.config import catalog, rows
+from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import Experiment
 from vgg16.errors import Vgg16Error
 from vgg16.flows import tasks
@@ -30,17 +30,24 @@ def train_flow(on_trained: Callable[[], None]) -> Any:
     parameters, and a callable is none."""
 
     @flow(name="train", flow_run_name="train {experiment.name}")
-    def train(
-        experiment: Experiment, ref: DatasetRef, chain: str = "", parent: str = "", *, fresh: bool = False
+    def train(  # noqa: PLR0917  # the fields of the deployment's form
+        experiment: Experiment,
+        ref: DatasetRef,
+        chain: str = "",
+        parent: str = "",
+        fresh: bool = False,
+        bases: dict[str, Experiment] | None = None,
     ) -> TrackedRun:
         """Train on published and validated data; a diverged run has no model, and is a result. `parent` is the MLflow
-        run that shows it below itself, "" for none.
+        run that shows it below itself, "" for none; `bases` are the user's own experiments that it starts from.
 
         What this chain has trained already, before a kill, is answered again; what another has begun is resumed,
         unless it is to be trained `fresh`.
         """
         reach.prepare()
-        request = TrainingRequest(experiment=experiment, dataset=ref, chain=chain, parent=parent, fresh=fresh)
+        request = TrainingRequest(
+            experiment=experiment, dataset=ref, chain=chain, parent=parent, fresh=fresh, bases=bases or {}
+        )
         return _train(request, on_trained)
 
     return train
@@ -68,26 +75,27 @@ def with_base(request: TrainingRequest) -> TrainingRequest:
     """The request with the address of what its experiment starts from, "" for random weights; that of an experiment's
     registered model, which is trained first where there is none."""
     base = request.experiment.base or ""
-    address = _registered_base(request.experiment, base) if base in rows.EXPERIMENTS else base
+    known = {**SHIPPED.experiments, **request.bases}
+    address = _registered_base(request, known[base]) if base in known else base
     return request.model_copy(update={"base": address})
 
 
-def _registered_base(experiment: Experiment, name: str) -> str:
-    base = catalog.experiment(name)
+def _registered_base(request: TrainingRequest, base: Experiment) -> str:
     ref, _ = ingest(base.dataset)
     while True:
-        address = tasks.find_base(with_base(TrainingRequest(experiment=base, dataset=ref)))
+        address = tasks.find_base(with_base(TrainingRequest(experiment=base, dataset=ref, bases=request.bases)))
         if address:
             say(f"base        {base.name}: {address}")
             return address
         try:
-            run = train(base, ref)
+            run = train(base, ref, bases=request.bases)
             break
         except BusyError as busy:
             _wait_for(busy)
     if run.model is None:
         raise Vgg16Error(
-            f"The base {base.name} diverged: {run.cause}.", f"So {experiment.name} has no weights to start from."
+            f"The base {base.name} diverged: {run.cause}.",
+            f"So {request.experiment.name} has no weights to start from.",
         )
     return str(run.model.uri)
 

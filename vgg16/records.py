@@ -186,7 +186,8 @@ class TrackedRun(Frozen):
 class TrainingRequest(Frozen):
     """What a training is asked for. `base` is the address of the weights it starts from, "" for random ones. `chain`
     is the digest of the chain that asks, "" for none; `parent` the MLflow run that shows it below itself, "" for none.
-    `fresh`: what another chain has begun of the same is not resumed."""
+    `fresh`: what another chain has begun of the same is not resumed. `bases` are the user's own experiments that this
+    one starts from, by their names."""
 
     experiment: Experiment
     dataset: DatasetRef
@@ -194,6 +195,7 @@ class TrainingRequest(Frozen):
     chain: str = ""
     parent: str = ""
     fresh: bool = False
+    bases: dict[str, Experiment] = Field(default_factory=dict)
 
     @property
     def digest(self) -> str:

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 
 from vgg16.checks import data_docs, expectations, facts, rules
-from vgg16.config import catalog, rows
+from vgg16.config import catalog
+from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import Dataset, DatasetChoice
 from vgg16.data import splits
 from vgg16.data.images import Arrays
 from vgg16.data.sources import cifar, generated
 from vgg16.records import DatasetRef
 
-DIGITS = rows.DATASETS["digits"]
-MADE = [row for row in rows.DATASETS.values() if not row.archive]
-ARCHIVED = [row for row in rows.DATASETS.values() if row.archive]
+DIGITS = SHIPPED.datasets["digits"]
+MADE = [row for row in SHIPPED.datasets.values() if not row.archive]
+ARCHIVED = [row for row in SHIPPED.datasets.values() if row.archive]
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from vgg16.config import canonical, catalog, rows, studies
+from vgg16.config import canonical, catalog, studies
+from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import DatasetChoice, Experiment, GateRules
 from vgg16.data.images import Arrays
 from vgg16.data.sources import generated
@@ -37,7 +38,7 @@ def json_sha256(experiment: Experiment) -> str:
 
 @pytest.mark.parametrize("name", OLD["requests"])
 def test_every_experiment_of_0_1_is_the_same_request(name: str) -> None:
-    experiment = catalog.experiment(name)
+    experiment = SHIPPED.experiments[name]
     assert json_sha256(experiment) == OLD["experiment_json"][name], canonical.experiment_json(experiment)
     assert request_digest(experiment) == OLD["requests"][name]
 
@@ -119,7 +120,7 @@ def test_the_pixels_that_weights_were_trained_with_are_bit_by_bit_the_same(name:
 @pytest.mark.parametrize(
     "experiment",
     [
-        *rows.EXPERIMENTS.values(),
+        *SHIPPED.experiments.values(),
         *catalog.choose(["digits-adam"], ["gate.alpha=0.01", "gate.policy=non-inferior", "gate.min_gain=0"])[0],
     ],
     ids=lambda row: f"{row.name} {row.gate.policy}",
@@ -147,7 +148,7 @@ def test_one_gate_rule_by_both_its_names_is_refused() -> None:
 )
 def test_numbers_are_written_as_0_1_wrote_them(value: float, written: str) -> None:
     gate = GateRules(max_latency_ms=value)
-    experiment = rows.EXPERIMENTS["digits-scratch"].model_copy(update={"gate": gate})
+    experiment = SHIPPED.experiments["digits-scratch"].model_copy(update={"gate": gate})
     assert f'"max_latency_ms":{written},' in canonical.experiment_json(experiment)
 
 
@@ -165,7 +166,7 @@ def test_a_setting_newer_than_0_1_changes_a_request_only_where_it_asks_for_somet
     monkeypatch.setitem(canonical.FIELDS, NewerRules, canonical.FIELDS[GateRules])
     monkeypatch.setitem(canonical.NEWER, NewerRules, {"patience": 0})
     monkeypatch.setitem(canonical.OLD_NAMES, NewerRules, canonical.OLD_NAMES.get(GateRules, {}))
-    old = rows.EXPERIMENTS["digits-scratch"]
+    old = SHIPPED.experiments["digits-scratch"]
 
     def patient(patience: int) -> Experiment:
         return old.model_copy(update={"gate": NewerRules(floor=old.gate.floor, patience=patience)})
@@ -180,11 +181,11 @@ def test_a_new_field_without_a_neutral_value_is_an_error(monkeypatch) -> None:
 
     monkeypatch.setitem(canonical.FIELDS, Unplaced, canonical.FIELDS[GateRules])
     with pytest.raises(KeyError):
-        canonical.experiment_json(rows.EXPERIMENTS["digits-scratch"].model_copy(update={"gate": Unplaced()}))
+        canonical.experiment_json(SHIPPED.experiments["digits-scratch"].model_copy(update={"gate": Unplaced()}))
 
 
 def test_another_description_of_a_shipped_row_is_the_same_request(monkeypatch) -> None:
-    old = rows.EXPERIMENTS["digits-scratch"]
+    old = SHIPPED.experiments["digits-scratch"]
     new = old.model_copy(update={"description": "VGG-16, small, from random weights"})
     assert request_digest(new) != request_digest(old)
     monkeypatch.setitem(canonical.OLD_DESCRIPTIONS, (new.name, new.description), old.description)

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgg16.config import catalog, rows
+from vgg16.config import catalog
+from vgg16.config.catalog import SHIPPED
 from vgg16.config.overrides import SettingError, apply_settings, flat
 from vgg16.errors import RequestError
 
-SCRATCH = rows.EXPERIMENTS["digits-scratch"]
-FINETUNE = rows.EXPERIMENTS["digits-finetune"]
+SCRATCH = SHIPPED.experiments["digits-scratch"]
+FINETUNE = SHIPPED.experiments["digits-finetune"]
 
 
 def test_a_setting_reaches_its_dotted_path_and_nothing_else() -> None:
@@ -40,7 +41,7 @@ def test_a_value_is_read_as_its_type(setting: str, is_set: object) -> None:
     assert is_set(changed)
 
 
-@pytest.mark.parametrize("experiment", rows.EXPERIMENTS.values(), ids=lambda e: e.name)
+@pytest.mark.parametrize("experiment", SHIPPED.experiments.values(), ids=lambda e: e.name)
 def test_every_value_of_every_experiment_can_be_set_to_itself(experiment) -> None:
     values = flat(experiment.model_dump(mode="json"))
     settings = [f"{key}={json.dumps(value)}" for key, value in values.items() if key not in ("name", "description")]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vgg16.config import catalog, course, studies
+from vgg16.config import catalog, studies
+from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import Experiment, Study
 from vgg16.errors import RequestError
 from vgg16.network.describe import Description, describe
@@ -23,7 +24,7 @@ def member(study: Study, name: str) -> Experiment:
     return next(experiment for experiment in study.members if experiment.name == f"course-{name}")
 
 
-@pytest.mark.parametrize("row", course.STUDIES.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", SHIPPED.studies.values(), ids=lambda row: row.name)
 def test_members_of_a_study_fit_together_and_are_told_apart(row: Study) -> None:
     study, notes = studies.choose(row.name, [])
     assert notes == []

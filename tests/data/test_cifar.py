@@ -13,12 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import official_files, tar_of
-from vgg16.config import catalog, rows
+from vgg16.config import catalog
+from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import Dataset
 from vgg16.data.sources.cifar import read_records
 from vgg16.errors import DataError, Vgg16Error
 
-ROWS = {name: row for name, row in rows.DATASETS.items() if row.archive}
+ROWS = {name: row for name, row in SHIPPED.datasets.items() if row.archive}
 CIFAR10 = catalog.dataset("cifar10")
 FILES = official_files(CIFAR10, train=1, test=1)
 VALID = tar_of(FILES)

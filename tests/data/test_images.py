@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import official_files, tar_of
-from vgg16.config import rows
-from vgg16.config.types import SPLITS, DatasetChoice
+from vgg16.config.catalog import SHIPPED
+from vgg16.config.types import SPLITS, Dataset, DatasetChoice
 from vgg16.data import images, published, splits
 from vgg16.data.records import Fetched
 from vgg16.data.sources import cifar, generated
@@ -15,8 +15,17 @@ from vgg16.errors import RequestError, Vgg16Error
 from vgg16.storage.publishing import fetch
 from vgg16.storage.store import Store
 
+PATCHES = Dataset(
+    name="patches",
+    description="of one colour each",
+    class_names=("dark", "light"),
+    image_size=8,
+    typical={},
+    measured_on=1,
+)
 
-@pytest.fixture(scope="module", params=rows.DATASETS.values(), ids=lambda row: row.name)
+
+@pytest.fixture(scope="module", params=SHIPPED.datasets.values(), ids=lambda row: row.name)
 def row(request: pytest.FixtureRequest):
     return request.param
 
@@ -93,7 +102,7 @@ def test_parts_change_nothing_of_what_is_published(row, arrays, store: Store, tm
     for split in SPLITS:
         fresh.part(split)
     assert fresh.digest() == before
-    loaded = published.load(fetch(store, published.save(store, row.name, fresh).key, tmp_path / "cache"))
+    loaded = published.load(fetch(store, published.save(store, row, fresh).key, tmp_path / "cache"))
     loaded.part("train")
     assert loaded.digest() == before
     assert (loaded.images == arrays.images).all()
@@ -145,8 +154,8 @@ def test_more_than_there_is_or_too_little_is_refused_with_the_bounds(row, arrays
 
 
 def test_saved_is_loaded(row, arrays, store: Store, tmp_path) -> None:
-    ref = published.save(store, row.name, arrays)
-    assert published.save(store, row.name, arrays) == ref
+    ref = published.save(store, row, arrays)
+    assert published.save(store, row, arrays) == ref
     loaded = published.load(fetch(store, ref.key, tmp_path / "cache"))
     assert loaded.digest() == arrays.digest() == ref.digest
     assert loaded.class_names == arrays.class_names
@@ -160,13 +169,13 @@ def test_an_interrupted_publish_is_refused_and_completed_by_the_next(
 
     monkeypatch.setattr(type(store), "create", killed)
     with pytest.raises(KeyboardInterrupt):
-        published.save(store, "patches", patches)
+        published.save(store, PATCHES, patches)
     monkeypatch.undo()
     key = f"datasets/patches/{patches.digest()}"
     assert store.keys(key)
     with pytest.raises(Vgg16Error, match="interrupted"):
         fetch(store, key, tmp_path / "cache")
-    published.save(store, "patches", patches)
+    published.save(store, PATCHES, patches)
     assert published.load(fetch(store, key, tmp_path / "cache")).digest() == patches.digest()
 
 
@@ -184,7 +193,7 @@ def test_an_image_whose_label_is_no_class_stays_for_validation_to_meet(row, arra
 
 def test_a_name_stands_for_what_was_remembered_last_while_it_is_whole(patches, store: Store, tmp_path) -> None:
     assert published.recall(store, "patches") is None
-    ref = published.save(store, "patches", patches, tmp_path)
+    ref = published.save(store, PATCHES, patches, tmp_path)
     for source in ("first", "second"):
         fetched = Fetched(dataset=ref, source=source, sha256="0" * 64, at="now")
         published.remember(store, fetched, tmp_path)
@@ -216,3 +225,14 @@ def test_allocation_keeps_the_proportions(share: int, sizes: list[int]) -> None:
     counts = splits.allocate(total, array)
     assert np.abs(counts - total * array / array.sum()).max() <= 1 + len(sizes)
     assert counts.sum() == total
+
+
+def test_a_published_dataset_carries_its_row_and_a_shipped_one_is_what_this_version_says(patches, store: Store) -> None:
+    ref = published.save(store, PATCHES, patches)
+    assert published.row(store, ref) == PATCHES
+    digits = SHIPPED.datasets["digits"]
+    older = digits.model_copy(update={"description": "as an earlier version had it"})
+    assert published.row(store, published.save(store, older, patches)) == digits
+    store.delete(f"{ref.key}/dataset.json")
+    with pytest.raises(Vgg16Error, match=r"says nothing of patches"):
+        published.row(store, ref)

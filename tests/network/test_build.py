@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vgg16.config import rows
+from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import BackboneChoice, Dataset, Experiment, Head
 from vgg16.data.images import Arrays
 from vgg16.errors import RequestError, Vgg16Error
@@ -26,10 +26,10 @@ def built(options: BackboneChoice | None = None, head: Head | None = None, size:
     from vgg16.network.build import build
 
     options = options or BackboneChoice()
-    return build(rows.BACKBONES[options.name], options, head or Head(), input_size=size, classes=classes)
+    return build(SHIPPED.backbones[options.name], options, head or Head(), input_size=size, classes=classes)
 
 
-@pytest.mark.parametrize("row", rows.BACKBONES.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", SHIPPED.backbones.values(), ids=lambda row: row.name)
 def test_every_backbone_has_its_published_number_of_parameters(row) -> None:
     from vgg16.network.describe import describe
 
@@ -110,7 +110,7 @@ def test_images_are_resized_inside_the_model_as_keras_resizes_them() -> None:
 
     from vgg16.network.build import build
 
-    row, options, head = rows.BACKBONES["vgg16"], BackboneChoice(width=0.05), Head()
+    row, options, head = SHIPPED.backbones["vgg16"], BackboneChoice(width=0.05), Head()
     model = build(row, options, head, input_size=32, image_size=64, classes=10)
     larger = build(row, options, head, input_size=64, classes=10)
     larger.set_weights(model.get_weights())
@@ -121,7 +121,7 @@ def test_images_are_resized_inside_the_model_as_keras_resizes_them() -> None:
     assert np.abs(model.predict(photographs(), verbose=0) - larger.predict(rounded, verbose=0)).max() < 0.02
 
 
-APPLICATIONS = [row for row in rows.BACKBONES.values() if row.pretrained]
+APPLICATIONS = [row for row in SHIPPED.backbones.values() if row.pretrained]
 
 
 @pytest.mark.parametrize("row", APPLICATIONS, ids=lambda row: row.name)
@@ -158,7 +158,7 @@ def test_a_saved_model_hands_on_the_normalisation_that_it_was_built_with(tmp_pat
     from vgg16.network.normalization import Normalization
     from vgg16.network.weights import read_weights
 
-    row, options = rows.BACKBONES["vgg16"], BackboneChoice(width=0.05)
+    row, options = SHIPPED.backbones["vgg16"], BackboneChoice(width=0.05)
     imagenet = Normalization.of_pixels(row.pretrained.mean, row.pretrained.std)
     model = build(row, options, Head(), input_size=32, classes=2, normalization=imagenet)
     model.save(tmp_path / "model.keras")
@@ -166,7 +166,7 @@ def test_a_saved_model_hands_on_the_normalisation_that_it_was_built_with(tmp_pat
     assert given == imagenet == ((123.68 / 255, 116.779 / 255, 103.939 / 255), (255**-2, 255**-2, 255**-2))
 
 
-@pytest.mark.parametrize("row", rows.BACKBONES.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", SHIPPED.backbones.values(), ids=lambda row: row.name)
 def test_the_frozen_part_and_the_part_that_learns_are_the_whole(row) -> None:
     from vgg16.network.blocks import freeze, split
 
@@ -197,7 +197,7 @@ def test_a_file_that_holds_no_such_weights_is_told_and_the_next_is_read(name: st
     from vgg16.network.weights import read_weights
 
     BAD_WEIGHTS[name](tmp_path / name)
-    row = rows.BACKBONES["mobilenetv2"]
+    row = SHIPPED.backbones["mobilenetv2"]
     with pytest.raises(Vgg16Error, match="cannot be read as weights of mobilenetv2") as raised:
         read_weights(row, str(tmp_path / name))
     assert "\n" not in raised.value.message
@@ -218,7 +218,7 @@ def test_imagenet_without_a_network_says_the_ways_out(monkeypatch) -> None:
 
     monkeypatch.setattr(keras.applications, "VGG16", unreachable)
     with pytest.raises(Vgg16Error, match=r"could not be downloaded.*--set base=PATH"):
-        read_weights(rows.BACKBONES["vgg16"], "imagenet")
+        read_weights(SHIPPED.backbones["vgg16"], "imagenet")
 
 
 def noise(row: Dataset) -> Arrays:
@@ -227,11 +227,11 @@ def noise(row: Dataset) -> Arrays:
     return Arrays(photographs(count), np.arange(count), np.zeros(count, np.int8), row.class_names)
 
 
-@pytest.mark.parametrize("experiment", rows.EXPERIMENTS.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("experiment", SHIPPED.experiments.values(), ids=lambda row: row.name)
 def test_every_experiment_builds_from_uint8_images_to_probabilities(experiment: Experiment) -> None:
     from vgg16.training.prepare import build_for
 
-    row = rows.DATASETS[experiment.dataset.name]
+    row = SHIPPED.datasets[experiment.dataset.name]
     model = build_for(experiment, noise(row))
     assert model.input.dtype == "uint8"
     answers = model.predict(photographs(7), verbose=0)
@@ -247,7 +247,7 @@ def test_the_network_sees_the_training_images_with_mean_0_and_variance_1(patches
 
     statistics = channel_statistics(patches.images)
     model = build(
-        rows.BACKBONES["vgg11"],
+        SHIPPED.backbones["vgg11"],
         BackboneChoice(name="vgg11", width=0.05),
         Head(),
         input_size=32,

@@ -23,7 +23,8 @@ import pytest
 
 from tests.conftest import ENVIRONMENT, VGG16, as_seen_by, free_port, official_files, tar_of
 from tests.fileserver import serving
-from vgg16.config import catalog, rows
+from vgg16.config import catalog
+from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import DatasetChoice
 from vgg16.data.sources import cifar
 from vgg16.errors import RequestError, Vgg16Error
@@ -196,7 +197,7 @@ def left(home: Path) -> list[str]:
 def assert_the_next_is_good(home: Path, good: Path) -> None:
     ref = fetch(DatasetChoice(name="cifar100"), str(good))
     assert ref.splits == SPLITS
-    names = {"class_names.json", "images.npy", "labels.npy", "manifest.json", "splits.npy"}
+    names = {"class_names.json", "dataset.json", "images.npy", "labels.npy", "manifest.json", "splits.npy"}
     assert left(home) == sorted(
         [f"store/{ref.key}/{name}" for name in names] + ["store/datasets/cifar100/current.json"]
     )
@@ -315,7 +316,7 @@ def official_at(monkeypatch: pytest.MonkeyPatch, content: bytes, *addresses: str
     assert ROW.archive
     official = {"addresses": addresses, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     row = ROW.model_copy(update={"archive": ROW.archive.model_copy(update=official)})
-    monkeypatch.setitem(rows.DATASETS, "cifar100", row)
+    monkeypatch.setitem(SHIPPED.datasets, "cifar100", row)
 
 
 def test_without_a_source_the_official_address_is_asked_and_then_its_mirror(

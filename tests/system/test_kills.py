@@ -64,7 +64,7 @@ class Workers:
         self.processes = multiprocessing.get_context("forkserver")
         self.processes.set_forkserver_preload([trainer.__name__])
         whole = catalog.dataset("digits")
-        self.ref = published.save(store, "digits", splits.choose(whole, generated.make(whole), experiment.dataset))
+        self.ref = published.save(store, whole, splits.choose(whole, generated.make(whole), experiment.dataset))
 
     def start(self, place: str = "never", number: float = 0) -> tuple[Any, Path]:
         """A process, and the file that it answers in."""

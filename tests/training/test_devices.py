@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from vgg16.config import rows
+from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import BackboneChoice, Head
 
 GPUS = [SimpleNamespace(name=f"/physical_device:GPU:{number}") for number in range(2)]
@@ -58,7 +58,7 @@ def test_xla_compiles_a_training_step_to_the_same_loss(tensorflow, patches) -> N
     options = BackboneChoice(name="vgg11", width=0.05, batch_norm="before")
     losses, weights = [], None
     for compiled in (False, True):
-        model = build(rows.BACKBONES["vgg11"], options, Head(units=(8,)), input_size=32, image_size=40, classes=2)
+        model = build(SHIPPED.backbones["vgg11"], options, Head(units=(8,)), input_size=32, image_size=40, classes=2)
         weights = weights or model.get_weights()
         model.set_weights(weights)
         model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=compiled)

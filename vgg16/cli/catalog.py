@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from vgg16.cli import show
+from vgg16.cli import project, show
 from vgg16.cli.command import Answer, answers
-from vgg16.config import catalog, course, rows
-from vgg16.config.types import Backbone, BackboneChoice
+from vgg16.config import catalog, schema
+from vgg16.config.types import Backbone, BackboneChoice, Experiment
 from vgg16.errors import RequestError
 from vgg16.workplace.tensorflow import import_tensorflow
 
@@ -17,10 +17,11 @@ from vgg16.workplace.tensorflow import import_tensorflow
 @answers(show.catalog)
 def list_(kind: str | None) -> Answer:
     """Datasets, backbones, experiments and studies of the catalog."""
+    rows = project.load().catalog
     listed: Answer = {
         "datasets": [
             {"name": row.name, "classes": len(row.class_names), "image_size": row.image_size, "about": row.description}
-            for row in rows.DATASETS.values()
+            for row in rows.datasets.values()
         ],
         "backbones": [
             {
@@ -29,7 +30,7 @@ def list_(kind: str | None) -> Answer:
                 "imagenet": row.pretrained is not None,
                 "about": row.description,
             }
-            for row in rows.BACKBONES.values()
+            for row in rows.backbones.values()
         ],
         "experiments": [
             {
@@ -40,7 +41,7 @@ def list_(kind: str | None) -> Answer:
                 "epochs": row.epochs,
                 "about": row.description,
             }
-            for row in rows.EXPERIMENTS.values()
+            for row in rows.experiments.values()
         ],
         "studies": [
             {
@@ -50,7 +51,7 @@ def list_(kind: str | None) -> Answer:
                 "members": len(row.members) + sum(bool(question.best_of) for question in row.questions),
                 "about": row.description,
             }
-            for row in course.STUDIES.values()
+            for row in rows.studies.values()
         ],
     }
     return {kind: listed[kind]} if kind else listed
@@ -59,17 +60,25 @@ def list_(kind: str | None) -> Answer:
 @click.command("show")
 @click.argument("name", metavar="EXPERIMENT|BACKBONE")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A setting of the experiment.")
-@answers(show.model)
-def show_(name: str, overrides: tuple[str, ...]) -> Answer:
-    """Layers, shapes, parameters and FLOPs, without training."""
-    row = catalog.find({**rows.BACKBONES, **rows.EXPERIMENTS}, "experiment or backbone", name)
+@click.option("--settings", "with_settings", is_flag=True, help="Every setting with its value, range and meaning.")
+@answers(show.row)
+def show_(name: str, overrides: tuple[str, ...], with_settings: bool) -> Answer:
+    """Layers, shapes, parameters and FLOPs, without training; or with --settings what can be set."""
+    rows = project.load().catalog
+    named: dict[str, Backbone | Experiment] = {**rows.backbones, **rows.experiments}
+    row = catalog.find(named, "experiment or backbone", name)
     if isinstance(row, Backbone):
-        if overrides:
-            raise RequestError("--set belongs to an experiment.", f"There are: {', '.join(rows.EXPERIMENTS)}.")
+        if overrides or with_settings:
+            option = "--set" if overrides else "--settings"
+            raise RequestError(f"{option} belongs to an experiment.", f"There are: {', '.join(rows.experiments)}.")
         options, head = BackboneChoice(name=name), row.head
         input_size, image_size, classes = row.image_size, None, row.classes
     else:
-        (experiment,), _ = catalog.choose([name], overrides)
+        (experiment,), notes = catalog.choose([row], overrides, rows.experiments)
+        for note in notes:
+            click.echo(note, err=True)
+        if with_settings:
+            return {"settings": [setting.model_dump(mode="json") for setting in schema.settings(experiment)]}
         row, options, head = catalog.backbone(experiment.backbone.name), experiment.backbone, experiment.head
         dataset = catalog.dataset(experiment.dataset.name)
         input_size, image_size, classes = dataset.image_size, experiment.image_size, len(dataset.class_names)

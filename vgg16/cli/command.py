@@ -13,6 +13,7 @@ import click
 from vgg16.errors import Vgg16Error
 
 Answer = dict[str, Any]
+REFUSED = 3
 
 
 def answers(
@@ -27,7 +28,7 @@ def answers(
             try:
                 answer = command(*args, **kwargs)
             except Vgg16Error as error:
-                if refused and error.facts and not as_json:
+                if refused and error.facts and error.status == REFUSED and not as_json:
                     refused(error.facts)
                 raise
             if not as_json:

@@ -22,6 +22,7 @@ COMMANDS = {
     "doctor": Entry("vgg16.cli.doctor", "doctor", "What is reachable, missing or broken, and the fix."),
     "down": Entry("vgg16.cli.servers", "down", "End what `vgg16 up` started; its data stay in the home."),
     "history": Entry("vgg16.cli.models", "history", "The ledger: every promotion and rollback, who, when and why."),
+    "init": Entry("vgg16.cli.project", "init", "Write a commented `vgg16.toml` here."),
     "list": Entry("vgg16.cli.catalog", "list_", "Datasets, backbones, experiments and studies of the catalog."),
     "models": Entry("vgg16.cli.models", "models", "Registered versions with their stages and verdicts."),
     "predict": Entry("vgg16.cli.predict", "predict", "Class and probability of pictures: files, folders and globs."),
@@ -32,6 +33,7 @@ COMMANDS = {
     ),
     "rollback": Entry("vgg16.cli.models", "rollback", "Bring back the version that was in production before."),
     "run": Entry("vgg16.cli.run", "run", "The whole chain: check the data, train each experiment, judge the best."),
+    "schema": Entry("vgg16.cli.project", "schema_", "Print the JSON schema of `vgg16.toml`, for editors."),
     "show": Entry("vgg16.cli.catalog", "show_", "Layers, shapes, parameters and FLOPs, without training."),
     "status": Entry("vgg16.cli.status", "status", "The last ten scheduled runs with their verdicts, and the next."),
     "study": Entry("vgg16.cli.run", "study", "Several experiments that answer questions, and their report."),
@@ -54,7 +56,10 @@ def cli() -> None:
 
     Begin with:  vgg16 run digits-scratch digits-finetune
 
-    Everything is kept in one folder, the home: VGG16_HOME, else the nearest .vgg16 upward, else a new one here.
+    Your own experiments: vgg16 init.
+
+    Everything is kept in one folder, the home: VGG16_HOME, else the nearest .vgg16 upward, else a new one here, or
+    beside the nearest vgg16.toml upward.
     """
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
-from vgg16.cli import prepare, show
+from vgg16.cli import prepare, project, show
 from vgg16.cli.command import Answer, answers
 from vgg16.config import catalog, studies
 from vgg16.records import TrackedRun
+from vgg16.workplace.workplace import open_workplace
 
 
 @click.command()
@@ -22,13 +23,19 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -
 
     What an earlier run was cut off in goes on where it was.
     """
-    catalog.choose(experiments, overrides)
+    ours = project.load()
+    known = ours.catalog.experiments
+    rows = ours.requested(experiments)
+    chosen, _ = catalog.choose(rows, overrides, known)
     home = prepare.prepare_flows().home
+    store = open_workplace().store
+    bases = project.bases_with_kept_weights(catalog.bases_of(chosen, known), store)
     # Prefect reads its settings when it is imported.
     from vgg16.flows.retrain import retrain
 
     # A flow that names its end gives its caller a state.
-    state: Any = retrain(list(experiments), list(overrides), fresh=fresh, return_state=True)
+    sent = project.with_kept_weights(rows, store)
+    state: Any = retrain(sent, list(overrides), fresh=fresh, bases=bases, return_state=True)
     answer: Answer = state.result()
     return {**answer, "home": str(home), "samples": str(home / "samples" / answer["dataset"]["name"])}
 
@@ -42,11 +49,16 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -
 @answers(show.study, refused=show.validated)
 def study(name: str, overrides: tuple[str, ...], fresh: bool) -> Answer:
     """Several experiments that answer questions, and their report. What is trained already is not trained again."""
-    studies.choose(name, list(overrides))
+    ours = project.load()
+    known = ours.catalog.experiments
+    row = ours.requested_study(name)
+    chosen, _ = studies.choose(row, list(overrides), known)
     prepare.prepare_flows()
+    store = open_workplace().store
+    bases = project.bases_with_kept_weights(catalog.bases_of(chosen.members, known), store)
     from vgg16.flows import study as flow  # after the settings, as in `run`
 
-    answer: Answer = flow.study(name, list(overrides), fresh)
+    answer: Answer = flow.study(project.study_with_kept_weights(row, store), list(overrides), fresh, bases)
     return answer
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import click
 
 from vgg16.cli.command import Answer
@@ -12,6 +15,26 @@ from vgg16.reports.text import metric_with_interval, number
 def catalog(answer: Answer) -> None:
     for kind, rows in answer.items():
         table(kind, rows)
+
+
+def begun_project(answer: Answer) -> None:
+    click.echo(f"{answer['project']} is yours to change. Then: vgg16 run mine")
+
+
+def schema(answer: Answer) -> None:
+    click.echo(json.dumps(answer, indent=1))
+
+
+def row(answer: Answer) -> None:
+    if "settings" not in answer:
+        model(answer)
+        return
+    table("", [one | {"value": _as_written(one["value"])} for one in answer["settings"]])
+
+
+def _as_written(value: Any) -> str:
+    """A value as `--set` and `vgg16.toml` take it."""
+    return "none" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def model(answer: Answer) -> None:

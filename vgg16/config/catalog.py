@@ -1,74 +1,142 @@
-"""The rows by their names, experiments with their settings, and whether their parts fit together."""
+"""The rows by their names, the shipped ones and with them a user's; experiments with their settings, and whether their
+parts fit together."""
 
 from __future__ import annotations
 
-import difflib
+import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from vgg16.config.course import STUDIES
-from vgg16.config.overrides import SettingError, apply_settings
-from vgg16.config.rows import BACKBONES, DATASETS, EXPERIMENTS
+from vgg16.config import entries, study_entries
+from vgg16.config.overrides import SettingError, apply_settings, nearest
 from vgg16.config.types import Backbone, BackboneChoice, Dataset, Experiment, Study
 from vgg16.errors import RequestError
 
 Row = TypeVar("Row")
 
 WEIGHTS_SUFFIXES = (".h5", ".hdf5", ".keras")
+# A weights file that the store keeps under its sha256 is `weights:SHA256.SUFFIX`.
+KEPT_WEIGHTS = "weights:"
+
+
+def is_weights_file(base: str) -> bool:
+    """Whether a base is named as a file of this machine."""
+    return not base.startswith(("models:/", "s3://", KEPT_WEIGHTS)) and ("/" in base or base.endswith(WEIGHTS_SUFFIXES))
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All rows by their names."""
+
+    datasets: Mapping[str, Dataset]
+    backbones: Mapping[str, Backbone]
+    experiments: Mapping[str, Experiment]
+    studies: Mapping[str, Study]
+
+
+def shipped_tables(name: str) -> dict[str, Any]:
+    """The tables of `rows/NAME.toml`."""
+    return tomllib.loads(files("vgg16.config").joinpath(f"rows/{name}.toml").read_text(encoding="utf-8"))
+
+
+def _shipped() -> Catalog:
+    datasets = {
+        name: entries.row(Dataset, entry | {"name": name}, ("datasets", name))
+        for name, entry in shipped_tables("datasets")["datasets"].items()
+    }
+    backbones = {
+        name: entries.row(Backbone, entry | {"name": name}, ("backbones", name))
+        for name, entry in shipped_tables("backbones")["backbones"].items()
+    }
+    experiments = entries.experiments(shipped_tables("experiments")["experiments"], {})
+    for dataset in datasets.values():
+        if dataset.floors:
+            experiments |= recipes_on(dataset)
+    courses = shipped_tables("course")["studies"]
+    studies = {name: study_entries.study(name, entry, experiments, {})[0] for name, entry in courses.items()}
+    return Catalog(datasets, backbones, experiments, studies)
+
+
+def recipes_on(dataset: Dataset) -> dict[str, Experiment]:
+    """The experiments `<dataset>-<recipe>` of a dataset of photographs."""
+    recipes = shipped_tables("recipes")["recipes"]
+    on_dataset = {
+        name: entry if "extends" in entry else entry | {"dataset": dataset.name} for name, entry in recipes.items()
+    }
+    made = entries.experiments(on_dataset, {}, "recipes")
+    return {
+        f"{dataset.name}-{recipe}": experiment.model_copy(
+            update={
+                "name": f"{dataset.name}-{recipe}",
+                "gate": experiment.gate.model_copy(update={"floor": dataset.floors[recipe]}),
+            }
+        )
+        for recipe, experiment in made.items()
+    }
+
+
+SHIPPED = _shipped()
 
 
 def find(rows: Mapping[str, Row], kind: str, name: str) -> Row:
     """The row of that name. Raises RequestError that names the nearest rows, or all."""
     if name in rows:
         return rows[name]
-    near = difflib.get_close_matches(name, rows, n=3, cutoff=0.5)
-    raise RequestError(
-        f"There is no {kind} {name!r}.",
-        f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(rows)}.",
-    )
-
-
-def experiment(name: str) -> Experiment:
-    """The experiment of that name."""
-    return find(EXPERIMENTS, "experiment", name)
+    raise RequestError(f"There is no {kind} {name!r}.", nearest(name, rows))
 
 
 def dataset(name: str) -> Dataset:
-    """The dataset of that name."""
-    return find(DATASETS, "dataset", name)
+    """The shipped dataset of that name."""
+    return find(SHIPPED.datasets, "dataset", name)
 
 
 def backbone(name: str) -> Backbone:
     """The backbone of that name."""
-    return find(BACKBONES, "backbone", name)
+    return find(SHIPPED.backbones, "backbone", name)
 
 
-def study(name: str) -> Study:
-    """The study of that name."""
-    return find(STUDIES, "study", name)
-
-
-def choose(names: Sequence[str], overrides: Sequence[str]) -> tuple[list[Experiment], list[str]]:
-    """The experiments with their settings, and notes on settings that fit only some of them.
+def choose(
+    requested: Sequence[str | Experiment],
+    overrides: Sequence[str],
+    known: Mapping[str, Experiment] = SHIPPED.experiments,
+) -> tuple[list[Experiment], list[str]]:
+    """The experiments with their settings, and notes on settings that fit only some of them. `known` are those that
+    names may mean, a base's too.
 
     Raises RequestError for unknown names and settings, and for experiments on different datasets.
     """
-    if not names:
-        raise RequestError("Name at least one experiment.", f"There are: {', '.join(EXPERIMENTS)}.")
-    experiments, notes = apply_settings([experiment(name) for name in dict.fromkeys(names)], overrides)
+    if not requested:
+        raise RequestError("Name at least one experiment.", f"There are: {', '.join(known)}.")
+    rows = [find(known, "experiment", row) if isinstance(row, str) else row for row in dict.fromkeys(requested)]
+    experiments, notes = apply_settings(rows, overrides)
     for member in experiments:
-        check(member)
+        check(member, known)
     if len({member.dataset for member in experiments}) > 1:
         datasets = ", ".join(f"{member.name} on {member.dataset.name}" for member in experiments)
         raise RequestError(f"One run compares experiments on one dataset, found {datasets}.", "Run them one by one.")
     return experiments, notes
 
 
-def check(experiment: Experiment) -> None:
-    """Raises RequestError for a dataset, backbone or base that does not exist, SettingError for parts that do not fit
+def bases_of(experiments: Sequence[Experiment], known: Mapping[str, Experiment]) -> dict[str, Experiment]:
+    """The experiments, not shipped ones, that these start from, and those that they start from in turn."""
+    own: dict[str, Experiment] = {}
+    waiting = list(experiments)
+    while waiting:
+        base = waiting.pop().base or ""
+        if base in known and base not in SHIPPED.experiments and base not in own:
+            own[base] = known[base]
+            waiting.append(known[base])
+    return own
+
+
+def check(experiment: Experiment, known: Mapping[str, Experiment] = SHIPPED.experiments) -> None:
+    """Raises SettingError for a dataset, backbone or base that does not exist, and for parts that do not fit
     together."""
-    dataset(experiment.dataset.name)
+    _check_named(experiment, "dataset", experiment.dataset.name, SHIPPED.datasets)
+    _check_named(experiment, "backbone", experiment.backbone.name, SHIPPED.backbones)
     row = backbone(experiment.backbone.name)
     _check_blocks(experiment, row)
     options = experiment.backbone
@@ -76,7 +144,13 @@ def check(experiment: Experiment) -> None:
         reason = f"{row.name} takes no width, batch_norm or dropout."
         raise SettingError(experiment.name, "backbone", options.name, reason, "The VGG family does.")
     if experiment.base is not None:
-        _check_base(experiment, row, experiment.base)
+        _check_base(experiment, row, experiment.base, known)
+
+
+def _check_named(experiment: Experiment, kind: str, name: str, rows: Mapping[str, Any]) -> None:
+    if name not in rows:
+        reason = f"There is no {kind} {name!r}."
+        raise SettingError(experiment.name, f"{kind}.name", name, reason, nearest(name, rows), reason)
 
 
 def _check_blocks(experiment: Experiment, row: Backbone) -> None:
@@ -92,23 +166,37 @@ def _check_blocks(experiment: Experiment, row: Backbone) -> None:
             )
 
 
-def _check_base(member: Experiment, row: Backbone, base: str) -> None:
+def _check_base(member: Experiment, row: Backbone, base: str, known: Mapping[str, Experiment]) -> None:
     if base == "imagenet":
         _check_imagenet(member, row)
-    elif base.startswith(("models:/", "s3://")):
+    elif base.startswith(("models:/", "s3://", KEPT_WEIGHTS)):
         return
-    elif "/" in base or base.endswith(WEIGHTS_SUFFIXES):
+    elif is_weights_file(base):
         if not base.endswith(WEIGHTS_SUFFIXES) or not Path(base).expanduser().is_file():
             reason = f"base={base}: expected a weights file ({', '.join(WEIGHTS_SUFFIXES)}), and there is none."
             hint = "Or name imagenet, an experiment, models:/NAME/VERSION or s3://BUCKET/KEY."
             raise SettingError(member.name, "base", base, reason, hint, reason)
+    elif base not in known:
+        reason = f"There is no experiment {base!r}."
+        raise SettingError(member.name, "base", base, reason, nearest(base, ["imagenet", *known]), reason)
     else:
-        experiment(base)
+        _check_ends(member, known)
+
+
+def _check_ends(member: Experiment, known: Mapping[str, Experiment]) -> None:
+    """Raises SettingError for an experiment that starts, by way of others, from itself."""
+    chain, base = [member.name], member.base or ""
+    while base in known:
+        chain.append(base)
+        if base in chain[:-1]:
+            reason = f"{' starts from '.join(chain)}, which never ends."
+            raise SettingError(member.name, "base", member.base, reason, "Let one of them start from other weights.")
+        base = known[base].base or ""
 
 
 def _check_imagenet(experiment: Experiment, row: Backbone) -> None:
     if row.pretrained is None:
-        others = ", ".join(other.name for other in BACKBONES.values() if other.pretrained)
+        others = ", ".join(other.name for other in SHIPPED.backbones.values() if other.pretrained)
         reason = f"there are no ImageNet weights of {row.name}."
         raise SettingError(experiment.name, "base", "imagenet", reason, f"There are of: {others}.")
     if (experiment.backbone.width, experiment.backbone.batch_norm) != (1, "none"):

@@ -1,16 +1,19 @@
-"""Settings as `KEY=VALUE`: experiments under dotted paths, and with settings applied."""
+"""Settings under dotted paths, of `--set` and of entries in TOML: applied, merged, and what is wrong with them."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from vgg16.config.types import RENAMED_POLICIES, RENAMED_RULES, Experiment
 from vgg16.errors import RequestError
+
+# Characters of a value that an error shows.
+LONGEST = 80
 
 # Version 0.1's keys, which are taken for one version more.
 RENAMED = {f"gate.{old}": f"gate.{new}" for old, new in RENAMED_RULES.items()}
@@ -29,6 +32,101 @@ class SettingError(RequestError):
         super().__init__(message or f"{experiment}: {reason}", hint)
         self.args = (experiment, key, value, reason, hint, self.message)
         self.experiment, self.key, self.value, self.reason = experiment, key, value, reason
+
+
+class MergeError(Exception):
+    """A setting that has no place in what it changes: the path of its key, why, and what to write instead."""
+
+    def __init__(self, path: tuple[str, ...], text: str, hint: str) -> None:
+        super().__init__(f"{'.'.join(path)}: {text}")
+        self.path, self.text, self.hint = path, text, hint
+
+
+class Problem(NamedTuple):
+    """What pydantic refuses: the path of the key and its value, why, and what to write instead."""
+
+    path: tuple[str | int, ...]
+    value: Any
+    text: str
+    hint: str
+
+
+def merge(values: Any, change: Any, path: tuple[str, ...] = ()) -> Any:
+    """The values with a change over them: tables key by key, a list by a table of its indices, all else replaced.
+
+    Raises MergeError for an index that the list does not have.
+    """
+    if not isinstance(change, dict):
+        return change
+    if isinstance(values, list):
+        merged = list(values)
+        for key, inner in change.items():
+            if not key.isdecimal() or int(key) >= len(values):
+                there = ", ".join(map(str, range(len(values)))) or "none"
+                what = path[-1] if path else "the list"
+                hint = f"[[{what}]] writes all of them anew."
+                raise MergeError((*path, key), f"there is no {what}.{key}; there are: {there}.", hint)
+            merged[int(key)] = merge(values[int(key)], inner, (*path, key))
+        return merged
+    kept = values if isinstance(values, dict) else {}
+    return kept | {key: merge(kept.get(key), inner, (*path, key)) for key, inner in change.items()}
+
+
+def explain(kind: type[BaseModel], error: ValidationError) -> list[Problem]:
+    """All that is wrong with the values of a model, as a person reads it."""
+    places = [details["loc"] for details in error.errors()]
+    # A list whose values are all refused is called too short as well.
+    return [
+        _problem(kind, details)
+        for details in error.errors()
+        if not any(place != details["loc"] and place[: len(details["loc"])] == details["loc"] for place in places)
+    ]
+
+
+def _problem(kind: type[BaseModel], details: Any) -> Problem:
+    path, found = details["loc"], details["input"]
+    if details["type"] == "extra_forbidden":
+        model = _model_at(kind, path[:-1]) or kind
+        return Problem(path, found, "no such setting.", nearest(str(path[-1]), sorted(model.model_fields)))
+    # A validator of ours raises ValueError, whose text pydantic puts its kind before.
+    what = str(details["ctx"]["error"]) if details["type"] == "value_error" else details["msg"]
+    parent = _model_at(kind, path[:-1])
+    field = parent.model_fields.get(str(path[-1])) if parent and path else None
+    meaning = (field.description or "").replace("\n", " ") if field else ""
+    options = details.get("ctx", {}).get("expected", "")
+    hint = _nearest_option(str(found), options) if details["type"] == "literal_error" else meaning
+    return Problem(path, found, f"{what}." if isinstance(found, dict) else f"{what}, found {_short(found)}.", hint)
+
+
+def _nearest_option(value: str, options: str) -> str:
+    names = [option.strip("' ") for option in options.replace(" or ", ",").split(",")]
+    near = difflib.get_close_matches(value, names, n=1)
+    return f"Did you mean {near[0]}?" if near else f"Choose {options}."
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def _model_at(kind: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel] | None:
+    """The model of the values at a path below a model, None where there is another type."""
+    model: type[BaseModel] | None = kind
+    is_key = False
+    for part in path:
+        if isinstance(part, int) or is_key:
+            is_key = False
+            continue
+        field = model.model_fields.get(part) if model else None
+        model = _model_in(field.annotation) if field else None
+        is_key = field is not None and get_origin(field.annotation) is dict
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for inner in get_args(annotation) if (model := _model_in(inner))), None)
 
 
 def flat(values: Any, prefix: str = "") -> dict[str, Any]:
@@ -99,21 +197,24 @@ def apply_settings(experiments: Sequence[Experiment], settings: Sequence[str]) -
 
 
 def _unknown(key: str, value: Any, experiments: Sequence[str], keys: Sequence[str]) -> SettingError:
-    near = difflib.get_close_matches(key, keys, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(keys)}."
     names, reason = ", ".join(experiments), f"--set {key}: no such setting"
-    return SettingError(names, key, value, f"{reason}.", hint, f"{reason} in {names}.")
+    return SettingError(names, key, value, f"{reason}.", nearest(key, keys), f"{reason} in {names}.")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A suggestion for a name that there is not: the nearest ones, else all."""
+    there = list(names)
+    holding = [other for other in there if len(name) > 2 and name in other]
+    near = list(dict.fromkeys([*holding, *difflib.get_close_matches(name, there, n=3, cutoff=0.5)]))[:3]
+    return f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(there)}."
 
 
 def _validated(values: dict[str, Any]) -> Experiment:
     try:
         return Experiment.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-    key, value = ".".join(str(part) for part in first["loc"]), first["input"]
-    # A validator of ours raises ValueError, whose text pydantic puts its kind before.
-    what = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
-    where = f"--set {key}: " if key else ""
-    reason = f"{where}{what}." if isinstance(value, dict) else f"{where}{what}, found {value!r}."
-    hint = f"`vgg16 list experiments` shows {values['name']}."
-    raise SettingError(values["name"], key, value if key else None, reason, hint, reason)
+        problem = explain(Experiment, error)[0]
+    key = ".".join(str(part) for part in problem.path)
+    reason = f"--set {key}: {problem.text}" if key else problem.text
+    hint = f"`vgg16 show {values['name']} --settings` shows what is allowed."
+    raise SettingError(values["name"], key, problem.value if key else None, reason, problem.hint or hint, reason)

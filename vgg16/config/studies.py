@@ -3,6 +3,8 @@ Trains nothing, and knows no run."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from pydantic import ValidationError
 
 from vgg16.config import canonical, catalog
@@ -11,15 +13,19 @@ from vgg16.config.types import Experiment, Question, Study
 from vgg16.errors import RequestError
 
 
-def choose(name: str, overrides: list[str]) -> tuple[Study, list[str]]:
-    """The study with its settings, and notes on keys that have another name now and on members that a setting does not
-    fit.
+def choose(
+    requested: str | Study, overrides: Sequence[str], known: Mapping[str, Experiment] = catalog.SHIPPED.experiments
+) -> tuple[Study, list[str]]:
+    """The study, a shipped one by its name, with its settings, and notes on keys that have another name now and on
+    members that a setting does not fit.
 
     A setting reaches every member that it fits; one whose key begins with a member's name, such as
     `course-mobilenetv2.base=PATH`, that one alone. `base` is for the members that have one and the network of the
-    study's first member: weights are of one network. `language` is the report's. Raises RequestError.
+    study's first member: weights are of one network. `language` is the report's. `known` are the experiments that a
+    base may name. Raises RequestError.
     """
-    study = catalog.study(name)
+    shipped = catalog.SHIPPED.studies
+    study = catalog.find(shipped, "study", requested) if isinstance(requested, str) else requested
     notes: list[str] = []
     # Whether another setting fits may follow from the base.
     for override in sorted(overrides, key=lambda text: not text.partition("=")[0].endswith("base")):
@@ -30,7 +36,7 @@ def choose(name: str, overrides: list[str]) -> tuple[Study, list[str]]:
         if key == "language" and not only:
             study = _in_language(study, value)
             continue
-        study, misfits = _with_setting(study, setting, only)
+        study, misfits = _with_setting(study, setting, only, known)
         notes += [note, *misfits] if note else misfits
     questions = {question.name: question for question in study.questions}
     for question in study.questions:
@@ -67,7 +73,7 @@ def _in_language(study: Study, value: str) -> Study:
         raise RequestError(f"--set language: expected en or fr, found {value!r}.") from None
 
 
-def _with_setting(study: Study, setting: str, only: str = "") -> tuple[Study, list[str]]:
+def _with_setting(study: Study, setting: str, only: str, known: Mapping[str, Experiment]) -> tuple[Study, list[str]]:
     """The study with one setting, for all or `only` one member, and a note where it does not fit some of them."""
     key, _, value = setting.partition("=")
     misfits: dict[str, RequestError] = {}
@@ -82,7 +88,7 @@ def _with_setting(study: Study, setting: str, only: str = "") -> tuple[Study, li
             if key == "base" and not only:
                 _check_same_network(member, study.members[0])
             (member_with_setting,), _ = apply_settings([member], [setting])
-            catalog.check(member_with_setting)
+            catalog.check(member_with_setting, known)
             return member_with_setting
         except RequestError as error:
             misfits[member.name] = error

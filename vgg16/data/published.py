@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from pathlib import Path
@@ -10,25 +11,43 @@ import numpy as np
 from PIL import Image
 from pydantic import ValidationError
 
+from vgg16.config.catalog import SHIPPED
+from vgg16.config.types import Dataset
 from vgg16.data.images import Arrays
 from vgg16.data.records import Fetched
+from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef
 from vgg16.storage.publishing import MANIFEST, publish
-from vgg16.storage.store import Store
+from vgg16.storage.store import ExistsError, Store
+
+_ROW = "dataset.json"
 
 
-def save(store: Store, name: str, arrays: Arrays, scratch: Path | None = None) -> DatasetRef:
-    """Publish the arrays under their digest and say where. The files on their way are in `scratch`, which whoever
-    names it empties after a kill; by default in the system's folder for such."""
+def save(store: Store, dataset: Dataset, arrays: Arrays, scratch: Path | None = None) -> DatasetRef:
+    """Publish the arrays under their digest, with the dataset's row, and say where. The files on their way are in
+    `scratch`, which whoever names it empties after a kill; by default in the system's folder for such."""
     digest = arrays.digest()
-    key = f"datasets/{name}/{digest}"
+    key = f"datasets/{dataset.name}/{digest}"
     with tempfile.TemporaryDirectory(prefix="vgg16-", dir=scratch) as folder:
         np.save(Path(folder, "images.npy"), arrays.images)
         np.save(Path(folder, "labels.npy"), arrays.labels)
         np.save(Path(folder, "splits.npy"), arrays.splits)
         Path(folder, "class_names.json").write_text(json.dumps(arrays.class_names))
         publish(store, key, Path(folder))
-    return DatasetRef(name=name, digest=digest, key=key, class_names=arrays.class_names, splits=arrays.counts())
+    with contextlib.suppress(ExistsError):
+        store.create(f"{key}/{_ROW}", dataset.model_dump_json(indent=1).encode())
+    return DatasetRef(name=dataset.name, digest=digest, key=key, class_names=arrays.class_names, splits=arrays.counts())
+
+
+def row(store: Store, ref: DatasetRef) -> Dataset:
+    """The row of a published dataset: the shipped one of its name, which this version may have corrected, else the one
+    that it was published with. Raises Vgg16Error for none."""
+    if ref.name in SHIPPED.datasets:
+        return SHIPPED.datasets[ref.name]
+    content = store.read(f"{ref.key}/{_ROW}")
+    if content is None:
+        raise Vgg16Error(f"{store.address}/{ref.key} says nothing of {ref.name}: it has no {_ROW}.", "Fetch it again.")
+    return Dataset.model_validate_json(content)
 
 
 def remember(store: Store, fetched: Fetched, scratch: Path) -> None:

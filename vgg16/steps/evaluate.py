@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vgg16.config import catalog
 from vgg16.config.types import Split
 from vgg16.data.images import Arrays
 from vgg16.evaluation import corruptions, metrics, predict, speed
@@ -95,7 +94,7 @@ def _score(subject: _Subject, split: Split, workplace: Workplace) -> tuple[Evalu
     """Answers on a split -> metrics, tables and figures in the run; the evaluation and the confusion matrix."""
     results, run = workplace.tracker.results, subject.run
     images, labels = subject.arrays.part(split)
-    superclasses = catalog.dataset(run.trained_on.name).superclasses
+    superclasses = workplace.dataset_row(run.trained_on).superclasses
     probabilities = predict.predict(subject.model, images)
     temperature = run.metrics.get("temperature", 1.0)
     after, before = (

@@ -61,7 +61,7 @@ def fetch(choice: DatasetChoice, source: str, sha256: str, workplace: Workplace)
                 return ref
             arrays = workplace.dataset(ref)
         part = splits.choose(dataset, arrays, choice)
-        return published.save(workplace.store, dataset.name, part, folders.scratch)
+        return published.save(workplace.store, dataset, part, folders.scratch)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _whole(request: FetchRequest, before: Fetched | None, folders: _Folders, wor
         # The next call would refuse the same bytes.
         shutil.rmtree(folders.downloads, ignore_errors=True)
         raise
-    ref = published.save(workplace.store, request.dataset.name, arrays, folders.scratch)
+    ref = published.save(workplace.store, request.dataset, arrays, folders.scratch)
     fetched = Fetched(dataset=ref, source=origin, sha256=sha256, at=datetime.now(UTC).isoformat())
     published.remember(workplace.store, fetched, folders.scratch)
     return ref

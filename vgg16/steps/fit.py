@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vgg16.config import catalog
+from vgg16.config.catalog import KEPT_WEIGHTS
 from vgg16.data.images import Arrays
 from vgg16.network.weights import Weights, read_weights, weights_of
 from vgg16.records import DatasetRef, EpochMetrics, TrackedRun, TrainingRequest
 from vgg16.reports import figures
 from vgg16.steps.chain import code_tags
 from vgg16.steps.epoch_queue import epoch_queue, kept_when_mlflow_fails
-from vgg16.storage import addresses, publishing
+from vgg16.storage import addresses, publishing, weights
 from vgg16.storage.leases import Lease
 from vgg16.tracking.tags import DATA_DOCS
 from vgg16.training import checkpoints
@@ -170,6 +171,8 @@ def _load_base(request: TrainingRequest, workplace: Workplace) -> Weights | None
     setting = f"{request.experiment.name}.base" if request.parent else "base"
     if base.startswith("models:/"):
         return weights_of(workplace.tracker.registry.load(base)[0])
+    if base.startswith(KEPT_WEIGHTS):
+        return read_weights(row, str(weights.kept(workplace.store, base, workplace.home / "cache")), setting)
     if base.startswith("s3://"):
         with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
             copy = Path(folder, base.rpartition("/")[2])

@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vgg16.config import catalog
 from vgg16.data.images import Labels
 from vgg16.errors import RefusedError
 from vgg16.evaluation import corruptions, metrics
@@ -66,7 +65,7 @@ def _evidence(
             raise UnusableError(own.unusable)
         usable = {number: _correct(answer, labels) for number, answer in answers.items() if not answer.unusable}
         probabilities = own.load("probabilities")
-    superclasses = catalog.dataset(dataset.name).superclasses
+    superclasses = workplace.dataset_row(dataset).superclasses
     evaluation = metrics.evaluate("gate", images, probabilities, labels, dataset.class_names, superclasses)
     groups = superclasses or {name: (name,) for name in dataset.class_names}
     group_of = group_index(dataset.class_names, groups)[labels]

@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 
 from vgg16.checks import data_docs, expectations, facts
-from vgg16.config import catalog
 from vgg16.data.published import write_samples
 from vgg16.records import DatasetRef, ValidationReport
 from vgg16.workplace.workplace import Workplace
@@ -16,7 +15,7 @@ def validate(ref: DatasetRef, workplace: Workplace) -> ValidationReport:
     """Images -> facts -> Great Expectations -> report and Data Docs in the store; sample pictures in the home."""
     arrays = workplace.dataset(ref)
     table = facts.facts(arrays)
-    dataset = catalog.dataset(ref.name)
+    dataset = workplace.dataset_row(ref)
     results = expectations.judge(dataset, table)
     report = expectations.report(ref, results)
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:

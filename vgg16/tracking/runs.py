@@ -14,6 +14,7 @@ from mlflow.entities import Param, Run
 from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
+from vgg16.config import catalog, written
 from vgg16.config.overrides import RENAMED, flat
 from vgg16.config.types import RENAMED_POLICIES, Split
 from vgg16.data.images import Arrays
@@ -57,6 +58,8 @@ class MlflowRuns:
             settings = flat(experiment.model_dump(mode="json"))
             mlflow.log_params({key: value for key, value in settings.items() if key not in logged})
             mlflow.log_dict(experiment.model_dump(mode="json"), "experiment.json")
+            rows = [experiment, *request.bases.values()]
+            mlflow.log_text(written.project_file(rows, catalog.SHIPPED.experiments), "vgg16.toml")
             yield run.info.run_id
         except BaseException as error:
             with suppress(Exception):

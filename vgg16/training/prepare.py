@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from vgg16.config import rows
+from vgg16.config import catalog
 from vgg16.config.types import Augmentation, Experiment, Precision
 from vgg16.data.batches import features_for_training, for_training
 from vgg16.data.images import Arrays, Labels
@@ -34,7 +34,7 @@ def build_for(
     experiment asks for. `image_size` stands in for the experiment's; one `for_training` cannot be saved."""
     keras.utils.set_random_seed(experiment.seed)
     model = build(
-        rows.BACKBONES[experiment.backbone.name],
+        catalog.backbone(experiment.backbone.name),
         experiment.backbone,
         experiment.head,
         input_size=data.images.shape[1],

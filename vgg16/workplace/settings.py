@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from vgg16.config import project_file
 from vgg16.errors import RequestError, Vgg16Error
 
 HOME = ".vgg16"
@@ -130,7 +131,9 @@ def _home() -> Path:
     if named:
         return Path(named).expanduser().absolute()
     here = Path.cwd()
-    return next((folder / HOME for folder in (here, *here.parents) if (folder / HOME).is_dir()), here / HOME)
+    there = next((folder / HOME for folder in (here, *here.parents) if (folder / HOME).is_dir()), None)
+    ours = project_file.find()
+    return there or (ours.parent if ours and project_file.is_ours(ours) else here) / HOME
 
 
 def _names_a_prefect_server() -> bool:

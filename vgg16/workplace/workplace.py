@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from vgg16.config.types import Dataset
 from vgg16.records import DatasetRef, EpochMetrics
 from vgg16.storage import addresses, publishing
 from vgg16.storage.store import Store
@@ -96,6 +97,12 @@ class Workplace:
         from vgg16.data.published import load
 
         return load(self.fetch(ref.key))
+
+    def dataset_row(self, ref: DatasetRef) -> Dataset:
+        """What a published dataset is: its classes' groups, and what its images are like."""
+        from vgg16.data import published  # as in `dataset`
+
+        return published.row(self.store, ref)
 
 
 def open_workplace(display: Display | None = None) -> Workplace:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from vgg16.config.types.frozen import Frozen
+from vgg16.config.types.frozen import Frozen, OrNone
 
 Split = Literal["train", "val", "gate", "test"]
 
@@ -34,7 +34,9 @@ class Archive(Frozen):
 class Dataset(Frozen):
     """A named source of images; without an `archive` they are made by this machine.
 
-    `superclasses` are groups of the classes, each by its name. `split_seed` belongs to the dataset, so that no
+    `superclasses` are groups of the classes, each by its name; `class_names` may be left out beside them, and are then
+    theirs, sorted. A dataset with `floors` is one of photographs, which has the experiments `<dataset>-<recipe>`: by
+    the recipe's name the top-1 that the first version of it must reach. `split_seed` belongs to the dataset, so that no
     experiment can move an image from `test` to `train`; where the archive has an official test part, that is `test`,
     whatever `test_fraction` says.
 
@@ -47,18 +49,26 @@ class Dataset(Frozen):
 
     name: str
     description: str
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...] = ()
     superclasses: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     image_size: int
     typical: dict[str, tuple[float, float]]
     measured_on: int
     tolerated: dict[str, float] = Field(default_factory=dict)
     imbalance: float = 0.0
+    floors: dict[str, float] = Field(default_factory=dict)
     archive: Archive | None = None
     split_seed: int = 0
     val_fraction: float = 0.2
     gate_fraction: float = 0.1
     test_fraction: float = 0.2
+
+    @model_validator(mode="before")
+    @classmethod
+    def _classes_of_superclasses(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("class_names") or not values.get("superclasses"):
+            return values
+        return values | {"class_names": sorted(name for names in values["superclasses"].values() for name in names)}
 
 
 class DatasetChoice(Frozen):
@@ -66,8 +76,8 @@ class DatasetChoice(Frozen):
 
     name: str
     """The dataset: one that `vgg16 list datasets` shows."""
-    limit: int | None = Field(default=None, ge=10)
+    limit: Annotated[int | None, OrNone] = Field(default=None, ge=10)
     """So many images of train and val together and a fifth as many of gate and test together, stratified, with at least
     one of every class in each split; none for all."""
-    per_class: int | None = Field(default=None, ge=1)
+    per_class: Annotated[int | None, OrNone] = Field(default=None, ge=1)
     """So many training images of each class; val, gate and test stay whole; none for all."""

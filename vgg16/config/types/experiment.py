@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from vgg16.config.types.dataset import DatasetChoice
-from vgg16.config.types.frozen import Frozen
+from vgg16.config.types.frozen import Frozen, OrNone
 from vgg16.config.types.gate import GateRules
 from vgg16.config.types.network import BackboneChoice, Head
 from vgg16.config.types.training import Augmentation, Device, Phase, Precision
@@ -26,10 +26,10 @@ class Experiment(Frozen):
     """The convolutional base."""
     head: Head = Head()
     """What follows the base."""
-    base: str | None = Field(default=None, min_length=1)
+    base: Annotated[str | None, OrNone] = Field(default=None, min_length=1)
     """What fine-tuning starts from: imagenet, an experiment, a registered model such as models:/vgg16-glyphs/1, or a
     weights file by its path or s3:// address; none for random weights."""
-    image_size: int | None = Field(default=None, ge=8, le=1024)
+    image_size: Annotated[int | None, OrNone] = Field(default=None, ge=8, le=1024)
     """Pixels of the side that images are resized to, inside the model; none for the dataset's own."""
     phases: tuple[Phase, ...] = Field(default=(Phase(),), min_length=1)
     """Stretches of training, one after the other."""

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+NONE = "none"
+
+
+def _or_none(value: Any) -> Any:
+    return None if value == NONE else value
+
+
+# A field that may have no value: where there is no null, in TOML and after `--set`, "none" says so.
+OrNone = BeforeValidator(_or_none)
 
 
 class Frozen(BaseModel):

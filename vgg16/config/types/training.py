@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vgg16.config.types.frozen import Frozen
+from vgg16.config.types.frozen import Frozen, OrNone
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 Device = Literal["auto", "cpu", "gpu"]
@@ -51,13 +51,15 @@ class Augmentation(Frozen):
 class Phase(Frozen):
     """One stretch of training, with an optimizer and a schedule of its own."""
 
-    trains: str = Field(default="all", pattern=r"^(all|head|block[1-9][0-9]?)$")
+    trains: str = Field(
+        default="all", pattern=r"^(all|head|block[1-9][0-9]?)$", examples=["all", "head", "block1", "block5"]
+    )
     """What learns: all, head, or the first block that does, such as block5."""
     epochs: int = Field(default=10, ge=1)
     """Passes over the training images."""
-    image_size: int | None = Field(default=None, ge=8, le=1024)
+    image_size: Annotated[int | None, OrNone] = Field(default=None, ge=8, le=1024)
     """Pixels of the side that images are resized to in this phase; none for the experiment's."""
-    augmentation: Augmentation | None = None
+    augmentation: Annotated[Augmentation | None, OrNone] = None
     """Augmentation in this phase; none for the experiment's."""
     optimizer: Optimizer = Optimizer()
     """What updates the weights."""

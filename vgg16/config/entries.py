@@ -1,0 +1,173 @@
+"""Entries of tables in TOML become rows: what an entry extends, the settings that it changes, and every mistake with
+the path of the key that makes it. The shipped tables and a user's go through here alike."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from vgg16.config.overrides import MergeError, explain, merge, nearest
+from vgg16.config.types import Experiment, Frozen
+
+Path = tuple[str, ...]
+Row = TypeVar("Row", bound=BaseModel)
+
+# They mean something else where a base or a value is named.
+RESERVED = ("imagenet", "none")
+END_OF_CHAIN = "Let one of them extend a shipped experiment."
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+class Mistake(Frozen):
+    """What is wrong at a path of the file, and what to write instead."""
+
+    path: Path
+    text: str
+    suggestion: str = ""
+
+
+class MistakesError(Exception):
+    """Entries that cannot be rows."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__("; ".join(f"{'.'.join(mistake.path)}: {mistake.text}" for mistake in mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+def check_name(name: str, path: Path) -> None:
+    """Raises MistakesError for a name that cannot be one."""
+    if not _NAME.fullmatch(name) or name in RESERVED:
+        hint = "Names are letters, digits, _ and -, and neither imagenet nor none."
+        raise MistakesError([Mistake(path=path, text=f"{name!r} cannot be a name.", suggestion=hint)])
+
+
+def row(kind: type[Row], values: Mapping[str, Any], path: Path) -> Row:
+    """The values as a row; a text is no number, and a number no yes or no. Raises MistakesError."""
+    try:
+        made = kind.model_validate(values)
+    except ValidationError as error:
+        problems = [(tuple(map(str, problem.path)), problem.text, problem.hint) for problem in explain(kind, error)]
+        raise MistakesError(
+            [Mistake(path=path + place, text=text, suggestion=hint) for place, text, hint in problems]
+        ) from None
+    if converted := list(_converted(values, made.model_dump(mode="json"), path)):
+        raise MistakesError(converted)
+    return made
+
+
+def _converted(given: Any, taken: Any, path: Path) -> Iterator[Mistake]:
+    """Values that were read as those of another type."""
+    if isinstance(given, dict) and isinstance(taken, dict):
+        for key, inner in given.items():
+            if key in taken:
+                yield from _converted(inner, taken[key], (*path, key))
+    elif isinstance(given, list | tuple) and isinstance(taken, list):
+        for number, (inner, value) in enumerate(zip(given, taken, strict=False)):
+            yield from _converted(inner, value, (*path, str(number)))
+    elif taken is not None and _type_name(given) != _type_name(taken):
+        hint = f"Write {json.dumps(taken)}."
+        text = f"expected {_type_name(taken)}, found {_type_name(given)}: {given!r}."
+        yield Mistake(path=path, text=text, suggestion=hint)
+
+
+def _type_name(value: Any) -> str:
+    names = {bool: "true or false", int: "a number", float: "a number", str: "a text"}
+    return names.get(type(value), type(value).__name__)
+
+
+def experiments(
+    entries: Mapping[str, Any], shipped: Mapping[str, Experiment], kind: str = "experiments"
+) -> dict[str, Experiment]:
+    """The rows of a table of experiments; each may extend a shipped one or another of the table.
+
+    Raises MistakesError with the mistakes of all entries.
+    """
+    made: dict[str, Experiment] = {}
+    mistakes: list[Mistake] = []
+    failed: set[str] = set()
+
+    def make(name: str, within: tuple[str, ...]) -> Experiment | None:
+        if name in made or name in failed:
+            return made.get(name)
+        path = (kind, name)
+        try:
+            check_name(name, path)
+            entry = table(entries[name], path)
+            base = extended(entry, path, [*shipped, *entries])
+            if base in within:
+                chain = " extends ".join([*within[within.index(base) :], base])
+                raise MistakesError(
+                    [Mistake(path=(*path, "extends"), text=f"{chain}, which never ends.", suggestion=END_OF_CHAIN)]
+                )
+            row_below = shipped.get(base) or (make(base, (*within, base)) if base else None)
+            if row_below or not base:
+                made[name] = experiment(name, entry, row_below, path)
+            else:  # what it extends has mistakes of its own
+                failed.add(name)
+        except MistakesError as error:
+            failed.add(name)
+            mistakes.extend(error.mistakes)
+        return made.get(name)
+
+    for name in entries:
+        make(name, (name,))
+    if mistakes:
+        raise MistakesError(mistakes)
+    return {name: made[name] for name in entries}
+
+
+def extended(entry: Mapping[str, Any], path: Path, names: Iterable[str]) -> str:
+    """The name that an entry extends, "" for none."""
+    name = entry.get("extends", "")
+    if name and name not in (names := list(names)):
+        text = f"there is no experiment {name!r}."
+        raise MistakesError([Mistake(path=(*path, "extends"), text=text, suggestion=nearest(str(name), names))])
+    return str(name)
+
+
+def experiment(
+    name: str, entry: Mapping[str, Any], below: Experiment | None, path: Path, described: str = ""
+) -> Experiment:
+    """The row of an entry that changes the experiment `below`, None for none. Raises MistakesError."""
+    values = below.model_dump(mode="json") if below else {}
+    change = {key: value for key, value in entry.items() if key != "extends"}
+    if "name" in change:
+        hint = f"The table's name is the experiment's: [{path[0]}.NAME]."
+        raise MistakesError([Mistake(path=(*path, "name"), text="no such setting.", suggestion=hint)])
+    if not below and "dataset" not in change:
+        hint = 'For example: extends = "digits-scratch", or dataset = "digits".'
+        raise MistakesError([Mistake(path=path, text="names neither extends nor a dataset.", suggestion=hint)])
+    if isinstance(change.get("dataset"), str):
+        change["dataset"] = {"name": change["dataset"]}
+    described = described or (f"{entry['extends']} with other settings" if below else "")
+    try:
+        merged = merge(values, {"description": described} | change)
+    except MergeError as error:
+        mistake = Mistake(path=(*path, *error.path), text=error.text, suggestion=error.hint)
+        raise MistakesError([mistake]) from None
+    return row(Experiment, merged | {"name": name}, path)
+
+
+def table(entry: Any, path: Path) -> Mapping[str, Any]:
+    """The entry, which must be a table. Raises MistakesError."""
+    if isinstance(entry, dict):
+        return entry
+    raise MistakesError([Mistake(path=path, text=f"expected a table, found {entry!r}.")])
+
+
+def collected(entries: Mapping[str, Any], make: Callable[[str, Any], Row]) -> dict[str, Row]:
+    """Each entry made a row. Raises MistakesError with the mistakes of all."""
+    made: dict[str, Row] = {}
+    mistakes: list[Mistake] = []
+    for name, entry in entries.items():
+        try:
+            made[name] = make(name, entry)
+        except MistakesError as error:
+            mistakes.extend(error.mistakes)
+    if mistakes:
+        raise MistakesError(mistakes)
+    return made

@@ -1,0 +1,120 @@
+"""The lines of a TOML text on which its keys stand; `tomllib` has read it before, and keeps none."""
+
+from __future__ import annotations
+
+import re
+
+_SPACE = re.compile(r"[ \t]*")
+_BLANK = re.compile(r"(?:[\s,]|#[^\n]*)*")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_STRINGS = tuple(
+    re.compile(pattern, re.DOTALL)
+    for pattern in (
+        r'"""(?:\\.|(?!""").)*"{3,5}',
+        r"'''(?:(?!''').)*'{3,5}",
+        r'"(?:\\.|[^"\\])*"',
+        r"'[^']*'",
+    )
+)
+_SCALAR = re.compile(r"[^\s,\]}#]+(?: \d[^\s,\]}#]*)?")
+
+Path = tuple[str, ...]
+
+
+def key_lines(text: str) -> dict[Path, int]:
+    """The line, counted from 1, of each key and each value of an array in a valid TOML text, by their paths; the parts
+    of a path are keys, and indices as text."""
+    return _Reader(text).read()
+
+
+def line_of(path: Path, lines: dict[Path, int]) -> int:
+    """The line of a path, or of the nearest one above it that the text has; 1 for none."""
+    return next((lines[path[:length]] for length in range(len(path), 0, -1) if path[:length] in lines), 1)
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self.text, self.at = text, 0
+        self.lines: dict[Path, int] = {}
+        self.last: dict[Path, int] = {}  # of each array of tables the index of its last one
+
+    def read(self) -> dict[Path, int]:
+        table: Path = ()
+        self._skip(_BLANK)
+        while self.at < len(self.text):
+            if self.text.startswith("[", self.at):
+                table = self._header()
+            else:
+                self._pair(table)
+            self._skip(_BLANK)
+        return self.lines
+
+    def _header(self) -> Path:
+        array = self.text.startswith("[[", self.at)
+        start = self.at
+        self.at += 2 if array else 1
+        keys = self._key()
+        self.at += 2 if array else 1
+        *parents, name = keys
+        path: Path = ()
+        for key in parents:
+            path = self._into_last((*path, key))
+        path = (*path, name)
+        if array:
+            self.last[path] = self.last.get(path, -1) + 1
+            self._note(path, start)
+            path = (*path, str(self.last[path]))
+        self._note(path, start)
+        return path
+
+    def _into_last(self, path: Path) -> Path:
+        return (*path, str(self.last[path])) if path in self.last else path
+
+    def _pair(self, table: Path) -> None:
+        start = self.at
+        path = (*table, *self._key())
+        self._note(path, start)
+        self.at += 1  # =
+        self._skip(_SPACE)
+        self._value(path)
+
+    def _value(self, path: Path) -> None:
+        opening = self.text[self.at]
+        if opening not in "[{":
+            for pattern in (*_STRINGS, _SCALAR):
+                if match := pattern.match(self.text, self.at):
+                    self.at = match.end()
+                    return
+        self.at += 1
+        closing = "]" if opening == "[" else "}"
+        number = 0
+        while self._skip(_BLANK) and not self.text.startswith(closing, self.at):
+            if opening == "{":
+                self._pair(path)
+            else:
+                self._note((*path, str(number)), self.at)
+                self._value((*path, str(number)))
+                number += 1
+        self.at += 1
+
+    def _key(self) -> Path:
+        parts: list[str] = []
+        while True:
+            self._skip(_SPACE)
+            match = next(match for one in (*_STRINGS[2:], _BARE) if (match := one.match(self.text, self.at)))
+            self.at = match.end()
+            parts.append(match.group().strip("\"'"))
+            self._skip(_SPACE)
+            if not self.text.startswith(".", self.at):
+                return tuple(parts)
+            self.at += 1
+
+    def _note(self, path: Path, at: int) -> None:
+        line = self.text.count("\n", 0, at) + 1
+        for length in range(1, len(path) + 1):
+            self.lines.setdefault(path[:length], line)
+
+    def _skip(self, pattern: re.Pattern[str]) -> bool:
+        match = pattern.match(self.text, self.at)
+        self.at = match.end() if match else self.at
+        return True

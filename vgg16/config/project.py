@@ -1,0 +1,204 @@
+"""A user's project file, `vgg16.toml`: found, read, and its rows put beside the shipped ones. What is wrong in it is
+told with its line."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from vgg16.config import catalog, entries, study_entries
+from vgg16.config.catalog import SHIPPED, Catalog
+from vgg16.config.entries import Mistake, MistakesError
+from vgg16.config.lines import key_lines, line_of
+from vgg16.config.overrides import SettingError, nearest
+from vgg16.config.project_file import find, is_ours
+from vgg16.config.types import Experiment, Study
+from vgg16.errors import RequestError
+
+TABLES = ("experiments", "studies")
+# A file of rows has a few kilobytes.
+MOST_BYTES = 1_000_000
+
+_POSITION = re.compile(r" \(at line (\d+), column \d+\)$")
+
+
+@dataclass(frozen=True)
+class Project:
+    """The rows that this folder's commands know: the shipped ones, and those of the project file at `path`. `note` says
+    why a file there is was not read, "" where none is."""
+
+    path: Path | None
+    catalog: Catalog
+    note: str = ""
+
+    def requested(self, names: Sequence[str]) -> list[str | Experiment]:
+        """The experiments of these names as they travel: a shipped one by its name, the user's own whole."""
+        known = self.catalog.experiments
+        rows = [catalog.find(known, "experiment", name) for name in names]
+        return [row.name if row.name in SHIPPED.experiments else row for row in rows]
+
+    def requested_study(self, name: str) -> str | Study:
+        """A study as it travels."""
+        row = catalog.find(self.catalog.studies, "study", name)
+        return name if name in SHIPPED.studies else row
+
+
+class ProjectError(RequestError):
+    """A project file that cannot be read: all its mistakes, each with its line."""
+
+    def __init__(self, path: Path, mistakes: Sequence[tuple[int, Mistake]]) -> None:
+        told: list[dict[str, Any]] = [
+            {"line": line, "key": ".".join(mistake.path), "message": mistake.text, "suggestion": mistake.suggestion}
+            for line, mistake in sorted(mistakes, key=lambda placed: placed[0])
+        ]
+        texts = [f"line {one['line']}: {': '.join(filter(None, (one['key'], one['message'])))}" for one in told]
+        if len(told) == 1:
+            super().__init__(f"{path}, {texts[0]}", told[0]["suggestion"], {"mistakes": told})
+        else:
+            lines = "".join(f"\n  {text} {one['suggestion']}".rstrip() for text, one in zip(texts, told, strict=True))
+            super().__init__(f"{path} has {len(told)} mistakes:{lines}", facts={"mistakes": told})
+
+
+@cache
+def load() -> Project:
+    """The project of the working folder. Raises ProjectError."""
+    path = find()
+    if path is None:
+        return Project(None, SHIPPED)
+    if not is_ours(path):
+        return Project(None, SHIPPED, f"{path} belongs to another account and is not read")
+    return Project(path, _read(path))
+
+
+def _read(path: Path) -> Catalog:
+    text = _text(path)
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ProjectError(path, [_syntax(error)]) from None
+    lines = key_lines(text)
+    try:
+        return _with_own(tables, path)
+    except MistakesError as error:
+        placed = [(line_of(mistake.path, lines), mistake) for mistake in error.mistakes]
+        raise ProjectError(path, placed) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise RequestError(f"{path} has more than {MOST_BYTES:,} bytes.", "A project file holds rows, not data.")
+        return path.read_text(encoding="utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        text = Mistake(path=(), text="expected UTF-8 text.", suggestion="Save the file in UTF-8.")
+        raise ProjectError(path, [(line, text)]) from None
+    except OSError as error:
+        raise RequestError(
+            f"{path} cannot be read: {error.strerror}.", "Correct its permissions, or move it."
+        ) from None
+
+
+def _syntax(error: tomllib.TOMLDecodeError) -> tuple[int, Mistake]:
+    """The line of a text that is no TOML. Python before 3.14 says it in the message alone."""
+    message = str(error)
+    position = _POSITION.search(message)
+    text = _POSITION.sub("", message).rstrip(".")
+    hint = "Texts stand in quotes, tables in [brackets], and each key once."
+    if "overwrite" in text or "already" in text.lower() or "mutate" in text or "Cannot declare" in text:
+        hint = 'Beside dataset.limit the dataset is dataset.name = "..."; each table and key stands once.'
+    return int(position[1]) if position else 1, Mistake(path=(), text=f"{text}.", suggestion=hint)
+
+
+def _with_own(tables: Mapping[str, Any], path: Path) -> Catalog:
+    """The shipped rows and the user's. Raises MistakesError with the mistakes of the first stage that has any."""
+    mistakes = [_unknown_table(name) for name in tables if name not in TABLES]
+    mistakes += [Mistake(path=(name,), text="expected tables.") for name in TABLES if not _is_tables(tables, name)]
+    if mistakes:
+        raise MistakesError(mistakes)
+    asked = tables.get("experiments", {})
+    asked_studies = tables.get("studies", {})
+    shadows = [_shadowed(name) for name in asked if name in SHIPPED.experiments]
+    shadows += [_shadowed_study(name) for name in asked_studies if name in SHIPPED.studies]
+    if shadows:
+        raise MistakesError(shadows)
+    made = entries.experiments(asked, SHIPPED.experiments)
+    own = {name: _placed(row, path.parent) for name, row in made.items()}
+    known = {**SHIPPED.experiments, **own}
+    places: dict[str, entries.Path] = {name: ("experiments", name) for name in own}
+    base_studies = catalog.shipped_tables("course")["studies"]
+
+    def study(name: str, entry: Any) -> Study:
+        row, members = study_entries.study(name, entry, known, base_studies)
+        places.update(members)
+        questions = [
+            question.model_copy(update={"members": tuple(_placed(member, path.parent) for member in question.members)})
+            for question in row.questions
+        ]
+        return row.model_copy(update={"questions": tuple(questions)})
+
+    own_studies = entries.collected(asked_studies, study)
+    members = [member for row in own_studies.values() for member in row.members]
+    unfit = [
+        mistake for row in (*own.values(), *members) if (mistake := _misfit(row, known, places[row.name])) is not None
+    ]
+    if unfit:
+        raise MistakesError(unfit)
+    return replace(SHIPPED, experiments=known, studies={**SHIPPED.studies, **own_studies})
+
+
+def _is_tables(tables: Mapping[str, Any], name: str) -> bool:
+    return isinstance(tables.get(name, {}), dict)
+
+
+def _unknown_table(name: str) -> Mistake:
+    return Mistake(path=(name,), text="no such table.", suggestion=nearest(name, TABLES))
+
+
+def _misfit(experiment: Experiment, known: Mapping[str, Experiment], path: entries.Path) -> Mistake | None:
+    """What does not fit together in an experiment."""
+    try:
+        catalog.check(experiment, known)
+    except SettingError as error:
+        return Mistake(path=(*path, *error.key.split(".")), text=error.reason, suggestion=error.hint)
+    return None
+
+
+def _placed(row: Experiment, folder: Path) -> Experiment:
+    """The experiment with a weights file's path from the project file on."""
+    if row.base and catalog.is_weights_file(row.base):
+        return row.model_copy(update={"base": str(folder / Path(row.base).expanduser())})
+    return row
+
+
+def _shadowed(name: str) -> Mistake:
+    dataset, _, recipe = name.partition("-")
+    if name in catalog.shipped_tables("experiments")["experiments"]:
+        where = _shipped_line("experiments", ("experiments", name))
+    else:
+        rows = (("datasets", ("datasets", dataset)), ("recipes", ("recipes", recipe)))
+        where = " and ".join(_shipped_line(*row) for row in rows)
+    return Mistake(
+        path=("experiments", name),
+        text=f"{name} is a shipped experiment: {where}.",
+        suggestion=f'Give yours another name, and extends = "{name}".',
+    )
+
+
+def _shadowed_study(name: str) -> Mistake:
+    return Mistake(
+        path=("studies", name),
+        text=f"{name} is a shipped study: {_shipped_line(name, ('studies', name))}.",
+        suggestion=f'Give yours another name, and extends = "{name}".',
+    )
+
+
+def _shipped_line(name: str, path: entries.Path) -> str:
+    text = files("vgg16.config").joinpath(f"rows/{name}.toml").read_text(encoding="utf-8")
+    return f"vgg16/config/rows/{name}.toml, line {line_of(path, key_lines(text))}"
