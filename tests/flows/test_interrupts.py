@@ -29,10 +29,11 @@ def processes_of(home: Path) -> list[int]:
     return found
 
 
-def killed_after(signs: Sequence[str], command: Sequence[str], home: Path) -> None:
+def killed_after(signs: Sequence[str], command: Sequence[str], home: Path, cwd: Path | None = None) -> None:
     """Run a command until its lines have told these, one after the other; then kill it and all its processes."""
     process = subprocess.Popen(
         [VGG16, *command],
+        cwd=cwd,
         env=ENVIRONMENT | {"VGG16_HOME": str(home)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -27,13 +27,25 @@ from vgg16.records import EpochMetrics, TrainingRequest
 pytestmark = pytest.mark.system
 
 EPOCHS = 12
-ASKED = ["run", "digits-scratch", "--set", "dataset.limit=200", "--set", "backbone.width=0.1"]
-ASKED += ["--set", f"phases.0.epochs={EPOCHS}"]
+PROJECT = f"""
+[experiments.mine]
+extends = "digits-scratch"
+dataset.limit = 200
+backbone.width = 0.1
+phases.0.epochs = {EPOCHS}
+"""
 
 
-def test_after_a_kill_the_same_command_goes_on_in_the_same_run(vgg16: Callable[..., Any], tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    killed_after([f"epoch  3/{EPOCHS}"], ASKED, home)
+def test_after_a_kill_the_same_command_goes_on_in_the_same_run_with_the_file_that_the_run_kept(
+    vgg16: Callable[..., Any], tmp_path: Path
+) -> None:
+    home, project, later = tmp_path / "home", tmp_path / "vgg16.toml", tmp_path / "later"
+    project.write_text(PROJECT)
+    killed_after([f"epoch  3/{EPOCHS}"], ["run", "mine"], home, tmp_path)
+    project.unlink()
+    later.mkdir()
+    (kept,) = (home / "mlflow" / "digits").glob("*/artifacts/vgg16.toml")
+    kept.rename(later / "vgg16.toml")
     assert list((home / "store" / "checkpoints").glob("*/states/*/manifest.json"))
 
     sick = vgg16("doctor", "--json", VGG16_HOME=str(home))
@@ -44,9 +56,9 @@ def test_after_a_kill_the_same_command_goes_on_in_the_same_run(vgg16: Callable[.
         r"run \w{8} stopped after epoch \d+ and keeps .* The same `vgg16 run` goes on with it", found["detail"]
     )
 
-    done = vgg16(*ASKED, "--json", VGG16_HOME=str(home))
+    done = vgg16("run", "mine", "--json", cwd=later, VGG16_HOME=str(home))
     assert done.status == 0, done.stderr
-    (resumed,) = [line for line in done.stderr.splitlines() if "resumes digits-scratch after epoch" in line]
+    (resumed,) = [line for line in done.stderr.splitlines() if "resumes mine after epoch" in line]
     (run,) = done.json["runs"]
     assert resumed.endswith(f"of {EPOCHS}, in run {run['run_id'][:8]}")
     assert f"epoch  1/{EPOCHS}" not in done.stderr

@@ -22,6 +22,7 @@ import pytest
 
 from tests.system.conftest import Stack
 from tests.system.team import Team, wait_for_it
+from vgg16.config.catalog import SHIPPED
 from vgg16.flows.server import VERDICTS
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
@@ -56,7 +57,9 @@ def in_training(team: Team, flow_run: str, epochs: int = 2) -> None:
 
 
 def test_a_machine_that_dies_in_training_is_missed_and_another_ends_the_run(team: Team) -> None:
-    chain = team.start(**small(1))
+    # A user's own experiment, which travels whole.
+    own = SHIPPED.experiments["digits-scratch"].model_copy(update={"name": "mine"})
+    chain = team.start(**small(1) | {"experiments": [own.model_dump(mode="json")]})
     in_training(team, chain)
     team.die("one")
     team.worker("two", "gpu")

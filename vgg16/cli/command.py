@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from vgg16.errors import Vgg16Error
+from vgg16.errors import RequestError, Vgg16Error
 
 Answer = dict[str, Any]
-REFUSED = 3
 
 
 def answers(
@@ -28,7 +27,7 @@ def answers(
             try:
                 answer = command(*args, **kwargs)
             except Vgg16Error as error:
-                if refused and error.facts and error.status == REFUSED and not as_json:
+                if refused and error.facts and not as_json and not isinstance(error, RequestError):
                     refused(error.facts)
                 raise
             if not as_json:

@@ -17,6 +17,8 @@ from packaging.requirements import Requirement
 
 from vgg16.cli import show
 from vgg16.cli.command import Answer, answers
+from vgg16.config import project as project_file
+from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import Frozen
 from vgg16.errors import Vgg16Error
 from vgg16.workplace import reach, settings
@@ -59,6 +61,15 @@ def home() -> str:
     folder = reach.prepare().home
     free = shutil.disk_usage(folder).free / 1e9
     return f"{folder} ({free:.1f} GB free)"
+
+
+def project() -> str:
+    """The project file, where there is one, can be read."""
+    ours = project_file.load()
+    if ours.path is None:
+        return ours.note or "no vgg16.toml: the shipped experiments"
+    own = [name for name in ours.catalog.experiments if name not in SHIPPED.experiments]
+    return f"{ours.path} ({', '.join(own) or 'no experiments'})"
 
 
 def store() -> str:
@@ -191,6 +202,7 @@ CHECKS: tuple[Callable[[], str], ...] = (
     python,
     packages,
     home,
+    project,
     store,
     tensorflow,
     mlflow,

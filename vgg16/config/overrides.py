@@ -205,7 +205,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """A suggestion for a name that there is not: the nearest ones, else all."""
     there = list(names)
     holding = [other for other in there if len(name) > 2 and name in other]
-    near = list(dict.fromkeys([*holding, *difflib.get_close_matches(name, there, n=3, cutoff=0.5)]))[:3]
+    near = list(dict.fromkeys([*holding, *difflib.get_close_matches(name, there, n=3)]))[:3]
     return f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(there)}."
 
 

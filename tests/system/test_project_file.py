@@ -1,0 +1,80 @@
+"""An experiment of a user's own, on the stack: after its run the project file is deleted, and nothing misses it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.system.conftest import Stack
+from tests.system.team import wait_for_it
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+
+PROJECT = """
+[experiments.start]
+extends = "glyphs-scratch"
+dataset.limit = 550
+phases.0.epochs = 1
+backbone.width = 0.1
+gate = { floor = 0, max_ece = 1 }
+
+[experiments.mine]
+extends = "start"
+base = "start"
+gate.max_latency_ms = 54321
+
+[experiments.other]
+extends = "mine"
+seed = 2
+"""
+
+
+def test_without_its_file_an_own_experiment_is_trained_promoted_rolled_back_asked_and_scheduled(
+    stack: Stack, tmp_path: Path
+) -> None:
+    project = tmp_path / "vgg16.toml"
+    project.write_text(PROJECT)
+
+    def command(*arguments: str, **environment: str) -> dict:
+        done = stack.command(*arguments, "--json", cwd=tmp_path, **environment)
+        assert done.status == 0, done.stderr
+        return done.json
+
+    # Each is trained by a worker of the pool, in whose folder there is no such file.
+    run = command("run", "mine", "other", VGG16_TRAIN_ON="pool")
+    assert [member["experiment"] for member in run["runs"]] == ["mine", "other"]
+    assert run["verdict"] == "promote"
+    project.unlink()
+
+    first = run["challenger"]["version"]
+    versions = {member["model"].partition("/")[2] for member in run["runs"]}
+    (second,) = versions - {first}
+    promoted = command("promote", "vgg16-glyphs", second, "--force", "--reason", "a demonstration")
+    assert any("within 54321 ms" in reason for reason in promoted["reasons"])
+    assert command("rollback", "vgg16-glyphs")["version"] == first
+    pictures = sorted((stack.home / "samples" / "glyphs").glob("*.png"))[:2]
+    assert len(command("predict", *map(str, pictures), "--model", "models:/vgg16-glyphs@champion")["predictions"]) == 2
+
+    # What the run keeps is the file again, with the base that it started from; the same is not trained twice.
+    api, run_id = stack.urls["mlflow"], run["runs"][0]["run_id"]
+    kept = httpx.get(f"{api}/get-artifact", params={"path": "vgg16.toml", "run_uuid": run_id}).text
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later" / "vgg16.toml").write_text(kept)
+    again = stack.command("show", "mine", "--settings", "--json", cwd=tmp_path / "later").json
+    assert {"max_latency_ms": 54321.0, "limit": 550}.items() <= {
+        setting["key"].rpartition(".")[2]: setting["value"] for setting in again["settings"]
+    }.items()
+
+    # A schedule keeps the parameters that the command sent.
+    prefect = f"{stack.urls['prefect']}/api"
+    flow_runs = httpx.post(f"{prefect}/flow_runs/filter", json={"sort": "START_TIME_DESC"}).json()
+    sent = next(one["parameters"] for one in flow_runs if one["name"] == "retrain mine, other")
+    deployment = httpx.get(f"{prefect}/deployments/name/retrain/retrain").json()["id"]
+    body = {"parameters": {**sent, "unless_unchanged": True}}
+    scheduled = httpx.post(f"{prefect}/deployments/{deployment}/create_flow_run", json=body)
+    assert scheduled.is_success, scheduled.text
+    address = f"{prefect}/flow_runs/{scheduled.json()['id']}"
+    wait_for_it(lambda: httpx.get(address).json()["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED"), 180)
+    assert httpx.get(address).json()["state"]["name"] == "Skipped (unchanged)"
