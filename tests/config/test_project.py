@@ -71,6 +71,8 @@ MISTAKES = {
     "a value for a table": ("experiments.mine = 3\n", 1, "expected a table", ""),
     "a table": ('\n[experiment.mine]\nextends = "digits-scratch"\n', 2, "no such table", "experiments"),
     "a bracket": ("[experiments.mine\nseed = 3\n", 1, "Expected ']'", "quotes"),
+    "an end too early": (MINE + 'base = "imagenet', 3, "Unterminated string", "quotes"),
+    "a list without end": (MINE + "head.units = [64,\n", 3, "Invalid value", "quotes"),
     "a text without quotes": (MINE + "base = imagenet\n", 3, "Invalid value", "quotes"),
     "a table twice": (MINE + MINE, 3, "twice", "once"),
     "two members of a name": (STUDY + ', {extends = "digits-scratch"}]\n', 2, "two members", "name ="),

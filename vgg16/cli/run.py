@@ -24,12 +24,12 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -
     What an earlier run was cut off in goes on where it was.
     """
     ours = project.load()
-    known = ours.catalog.experiments
+    by_name = ours.catalog.experiments
     rows = ours.requested(experiments)
-    chosen, _ = catalog.choose(rows, overrides, known)
+    chosen, _ = catalog.choose(rows, overrides, by_name)
     home = prepare.prepare_flows().home
     store = open_workplace().store
-    bases = project.bases_with_kept_weights(catalog.bases_of(chosen, known), store)
+    bases = project.bases_with_kept_weights(catalog.bases_of(chosen, by_name), store)
     # Prefect reads its settings when it is imported.
     from vgg16.flows.retrain import retrain
 
@@ -50,12 +50,12 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -
 def study(name: str, overrides: tuple[str, ...], fresh: bool) -> Answer:
     """Several experiments that answer questions, and their report. What is trained already is not trained again."""
     ours = project.load()
-    known = ours.catalog.experiments
+    by_name = ours.catalog.experiments
     row = ours.requested_study(name)
-    chosen, _ = studies.choose(row, list(overrides), known)
+    chosen, _ = studies.choose(row, list(overrides), by_name)
     prepare.prepare_flows()
     store = open_workplace().store
-    bases = project.bases_with_kept_weights(catalog.bases_of(chosen.members, known), store)
+    bases = project.bases_with_kept_weights(catalog.bases_of(chosen.members, by_name), store)
     from vgg16.flows import study as flow  # after the settings, as in `run`
 
     answer: Answer = flow.study(project.study_with_kept_weights(row, store), list(overrides), fresh, bases)

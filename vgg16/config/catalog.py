@@ -101,38 +101,38 @@ def backbone(name: str) -> Backbone:
 def choose(
     requested: Sequence[str | Experiment],
     overrides: Sequence[str],
-    known: Mapping[str, Experiment] = SHIPPED.experiments,
+    by_name: Mapping[str, Experiment] = SHIPPED.experiments,
 ) -> tuple[list[Experiment], list[str]]:
-    """The experiments with their settings, and notes on settings that fit only some of them. `known` are those that
+    """The experiments with their settings, and notes on settings that fit only some of them. `by_name` are those that
     names may mean, a base's too.
 
     Raises RequestError for unknown names and settings, and for experiments on different datasets.
     """
     if not requested:
-        raise RequestError("Name at least one experiment.", f"There are: {', '.join(known)}.")
-    rows = [find(known, "experiment", row) if isinstance(row, str) else row for row in dict.fromkeys(requested)]
+        raise RequestError("Name at least one experiment.", f"There are: {', '.join(by_name)}.")
+    rows = [find(by_name, "experiment", row) if isinstance(row, str) else row for row in dict.fromkeys(requested)]
     experiments, notes = apply_settings(rows, overrides)
     for member in experiments:
-        check(member, known)
+        check(member, by_name)
     if len({member.dataset for member in experiments}) > 1:
         datasets = ", ".join(f"{member.name} on {member.dataset.name}" for member in experiments)
         raise RequestError(f"One run compares experiments on one dataset, found {datasets}.", "Run them one by one.")
     return experiments, notes
 
 
-def bases_of(experiments: Sequence[Experiment], known: Mapping[str, Experiment]) -> dict[str, Experiment]:
+def bases_of(experiments: Sequence[Experiment], by_name: Mapping[str, Experiment]) -> dict[str, Experiment]:
     """The experiments, not shipped ones, that these start from, and those that they start from in turn."""
     own: dict[str, Experiment] = {}
     waiting = list(experiments)
     while waiting:
         base = waiting.pop().base or ""
-        if base in known and base not in SHIPPED.experiments and base not in own:
-            own[base] = known[base]
-            waiting.append(known[base])
+        if base in by_name and base not in SHIPPED.experiments and base not in own:
+            own[base] = by_name[base]
+            waiting.append(by_name[base])
     return own
 
 
-def check(experiment: Experiment, known: Mapping[str, Experiment] = SHIPPED.experiments) -> None:
+def check(experiment: Experiment, by_name: Mapping[str, Experiment] = SHIPPED.experiments) -> None:
     """Raises SettingError for a dataset, backbone or base that does not exist, and for parts that do not fit
     together."""
     _check_named(experiment, "dataset", experiment.dataset.name, SHIPPED.datasets)
@@ -144,7 +144,7 @@ def check(experiment: Experiment, known: Mapping[str, Experiment] = SHIPPED.expe
         reason = f"{row.name} takes no width, batch_norm or dropout."
         raise SettingError(experiment.name, "backbone", options.name, reason, "The VGG family does.")
     if experiment.base is not None:
-        _check_base(experiment, row, experiment.base, known)
+        _check_base(experiment, row, experiment.base, by_name)
 
 
 def _check_named(experiment: Experiment, kind: str, name: str, rows: Mapping[str, Any]) -> None:
@@ -166,7 +166,7 @@ def _check_blocks(experiment: Experiment, row: Backbone) -> None:
             )
 
 
-def _check_base(member: Experiment, row: Backbone, base: str, known: Mapping[str, Experiment]) -> None:
+def _check_base(member: Experiment, row: Backbone, base: str, by_name: Mapping[str, Experiment]) -> None:
     if base == "imagenet":
         _check_imagenet(member, row)
     elif base.startswith(("models:/", "s3://", KEPT_WEIGHTS)):
@@ -176,22 +176,22 @@ def _check_base(member: Experiment, row: Backbone, base: str, known: Mapping[str
             reason = f"base={base}: expected a weights file ({', '.join(WEIGHTS_SUFFIXES)}), and there is none."
             hint = "Or name imagenet, an experiment, models:/NAME/VERSION or s3://BUCKET/KEY."
             raise SettingError(member.name, "base", base, reason, hint, reason)
-    elif base not in known:
+    elif base not in by_name:
         reason = f"There is no experiment {base!r}."
-        raise SettingError(member.name, "base", base, reason, nearest(base, ["imagenet", *known]), reason)
+        raise SettingError(member.name, "base", base, reason, nearest(base, ["imagenet", *by_name]), reason)
     else:
-        _check_ends(member, known)
+        _check_ends(member, by_name)
 
 
-def _check_ends(member: Experiment, known: Mapping[str, Experiment]) -> None:
+def _check_ends(member: Experiment, by_name: Mapping[str, Experiment]) -> None:
     """Raises SettingError for an experiment that starts, by way of others, from itself."""
     chain, base = [member.name], member.base or ""
-    while base in known:
+    while base in by_name:
         chain.append(base)
         if base in chain[:-1]:
             reason = f"{' starts from '.join(chain)}, which never ends."
             raise SettingError(member.name, "base", member.base, reason, "Let one of them start from other weights.")
-        base = known[base].base or ""
+        base = by_name[base].base or ""
 
 
 def _check_imagenet(experiment: Experiment, row: Backbone) -> None:

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from vgg16.config.lines import KeyPath
 from vgg16.config.overrides import MergeError, explain, merge, nearest
 from vgg16.config.types import Experiment, Frozen
 
-Path = tuple[str, ...]
 Row = TypeVar("Row", bound=BaseModel)
 
 # They mean something else where a base or a value is named.
@@ -25,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 class Mistake(Frozen):
     """What is wrong at a path of the file, and what to write instead."""
 
-    path: Path
+    path: KeyPath
     text: str
     suggestion: str = ""
 
@@ -38,14 +38,14 @@ class MistakesError(Exception):
         self.mistakes = tuple(mistakes)
 
 
-def check_name(name: str, path: Path) -> None:
+def check_name(name: str, path: KeyPath) -> None:
     """Raises MistakesError for a name that cannot be one."""
     if not _NAME.fullmatch(name) or name in RESERVED:
         hint = "Names are letters, digits, _ and -, and neither imagenet nor none."
         raise MistakesError([Mistake(path=path, text=f"{name!r} cannot be a name.", suggestion=hint)])
 
 
-def row(kind: type[Row], values: Mapping[str, Any], path: Path) -> Row:
+def row(kind: type[Row], values: Mapping[str, Any], path: KeyPath) -> Row:
     """The values as a row; a text is no number, and a number no yes or no. Raises MistakesError."""
     try:
         made = kind.model_validate(values)
@@ -59,7 +59,7 @@ def row(kind: type[Row], values: Mapping[str, Any], path: Path) -> Row:
     return made
 
 
-def _converted(given: Any, taken: Any, path: Path) -> Iterator[Mistake]:
+def _converted(given: Any, taken: Any, path: KeyPath) -> Iterator[Mistake]:
     """Values that were read as those of another type."""
     if isinstance(given, dict) and isinstance(taken, dict):
         for key, inner in given.items():
@@ -120,7 +120,7 @@ def experiments(
     return {name: made[name] for name in entries}
 
 
-def extended(entry: Mapping[str, Any], path: Path, names: Iterable[str]) -> str:
+def extended(entry: Mapping[str, Any], path: KeyPath, names: Iterable[str]) -> str:
     """The name that an entry extends, "" for none."""
     name = entry.get("extends", "")
     if name and name not in (names := list(names)):
@@ -130,7 +130,7 @@ def extended(entry: Mapping[str, Any], path: Path, names: Iterable[str]) -> str:
 
 
 def experiment(
-    name: str, entry: Mapping[str, Any], below: Experiment | None, path: Path, described: str = ""
+    name: str, entry: Mapping[str, Any], below: Experiment | None, path: KeyPath, described: str = ""
 ) -> Experiment:
     """The row of an entry that changes the experiment `below`, None for none. Raises MistakesError."""
     values = below.model_dump(mode="json") if below else {}
@@ -152,7 +152,7 @@ def experiment(
     return row(Experiment, merged | {"name": name}, path)
 
 
-def table(entry: Any, path: Path) -> Mapping[str, Any]:
+def table(entry: Any, path: KeyPath) -> Mapping[str, Any]:
     """The entry, which must be a table. Raises MistakesError."""
     if isinstance(entry, dict):
         return entry

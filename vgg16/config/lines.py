@@ -18,16 +18,16 @@ _STRINGS = tuple(
 )
 _SCALAR = re.compile(r"[^\s,\]}#]+(?: \d[^\s,\]}#]*)?")
 
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]
 
 
-def key_lines(text: str) -> dict[Path, int]:
+def key_lines(text: str) -> dict[KeyPath, int]:
     """The line, counted from 1, of each key and each value of an array in a valid TOML text, by their paths; the parts
     of a path are keys, and indices as text."""
     return _Reader(text).read()
 
 
-def line_of(path: Path, lines: dict[Path, int]) -> int:
+def line_of(path: KeyPath, lines: dict[KeyPath, int]) -> int:
     """The line of a path, or of the nearest one above it that the text has; 1 for none."""
     return next((lines[path[:length]] for length in range(len(path), 0, -1) if path[:length] in lines), 1)
 
@@ -35,11 +35,11 @@ def line_of(path: Path, lines: dict[Path, int]) -> int:
 class _Reader:
     def __init__(self, text: str) -> None:
         self.text, self.at = text, 0
-        self.lines: dict[Path, int] = {}
-        self.last: dict[Path, int] = {}  # of each array of tables the index of its last one
+        self.lines: dict[KeyPath, int] = {}
+        self.last: dict[KeyPath, int] = {}  # of each array of tables the index of its last one
 
-    def read(self) -> dict[Path, int]:
-        table: Path = ()
+    def read(self) -> dict[KeyPath, int]:
+        table: KeyPath = ()
         self._skip(_BLANK)
         while self.at < len(self.text):
             if self.text.startswith("[", self.at):
@@ -49,14 +49,14 @@ class _Reader:
             self._skip(_BLANK)
         return self.lines
 
-    def _header(self) -> Path:
+    def _header(self) -> KeyPath:
         array = self.text.startswith("[[", self.at)
         start = self.at
         self.at += 2 if array else 1
         keys = self._key()
         self.at += 2 if array else 1
         *parents, name = keys
-        path: Path = ()
+        path: KeyPath = ()
         for key in parents:
             path = self._into_last((*path, key))
         path = (*path, name)
@@ -67,10 +67,10 @@ class _Reader:
         self._note(path, start)
         return path
 
-    def _into_last(self, path: Path) -> Path:
+    def _into_last(self, path: KeyPath) -> KeyPath:
         return (*path, str(self.last[path])) if path in self.last else path
 
-    def _pair(self, table: Path) -> None:
+    def _pair(self, table: KeyPath) -> None:
         start = self.at
         path = (*table, *self._key())
         self._note(path, start)
@@ -78,7 +78,7 @@ class _Reader:
         self._skip(_SPACE)
         self._value(path)
 
-    def _value(self, path: Path) -> None:
+    def _value(self, path: KeyPath) -> None:
         opening = self.text[self.at]
         if opening not in "[{":
             for pattern in (*_STRINGS, _SCALAR):
@@ -97,7 +97,7 @@ class _Reader:
                 number += 1
         self.at += 1
 
-    def _key(self) -> Path:
+    def _key(self) -> KeyPath:
         parts: list[str] = []
         while True:
             self._skip(_SPACE)
@@ -109,7 +109,7 @@ class _Reader:
                 return tuple(parts)
             self.at += 1
 
-    def _note(self, path: Path, at: int) -> None:
+    def _note(self, path: KeyPath, at: int) -> None:
         line = self.text.count("\n", 0, at) + 1
         for length in range(1, len(path) + 1):
             self.lines.setdefault(path[:length], line)

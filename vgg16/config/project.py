@@ -15,7 +15,7 @@ from typing import Any
 from vgg16.config import catalog, entries, study_entries
 from vgg16.config.catalog import SHIPPED, Catalog
 from vgg16.config.entries import Mistake, MistakesError
-from vgg16.config.lines import key_lines, line_of
+from vgg16.config.lines import KeyPath, key_lines, line_of
 from vgg16.config.overrides import SettingError, nearest
 from vgg16.config.project_file import find, is_ours
 from vgg16.config.types import Experiment, Study
@@ -25,7 +25,7 @@ TABLES = ("experiments", "studies")
 # A file of rows has a few kilobytes.
 MOST_BYTES = 1_000_000
 
-_POSITION = re.compile(r" \(at line (\d+), column \d+\)$")
+_POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Project:
 
     def requested(self, names: Sequence[str]) -> list[str | Experiment]:
         """The experiments of these names as they travel: a shipped one by its name, the user's own whole."""
-        known = self.catalog.experiments
-        rows = [catalog.find(known, "experiment", name) for name in names]
+        by_name = self.catalog.experiments
+        rows = [catalog.find(by_name, "experiment", name) for name in names]
         return [row.name if row.name in SHIPPED.experiments else row for row in rows]
 
     def requested_study(self, name: str) -> str | Study:
@@ -53,16 +53,16 @@ class ProjectError(RequestError):
     """A project file that cannot be read: all its mistakes, each with its line."""
 
     def __init__(self, path: Path, mistakes: Sequence[tuple[int, Mistake]]) -> None:
-        told: list[dict[str, Any]] = [
+        facts: list[dict[str, Any]] = [
             {"line": line, "key": ".".join(mistake.path), "message": mistake.text, "suggestion": mistake.suggestion}
             for line, mistake in sorted(mistakes, key=lambda placed: placed[0])
         ]
-        texts = [f"line {one['line']}: {': '.join(filter(None, (one['key'], one['message'])))}" for one in told]
-        if len(told) == 1:
-            super().__init__(f"{path}, {texts[0]}", told[0]["suggestion"], {"mistakes": told})
+        texts = [f"line {one['line']}: {': '.join(filter(None, (one['key'], one['message'])))}" for one in facts]
+        if len(facts) == 1:
+            super().__init__(f"{path}, {texts[0]}", facts[0]["suggestion"], {"mistakes": facts})
         else:
-            lines = "".join(f"\n  {text} {one['suggestion']}".rstrip() for text, one in zip(texts, told, strict=True))
-            super().__init__(f"{path} has {len(told)} mistakes:{lines}", facts={"mistakes": told})
+            lines = "".join(f"\n  {text} {one['suggestion']}".rstrip() for text, one in zip(texts, facts, strict=True))
+            super().__init__(f"{path} has {len(facts)} mistakes:{lines}", facts={"mistakes": facts})
 
 
 @cache
@@ -81,7 +81,7 @@ def _read(path: Path) -> Catalog:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ProjectError(path, [_syntax(error)]) from None
+        raise ProjectError(path, [_syntax(error, text)]) from None
     lines = key_lines(text)
     try:
         return _with_own(tables, path)
@@ -105,15 +105,15 @@ def _text(path: Path) -> str:
         ) from None
 
 
-def _syntax(error: tomllib.TOMLDecodeError) -> tuple[int, Mistake]:
+def _syntax(error: tomllib.TOMLDecodeError, text: str) -> tuple[int, Mistake]:
     """The line of a text that is no TOML. Python before 3.14 says it in the message alone."""
-    message = str(error)
-    position = _POSITION.search(message)
-    text = _POSITION.sub("", message).rstrip(".")
+    position = _POSITION.search(str(error))
+    reason = _POSITION.sub("", str(error)).rstrip(".")
     hint = "Texts stand in quotes, tables in [brackets], and each key once."
-    if "overwrite" in text or "already" in text.lower() or "mutate" in text or "Cannot declare" in text:
+    if any(word in reason for word in ("overwrite", "already", "mutate", "declare")):
         hint = 'Beside dataset.limit the dataset is dataset.name = "..."; each table and key stands once.'
-    return int(position[1]) if position else 1, Mistake(path=(), text=f"{text}.", suggestion=hint)
+    line = int(position[1]) if position and position[1] else max(1, len(text.splitlines()))
+    return line, Mistake(path=(), text=f"{reason}.", suggestion=hint)
 
 
 def _with_own(tables: Mapping[str, Any], path: Path) -> Catalog:
@@ -122,20 +122,19 @@ def _with_own(tables: Mapping[str, Any], path: Path) -> Catalog:
     mistakes += [Mistake(path=(name,), text="expected tables.") for name in TABLES if not _is_tables(tables, name)]
     if mistakes:
         raise MistakesError(mistakes)
-    asked = tables.get("experiments", {})
-    asked_studies = tables.get("studies", {})
-    shadows = [_shadowed(name) for name in asked if name in SHIPPED.experiments]
-    shadows += [_shadowed_study(name) for name in asked_studies if name in SHIPPED.studies]
+    own_entries, study_tables = tables.get("experiments", {}), tables.get("studies", {})
+    shadows = [_shadowed(name) for name in own_entries if name in SHIPPED.experiments]
+    shadows += [_shadowed_study(name) for name in study_tables if name in SHIPPED.studies]
     if shadows:
         raise MistakesError(shadows)
-    made = entries.experiments(asked, SHIPPED.experiments)
+    made = entries.experiments(own_entries, SHIPPED.experiments)
     own = {name: _placed(row, path.parent) for name, row in made.items()}
-    known = {**SHIPPED.experiments, **own}
-    places: dict[str, entries.Path] = {name: ("experiments", name) for name in own}
+    by_name = {**SHIPPED.experiments, **own}
+    places: dict[str, KeyPath] = {name: ("experiments", name) for name in own}
     base_studies = catalog.shipped_tables("course")["studies"]
 
     def study(name: str, entry: Any) -> Study:
-        row, members = study_entries.study(name, entry, known, base_studies)
+        row, members = study_entries.study(name, entry, by_name, base_studies)
         places.update(members)
         questions = [
             question.model_copy(update={"members": tuple(_placed(member, path.parent) for member in question.members)})
@@ -143,14 +142,14 @@ def _with_own(tables: Mapping[str, Any], path: Path) -> Catalog:
         ]
         return row.model_copy(update={"questions": tuple(questions)})
 
-    own_studies = entries.collected(asked_studies, study)
+    own_studies = entries.collected(study_tables, study)
     members = [member for row in own_studies.values() for member in row.members]
     unfit = [
-        mistake for row in (*own.values(), *members) if (mistake := _misfit(row, known, places[row.name])) is not None
+        mistake for row in (*own.values(), *members) if (mistake := _misfit(row, by_name, places[row.name])) is not None
     ]
     if unfit:
         raise MistakesError(unfit)
-    return replace(SHIPPED, experiments=known, studies={**SHIPPED.studies, **own_studies})
+    return replace(SHIPPED, experiments=by_name, studies={**SHIPPED.studies, **own_studies})
 
 
 def _is_tables(tables: Mapping[str, Any], name: str) -> bool:
@@ -161,10 +160,10 @@ def _unknown_table(name: str) -> Mistake:
     return Mistake(path=(name,), text="no such table.", suggestion=nearest(name, TABLES))
 
 
-def _misfit(experiment: Experiment, known: Mapping[str, Experiment], path: entries.Path) -> Mistake | None:
+def _misfit(experiment: Experiment, by_name: Mapping[str, Experiment], path: KeyPath) -> Mistake | None:
     """What does not fit together in an experiment."""
     try:
-        catalog.check(experiment, known)
+        catalog.check(experiment, by_name)
     except SettingError as error:
         return Mistake(path=(*path, *error.key.split(".")), text=error.reason, suggestion=error.hint)
     return None
@@ -199,6 +198,6 @@ def _shadowed_study(name: str) -> Mistake:
     )
 
 
-def _shipped_line(name: str, path: entries.Path) -> str:
+def _shipped_line(name: str, path: KeyPath) -> str:
     text = files("vgg16.config").joinpath(f"rows/{name}.toml").read_text(encoding="utf-8")
     return f"vgg16/config/rows/{name}.toml, line {line_of(path, key_lines(text))}"

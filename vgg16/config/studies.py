@@ -14,14 +14,14 @@ from vgg16.errors import RequestError
 
 
 def choose(
-    requested: str | Study, overrides: Sequence[str], known: Mapping[str, Experiment] = catalog.SHIPPED.experiments
+    requested: str | Study, overrides: Sequence[str], by_name: Mapping[str, Experiment] = catalog.SHIPPED.experiments
 ) -> tuple[Study, list[str]]:
     """The study, a shipped one by its name, with its settings, and notes on keys that have another name now and on
     members that a setting does not fit.
 
     A setting reaches every member that it fits; one whose key begins with a member's name, such as
     `course-mobilenetv2.base=PATH`, that one alone. `base` is for the members that have one and the network of the
-    study's first member: weights are of one network. `language` is the report's. `known` are the experiments that a
+    study's first member: weights are of one network. `language` is the report's. `by_name` are the experiments that a
     base may name. Raises RequestError.
     """
     shipped = catalog.SHIPPED.studies
@@ -36,7 +36,7 @@ def choose(
         if key == "language" and not only:
             study = _in_language(study, value)
             continue
-        study, misfits = _with_setting(study, setting, only, known)
+        study, misfits = _with_setting(study, setting, only, by_name)
         notes += [note, *misfits] if note else misfits
     questions = {question.name: question for question in study.questions}
     for question in study.questions:
@@ -73,7 +73,7 @@ def _in_language(study: Study, value: str) -> Study:
         raise RequestError(f"--set language: expected en or fr, found {value!r}.") from None
 
 
-def _with_setting(study: Study, setting: str, only: str, known: Mapping[str, Experiment]) -> tuple[Study, list[str]]:
+def _with_setting(study: Study, setting: str, only: str, by_name: Mapping[str, Experiment]) -> tuple[Study, list[str]]:
     """The study with one setting, for all or `only` one member, and a note where it does not fit some of them."""
     key, _, value = setting.partition("=")
     misfits: dict[str, RequestError] = {}
@@ -88,7 +88,7 @@ def _with_setting(study: Study, setting: str, only: str, known: Mapping[str, Exp
             if key == "base" and not only:
                 _check_same_network(member, study.members[0])
             (member_with_setting,), _ = apply_settings([member], [setting])
-            catalog.check(member_with_setting, known)
+            catalog.check(member_with_setting, by_name)
             return member_with_setting
         except RequestError as error:
             misfits[member.name] = error

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from vgg16.config.entries import Mistake, MistakesError, Path, check_name, experiment, extended, row, table
+from vgg16.config.entries import Mistake, MistakesError, check_name, experiment, extended, row, table
+from vgg16.config.lines import KeyPath
 from vgg16.config.overrides import MergeError, merge, nearest
 from vgg16.config.types import Experiment, Frozen, Question, Study
 
@@ -42,9 +43,9 @@ class StudyEntry(Frozen):
 
 
 def study(
-    name: str, entry: Any, known: Mapping[str, Experiment], shipped: Mapping[str, Mapping[str, Any]]
-) -> tuple[Study, dict[str, Path]]:
-    """A study from its entry and, by the names of its members, where each is in the file. `known` are the experiments
+    name: str, entry: Any, by_name: Mapping[str, Experiment], shipped: Mapping[str, Mapping[str, Any]]
+) -> tuple[Study, dict[str, KeyPath]]:
+    """A study from its entry and, by the names of its members, where each is in the file. `by_name` are the experiments
     that members may extend, `shipped` the entries of studies that it may extend itself. Raises MistakesError."""
     path = ("studies", name)
     check_name(name, path)
@@ -57,17 +58,17 @@ def study(
         values = merge(dict(shipped[base]), values) if base else values
     except MergeError as error:
         raise MistakesError([Mistake(path=(*path, *error.path), text=error.text, suggestion=error.hint)]) from None
-    asked = row(StudyEntry, values, path)
+    fields = row(StudyEntry, values, path)
     members: dict[str, Experiment] = {}
-    places: dict[str, Path] = {}
+    places: dict[str, KeyPath] = {}
     questions: list[Question] = []
-    for title, question in asked.questions.items():
+    for title, question in fields.questions.items():
         within = (*path, "questions", title)
         check_name(title, within)
         own = []
         for number, member in enumerate(question.members):
             place = (*within, "members", str(number))
-            short, made = _member(member, place, name, asked, {**known, **members})
+            short, made = _member(member, place, name, fields, {**by_name, **members})
             if short in members:
                 first = ".".join(places[f"{name}-{short}"])
                 text = f"{short} is the name of two members; the other is {first}."
@@ -83,38 +84,38 @@ def study(
                 best_of=question.best_of,
                 settings=question.settings,
                 compared=tuple(
-                    _pair(pair, name, members, asked.questions, (*within, "compared", str(number)))
+                    _pair(pair, name, members, fields.questions, (*within, "compared", str(number)))
                     for number, pair in enumerate(pairs)
                 ),
             )
         )
-    described = asked.description or f"{len(members)} experiments, compared"
-    return Study(name=name, description=described, questions=tuple(questions), language=asked.language), places
+    described = fields.description or f"{len(members)} experiments, compared"
+    return Study(name=name, description=described, questions=tuple(questions), language=fields.language), places
 
 
 def _member(
-    member: Mapping[str, Any], path: Path, study_name: str, asked: StudyEntry, known: Mapping[str, Experiment]
+    member: Mapping[str, Any], path: KeyPath, study_name: str, fields: StudyEntry, by_name: Mapping[str, Experiment]
 ) -> tuple[str, Experiment]:
     """The short name of a study's member, and its experiment, which the study's name is put before."""
-    base = extended(member, path, known)
+    base = extended(member, path, by_name)
     short = member.get("name", base)
     if not isinstance(short, str) or not short:
         raise MistakesError([Mistake(path=path, text="names neither extends nor a name.")])
     check_name(short, path)
     settings = {key: value for key, value in member.items() if key != "name"}
-    if asked.dataset:
-        settings["dataset"] = _with_dataset(settings.get("dataset", {}), asked.dataset)
+    if fields.dataset:
+        settings["dataset"] = _with_dataset(settings.get("dataset", {}), fields.dataset)
     described = f"{base} in the study {study_name}" if base else short
     # A report compares members on test.
     settings = {"score_test": "always"} | settings
-    return short, experiment(f"{study_name}-{short}", settings, known.get(base), path, described)
+    return short, experiment(f"{study_name}-{short}", settings, by_name.get(base), path, described)
 
 
 def _with_dataset(choice: Any, name: str) -> Any:
     return choice if isinstance(choice, str) else {"name": name} | choice
 
 
-def _check_question(question: QuestionEntry, own: Sequence[str], earlier: Sequence[Question], path: Path) -> None:
+def _check_question(question: QuestionEntry, own: Sequence[str], earlier: Sequence[Question], path: KeyPath) -> None:
     if bool(own) == bool(question.best_of):
         text, hint = "expected members, or best_of an earlier question.", "One of the two says who answers."
         raise MistakesError([Mistake(path=path, text=text, suggestion=hint)])
@@ -130,7 +131,7 @@ def _each_with_the_first(title: str, question: QuestionEntry, own: Sequence[str]
 
 
 def _pair(
-    pair: tuple[str, str], study_name: str, members: Mapping[str, Experiment], questions: Iterable[str], path: Path
+    pair: tuple[str, str], study_name: str, members: Mapping[str, Experiment], questions: Iterable[str], path: KeyPath
 ) -> tuple[str, str]:
     """A pair of compared ones by their full names."""
     first, second = (
