@@ -121,19 +121,24 @@ def _value(value: object) -> str:
     return "`none`" if value is None else f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`"
 
 
-def _setting_table(rows: Sequence[Setting]) -> str:
+def setting_table(rows: Sequence[Setting]) -> str:
+    """A table of settings."""
     cells = [(f"`{row.key}`", row.allowed, row.default, row.meaning) for row in rows]
     return table(("key", "values", "default", "meaning"), cells)
 
 
 def experiment_settings() -> str:
-    """Every setting of an experiment."""
-    return _setting_table(settings_of(Experiment.model_json_schema()))
+    """Every setting of an experiment: those that stand alone, then a section for each part of it."""
+    parts: dict[str, list[Setting]] = {}
+    for row in settings_of(Experiment.model_json_schema()):
+        part, dot, _ = row.key.partition(".")
+        parts.setdefault(f"`{part}`" if dot else "Of the whole", []).append(row)
+    return "\n\n".join(f"## {part}\n\n{setting_table(rows)}" for part, rows in parts.items())
 
 
 def question_settings() -> str:
     """Every key of a study's question."""
-    return _setting_table(settings_of(Question.model_json_schema(), whole=("members",)))
+    return setting_table(settings_of(Question.model_json_schema(), whole=("members",)))
 
 
 def tags() -> str:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -52,10 +53,17 @@ def pages() -> list[str]:
     """Every page by its path in the checkout, in the order of the site's navigation; README follows the first run,
     whose champion it asks."""
     navigation = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
-    named = [path for entry in navigation for path in ([entry] if isinstance(entry, str) else [*entry.values()][0])]
-    paths = [path if path.startswith("infra/") else f"docs/{path}" for path in named]
+    paths = [path if path.startswith("infra/") else f"docs/{path}" for path in _leaves(navigation)]
     paths.insert(paths.index("docs/tutorials/first-run.md") + 1, "README.md")
     return paths
+
+
+def _leaves(entry: Any) -> Iterator[str]:
+    if isinstance(entry, str):
+        yield entry
+    else:
+        for inner in entry.values() if isinstance(entry, dict) else entry:
+            yield from _leaves(inner)
 
 
 def blocks(page: str) -> list[Block]:

@@ -130,7 +130,7 @@ def page(site: str) -> Iterator[Any]:
         ("infra/index.html", ["Jobs elsewhere"]),
     ],
 )
-def test_a_page_shows_itself_without_an_error_or_a_network(page: Any, site: str, address: str, texts: list[str]) -> None:
+def test_a_page_shows_without_an_error_or_a_network(page: Any, site: str, address: str, texts: list[str]) -> None:
     page.goto(f"{site}/{address}")
     for text in texts:
         page.locator("article").get_by_text(text).first.wait_for(timeout=10_000)

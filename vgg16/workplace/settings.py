@@ -28,7 +28,7 @@ VARIABLES = {
     "VGG16_MOVED_BY_HAND": "what becomes of a stage or alias that somebody moved in MLflow: `undo`, the default, or "
     "`adopt` into the ledger",
     "VGG16_WEBHOOK": "read by `python -m vgg16.flows.deploy` and `vgg16 up`: the address that is told of failures, "
-    "promotions, rollbacks and moves by hand, as `{\"text\": ...}`",
+    'promotions, rollbacks and moves by hand, as `{"text": ...}`',
 }
 # Those of others that we honour.
 HONOURED = {
@@ -36,7 +36,7 @@ HONOURED = {
     "PREFECT_API_AUTH_STRING": "its `user:password`",
     "MLFLOW_TRACKING_URI": "the MLflow server or database that keeps runs and models; else the home's `mlflow.db`",
     "MLFLOW_TRACKING_USERNAME": "its user; `MLFLOW_TRACKING_PASSWORD` and `MLFLOW_TRACKING_TOKEN` belong to it",
-    "AWS_ENDPOINT_URL_S3": "the S3 server, where it is not Amazon's; keys, region and `AWS_PROFILE` as boto3 reads them",
+    "AWS_ENDPOINT_URL_S3": "the S3 server, where it is not Amazon's; keys and `AWS_PROFILE` as boto3 reads them",
     "PROJECT_DIR": "the checkout that a Prefect worker runs the flows in",
 }
 
