@@ -5,18 +5,22 @@ mkdocs calls the functions `on_...`. A page asks for a table by a line such as `
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+from pydantic import BaseModel
 
 from vgg16.cli.main import cli
-from vgg16.config.types import Experiment, Question
+from vgg16.config import schema
+from vgg16.config.study_entries import QuestionEntry, StudyEntry
+from vgg16.config.types import Experiment
 from vgg16.evaluation.corruptions import KINDS
 from vgg16.tracking.tags import METRICS, TAGS
-from vgg16.workplace import settings
+from vgg16.workplace.settings import HONOURED, VARIABLES
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -69,76 +73,63 @@ def commands() -> str:
     return "\n\n".join(sections)
 
 
-def settings_of(schema: Mapping[str, Any], whole: Sequence[str] = ()) -> list[Setting]:
-    """The settings of a type, from its JSON schema; what a key of `whole` holds is not opened."""
-    return list(_settings(schema, schema.get("$defs", {}), "", whole))
+def settings() -> list[Setting]:
+    """The settings of an experiment."""
+    root = Experiment.model_json_schema()
+    return list(_settings(root, root, ""))
 
 
-def _settings(node: Mapping[str, Any], types: Mapping[str, Any], path: str, whole: Sequence[str]) -> Iterator[Setting]:
+def _settings(node: Mapping[str, Any], root: dict[str, Any], path: str) -> Iterator[Setting]:
     for name, field in node["properties"].items():
-        key, variants = f"{path}{name}", _variants(field, types)
+        key, variants = f"{path}{name}", _variants(field, root)
         inner = next((variant for variant in variants if "properties" in variant), None)
-        items = next((_variants(variant["items"], types)[0] for variant in variants if "items" in variant), {})
-        if "properties" in items and name not in whole:
-            yield from _settings(items, types, f"{key}.N.", whole)
+        items = next((_variants(variant["items"], root)[0] for variant in variants if "items" in variant), {})
+        if "properties" in items:
+            yield from _settings(items, root, f"{key}.N.")
             continue
         if inner is None or len(variants) > 1:
-            default = _value(field["default"]) if "default" in field else "must be given"
-            allowed = ", ".join(dict.fromkeys(_allowed(variant, types) for variant in variants))
-            yield Setting(key, allowed, default, field.get("description", ""))
+            default = f"`{_value(field['default'])}`" if "default" in field else "must be given"
+            yield Setting(key, schema.allowed(field, root), default, field.get("description", ""))
         if inner is not None:
-            yield from _settings(inner, types, f"{key}.", whole)
+            yield from _settings(inner, root, f"{key}.")
 
 
-def _variants(field: Mapping[str, Any], types: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _variants(field: Mapping[str, Any], root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The nodes that a field may be, none of them a reference."""
     if "$ref" in field:
-        return [types[field["$ref"].rpartition("/")[2]]]
-    return [inner for variant in field.get("anyOf", []) for inner in _variants(variant, types)] or [field]
-
-
-_KINDS = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "`true`, `false`"}
-
-
-def _allowed(variant: Mapping[str, Any], types: Mapping[str, Any]) -> str:
-    """The values that a variant of a field takes."""
-    if "enum" in variant or "const" in variant:
-        return ", ".join(f"`{value}`" for value in variant.get("enum", [variant.get("const")]))
-    if "pattern" in variant:
-        return f"text like `{variant['pattern']}`"
-    kind = variant.get("type", "")
-    if kind == "null":
-        return "`none`"
-    if kind == "array":
-        return f"a list; each {_allowed(variant['items'], types)}" if variant.get("items") else "a list"
-    if kind not in _KINDS:
-        return "an object of the keys below" if "properties" in variant else "an object"
-    words = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-    limits = [f"{word} {variant[limit]:g}" for limit, word in words.items() if limit in variant]
-    return ", ".join([_KINDS[kind], " and ".join(limits)] if limits else [_KINDS[kind]])
+        return [root["$defs"][field["$ref"].rpartition("/")[2]]]
+    return [inner for variant in field.get("anyOf", []) for inner in _variants(variant, root)] or [field]
 
 
 def _value(value: object) -> str:
-    return "`none`" if value is None else f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`"
-
-
-def setting_table(rows: Sequence[Setting]) -> str:
-    """A table of settings."""
-    cells = [(f"`{row.key}`", row.allowed, row.default, row.meaning) for row in rows]
-    return table(("key", "values", "default", "meaning"), cells)
+    return "none" if value is None else value if isinstance(value, str) and value else json.dumps(value)
 
 
 def experiment_settings() -> str:
     """Every setting of an experiment: those that stand alone, then a section for each part of it."""
     parts: dict[str, list[Setting]] = {}
-    for row in settings_of(Experiment.model_json_schema()):
+    for row in settings():
         part, dot, _ = row.key.partition(".")
         parts.setdefault(f"`{part}`" if dot else "Of the whole", []).append(row)
-    return "\n\n".join(f"## {part}\n\n{setting_table(rows)}" for part, rows in parts.items())
+    heads = ("key", "values", "default", "meaning")
+    return "\n\n".join(
+        f"## {part}\n\n{table(heads, [(f'`{row.key}`', *row[1:]) for row in rows])}" for part, rows in parts.items()
+    )
+
+
+def _keys(kind: type[BaseModel]) -> str:
+    fields = kind.model_fields.items()
+    return table(("key", "means"), [(f"`{name}`", field.description or "") for name, field in fields])
+
+
+def study_settings() -> str:
+    """Every key of a study in a file."""
+    return _keys(StudyEntry)
 
 
 def question_settings() -> str:
-    """Every key of a study's question."""
-    return setting_table(settings_of(Question.model_json_schema(), whole=("members",)))
+    """Every key of a study's question in a file."""
+    return _keys(QuestionEntry)
 
 
 def tags() -> str:
@@ -158,18 +149,25 @@ def corruptions() -> str:
 
 def variables() -> str:
     """Every environment variable of ours."""
-    return table(("variable", "means"), [(f"`{name}`", meaning) for name, meaning in settings.VARIABLES.items()])
+    return table(("variable", "means"), [(f"`{name}`", meaning) for name, meaning in VARIABLES.items()])
 
 
 def honoured() -> str:
     """The variables of others that we read or hand on."""
-    return table(("variable", "means"), [(f"`{name}`", meaning) for name, meaning in settings.HONOURED.items()])
+    return table(("variable", "means"), [(f"`{name}`", meaning) for name, meaning in HONOURED.items()])
 
 
-MAKERS = {
-    maker.__name__: maker
-    for maker in (commands, experiment_settings, question_settings, tags, metrics, corruptions, variables, honoured)
-}
+MAKERS: tuple[Callable[[], str], ...] = (
+    commands,
+    experiment_settings,
+    study_settings,
+    question_settings,
+    tags,
+    metrics,
+    corruptions,
+    variables,
+    honoured,
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -183,5 +181,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, **_: object) -> str:
     """Put in the tables, and lead links to the pages of other folders to where the site has them."""
-    filled = _GENERATED.sub(lambda asked: MAKERS[asked[1]](), markdown)
+    makers = {maker.__name__: maker for maker in MAKERS}
+    filled = _GENERATED.sub(lambda asked: makers[asked[1]](), markdown)
     return filled.replace("](../../infra/", "](../infra/")

@@ -11,9 +11,9 @@ import pytest
 from docs import generated
 from tests.pages import ROOT, Block, blocks, pages, words
 from vgg16.cli.main import cli
-from vgg16.config import catalog, studies
+from vgg16.config import catalog, project, studies
+from vgg16.config.catalog import SHIPPED
 from vgg16.config.overrides import flat
-from vgg16.config.rows import BACKBONES, EXPERIMENTS
 from vgg16.tracking.tags import METRICS, TAGS
 
 SHELL = [block for page in pages() for block in blocks(page) if block.language == "sh"]
@@ -74,6 +74,7 @@ def test_a_command_is_one_that_there_is(block: Block, tmp_path: Path, monkeypatc
     for other in blocks(block.page):
         if other.file:
             Path(other.file).write_text(other.text)
+    project.load.cache_clear()
     for program, *arguments in (found for line in block.commands for found in words(line)):
         if program == "make":
             targets = [word for word in arguments if "=" not in word]
@@ -84,12 +85,21 @@ def test_a_command_is_one_that_there_is(block: Block, tmp_path: Path, monkeypatc
         overrides = context.params.get("overrides", ())
         for weights in re.findall(r"=(\S+\.h5)", " ".join(overrides)):
             Path(weights).touch()
-        if context.info_name == "run":
-            catalog.choose(context.params["experiments"], overrides)
-        elif context.info_name == "study":
-            studies.choose(context.params["name"], [*overrides])
-        elif context.info_name == "show" and context.params["name"] not in BACKBONES:
-            catalog.choose([context.params["name"]], overrides)
+        ours = project.load()
+        if context.info_name == "study":
+            studies.choose(ours.requested_study(context.params["name"]), [*overrides], ours.catalog.experiments)
+            continue
+        shown = [context.params["name"]] if context.info_name == "show" else []
+        names = context.params["experiments"] if context.info_name == "run" else shown
+        if names and names[0] not in SHIPPED.backbones:
+            catalog.choose(ours.requested(names), overrides, ours.catalog.experiments)
+
+
+def test_pages_ask_for_every_table() -> None:
+    text = "".join((ROOT / page).read_text() for page in pages())
+    for maker in generated.MAKERS:
+        assert f"<!-- generated: {maker.__name__} -->" in text
+        assert maker()
 
 
 def test_the_reference_has_every_command_and_option() -> None:
@@ -102,10 +112,10 @@ def test_the_reference_has_every_command_and_option() -> None:
 
 
 def test_the_reference_has_every_setting_with_its_meaning() -> None:
-    rows = generated.settings_of(generated.Experiment.model_json_schema())
+    rows = generated.settings()
     assert [row.key for row in rows if not (row.allowed and row.default and row.meaning)] == []
     keys = {row.key for row in rows}
-    for experiment in EXPERIMENTS.values():
+    for experiment in SHIPPED.experiments.values():
         logged = {re.sub(r"\.\d+\.", ".N.", key) for key in flat(experiment.model_dump(mode="json"))}
         assert logged <= keys
 

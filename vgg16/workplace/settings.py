@@ -18,7 +18,8 @@ HOME = ".vgg16"
 
 # The variables of ours that a person sets, and what each means. The reference of the docs is made of these two tables.
 VARIABLES = {
-    "VGG16_HOME": "the home; else the nearest `.vgg16` upward from the working folder, else a new one there",
+    "VGG16_HOME": "the home; else the nearest `.vgg16` upward from the working folder, else a new one beside the "
+    "nearest `vgg16.toml` upward, else a new one there",
     "VGG16_STORE": "where data, checkpoints, Data Docs and ledgers are: a folder or `s3://bucket/prefix`; else the "
     "home's `store`",
     "VGG16_TRAIN_ON": "`inline`, the default: a run trains by itself; `pool`: it sends each training to the workers of "
@@ -37,7 +38,7 @@ HONOURED = {
     "MLFLOW_TRACKING_URI": "the MLflow server or database that keeps runs and models; else the home's `mlflow.db`",
     "MLFLOW_TRACKING_USERNAME": "its user; `MLFLOW_TRACKING_PASSWORD` and `MLFLOW_TRACKING_TOKEN` belong to it",
     "AWS_ENDPOINT_URL_S3": "the S3 server, where it is not Amazon's; keys and `AWS_PROFILE` as boto3 reads them",
-    "PROJECT_DIR": "the checkout that a Prefect worker runs the flows in",
+    "PROJECT_DIR": "the folder that the runs of a Prefect worker work in; else where the worker was started",
 }
 
 
