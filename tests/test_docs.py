@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -18,6 +19,15 @@ from vgg16.tracking.tags import METRICS, TAGS
 
 SHELL = [block for page in pages() for block in blocks(page) if block.language == "sh"]
 NAMES = re.compile(r"\bVGG16_[A-Z_]+[A-Z]\b")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working folder, whose project file is read anew."""
+    monkeypatch.chdir(tmp_path)
+    project.load.cache_clear()
+    yield tmp_path
+    project.load.cache_clear()
 
 
 def identity(block: Block) -> str:
@@ -69,12 +79,10 @@ def test_a_command_is_run_or_says_why_not(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", SHELL, ids=identity)
-def test_a_command_is_one_that_there_is(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_command_is_one_that_there_is(block: Block, folder: Path) -> None:
     for other in blocks(block.page):
         if other.file:
-            Path(other.file).write_text(other.text)
-    project.load.cache_clear()
+            (folder / other.file).write_text(other.text)
     for program, *arguments in (found for line in block.commands for found in words(line)):
         if program == "make":
             targets = [word for word in arguments if "=" not in word]
@@ -84,7 +92,7 @@ def test_a_command_is_one_that_there_is(block: Block, tmp_path: Path, monkeypatc
         context = parsed(arguments)
         overrides = context.params.get("overrides", ())
         for weights in re.findall(r"=(\S+\.h5)", " ".join(overrides)):
-            Path(weights).touch()
+            (folder / weights).touch()
         ours = project.load()
         if context.info_name == "study":
             studies.choose(ours.requested_study(context.params["name"]), [*overrides], ours.catalog.experiments)
@@ -93,6 +101,13 @@ def test_a_command_is_one_that_there_is(block: Block, tmp_path: Path, monkeypatc
         names = context.params["experiments"] if context.info_name == "run" else shown
         if names and names[0] not in SHIPPED.backbones:
             catalog.choose(ours.requested(names), overrides, ours.catalog.experiments)
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if any(block.language == "toml" for block in blocks(page))])
+def test_a_project_file_is_one_that_is_read(page: str, folder: Path) -> None:
+    tables = [block.text for block in blocks(page) if block.language == "toml"]
+    (folder / "vgg16.toml").write_text("\n".join(tables))
+    assert len(project.load().catalog.experiments) > len(SHIPPED.experiments)
 
 
 def test_pages_ask_for_every_table() -> None:
