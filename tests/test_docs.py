@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +72,22 @@ def test_nothing_is_written_twice() -> None:
         for sentence in re.split(r"(?<=[.:;])\s+", " ".join(prose.split())):
             if len(sentence) > 50:
                 assert seen.setdefault(sentence, page) == page, sentence
+
+
+def test_what_is_broken_fails_the_build(tmp_path: Path) -> None:
+    for name in ("docs", "infra", "README.md", "mkdocs.yml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "docs").unlink()
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    planted = "[link](no-page.md) [anchor](figures.md#no-anchor) ![picture](no-picture.png) [absolute](/figures.html)"
+    (tmp_path / "docs" / "index.md").write_text(planted)
+    (tmp_path / "docs" / "alone.md").write_text("A page that is not in the navigation.")
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(tmp_path / "site")]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    for broken in ("no-page.md", "#no-anchor", "no-picture.png", "/figures.html", "alone.md"):
+        assert broken in done.stderr
 
 
 @pytest.mark.parametrize("block", SHELL, ids=identity)
