@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 LOCK := requirements$(if $(GPU),-gpu,$(if $(BENCH),-bench)).lock
 READY := .venv/ready-$(LOCK)
 
-.PHONY: run up down test test-real test-system check bench setup lock
+.PHONY: run up down test test-real test-system check docs bench setup lock
 
 run: $(READY)  ## digits: from scratch and fine-tuned, the better one promoted
 	.venv/bin/vgg16 run digits-scratch digits-finetune
@@ -25,7 +25,7 @@ test-real: $(READY)  ## tests on the real CIFAR archives in VGG16_TEST_DATA, ski
 test-system: $(READY)  ## tests against the local stack, which they start and end
 	.venv/bin/python -m pytest -m system --dist=loadgroup
 
-bench: $(READY)  ## the figures of the README, two hours on two cores; BENCH=1 with PyTorch. The half hours are apart: benchmarks/half_hour.py
+bench: $(READY)  ## the figures of the docs, two hours on two cores; BENCH=1 with PyTorch. The half hours are apart: benchmarks/half_hour.py
 	.venv/bin/python -m benchmarks.step
 	.venv/bin/python -m benchmarks.pipeline
 	.venv/bin/python -m benchmarks.chain
@@ -38,11 +38,18 @@ infra/.env:  ## a secret of its own for every name of infra/env.example
 	@umask 077; $(PYTHON) -c 'import secrets; print(*(line + secrets.token_hex(24) * line.endswith("=") \
 	for line in open("infra/env.example").read().splitlines()), sep="\n")' > $@
 
-check: $(READY)  ## style, types and the laws of the house
+# Not with --quiet, by which a broken link fails no build. Whatever warns is an error: mkdocs.yml has `strict`.
+DOCS := NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build
+
+docs: $(READY)  ## the docs site, into site/
+	$(DOCS)
+
+check: $(READY)  ## style, types, the laws of the house, and the docs site's links
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	$(DOCS)
 
 setup: $(READY)  ## .venv from the lock, byte-compiled: every later start is three times as fast
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,18 @@ def test_runs_carry_the_tags_of_the_vocabulary_and_versions_their_card(first_run
     assert used <= set(TAGS)
     assert used >= {"vgg16.experiment", "vgg16.chain", "vgg16.model", "vgg16.verdict", "vgg16.commit"}
     assert all("## How to use it" in card for card in cards)
-    described = (Path(__file__).parents[2] / "README.md").read_text()
-    assert [tag for tag in TAGS if f"`{tag}`" not in described] == []
+
+
+def test_runs_have_the_metrics_of_the_vocabulary(first_run: FirstRun) -> None:
+    from vgg16.tracking.tags import METRICS
+
+    with sqlite3.connect(first_run.home / "mlflow.db") as database:
+        used = {key for (key,) in database.execute("select distinct key from metrics") if not key.startswith("system/")}
+    fields = {"split": ("gate", "test"), "phase": ("0", "1"), "corruption": tuple(KINDS)}
+    values = [dict(zip(fields, each, strict=True)) for each in itertools.product(*fields.values())]
+    named = {name.format(**each, question="") for name in METRICS for each in values}
+    assert used <= named
+    assert used >= {"val_loss", "best_epoch", "gate_ece_low", "test_jpeg_top1", "seconds_of_phase_1", "latency_ms"}
 
 
 def test_compare_without_names_shows_the_members_of_the_last_run(first_run: FirstRun) -> None:

@@ -55,12 +55,12 @@ class Stack:
 
 
 @contextmanager
-def started() -> Iterator[Stack]:
-    """The stack of an empty home, with no other variable than VGG16_HOME; ended at the end."""
+def started(name: str = "home") -> Iterator[Stack]:
+    """The stack of an empty home of that name, with no other variable than VGG16_HOME; ended at the end."""
     # Not in pytest's folders: they are closed to the user that PostgreSQL runs as.
     with tempfile.TemporaryDirectory(prefix="vgg16-stack-") as folder:
         Path(folder).chmod(0o711)
-        home = Path(folder) / "home"
+        home = Path(folder) / name
         command = partial(call, VGG16_HOME=str(home))
         try:
             up = command("up", "--json")

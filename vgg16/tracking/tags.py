@@ -1,4 +1,5 @@
-"""The vocabulary of our runs in MLflow: every tag that a run can have, and the name of its page. Plain data."""
+"""The vocabulary of our runs in MLflow: every tag and metric that a run can have, and the
+name of its page. Plain data."""
 
 from __future__ import annotations
 
@@ -32,4 +33,38 @@ TAGS = {
     "vgg16.commit": "the commit of the code, with `-dirty` where files were changed",
     "vgg16.dataset": "the dataset, as JSON for programs; a person finds it in the column Dataset",
     "vgg16.request": "the digest of experiment, data and base: equal for runs that asked for the same",
+}
+
+# Every metric that a run can have, and what it says. {split} is gate or test, {phase} a phase's number from 0 on,
+# {corruption} a kind of `evaluation.corruptions`, {question} a question of the study. Top-1 is 0 to 1, losses in nats.
+METRICS = {
+    "train_loss": "of each epoch: the loss that training minimises, label smoothing included",
+    "train_top1": "of each epoch, while its steps were made",
+    "val_loss": "of each epoch: the loss on val",
+    "val_top1": "of each epoch: top-1 on val",
+    "learning_rate": "of each epoch: where the schedule stands after its last step",
+    "best_val_top1": "top-1 on val of the epoch whose weights are kept",
+    "best_epoch": "that epoch, counted from 1 over all phases",
+    "train_seconds": "how long training took",
+    "seconds_of_phase_{phase}": "how long that phase took",
+    "images_per_s": "images a second of the training steps alone",
+    "peak_memory_megabytes": "peak memory in MB of 10^6 bytes: the GPU's where one trained, else the process's",
+    "temperature": "by which the logits are divided, fitted on val",
+    "{split}_top1": "top-1; its 95 % interval is `{split}_top1_low` to `{split}_top1_high`",
+    "{split}_top1_low": "its lower end",
+    "{split}_top1_high": "its upper end",
+    "{split}_top5": "top-5",
+    "{split}_superclass_top1": "share of answers in the label's superclass, where the dataset has superclasses",
+    "{split}_loss": "mean cross-entropy",
+    "{split}_brier": "mean squared distance of the probabilities from the truth, 0 to 2",
+    "{split}_ece": "expected calibration error; its 95 % interval is `{split}_ece_low` to `{split}_ece_high`",
+    "{split}_ece_low": "its lower end",
+    "{split}_ece_high": "its upper end",
+    "test_{corruption}_top1": "top-1 on test images with that corruption",
+    "test_corrupted_top1": "the mean of these",
+    "latency_ms": "median milliseconds of one image by itself",
+    "answers_per_s": "images a second in batches",
+    "model_megabytes": "the model file's size in MB of 10^6 bytes",
+    "{question}_val_top1": "of a study's run: top-1 on val of the question's best member",
+    "{question}_test_top1": "of the same: its top-1 on test",
 }

@@ -16,6 +16,31 @@ from vgg16.errors import RequestError, Vgg16Error
 
 HOME = ".vgg16"
 
+# The variables of ours that a person sets, and what each means. The reference of the docs is made of these two tables.
+VARIABLES = {
+    "VGG16_HOME": "the home; else the nearest `.vgg16` upward from the working folder, else a new one beside the "
+    "nearest `vgg16.toml` upward, else a new one there",
+    "VGG16_STORE": "where data, checkpoints, Data Docs and ledgers are: a folder or `s3://bucket/prefix`; else the "
+    "home's `store`",
+    "VGG16_TRAIN_ON": "`inline`, the default: a run trains by itself; `pool`: it sends each training to the workers of "
+    "the pool `gpu` and waits for them",
+    "VGG16_CHECKPOINT_MINUTES": "how often a checkpoint is written mid-epoch, 5 by default; at an epoch's end always, "
+    "where that costs less than a twentieth",
+    "VGG16_MOVED_BY_HAND": "what becomes of a stage or alias that somebody moved in MLflow: `undo`, the default, or "
+    "`adopt` into the ledger",
+    "VGG16_WEBHOOK": "read by `python -m vgg16.flows.deploy` and `vgg16 up`: the address that is told of failures, "
+    'promotions, rollbacks and moves by hand, as `{"text": ...}`',
+}
+# Those of others that we honour.
+HONOURED = {
+    "PREFECT_API_URL": "the Prefect server that shows the flows; `PREFECT_PROFILE` and the active profile name one too",
+    "PREFECT_API_AUTH_STRING": "its `user:password`",
+    "MLFLOW_TRACKING_URI": "the MLflow server or database that keeps runs and models; else the home's `mlflow.db`",
+    "MLFLOW_TRACKING_USERNAME": "its user; `MLFLOW_TRACKING_PASSWORD` and `MLFLOW_TRACKING_TOKEN` belong to it",
+    "AWS_ENDPOINT_URL_S3": "the S3 server, where it is not Amazon's; keys and `AWS_PROFILE` as boto3 reads them",
+    "PROJECT_DIR": "the folder that the runs of a Prefect worker work in; else where the worker was started",
+}
+
 
 @dataclass(frozen=True)
 class Settings:

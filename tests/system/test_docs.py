@@ -1,0 +1,145 @@
+"""README and the docs: their commands run, page after page, in one home with one stack; their site in a browser."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tests.conftest import ENVIRONMENT, QUIET
+from tests.pages import ROOT, Block, blocks, pages
+from tests.system.conftest import started
+from tests.system.pictures import browser
+from tests.system.servers import BIN
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+
+
+def runs(block: Block) -> bool:
+    return bool(block.file or (block.language == "sh" and block.run))
+
+
+PAGES = [page for page in pages() if any(runs(block) for block in blocks(page))]
+MOST_SECONDS = 300  # for all pages, the stack's start included
+
+
+class Desk:
+    """Where a reader sits: the folder that holds the home, and how long the commands have taken so far."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.seconds = folder, 0.0
+
+    def follow(self, page: str) -> subprocess.CompletedProcess[str]:
+        """Do what a page says, in one shell that ends with the first command that fails."""
+        script = ["set -euo pipefail", "trap 'echo \"failed: $BASH_COMMAND\" >&2' ERR"]
+        for number, block in enumerate(filter(runs, blocks(page))):
+            script += [f"cat > {block.file} <<'END{number}'\n{block.text}END{number}"] if block.file else block.run
+        start = time.monotonic()
+        done = subprocess.run(
+            ["bash", "-c", "\n".join(script)],
+            cwd=self.folder,
+            env=ENVIRONMENT | QUIET | {"PATH": f"{BIN}:{os.environ['PATH']}", "VGG16_HOME": ""},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=MOST_SECONDS,
+            check=False,
+        )
+        self.seconds += time.monotonic() - start
+        return done
+
+
+@pytest.fixture(scope="module")
+def desk() -> Iterator[Desk]:
+    """A folder with a home whose stack is up; a stack of its own, for what others do to theirs no page expects."""
+    start = time.monotonic()
+    with started(".vgg16") as stack:
+        desk = Desk(stack.home.parent)
+        desk.seconds = time.monotonic() - start
+        yield desk
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_do_what_it_says(desk: Desk, page: str) -> None:
+    done = desk.follow(page)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_all_pages_together_are_quick(desk: Desk) -> None:
+    assert desk.seconds < MOST_SECONDS
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the site, as `make docs` builds it."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(folder)]
+    environment = ENVIRONMENT | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Files of a folder, without a line for each."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def page(site: str) -> Iterator[Any]:
+    """A browser; at the end it has asked nobody but the site, and the console has no error."""
+    with browser(1300, 1000) as page:
+        asked: list[str] = []
+        errors: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("requestfailed", lambda request: errors.append(f"{request.url}: {request.failure}"))
+        page.on("response", lambda answer: errors.append(answer.url) if answer.status >= 400 else None)
+        yield page
+        page.wait_for_timeout(500)  # what is asked for last
+        assert errors == []
+        assert asked
+        assert [url for url in asked if not url.startswith((site, "data:"))] == []
+
+
+@pytest.mark.parametrize(
+    ("address", "texts"),
+    [
+        ("index.html", ["Your first run", "the version in production, and the one under judgement"]),
+        ("how-to/promote.html", ["Bring the one before back", "vgg16 rollback vgg16-digits"]),
+        ("reference/settings.html", ["phases.N.optimizer.learning_rate", "gate.noninferiority_margin"]),
+        ("reference/commands.html", ["vgg16 data validate [OPTIONS] DATASET"]),
+        ("infra/index.html", ["Jobs elsewhere"]),
+    ],
+)
+def test_a_page_shows_without_an_error_or_a_network(page: Any, site: str, address: str, texts: list[str]) -> None:
+    page.goto(f"{site}/{address}")
+    for text in texts:
+        page.locator("article").get_by_text(text).first.wait_for(timeout=10_000)
+    for picture in page.locator("article img").all():
+        assert picture.evaluate("picture => picture.complete && picture.naturalWidth > 0")
+
+
+def test_the_search_finds_a_setting(page: Any, site: str) -> None:
+    page.goto(f"{site}/index.html")
+    page.locator("input.md-search__input").click()
+    page.keyboard.type("noninferiority_margin")
+    page.locator(".md-search-result__link[href*='reference/settings.html']").first.wait_for(timeout=10_000)
