@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import sysconfig
 import venv
 import zipfile
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,6 +135,11 @@ def test_where_it_is_installed_every_command_is_the_wheels_own(elsewhere: Elsewh
     (picture, *_) = sorted(map(str, (elsewhere.folder / "work" / ".vgg16" / "samples" / "digits").glob("*.png")))
     assert len(elsewhere.json("predict", picture)["predictions"]) == 1
     assert all(check["ok"] for check in elsewhere.json("doctor")["checks"])
+    with closing(sqlite3.connect(elsewhere.folder / "work" / ".vgg16" / "mlflow.db")) as database:
+        tags = dict(database.execute("SELECT key, value FROM tags WHERE key LIKE 'vgg16.%' OR key LIKE '%.git.%'"))
+    assert tags["vgg16.status"] == "finished"
+    # MLflow's own guess is the repository of somebody else that the environment lies in.
+    assert {value for key, value in tags.items() if "git" in key or "commit" in key} == {""}
 
     files = {line for told in (elsewhere.packages / "witnessed").iterdir() for line in told.read_text().split("\n")}
     assert f"{elsewhere.packages}/vgg16/flows/retrain.py" in files
