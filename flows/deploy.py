@@ -11,34 +11,37 @@ import asyncio
 import os
 import subprocess
 import sys
-from pathlib import Path
+import tempfile
+from contextlib import nullcontext
 
 from vgg16.errors import Vgg16Error
-from vgg16.workplace import reach, settings
-
-ROOT = Path(__file__).resolve().parents[1]
+from vgg16.workplace import installation, reach, settings
 
 
 def deploy() -> None:
-    """Make pools, deployments and automations what this checkout says. Raises Vgg16Error."""
+    """Make pools, deployments and automations what this code says. Raises Vgg16Error."""
     settings.apply()
     reach.reach_prefect()
     # Prefect reads the settings when it is imported.
     from vgg16.flows import automations
 
     asyncio.run(automations.make_pools())
-    environment = os.environ | {"PROJECT_DIR": os.environ.get("PROJECT_DIR", str(ROOT))}
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
-        env=environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    _deploy_all()
+    asyncio.run(automations.make_automations())
+
+
+def _deploy_all() -> None:
+    """Bring prefect.yaml to the server, as `prefect deploy` does."""
+    file = installation.PACKAGE / "prefect.yaml"
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
+    # Prefect would write this machine's folder into the deployments; each worker has its own.
+    environment = {name: value for name, value in os.environ.items() if name != "PROJECT_DIR"}
+    checkout = installation.checkout()
+    # It tells a deployment's version by the git repository around the folder; without a checkout that is nobody's.
+    with nullcontext(str(checkout)) if checkout else tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Vgg16Error(f"prefect.yaml was not deployed:\n{done.stdout}{done.stderr}")
-    asyncio.run(automations.make_automations())
 
 
 if __name__ == "__main__":

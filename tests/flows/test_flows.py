@@ -358,7 +358,7 @@ def test_a_chain_is_known_again_by_its_data_its_settings_and_its_code(
     copied = tmp_path / "flows" / "tasks.py"
     copied.parent.mkdir()
     copied.write_text("changed")
-    monkeypatch.setattr(chain, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(chain.installation, "PACKAGE", tmp_path)
     assert chain.chain_digest([tiny], ref) != known
 
 

@@ -50,6 +50,14 @@ def test_what_is_copied_exists_and_passes_the_ignore_file() -> None:
     assert not any(".env" in pattern for pattern in let_in)
 
 
+def test_what_the_package_links_to_is_copied_and_compiled_beside_it() -> None:
+    links = {path.readlink() for path in (ROOT / "vgg16").iterdir() if path.is_symlink()}
+    beside = {f"{link}".removeprefix("../") for link in links}
+    assert beside >= {"flows", "prefect.yaml"}
+    assert beside <= {source for copied in of("COPY") for source in copied.split()[:-1]}
+    assert "python -m compileall -q vgg16 flows" in of("RUN")
+
+
 def test_it_runs_as_a_user_without_rights_and_knows_no_secret() -> None:
     assert of("USER") == ["1000:1000"]
     assert not any(word in line for line in of("ENV") + of("ARG") for word in ("PASSWORD", "SECRET", "KEY", "TOKEN"))

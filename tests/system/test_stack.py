@@ -102,6 +102,14 @@ def test_a_run_uses_it_without_any_exported_variable(stack: Stack) -> None:
     assert not (stack.home / "mlflow.db").exists()
 
 
+def test_deployments_leave_the_folder_to_each_worker(stack: Stack) -> None:
+    deployments = httpx.post(f"{stack.urls['prefect']}/api/deployments/filter", json={}).json()
+    assert {deployment["name"] for deployment in deployments} >= {"ingest", "retrain", "train"}
+    for deployment in deployments:
+        (step,) = deployment["pull_steps"]
+        assert step == {"prefect.deployments.steps.set_working_directory": {"directory": "{{ $PROJECT_DIR }}"}}
+
+
 def test_what_the_environment_says_wins(stack: Stack, tmp_path: Path) -> None:
     own = {"VGG16_STORE": str(tmp_path / "store"), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}"}
     assert stack.command("models", "--json", **own).json == {"models": []}

@@ -21,7 +21,7 @@ from vgg16.config import project as project_file
 from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import Frozen
 from vgg16.errors import Vgg16Error
-from vgg16.workplace import reach, settings
+from vgg16.workplace import installation, reach, settings
 from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import open_workplace
 
@@ -51,7 +51,8 @@ def packages() -> str:
         if package.marker is None and not package.specifier.contains(version(package.name))
     ]
     if wrong:
-        raise Vgg16Error(f"{', '.join(wrong)}.", "Install from the lock: make setup")
+        install = "from the lock: make setup" if installation.checkout() else "the wheel again, with its dependencies."
+        raise Vgg16Error(f"{', '.join(wrong)}.", f"Install {install}")
     frameworks = ("prefect", "mlflow", "tensorflow", "keras", "great-expectations")
     return ", ".join(f"{name} {version(name)}" for name in frameworks)
 
@@ -137,7 +138,7 @@ def workers() -> str:
     late = server.late()
     if idle or late:
         problems = [*idle, *(f"{name} has waited since {when}" for name, when in late)]
-        raise Vgg16Error(f"{'; '.join(problems)}.", "Start one where a checkout is: prefect worker start --pool POOL")
+        raise Vgg16Error(f"{'; '.join(problems)}.", "Start one on any machine: prefect worker start --pool POOL")
     online_pools = ", ".join(f"{pool}: {', '.join(online)}" for pool, online in pools.items())
     return online_pools or "no pools; make them: python -m vgg16.flows.deploy"
 

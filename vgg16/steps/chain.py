@@ -5,19 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from vgg16.config import canonical
 from vgg16.config.types import Experiment
 from vgg16.records import DatasetRef, TrackedRun
 from vgg16.storage.store import ExistsError, Store
-
-CHECKOUT = Path(__file__).parents[2]
+from vgg16.workplace import installation
 
 
 def chain_digest(experiments: Sequence[Experiment], dataset: DatasetRef) -> str:
@@ -25,10 +24,12 @@ def chain_digest(experiments: Sequence[Experiment], dataset: DatasetRef) -> str:
     digest = hashlib.sha256(dataset.digest.encode())
     for experiment in experiments:
         digest.update(canonical.experiment_json(experiment).encode())
-    for file in sorted(path for package in ("vgg16", "flows") for path in (CHECKOUT / package).rglob("*.py")):
-        digest.update(file.relative_to(CHECKOUT).as_posix().encode() + b"\0" + file.read_bytes())
-    for package in ("tensorflow", "keras", "numpy"):
-        digest.update(version(package).encode())
+    package = installation.PACKAGE
+    # In a checkout the flows are a link, which is not followed from above.
+    for file in sorted({*package.rglob("*.py"), *(package / "flows").rglob("*.py")}):
+        digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
+    for library in ("tensorflow", "keras", "numpy"):
+        digest.update(version(library).encode())
     return digest.hexdigest()[:32]
 
 
@@ -58,9 +59,17 @@ def run_answer(run: TrackedRun) -> dict[str, Any]:
 
 def code_tags() -> dict[str, str]:
     """The tags of a run that name this code: the package's version, and the commit where it is a checkout."""
-    tags = {"vgg16.version": version("vgg16")}
-    if (CHECKOUT / ".git").exists() and shutil.which("git"):
-        describe = ["git", "describe", "--always", "--dirty"]
-        answer = subprocess.run(describe, cwd=CHECKOUT, capture_output=True, text=True, check=False)
-        tags["vgg16.commit"] = answer.stdout.strip()
-    return tags
+    commit = _commit()
+    return {"vgg16.version": version("vgg16")} | ({"vgg16.commit": commit} if commit else {})
+
+
+def _commit() -> str:
+    """The commit of the checkout, "" where there is none: not that of a repository that other folders are in."""
+    checkout = installation.checkout()
+    if not (checkout and (checkout / ".git").exists() and shutil.which("git")):
+        return ""
+    # Those that git gives its hooks would lead to the repository that these belong to.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    describe = ["git", "describe", "--always", "--dirty"]
+    answer = subprocess.run(describe, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+    return answer.stdout.strip()

@@ -22,7 +22,7 @@ from vgg16.errors import RequestError
 from vgg16.records import DatasetRef, TrackedRun, TrainingRequest
 from vgg16.tracking import views
 from vgg16.tracking.protocol import RunState
-from vgg16.tracking.tags import COLOR, DATASET, FRESH, NOTE, PARENT
+from vgg16.tracking.tags import COLOR, DATASET, FRESH, GUESSED, NOTE, PARENT
 
 
 class MlflowRuns:
@@ -44,6 +44,7 @@ class MlflowRuns:
             "vgg16.chain": request.chain,
             "vgg16.request": request.digest,
             "vgg16.base": request.base,
+            **({} if "vgg16.commit" in tags else dict.fromkeys(GUESSED, "")),
             **({PARENT: request.parent} if request.parent else {}),
             **tags,
             NOTE: experiment.description,

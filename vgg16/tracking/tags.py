@@ -13,6 +13,8 @@ FRESH = "vgg16.fresh"
 PARENT = "mlflow.parentRunId"
 COLOR = "mlflow.runColor"
 NOTE = "mlflow.note.content"
+# What it fills in itself from the git repository around the script: of an installed package that is somebody else's.
+GUESSED = ("mlflow.source.git.commit", "mlflow.source.git.branch", "mlflow.source.git.repoURL")
 
 # Every tag of ours that a run can have, and what it says. People filter runs by them: tags.`vgg16.verdict` = 'promote'
 TAGS = {
