@@ -17,9 +17,12 @@ from vgg16.evaluation.metrics import evaluate
 from vgg16.network.describe import Description, LayerRow
 from vgg16.records import DatasetRef, EpochMetrics, ModelVersion, TrackedRun
 from vgg16.reports.study.compare import Result, best, compare
+from vgg16.reports.study.course import conditions, course_texts
+from vgg16.reports.study.members import diverged, why_diverged
 from vgg16.reports.study.page import Facts, Losses, report, summary
+from vgg16.reports.study.pairs import pair
 from vgg16.reports.study.tables import Network
-from vgg16.reports.study.words import Words, texts
+from vgg16.reports.study.words import Words, texts, words_of
 from vgg16.steps.study_facts import command
 from vgg16.training.records import Diagnosis, Divergence
 
@@ -90,8 +93,8 @@ RESULTS = (BROKEN, REFERENCE, DEAD, NORMALISED, DROPPED)
 
 
 def sentences(language: str, results: Sequence[Result] = RESULTS) -> list[str]:
-    words = Words(language, "course-")
-    return [words.pair(pair) for pair in compare(study(), study().questions[0], results)]
+    words = words_of(study(language), results)
+    return [pair(comparison, words) for comparison in compare(study(), study().questions[0], results)]
 
 
 def test_a_difference_that_is_shown_is_told_with_both_intervals_and_its_own() -> None:
@@ -129,18 +132,18 @@ def test_a_difference_that_would_do_alone_does_not_among_several() -> None:
 
 
 def test_who_diverged_is_told_with_the_cause_inside_it() -> None:
-    words = Words("en", "course-")
-    assert words.diverged(BROKEN) == (
+    words = words_of(study(), RESULTS)
+    assert diverged(BROKEN, words) == (
         "reference-adam diverged: its loss became NaN in epoch 1, step 4; the weights of 2 layers are infinite or NaN, "
         "from block1_conv1 on."
     )
-    assert words.diverged(DEAD) == (
+    assert diverged(DEAD, words) == (
         "batchnorm-adam diverged: it never left chance, at most 0.113 in 10 epochs, where one answer to everything "
         "gives 0.100; 600 of 4,736 rectified units answer 0 to every image of val, all of fc1 among them; 100 % of val "
         "are answered “cat”."
     )
-    assert "dont toutes celles de fc1" in Words("fr", "course-").diverged(DEAD)
-    assert [why[:17] for why in words.why_diverged(RESULTS)] == ["A step that is fa", "A step that is fa"]
+    assert "dont toutes celles de fc1" in diverged(DEAD, words_of(study("fr")))
+    assert [why[:17] for why in why_diverged(RESULTS, words)] == ["A step that is fa", "A step that is fa"]
 
 
 LOGGED_BY_0_1 = "the loss became nan in epoch 1, step 4; weights of 2 layers are infinite or nan, from fc1 on"
@@ -183,8 +186,8 @@ DIVERGENCES: dict[str, tuple[Divergence, str, str]] = {
 def test_each_kind_of_divergence_is_told_in_both_languages(kind: str) -> None:
     divergence, english, french = DIVERGENCES[kind]
     member = lost("reference-adam", divergence)
-    assert Words("en", "course-").diverged(member) == f"reference-adam diverged: {english}."
-    assert Words("fr", "course-").diverged(member) == f"reference-adam a divergé\u202f: {french}."
+    assert diverged(member, Words("en", "course-")) == f"reference-adam diverged: {english}."
+    assert diverged(member, Words("fr", "course-")) == f"reference-adam a divergé\u202f: {french}."
 
 
 def test_every_kind_of_divergence_is_tested() -> None:
@@ -195,9 +198,8 @@ def test_every_kind_of_divergence_is_tested() -> None:
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_the_words_of_a_run_that_0_1_logged_are_told_once(language: str) -> None:
     """They have the diagnosis in them."""
-    sentence = Words(language, "course-").diverged(
-        lost("reference-adam", None, Diagnosis(broken=("fc1", "fc2")), cause=LOGGED_BY_0_1)
-    )
+    member = lost("reference-adam", None, Diagnosis(broken=("fc1", "fc2")), cause=LOGGED_BY_0_1)
+    sentence = diverged(member, Words(language, "course-"))
     assert sentence.endswith(f"{LOGGED_BY_0_1}.")
 
 
@@ -275,10 +277,11 @@ def placeholders(text: str) -> set[str]:
 
 
 def test_both_languages_have_the_same_keys_with_the_same_placeholders() -> None:
-    english, french = texts("en"), texts("fr")
-    assert english.keys() == french.keys()
-    differing = {key for key in english if placeholders(english[key]) != placeholders(french[key])}
-    assert differing == set()
+    for english, french in ((texts("en"), texts("fr")), (course_texts("en"), course_texts("fr"))):
+        assert english.keys() == french.keys()
+        differing = {key for key in english if placeholders(english[key]) != placeholders(french[key])}
+        assert differing == set()
+    assert course_texts("en").keys() == conditions().keys()
 
 
 def test_numbers_are_written_as_the_language_does() -> None:
@@ -293,9 +296,9 @@ def test_numbers_are_written_as_the_language_does() -> None:
 def test_auto_is_no_other_normalisation_than_the_one_it_stands_for() -> None:
     block5 = learned("block5", range(350), 0.6, "further")
     plain = learned("frozen-slow-weights", range(340), 0.6, "frozen")
-    (pair,) = compare(study(), study().questions[3], (block5, plain))
-    assert pair.change == "phases.1.trains"
-    assert Words("en", "course-").pair(pair).startswith("Unfreezing the last block raised top-1")
+    (comparison,) = compare(study(), study().questions[3], (block5, plain))
+    assert [difference.key for difference in comparison.differences] == ["phases"]
+    assert pair(comparison, words_of(study())).startswith("Unfreezing the last block raised top-1")
 
 
 def test_a_weights_file_is_told_without_its_folder(tmp_path: Path) -> None:

@@ -22,10 +22,11 @@ from vgg16.network.blocks import freeze
 from vgg16.network.build import build
 from vgg16.network.describe import Description, describe
 from vgg16.records import DatasetRef, Member
+from vgg16.reports.study import course
 from vgg16.reports.study.compare import Result
 from vgg16.reports.study.page import Facts, Losses
 from vgg16.reports.study.tables import Network
-from vgg16.reports.study.words import Words
+from vgg16.reports.study.words import words_of
 from vgg16.tracking.protocol import Tracker
 from vgg16.training.devices import processor
 
@@ -51,7 +52,9 @@ def _result(tracker: Tracker, member: Member) -> Result:
             "divergence": tracker.results.divergence(run_id),
             "diagnosis": tracker.results.diagnosis(run_id),
         }
-    return Result(member.question, member.experiment, member.run, member.failure, **logged)
+    return Result(
+        member.question, member.experiment, member.run, failure=member.failure, left_out=member.left_out, **logged
+    )
 
 
 def machine() -> dict[str, str]:
@@ -68,7 +71,7 @@ def facts(  # noqa: PLR0917  # what a report is made of
     study: Study, dataset: DatasetRef, members: Sequence[Member], command: str, run_id: str, tracker: Tracker
 ) -> Facts:
     """All that the report tells beside its results; the machine is the one that the study's run names."""
-    words = Words(study.language, f"{study.name}-")
+    words = words_of(study)
     runs = [tracker.runs.get(member.run.run_id) for member in members if member.run]
     # A run's last number is logged after its training: its evaluation.
     at = [datetime.fromtimestamp(ms / 1000, UTC) for run in runs for ms in (run.started, run.ended or run.started)]
@@ -79,7 +82,7 @@ def facts(  # noqa: PLR0917  # what a report is made of
         ref=dataset,
         superclasses=catalog.dataset(dataset.name).superclasses,
         networks=networks(study, members, dataset),
-        losses=losses(len(dataset.class_names)),
+        losses=losses(len(dataset.class_names)) if study.name == course.NAME else None,
         made={
             "machine": machine["machine"],
             "versions": machine["versions"],
@@ -111,8 +114,9 @@ def command(study: Study, overrides: Sequence[str]) -> str:
 
 
 def networks(study: Study, members: Sequence[Member], dataset: DatasetRef) -> list[Network]:
-    """The different networks of each question, by what the names of the members that have it begin with."""
-    networks = []
+    """The different networks of each question, by what the names of the members that have it begin with; by all their
+    names where that is nothing, or what another network is called."""
+    networks: list[Network] = []
     for question in study.questions:
         having: dict[str, list[Experiment]] = {}
         for member in members:
@@ -120,11 +124,18 @@ def networks(study: Study, members: Sequence[Member], dataset: DatasetRef) -> li
                 experiment = member.experiment
                 key = f"{experiment.backbone} {experiment.head} {experiment.image_size} {experiment.phases[-1].trains}"
                 having.setdefault(key, []).append(experiment)
+        names: list[str] = []
         for alike in having.values():
-            parts = zip(*(row.name.removeprefix(f"{study.name}-").split("-") for row in alike), strict=False)
-            name = "-".join(part[0] for part in takewhile(lambda part: len(set(part)) == 1, parts))
-            networks.append(Network(question.name, name, _description(alike[0], dataset, name)))
+            short = [experiment.name.removeprefix(f"{study.name}-") for experiment in alike]
+            shared = _shared_beginning(short)
+            names.append(shared if shared and shared not in names else ", ".join(short))
+            networks.append(Network(question.name, names[-1], _description(alike[0], dataset, names[-1])))
     return networks
+
+
+def _shared_beginning(names: Sequence[str]) -> str:
+    parts = zip(*(name.split("-") for name in names), strict=False)
+    return "-".join(part[0] for part in takewhile(lambda part: len(set(part)) == 1, parts))
 
 
 def _description(experiment: Experiment, dataset: DatasetRef, name: str) -> Description:
