@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import platform
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import takewhile
@@ -26,7 +26,7 @@ from vgg16.reports.study import course
 from vgg16.reports.study.compare import Result
 from vgg16.reports.study.page import Facts, Losses
 from vgg16.reports.study.tables import Network
-from vgg16.reports.study.words import words_of
+from vgg16.reports.study.words import Words, words_of
 from vgg16.tracking.protocol import Tracker
 from vgg16.training.devices import processor
 
@@ -61,10 +61,32 @@ def machine() -> dict[str, str]:
     """This machine, and the versions of what computes on it."""
     gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
     cards = [str(details.get("device_name", "GPU")) for details in gpus]
-    memory = psutil.virtual_memory().total / 2**30
-    parts = [processor(), f"{psutil.cpu_count()} cores", f"{memory:.0f} GiB", ", ".join(cards) or "no GPU"]
+    parts = {
+        "machine.processor": processor(),
+        "machine.cores": str(psutil.cpu_count()),
+        "machine.gib": f"{psutil.virtual_memory().total / 2**30:.0f}",
+        "machine.gpus": ", ".join(cards),
+    }
     versions = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
-    return {"machine": ", ".join(parts), "versions": ", ".join(versions)}
+    return {"machine": _machine(parts, Words("en", "")), **parts, "versions": ", ".join(versions)}
+
+
+def _machine(parts: Mapping[str, str], words: Words) -> str:
+    return words.say(
+        "made.machine_value",
+        processor=parts["machine.processor"],
+        cores=parts["machine.cores"],
+        gib=parts["machine.gib"],
+        gpus=parts["machine.gpus"] or words.say("made.no_gpu"),
+    )
+
+
+def machine_in(params: Mapping[str, str], words: Words) -> str:
+    """The machine that a study's run names, in the report's language; in English where version 0.2.0 or an earlier one
+    began the run, which kept the whole and no parts."""
+    whole = params["machine"]
+    known = "machine.processor" in params and _machine(params, Words("en", "")) == whole
+    return _machine(params, words) if known else whole
 
 
 def facts(  # noqa: PLR0917  # what a report is made of
@@ -76,7 +98,7 @@ def facts(  # noqa: PLR0917  # what a report is made of
     # A run's last number is logged after its training: its evaluation.
     at = [datetime.fromtimestamp(ms / 1000, UTC) for run in runs for ms in (run.started, run.ended or run.started)]
     trained = sum(run.metrics["train_seconds"] for run in runs)
-    machine = tracker.runs.get(run_id).params
+    params = tracker.runs.get(run_id).params
     splits = ", ".join(f"{split} {words.number(count, 0)}" for split, count in dataset.splits.items())
     return Facts(
         ref=dataset,
@@ -84,8 +106,8 @@ def facts(  # noqa: PLR0917  # what a report is made of
         networks=networks(study, members, dataset),
         losses=losses(len(dataset.class_names)) if study.name == course.NAME else None,
         made={
-            "machine": machine["machine"],
-            "versions": machine["versions"],
+            "machine": machine_in(params, words),
+            "versions": params["versions"],
             "commit": ", ".join(sorted({run.commit for run in runs} - {""})),
             "dataset": words.say("made.dataset_value", dataset=dataset.name, digest=dataset.digest, splits=splits),
             "when": words.say(

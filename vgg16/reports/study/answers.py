@@ -49,8 +49,9 @@ def _none(results: Sequence[Result]) -> str:
 
 
 def _shown(comparison: Comparison, words: Words) -> str:
+    explained = any(difference.trains for difference in comparison.differences)
     return words.say(
-        f"short.{comparison.outcome}",
+        f"short.{comparison.outcome}" if explained else "short.alike",
         change=change(comparison, words),
         points=words.points(comparison.paired.difference if comparison.paired else 0.0),
         one=words.name(comparison.one.experiment),

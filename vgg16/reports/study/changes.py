@@ -48,7 +48,7 @@ def _listed(differences: Sequence[Difference], one: Experiment, other: Experimen
     left = list(differences)
     while left:
         key = f"change.{left[0].key}"
-        own = words.own(key, (one, other))
+        own = words.own_change(key, left[0], (one, other))
         phrases.append(own or _difference(left[0], one, other, words))
         told = {left[0].key, *(covered(key) if own else ())}
         left = [difference for difference in left if difference.key not in told]
@@ -133,10 +133,12 @@ def asked(study: Study, question: Question, title: str, words: Words) -> str:
 
 def _asked_of(members: Sequence[Experiment], words: Words) -> str:
     dotted = [settings(member) for member in members]
-    several_phases = max(len(member.phases) for member in members) > 1
+    counts = {len(member.phases) for member in members}
     common: list[str] = []
     varying: list[str] = []
     for key in sorted(dict.fromkeys(key for values in dotted for key in values), key=place):
+        if len(counts) > 1 and general(key) in ("phases.trains", "phases.epochs"):
+            continue
         values = [values[key] for values in dotted if key in values]
         number = phase_of(key)
         phrases = list(dict.fromkeys(phrase(key, value, words) for value in values))
@@ -146,10 +148,10 @@ def _asked_of(members: Sequence[Experiment], words: Words) -> str:
             text = phrases[0]
         else:
             continue
-        if several_phases and number is not None:
+        if max(counts) > 1 and number is not None:
             text = words.say("in_phase", setting=text, phase=number + 1)
         (varying if len(phrases) > 1 else common).append(text)
-    if len({len(member.phases) for member in members}) > 1:
+    if len(counts) > 1:
         forms = dict.fromkeys(tuple((phase.trains, phase.epochs) for phase in member.phases) for member in members)
         varying.insert(0, f" {words.say('or')} ".join(_phases(form, words) for form in forms))
     if len(members) == 1:

@@ -13,7 +13,7 @@ from typing import Any
 from vgg16.config import catalog, studies
 from vgg16.config.types import Experiment, Question, Study
 from vgg16.reports.study.compare import Result, best
-from vgg16.reports.study.differences import settings
+from vgg16.reports.study.differences import Difference, settings
 
 NAME = "course"
 
@@ -27,7 +27,14 @@ def course_texts(language: str) -> dict[str, str]:
 @cache
 def conditions() -> dict[str, dict[str, list[str]]]:
     """By the keys of the course's texts: the settings that each speaks `of`, and those that a change `covers`."""
-    return tomllib.loads(_read("course.toml"))
+    return {key: row for key, row in tomllib.loads(_read("course.toml")).items() if key != "direction"}
+
+
+@cache
+def directions() -> dict[str, dict[str, Any]]:
+    """By the settings that the course changes: the values `one` and `other` that its words are about."""
+    rows: dict[str, dict[str, Any]] = tomllib.loads(_read("course.toml"))["direction"]
+    return rows
 
 
 def _read(name: str) -> str:
@@ -44,6 +51,12 @@ class Course:
     def allows(self, key: str, about: Iterable[Experiment]) -> bool:
         """Whether the course's text of this key is true of these members."""
         return key in conditions() and all(self._owns(experiment, conditions()[key]["of"]) for experiment in about)
+
+    def changes(self, difference: Difference) -> bool:
+        """Whether a difference has the direction that the course's words are about."""
+        values = {"one": _toml(difference.one), "other": _toml(difference.other)}
+        direction = directions().get(difference.key)
+        return direction is not None and all(values[side] == value for side, value in direction.items())
 
     def asks(self, question: Question) -> bool:
         """Whether a question trains its best one with the course's own settings."""
@@ -77,6 +90,13 @@ def covered(key: str) -> list[str]:
 
 def _shape(question: Question) -> tuple[object, ...]:
     return question.name, question.best_of, question.compared, tuple(member.name for member in question.members)
+
+
+def _toml(value: Any) -> Any:
+    """A value as TOML writes it, which has no tuples and nothing that is none."""
+    if isinstance(value, tuple):
+        return [_toml(part) for part in value]
+    return "none" if value is None else value
 
 
 def _part(experiment: Experiment, path: str) -> dict[str, Any]:

@@ -72,6 +72,6 @@ def whys(comparisons: Sequence[Comparison], words: Words) -> list[str]:
         else:
             continue
         if comparison.differences:
-            key = f"why.{comparison.differences[0].key}.{outcome}"
-            reasons.append(words.own(key, (one.experiment, other.experiment)))
+            first = comparison.differences[0]
+            reasons.append(words.own_change(f"why.{first.key}.{outcome}", first, (one.experiment, other.experiment)))
     return [reason for reason in dict.fromkeys(reasons) if reason]

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from vgg16.network.describe import Description, LayerRow
-from vgg16.reports.study.changes import plain
+from vgg16.reports.study.changes import phrase, plain
 from vgg16.reports.study.compare import Result
 from vgg16.reports.study.differences import Difference, place, settings
 from vgg16.reports.study.words import Words
@@ -133,6 +133,8 @@ def _short(keys: Sequence[str]) -> list[str]:
 
 
 def _cell(key: str, value: Any, words: Words) -> str:
+    if key == "base":
+        return phrase(key, value, words)
     return "" if value is None else plain(key, value, words)
 
 

@@ -13,6 +13,7 @@ from importlib.resources import files
 from vgg16.config.types import Experiment, Study
 from vgg16.reports.study.compare import Result
 from vgg16.reports.study.course import Course, course_of, course_texts
+from vgg16.reports.study.differences import Difference
 from vgg16.statistics import Interval
 
 
@@ -52,6 +53,10 @@ class Words:
         if not self.course or not self.course.allows(key, about):
             return ""
         return _SPACE.sub("\u202f", course_texts(self.language)[key].format(**values))
+
+    def own_change(self, key: str, difference: Difference, about: Iterable[Experiment]) -> str:
+        """The course's own text about a difference between these members, "" where it speaks of another one."""
+        return self.own(key, about) if self.course and self.course.changes(difference) else ""
 
     def number(self, value: float, digits: int = 3, sign: str = "-") -> str:
         """With the language's comma or point, and a real minus; what rounds to zero has no minus."""
