@@ -16,6 +16,7 @@ from vgg16.config.types import Study
 from vgg16.evaluation.metrics import evaluate
 from vgg16.network.describe import Description, LayerRow
 from vgg16.records import DatasetRef, EpochMetrics, ModelVersion, TrackedRun
+from vgg16.reports.study import changes
 from vgg16.reports.study.compare import Result, best, compare
 from vgg16.reports.study.course import conditions, course_texts
 from vgg16.reports.study.members import diverged, why_diverged
@@ -270,6 +271,83 @@ def test_the_same_results_give_the_same_bytes() -> None:
 def test_additions_are_counted() -> None:
     page = report(study(), RESULTS, facts())["course.md"]
     assert "batchnorm adds 1 BatchNormalization to reference: +256 parameters, 128 of them trainable." in page
+
+
+def asked(study: Study, results: Sequence[Result] = ()) -> dict[str, str]:
+    """What each question of the course is told to ask."""
+    words = words_of(study, results)
+    return {question.name: changes.asked(study, question, "From scratch", words) for question in study.questions}
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_the_course_with_its_own_settings_has_its_own_words(language: str) -> None:
+    own = course_texts(language)
+    assert asked(study(language)) == {
+        name: words_of(study(language)).own(f"asked.{name}", ()) for name in ("scratch", "optimal", "frozen", "further")
+    }
+    assert all(f"question.{question.name}" in own for question in study().questions)
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_what_the_course_asks_with_other_settings_is_told_from_those(language: str) -> None:
+    row, _ = studies.choose("course", ["batch_size=60", "phases.0.epochs=1", f"language={language}"])
+    told = asked(row)
+    for name in ("scratch", "frozen", "further"):
+        assert ("batches of 60 images" if language == "en" else "des lots de 60 images") in told[name]
+        assert not re.search(r"\b64 |\b10 (?:epochs|époques)|\b100\b", told[name].replace("64 pixels", ""))
+    assert "1 epoch," in told["scratch"] or "1 époque," in told["scratch"]
+    assert "20" not in told["optimal"]
+    longer, _ = studies.choose("course", ["course-optimal.phases.0.epochs=3", f"language={language}"])
+    assert "phases.0.epochs=3" in asked(longer)["optimal"]
+    assert asked(longer)["scratch"] == asked(study(language))["scratch"]
+
+
+def test_another_base_is_not_told_as_imagenets(tmp_path: Path) -> None:
+    weights = tmp_path / "other.h5"
+    weights.touch()
+    row, _ = studies.choose("course", ["dataset=cifar10", f"base={weights}"])
+    titles = summary(row, RESULTS)
+    assert "frozen" in titles
+    assert "ImageNet's VGG-16, frozen" in summary(study(), RESULTS)
+    assert "the weights of other.h5" in asked(row)["frozen"]
+    frozen = next(member for member in row.members if member.name == "course-frozen-slow-dataset")
+    plain = learned("frozen-slow-dataset", range(350), 0.6, "frozen")
+    pairs = compare(row, row.questions[2], [NORMALISED, follower(row), Result(**{**vars(plain), "experiment": frozen})])
+    change = pair(pairs[0], words_of(row, RESULTS))
+    assert change.startswith("The weights of other.h5 in place of random weights, no batch normalisation in place of")
+    assert "ImageNet" not in change
+
+
+def follower(row: Study) -> Result:
+    """The network that follows from the best one from scratch."""
+    best_one = next(member for member in row.members if member.name == "course-batchnorm-sgd")
+    experiment = studies.follow(row.questions[1], best_one, row)
+    return Result(
+        **{**vars(learned("batchnorm-sgd", range(200), 0.4)), "question": "optimal", "experiment": experiment}
+    )
+
+
+def test_the_course_says_batch_normalisation_of_what_has_it_and_not_of_what_lost_it() -> None:
+    """The frozen base has none, and the optimal network it is compared with has."""
+    frozen = learned("frozen-slow-dataset", range(350), 0.6, "frozen")
+    results = [*RESULTS, follower(study()), frozen]
+    (comparison,) = compare(study(), study().questions[2], results)
+    change, _, _ = pair(comparison, words_of(study(), results)).partition(" raised top-1 on test from ")
+    # Nor is its rate told with the epochs of another pair: 15.
+    assert change == (
+        "A frozen base from ImageNet in place of random weights, no batch normalisation in place of batch "
+        "normalisation after each ReLU and 2 other settings"
+    )
+
+
+def test_a_study_of_that_name_with_other_members_is_not_the_course() -> None:
+    first = study().questions[0]
+    turned = first.model_copy(update={"compared": tuple((other, one) for one, other in first.compared)})
+    row = study().model_copy(update={"questions": (turned, *study().questions[1:])})
+    assert words_of(row, RESULTS).course is None
+    page = report(row, RESULTS, facts())["course.md"]
+    assert "No batch normalisation in place of batch normalisation after each ReLU lowered top-1" in page
+    assert "Which loss needs which labels" not in page
 
 
 def placeholders(text: str) -> set[str]:

@@ -48,7 +48,7 @@ def _listed(differences: Sequence[Difference], one: Experiment, other: Experimen
     left = list(differences)
     while left:
         key = f"change.{left[0].key}"
-        own = words.own_change(key, left[0], (one, other))
+        own = words.own_change(key, left, (one, other))
         phrases.append(own or _difference(left[0], one, other, words))
         told = {left[0].key, *(covered(key) if own else ())}
         left = [difference for difference in left if difference.key not in told]

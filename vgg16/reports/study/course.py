@@ -25,7 +25,7 @@ def course_texts(language: str) -> dict[str, str]:
 
 
 @cache
-def conditions() -> dict[str, dict[str, list[str]]]:
+def conditions() -> dict[str, dict[str, Any]]:
     """By the keys of the course's texts: the settings that each speaks `of`, and those that a change `covers`."""
     return {key: row for key, row in tomllib.loads(_read("course.toml")).items() if key != "direction"}
 
@@ -52,11 +52,13 @@ class Course:
         """Whether the course's text of this key is true of these members."""
         return key in conditions() and all(self._owns(experiment, conditions()[key]["of"]) for experiment in about)
 
-    def changes(self, difference: Difference) -> bool:
-        """Whether a difference has the direction that the course's words are about."""
-        values = {"one": _toml(difference.one), "other": _toml(difference.other)}
-        direction = directions().get(difference.key)
-        return direction is not None and all(values[side] == value for side, value in direction.items())
+    def changes(self, key: str, differences: Sequence[Difference]) -> bool:
+        """Whether the text of this key is about the first of these differences, in its direction, and about those of
+        the others that it covers."""
+        by_key = {difference.key: difference for difference in differences}
+        first = differences[0].key
+        wanted = {first: directions().get(first)} | covered(key)
+        return all(_goes(by_key.get(setting), direction) for setting, direction in wanted.items())
 
     def asks(self, question: Question) -> bool:
         """Whether a question trains its best one with the course's own settings."""
@@ -83,9 +85,17 @@ def course_of(study: Study, results: Sequence[Result]) -> Course | None:
     return Course(members, {question.name: question for question in shipped.questions})
 
 
-def covered(key: str) -> list[str]:
-    """The settings that the course's text of this key tells of beside its own."""
-    return conditions()[key].get("covers", [])
+def covered(key: str) -> dict[str, dict[str, Any]]:
+    """The settings that the course's text of this key tells of beside its own, with their values."""
+    covers: dict[str, dict[str, Any]] = conditions().get(key, {}).get("covers", {})
+    return covers
+
+
+def _goes(difference: Difference | None, direction: Mapping[str, Any] | None) -> bool:
+    if difference is None or direction is None:
+        return False
+    values = {"one": _toml(difference.one), "other": _toml(difference.other)}
+    return all(values[side] == value for side, value in direction.items())
 
 
 def _shape(question: Question) -> tuple[object, ...]:

@@ -72,6 +72,6 @@ def whys(comparisons: Sequence[Comparison], words: Words) -> list[str]:
         else:
             continue
         if comparison.differences:
-            first = comparison.differences[0]
-            reasons.append(words.own_change(f"why.{first.key}.{outcome}", first, (one.experiment, other.experiment)))
+            key = f"why.{comparison.differences[0].key}.{outcome}"
+            reasons.append(words.own_change(key, comparison.differences, (one.experiment, other.experiment)))
     return [reason for reason in dict.fromkeys(reasons) if reason]

@@ -54,9 +54,10 @@ class Words:
             return ""
         return _SPACE.sub("\u202f", course_texts(self.language)[key].format(**values))
 
-    def own_change(self, key: str, difference: Difference, about: Iterable[Experiment]) -> str:
-        """The course's own text about a difference between these members, "" where it speaks of another one."""
-        return self.own(key, about) if self.course and self.course.changes(difference) else ""
+    def own_change(self, key: str, differences: Sequence[Difference], about: Iterable[Experiment]) -> str:
+        """The course's own text about the first of the differences between these members, "" where it speaks of
+        another one."""
+        return self.own(key, about) if self.course and self.course.changes(key, differences) else ""
 
     def number(self, value: float, digits: int = 3, sign: str = "-") -> str:
         """With the language's comma or point, and a real minus; what rounds to zero has no minus."""
