@@ -276,7 +276,9 @@ def test_additions_are_counted() -> None:
 def asked(study: Study, results: Sequence[Result] = ()) -> dict[str, str]:
     """What each question of the course is told to ask."""
     words = words_of(study, results)
-    return {question.name: changes.asked(study, question, "From scratch", words) for question in study.questions}
+    return {
+        question.name: changes.question_asked(study, question, "From scratch", words) for question in study.questions
+    }
 
 
 @pytest.mark.parametrize("language", ["en", "fr"])

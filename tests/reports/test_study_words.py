@@ -46,7 +46,7 @@ TOPICS = (
 )
 
 
-def told(one: dict[str, Any], other: dict[str, Any], language: Language) -> str:
+def change_between(one: dict[str, Any], other: dict[str, Any], language: Language) -> str:
     """The change that two members are told to differ in."""
     last = other["bare"] if "bare" in one and "bare" in other else other[language]
     if language == "fr" and re.fullmatch(r"[\d.]+", last):
@@ -114,7 +114,7 @@ def test_two_members_are_told_apart_by_both_values_of_what_differs(
     markdown = made(study(one, other, language=language), [results[one.name], results[other.name]])
     kinds = read(markdown, language)
 
-    change = told(*(sides[::-1] if swapped else sides), language)
+    change = change_between(*(sides[::-1] if swapped else sides), language)
     (pair,) = kinds["pair"]
     assert pair["change"] == change[:1].upper() + change[1:]
     check_pair(pair, results[one.name], results[other.name], language)

@@ -15,8 +15,8 @@ from vgg16.reports.study.course import covered
 from vgg16.reports.study.differences import Difference, general, phase_of, place, settings
 from vgg16.reports.study.words import Words
 
-# More differences than a sentence bears: then the first two are told, and how many others there are.
-TOLD = 3
+# A sentence bears no more: of more differences the first two are named, and the others counted.
+NAMED_AT_MOST = 3
 
 # What is said of members that have it in common; what differs is always said.
 _TELLING = (
@@ -50,9 +50,9 @@ def _listed(differences: Sequence[Difference], one: Experiment, other: Experimen
         key = f"change.{left[0].key}"
         own = words.own_change(key, left, (one, other))
         phrases.append(own or _difference(left[0], one, other, words))
-        told = {left[0].key, *(covered(key) if own else ())}
-        left = [difference for difference in left if difference.key not in told]
-    if len(phrases) > TOLD:
+        named = {left[0].key, *(covered(key) if own else ())}
+        left = [difference for difference in left if difference.key not in named]
+    if len(phrases) > NAMED_AT_MOST:
         phrases = [*phrases[:2], words.say("others", count=len(phrases) - 2)]
     return words.join(phrases)
 
@@ -118,7 +118,7 @@ def _special(key: str, value: Any, words: Words) -> str:
     return key if words.has(key) else ""
 
 
-def asked(study: Study, question: Question, title: str, words: Words) -> str:
+def question_asked(study: Study, question: Question, title: str, words: Words) -> str:
     """What a question asks; `title` is that of the question that it takes the best of."""
     compared = {name for pair in question.compared for name in pair}
     about = [member for member in study.members if member in question.members or member.name in compared]

@@ -99,20 +99,20 @@ def differences(one: Experiment, other: Experiment) -> tuple[Difference, ...]:
     """What differs between two experiments, in the order in which it is told."""
     ours, theirs = settings(one), settings(other)
     shared_phases = min(len(one.phases), len(other.phases))
-    found = []
+    differing = []
     for key in dict.fromkeys((*ours, *theirs)):
         rest = _for_all_phases(key) if (phase_of(key) or 0) < shared_phases else key
         # What one of them lacks, such as SGD's momentum or a second phase, follows from another difference.
         if all(key in dotted or rest in dotted for dotted in (ours, theirs)):
             values = [dotted.get(key, dotted.get(rest)) for dotted in (ours, theirs)]
             if values[0] != values[1]:
-                found.append(Difference(key, *values))
+                differing.append(Difference(key, *values))
     if len(one.phases) != len(other.phases):
-        found = [
-            difference for difference in found if general(difference.key) not in ("phases.trains", "phases.epochs")
+        differing = [
+            difference for difference in differing if general(difference.key) not in ("phases.trains", "phases.epochs")
         ]
-        found.append(Difference("phases", _course_of_phases(one.phases), _course_of_phases(other.phases)))
-    return tuple(sorted(found, key=lambda difference: place(difference.key)))
+        differing.append(Difference("phases", _course_of_phases(one.phases), _course_of_phases(other.phases)))
+    return tuple(sorted(differing, key=lambda difference: place(difference.key)))
 
 
 def general(key: str) -> str:

@@ -13,7 +13,7 @@ from vgg16.config.types import Question, Study
 from vgg16.records import DatasetRef
 from vgg16.reports.study import members
 from vgg16.reports.study.answers import short
-from vgg16.reports.study.changes import asked
+from vgg16.reports.study.changes import question_asked
 from vgg16.reports.study.compare import Comparison, Result, best, compare
 from vgg16.reports.study.figures import curves, matrices, matrix
 from vgg16.reports.study.pairs import pair, whys
@@ -123,7 +123,7 @@ def _section(study: Study, question: Question, results: Sequence[Result], facts:
     return Section(
         name=question.name,
         title=titles[question.name],
-        asked=asked(study, question, titles.get(question.best_of, ""), words),
+        asked=question_asked(study, question, titles.get(question.best_of, ""), words),
         short=short(own, comparisons, words),
         seen=_seen(question, own, comparisons, facts, words),
         why=[*whys(comparisons, words), *members.why_diverged(own, words)],
