@@ -189,6 +189,7 @@ def test_a_difference_of_nothing_moves_nothing(language: Language) -> None:
     (sentence,) = kinds["equal"]
     assert sentence["one_top1"] == share(results[0], language)
     short = kinds["answer"][0]["short"]
+    assert ("as good on val: other;" if language == "en" else "aussi bons sur val : other ;") in short
     assert "(batches of 8 images in place of 64)" in short or "(des lots de 8 images et non 64)" in short
 
 

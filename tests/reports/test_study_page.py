@@ -140,8 +140,8 @@ def test_who_diverged_is_told_with_the_cause_inside_it() -> None:
     )
     assert diverged(DEAD, words) == (
         "batchnorm-adam diverged: it never left chance, at most 0.113 in 10 epochs, where one answer to everything "
-        "gives 0.100; 600 of 4,736 rectified units answer 0 to every image of val, all of fc1 among them; 100 % of val "
-        "are answered “cat”."
+        "gives 0.100; 600 of 4,736 ReLU units are dead, 0 for every image of val, all of fc1 among them; 100 % of "
+        "val are answered “cat”."
     )
     assert "dont toutes celles de fc1" in diverged(DEAD, words_of(study("fr")))
     assert [why[:17] for why in why_diverged(RESULTS, words)] == ["A step that is fa", "A step that is fa"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.reports.planted import FACTS, experiment, run, study
-from vgg16.records import DatasetRef, EpochMetrics, Member
+from vgg16.config import catalog
+from vgg16.errors import WeightsError
+from vgg16.records import DatasetRef, EpochMetrics, LeftOut, Member
 from vgg16.reports.study.words import Words
 from vgg16.steps import study_facts
 from vgg16.tracking.connect import connect
@@ -101,3 +104,13 @@ def test_a_machine_is_told_in_the_reports_language_where_its_parts_are_known() -
     # A run of an earlier version has the whole alone, of this or another machine.
     assert study_facts.machine_in({"machine": "a Cray"}, french) == "a Cray"
     assert study_facts.machine_in(params | {"machine": "a Cray"}, french) == "a Cray"
+
+
+def test_weights_that_cannot_be_read_are_a_reason_with_its_parts(tmp_path: Path) -> None:
+    from vgg16.network.weights import read_weights
+
+    file = tmp_path / "empty.keras"
+    file.touch()
+    with pytest.raises(WeightsError) as refused:
+        read_weights(catalog.backbone("vgg16"), str(file), "mine-a.base")
+    assert LeftOut.of(refused.value) == LeftOut(kind="read", backbone="vgg16", source=str(file), setting="mine-a.base")

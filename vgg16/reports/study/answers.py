@@ -10,8 +10,8 @@ from vgg16.reports.study.words import Words
 
 
 def short(results: Sequence[Result], comparisons: Sequence[Comparison], words: Words) -> str:
-    """The best member and how it stands to chance; the differences that are shown; who diverged or was left out."""
-    parts = [_best(results, words)]
+    """The best member, how it stands to chance and its equals; the differences that are shown; who has no model."""
+    parts = [_best(results, words), *_tied(results, words)]
     paired = [comparison for comparison in comparisons if comparison.paired]
     parts += [_shown(comparison, words) for comparison in paired if comparison.outcome != "unclear"]
     if paired and all(comparison.outcome == "unclear" for comparison in paired):
@@ -36,6 +36,14 @@ def _best(results: Sequence[Result], words: Words) -> str:
     if where == "above":
         return words.say(key, **values)
     return words.say(f"{key}.{where}_chance", **values, chance=words.number(chance_of(chosen.test)))
+
+
+def _tied(results: Sequence[Result], words: Words) -> list[str]:
+    """Who is as good on val as the best one, which is the first of them."""
+    chosen = best(results)
+    equals = [result for result in results if chosen and result.finished and result.val_top1 == chosen.val_top1]
+    names = [words.name(result.experiment) for result in equals if result is not chosen]
+    return [words.say("short.tied", names=", ".join(names))] if names else []
 
 
 def _none(results: Sequence[Result]) -> str:
