@@ -240,7 +240,7 @@ def test_several_differences_are_all_told_or_counted(count: int, language: Langu
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_every_setting_has_words_of_its_own(language: Language) -> None:
     """Gates too are told, by their keys; a setting that comes anew is given a text."""
-    rows = [*catalog.EXPERIMENTS.values(), experiment("two", phases=PHASES)]
+    rows = [*catalog.SHIPPED.experiments.values(), experiment("two", phases=PHASES)]
     keys = {general(key) for row in rows for key in settings(row) if not key.startswith("gate.")}
     words = texts(language)
     wordless = [
@@ -250,7 +250,7 @@ def test_every_setting_has_words_of_its_own(language: Language) -> None:
 
 
 def test_the_settings_that_are_told_in_order_are_those_that_there_are() -> None:
-    rows = [*catalog.EXPERIMENTS.values(), experiment("two", phases=PHASES)]
+    rows = [*catalog.SHIPPED.experiments.values(), experiment("two", phases=PHASES)]
     keys = {general(key) for row in rows for key in settings(row)}
     assert set(ORDER) - keys == {"phases"}
     assert {key for key in keys if not key.startswith("gate.")} - set(ORDER) == {"score_test"}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from vgg16.config.catalog import WEIGHTS_SUFFIXES
+from vgg16.config.catalog import KEPT_WEIGHTS, is_weights_file
 from vgg16.config.types import Experiment, Question, Study
 from vgg16.reports.study.compare import Comparison
 from vgg16.reports.study.course import covered
@@ -96,14 +96,22 @@ def phrase(key: str, value: Any, words: Words) -> str:
 
 
 def plain(key: str, value: Any, words: Words) -> str:
-    """A value by itself; a weights file without its folder, which is of one machine."""
-    if key == "base" and isinstance(value, str) and value.endswith(WEIGHTS_SUFFIXES) and "://" not in value:
-        return PurePath(value).name
+    """A value by itself; a weights file without its folder, which is of one machine, or by the first digits of its
+    sha256."""
+    if key == "base" and isinstance(value, str):
+        return _base(value)
     if isinstance(value, list | tuple):
         return words.join([plain(key, part, words) for part in value])
     if isinstance(value, float):
         return f"{value:g}".replace(".", words.say("decimal"))
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _base(base: str) -> str:
+    if base.startswith(KEPT_WEIGHTS):
+        file = PurePath(base.removeprefix(KEPT_WEIGHTS))
+        return f"{file.stem[:8]}{file.suffix}"
+    return PurePath(base).name if is_weights_file(base) else base
 
 
 def _special(key: str, value: Any, words: Words) -> str:
