@@ -4,11 +4,25 @@ languages."""
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from tests.reports.grammar import read
-from tests.reports.planted import Language, broken, experiment, left_out, made, number, run, share, study, trained
+from tests.reports.planted import (
+    FACTS,
+    REF,
+    Language,
+    broken,
+    experiment,
+    left_out,
+    made,
+    number,
+    run,
+    share,
+    study,
+    trained,
+)
 from vgg16.config.types import Experiment, Phase, Question
 from vgg16.errors import Vgg16Error, WeightsError
 from vgg16.records import LeftOut
@@ -231,3 +245,12 @@ def test_a_question_that_follows_from_another_is_told_with_its_settings(language
     assert (asked["question"], asked["settings"]) == ("planted", "phases.0.epochs=6")
     (pair,) = kinds["pair"]
     assert pair["change"] in ("6 epochs in place of 3", "6 époques et non 3")
+
+
+@pytest.mark.parametrize(("val_images", "by_heart"), [(400, True), (100, True), (40, False)])
+def test_a_gap_that_few_images_make_by_chance_is_not_called_learned_by_heart(val_images: int, by_heart: bool) -> None:
+    """0.9 on train and 0.68 on val, in the last epoch: of 40 images, three deviations are 0.24."""
+    facts = replace(FACTS, ref=REF.model_copy(update={"splits": REF.splits | {"val": val_images}}))
+    row = experiment("only")
+    kinds = read(page.report(study(row), [trained(row, range(400), 0.7)], facts)["mine.md"], "en")
+    assert ("gap" in kinds) == by_heart

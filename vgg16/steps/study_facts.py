@@ -114,13 +114,20 @@ def facts(  # noqa: PLR0917  # what a report is made of
                 "made.when_value",
                 start=f"{min(at):%Y-%m-%d %H:%M}",
                 end=f"{max(at):%Y-%m-%d %H:%M}",
-                training=words.say("minutes", minutes=words.number(trained / 60, 0)),
+                training=_duration(trained, words),
             ),
             "seed": ", ".join(sorted({str(member.experiment.seed) for member in members})),
             "run": run_id,
         },
         command=command,
     )
+
+
+def _duration(seconds: float, words: Words) -> str:
+    # Below two minutes a rounded minute would say little.
+    if seconds < 120:
+        return words.say("seconds", seconds=words.number(seconds, 0))
+    return words.say("minutes", minutes=words.number(seconds / 60, 0))
 
 
 def command(study: Study, overrides: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from vgg16.reports.study.words import Words
 from vgg16.training.records import Diagnosis, Divergence
 
 # Top-1 on train less that on val, from which on a network is said to know its images by heart: three standard
-# deviations of the top-1 on 100 images, 3 * sqrt(0.25 / 100). Of so many or more, chance alone makes no such gap.
+# deviations of the top-1 on 100 images of val. Of more images a smaller gap is no chance either, but a usual one.
 GAP = 0.15
 
 
@@ -107,14 +107,19 @@ def chance(result: Result, words: Words) -> list[str]:
     return [words.say(f"{where}_chance", name=name, test=words.test(result), chance=value)]
 
 
-def fit(result: Result, words: Words) -> list[str]:
+def gap_of_chance(val_images: int) -> float:
+    """Three standard deviations of the top-1 on so many images, at most: a gap that chance does not make."""
+    return 3 * math.sqrt(0.25 / max(val_images, 1))
+
+
+def fit(result: Result, val_images: int, words: Words) -> list[str]:
     """How far the best epoch, and the last one, of a member are from the end and from knowing all by heart."""
     if not result.epochs or not result.run:
         return []
     last, name = result.epochs[-1], words.name(result.experiment)
     epoch = int(result.run.metrics["best_epoch"])
     sentences = []
-    if last.train_top1 - last.val_top1 > GAP:
+    if last.train_top1 - last.val_top1 > max(GAP, gap_of_chance(val_images)):
         train, val = words.number(100 * last.train_top1, 0), words.number(100 * last.val_top1, 0)
         sentences.append(words.say("fit.gap", name=name, train=train, val=val))
     if epoch == last.epoch:

@@ -168,7 +168,7 @@ def _seen(
     sentences += [members.left_out(member, words) for member in own if member.standing == "left_out"]
     chosen = best(own)
     if chosen:
-        sentences += members.chance(chosen, words) + members.fit(chosen, words)
+        sentences += members.chance(chosen, words) + members.fit(chosen, facts.ref.splits.get("val", 0), words)
     if chosen and chosen.test:
         sentences.append(members.confused(chosen, chosen.test, words))
     if chosen and chosen.run and chosen.run.model:
