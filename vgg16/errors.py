@@ -38,6 +38,18 @@ class RefusedError(Vgg16Error):
     kind = "refused"
 
 
+class WeightsError(Vgg16Error):
+    """Weights of a network that a training starts from are not to be had: the `failed` step is the `download` of
+    ImageNet's or the `read` of a file. `source` is where they were to come from, `setting` what names another place."""
+
+    def __init__(  # noqa: PLR0917  # exceptions are copied between processes by position
+        self, failed: str, backbone: str, source: str, setting: str, message: str, hint: str
+    ) -> None:
+        super().__init__(message, hint)
+        self.args = (failed, backbone, source, setting, message, hint)
+        self.failed, self.backbone, self.source, self.setting = failed, backbone, source, setting
+
+
 class DataError(Vgg16Error):
     """Data that failed its expectations; the facts are dataset, digest, failed and docs. Exit status 3."""
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from vgg16.config import canonical
 from vgg16.config.types import Experiment, Frozen, Split
-from vgg16.errors import Vgg16Error
+from vgg16.errors import Vgg16Error, WeightsError
 
 Stage = Literal["None", "Staging", "Production", "Archived"]
 Outcome = Literal["promote", "refuse", "undecided"]
@@ -203,10 +203,30 @@ class TrainingRequest(Frozen):
         return canonical.request_digest(self.experiment, self.dataset.digest, self.base)
 
 
+class LeftOut(Frozen):
+    """Why a member of a study was not trained, where that is known: weights of `backbone` that it starts from, out of
+    `source`, could not be had by `download` or `read`; `setting` names another place for them."""
+
+    kind: Literal["download", "read"]
+    backbone: str
+    source: str
+    setting: str
+
+    @classmethod
+    def of(cls, error: BaseException | None) -> LeftOut | None:
+        """The reason that an error holds, None for one that holds none."""
+        if not isinstance(error, WeightsError):
+            return None
+        values = {"kind": error.failed, "backbone": error.backbone, "source": error.source, "setting": error.setting}
+        return cls.model_validate(values)
+
+
 class Member(Frozen):
-    """One experiment of a study's question: its run, or None and why it failed."""
+    """One experiment of a study's question: its run, or None and why it failed: the message, and the reason where it is
+    known."""
 
     question: str
     experiment: Experiment
     run: TrackedRun | None
     failure: str = ""
+    left_out: LeftOut | None = None

@@ -16,10 +16,14 @@ from vgg16.config.types import Study
 from vgg16.evaluation.metrics import evaluate
 from vgg16.network.describe import Description, LayerRow
 from vgg16.records import DatasetRef, EpochMetrics, ModelVersion, TrackedRun
+from vgg16.reports.study import changes
 from vgg16.reports.study.compare import Result, best, compare
+from vgg16.reports.study.course import conditions, course_texts
+from vgg16.reports.study.members import diverged, why_diverged
 from vgg16.reports.study.page import Facts, Losses, report, summary
+from vgg16.reports.study.pairs import pair
 from vgg16.reports.study.tables import Network
-from vgg16.reports.study.words import Words, texts
+from vgg16.reports.study.words import Words, texts, words_of
 from vgg16.steps.study_facts import command
 from vgg16.training.records import Diagnosis, Divergence
 
@@ -90,8 +94,8 @@ RESULTS = (BROKEN, REFERENCE, DEAD, NORMALISED, DROPPED)
 
 
 def sentences(language: str, results: Sequence[Result] = RESULTS) -> list[str]:
-    words = Words(language, "course-")
-    return [words.pair(pair) for pair in compare(study(), study().questions[0], results)]
+    words = words_of(study(language), results)
+    return [pair(comparison, words) for comparison in compare(study(), study().questions[0], results)]
 
 
 def test_a_difference_that_is_shown_is_told_with_both_intervals_and_its_own() -> None:
@@ -129,18 +133,18 @@ def test_a_difference_that_would_do_alone_does_not_among_several() -> None:
 
 
 def test_who_diverged_is_told_with_the_cause_inside_it() -> None:
-    words = Words("en", "course-")
-    assert words.diverged(BROKEN) == (
+    words = words_of(study(), RESULTS)
+    assert diverged(BROKEN, words) == (
         "reference-adam diverged: its loss became NaN in epoch 1, step 4; the weights of 2 layers are infinite or NaN, "
         "from block1_conv1 on."
     )
-    assert words.diverged(DEAD) == (
+    assert diverged(DEAD, words) == (
         "batchnorm-adam diverged: it never left chance, at most 0.113 in 10 epochs, where one answer to everything "
-        "gives 0.100; 600 of 4,736 rectified units answer 0 to every image of val, all of fc1 among them; 100 % of val "
-        "are answered “cat”."
+        "gives 0.100; 600 of 4,736 ReLU units are dead, 0 for every image of val, all of fc1 among them; 100 % of "
+        "val are answered “cat”."
     )
-    assert "dont toutes celles de fc1" in Words("fr", "course-").diverged(DEAD)
-    assert [why[:17] for why in words.why_diverged(RESULTS)] == ["A step that is fa", "A step that is fa"]
+    assert "dont toutes celles de fc1" in diverged(DEAD, words_of(study("fr")))
+    assert [why[:17] for why in why_diverged(RESULTS, words)] == ["A step that is fa", "A step that is fa"]
 
 
 LOGGED_BY_0_1 = "the loss became nan in epoch 1, step 4; weights of 2 layers are infinite or nan, from fc1 on"
@@ -183,8 +187,8 @@ DIVERGENCES: dict[str, tuple[Divergence, str, str]] = {
 def test_each_kind_of_divergence_is_told_in_both_languages(kind: str) -> None:
     divergence, english, french = DIVERGENCES[kind]
     member = lost("reference-adam", divergence)
-    assert Words("en", "course-").diverged(member) == f"reference-adam diverged: {english}."
-    assert Words("fr", "course-").diverged(member) == f"reference-adam a divergé\u202f: {french}."
+    assert diverged(member, Words("en", "course-")) == f"reference-adam diverged: {english}."
+    assert diverged(member, Words("fr", "course-")) == f"reference-adam a divergé\u202f: {french}."
 
 
 def test_every_kind_of_divergence_is_tested() -> None:
@@ -195,9 +199,8 @@ def test_every_kind_of_divergence_is_tested() -> None:
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_the_words_of_a_run_that_0_1_logged_are_told_once(language: str) -> None:
     """They have the diagnosis in them."""
-    sentence = Words(language, "course-").diverged(
-        lost("reference-adam", None, Diagnosis(broken=("fc1", "fc2")), cause=LOGGED_BY_0_1)
-    )
+    member = lost("reference-adam", None, Diagnosis(broken=("fc1", "fc2")), cause=LOGGED_BY_0_1)
+    sentence = diverged(member, Words(language, "course-"))
     assert sentence.endswith(f"{LOGGED_BY_0_1}.")
 
 
@@ -270,15 +273,95 @@ def test_additions_are_counted() -> None:
     assert "batchnorm adds 1 BatchNormalization to reference: +256 parameters, 128 of them trainable." in page
 
 
+def asked(study: Study, results: Sequence[Result] = ()) -> dict[str, str]:
+    """What each question of the course is told to ask."""
+    words = words_of(study, results)
+    return {
+        question.name: changes.question_asked(study, question, "From scratch", words) for question in study.questions
+    }
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_the_course_with_its_own_settings_has_its_own_words(language: str) -> None:
+    own = course_texts(language)
+    assert asked(study(language)) == {
+        name: words_of(study(language)).own(f"asked.{name}", ()) for name in ("scratch", "optimal", "frozen", "further")
+    }
+    assert all(f"question.{question.name}" in own for question in study().questions)
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_what_the_course_asks_with_other_settings_is_told_from_those(language: str) -> None:
+    row, _ = studies.choose("course", ["batch_size=60", "phases.0.epochs=1", f"language={language}"])
+    told = asked(row)
+    for name in ("scratch", "frozen", "further"):
+        assert ("batches of 60 images" if language == "en" else "des lots de 60 images") in told[name]
+        assert not re.search(r"\b64 |\b10 (?:epochs|époques)|\b100\b", told[name].replace("64 pixels", ""))
+    assert "1 epoch," in told["scratch"] or "1 époque," in told["scratch"]
+    assert "20" not in told["optimal"]
+    longer, _ = studies.choose("course", ["course-optimal.phases.0.epochs=3", f"language={language}"])
+    assert "phases.0.epochs=3" in asked(longer)["optimal"]
+    assert asked(longer)["scratch"] == asked(study(language))["scratch"]
+
+
+def test_another_base_is_not_told_as_imagenets(tmp_path: Path) -> None:
+    weights = tmp_path / "other.h5"
+    weights.touch()
+    row, _ = studies.choose("course", ["dataset=cifar10", f"base={weights}"])
+    titles = summary(row, RESULTS)
+    assert "frozen" in titles
+    assert "ImageNet's VGG-16, frozen" in summary(study(), RESULTS)
+    assert "the weights of other.h5" in asked(row)["frozen"]
+    frozen = next(member for member in row.members if member.name == "course-frozen-slow-dataset")
+    plain = learned("frozen-slow-dataset", range(350), 0.6, "frozen")
+    pairs = compare(row, row.questions[2], [NORMALISED, follower(row), Result(**{**vars(plain), "experiment": frozen})])
+    change = pair(pairs[0], words_of(row, RESULTS))
+    assert change.startswith("The weights of other.h5 in place of random weights, no batch normalisation in place of")
+    assert "ImageNet" not in change
+
+
+def follower(row: Study) -> Result:
+    """The network that follows from the best one from scratch."""
+    best_one = next(member for member in row.members if member.name == "course-batchnorm-sgd")
+    experiment = studies.follow(row.questions[1], best_one, row)
+    return Result(
+        **{**vars(learned("batchnorm-sgd", range(200), 0.4)), "question": "optimal", "experiment": experiment}
+    )
+
+
+def test_the_course_says_batch_normalisation_of_what_has_it_and_not_of_what_lost_it() -> None:
+    """The frozen base has none, and the optimal network it is compared with has."""
+    frozen = learned("frozen-slow-dataset", range(350), 0.6, "frozen")
+    results = [*RESULTS, follower(study()), frozen]
+    (comparison,) = compare(study(), study().questions[2], results)
+    change, _, _ = pair(comparison, words_of(study(), results)).partition(" raised top-1 on test from ")
+    # Nor is its rate told with the epochs of another pair: 15.
+    assert change == (
+        "A frozen base from ImageNet in place of random weights, no batch normalisation in place of batch "
+        "normalisation after each ReLU and 2 other settings"
+    )
+
+
+def test_a_study_of_that_name_with_other_members_is_not_the_course() -> None:
+    first = study().questions[0]
+    turned = first.model_copy(update={"compared": tuple((other, one) for one, other in first.compared)})
+    row = study().model_copy(update={"questions": (turned, *study().questions[1:])})
+    assert words_of(row, RESULTS).course is None
+    page = report(row, RESULTS, facts())["course.md"]
+    assert "No batch normalisation in place of batch normalisation after each ReLU lowered top-1" in page
+    assert "Which loss needs which labels" not in page
+
+
 def placeholders(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
 def test_both_languages_have_the_same_keys_with_the_same_placeholders() -> None:
-    english, french = texts("en"), texts("fr")
-    assert english.keys() == french.keys()
-    differing = {key for key in english if placeholders(english[key]) != placeholders(french[key])}
-    assert differing == set()
+    for english, french in ((texts("en"), texts("fr")), (course_texts("en"), course_texts("fr"))):
+        assert english.keys() == french.keys()
+        differing = {key for key in english if placeholders(english[key]) != placeholders(french[key])}
+        assert differing == set()
+    assert course_texts("en").keys() == conditions().keys()
 
 
 def test_numbers_are_written_as_the_language_does() -> None:
@@ -293,9 +376,9 @@ def test_numbers_are_written_as_the_language_does() -> None:
 def test_auto_is_no_other_normalisation_than_the_one_it_stands_for() -> None:
     block5 = learned("block5", range(350), 0.6, "further")
     plain = learned("frozen-slow-weights", range(340), 0.6, "frozen")
-    (pair,) = compare(study(), study().questions[3], (block5, plain))
-    assert pair.change == "phases.1.trains"
-    assert Words("en", "course-").pair(pair).startswith("Unfreezing the last block raised top-1")
+    (comparison,) = compare(study(), study().questions[3], (block5, plain))
+    assert [difference.key for difference in comparison.differences] == ["phases"]
+    assert pair(comparison, words_of(study())).startswith("Unfreezing the last block raised top-1")
 
 
 def test_a_weights_file_is_told_without_its_folder(tmp_path: Path) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from vgg16.records import DatasetRef, EpochMetrics
+from tests.reports.planted import FACTS, experiment, run, study
+from vgg16.config import catalog
+from vgg16.errors import WeightsError
+from vgg16.records import DatasetRef, EpochMetrics, LeftOut, Member
+from vgg16.reports.study.words import Words
+from vgg16.steps import study_facts
 from vgg16.tracking.connect import connect
 from vgg16.tracking.protocol import Tracker
 
@@ -68,3 +74,43 @@ def test_curves_and_answers_are_read_as_they_were_logged(tracker: Tracker) -> No
         tracker.results.log_predictions(run_id, "test", np.array([1, 1, 0]), probabilities)
         labels, answers = tracker.results.predictions(run_id, "test") or pytest.fail("nothing is logged")
         assert (labels.tolist(), answers.tolist()) == ([1, 1, 0], [1, 0, 1])
+
+
+def test_a_network_is_called_by_what_its_members_names_share_and_never_as_another_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(study_facts, "_description", lambda *_: None)
+    sizes = {
+        "net-small-one": 64,
+        "net-small-two": 64,
+        "net-large-one": 96,
+        "net-large-two": 96,
+        "left": 32,
+        "right": 32,
+    }
+    sizes |= {"net-one": 48, "net-two": 48, "net-three-one": 40, "net-four-one": 40}
+    rows = [experiment(name, image_size=size) for name, size in sizes.items()]
+    members = [Member(question="planted", experiment=row, run=run(row, 0.5)) for row in rows]
+    monkeypatch.setattr(study_facts, "Network", lambda question, name, description: name)
+    names = study_facts.networks(study(*rows, pairs=False), members, FACTS.ref)
+    assert names == ["net-small", "net-large", "left, right", "net", "net-three-one, net-four-one"]
+
+
+def test_a_machine_is_told_in_the_reports_language_where_its_parts_are_known() -> None:
+    french, english = Words("fr", ""), Words("en", "")
+    params = study_facts.machine()
+    assert study_facts.machine_in(params, english) == params["machine"]
+    assert "cœurs" in study_facts.machine_in(params, french)
+    # A run of an earlier version has the whole alone, of this or another machine.
+    assert study_facts.machine_in({"machine": "a Cray"}, french) == "a Cray"
+    assert study_facts.machine_in(params | {"machine": "a Cray"}, french) == "a Cray"
+
+
+def test_weights_that_cannot_be_read_are_a_reason_with_its_parts(tmp_path: Path) -> None:
+    from vgg16.network.weights import read_weights
+
+    file = tmp_path / "empty.keras"
+    file.touch()
+    with pytest.raises(WeightsError) as refused:
+        read_weights(catalog.backbone("vgg16"), str(file), "mine-a.base")
+    assert LeftOut.of(refused.value) == LeftOut(kind="read", backbone="vgg16", source=str(file), setting="mine-a.base")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgg16.config.types import Backbone
-from vgg16.errors import RequestError, Vgg16Error, first_line
+from vgg16.errors import RequestError, WeightsError, first_line
 from vgg16.network.blocks import base_layers
 from vgg16.network.normalization import Normalization
 
@@ -33,13 +33,13 @@ def read_weights(backbone: Backbone, source: str, setting: str = "base") -> Weig
     """The base's weights of `imagenet`, through Keras, or of a file: a model of ours (.keras), or weights in the layout
     of keras.applications (.h5).
 
-    Raises Vgg16Error where they cannot be downloaded or read, which says by what `setting` to name a file of them.
+    Raises WeightsError where they cannot be downloaded or read, which says by what `setting` to name a file of them.
     """
     if source.endswith(".keras"):
         try:
             return weights_of(keras.models.load_model(source, compile=False, safe_mode=True))
         except (ValueError, OSError, TypeError, KeyError) as error:
-            raise _unreadable(backbone, source, error) from None
+            raise _unreadable(backbone, source, setting, error) from None
     pretrained = backbone.pretrained
     if pretrained is None:
         raise RequestError(f"{source} has the layout of keras.applications, which has no {backbone.name}.")
@@ -48,8 +48,12 @@ def read_weights(backbone: Backbone, source: str, setting: str = "base") -> Weig
         model = network(include_top=False, weights=source, input_shape=(None, None, 3))
     except Exception as error:  # Keras raises a bare Exception where a download fails
         if source != "imagenet":
-            raise _unreadable(backbone, source, error) from None
-        raise Vgg16Error(
+            raise _unreadable(backbone, source, setting, error) from None
+        raise WeightsError(
+            "download",
+            backbone.name,
+            source,
+            setting,
             f"The ImageNet weights of {backbone.name} could not be downloaded: {error}.",
             f"Download them where there is a network, and name the file: --set {setting}=PATH (or s3://BUCKET/KEY).",
         ) from None
@@ -59,8 +63,12 @@ def read_weights(backbone: Backbone, source: str, setting: str = "base") -> Weig
     return Weights(layers=layers, normalization=Normalization.of_pixels(pretrained.mean, pretrained.std))
 
 
-def _unreadable(backbone: Backbone, source: str, error: Exception) -> Vgg16Error:
-    return Vgg16Error(
+def _unreadable(backbone: Backbone, source: str, setting: str, error: Exception) -> WeightsError:
+    return WeightsError(
+        "read",
+        backbone.name,
+        source,
+        setting,
         f"{source} cannot be read as weights of {backbone.name}: {first_line(error)}",
         "Expected a .keras model that vgg16 saved, or the file that keras.applications downloads (…_notop.h5).",
     )

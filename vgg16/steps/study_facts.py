@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import platform
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import takewhile
@@ -22,10 +22,11 @@ from vgg16.network.blocks import freeze
 from vgg16.network.build import build
 from vgg16.network.describe import Description, describe
 from vgg16.records import DatasetRef, Member
+from vgg16.reports.study import course
 from vgg16.reports.study.compare import Result
 from vgg16.reports.study.page import Facts, Losses
 from vgg16.reports.study.tables import Network
-from vgg16.reports.study.words import Words
+from vgg16.reports.study.words import Words, words_of
 from vgg16.tracking.protocol import Tracker
 from vgg16.training.devices import processor
 
@@ -51,51 +52,82 @@ def _result(tracker: Tracker, member: Member) -> Result:
             "divergence": tracker.results.divergence(run_id),
             "diagnosis": tracker.results.diagnosis(run_id),
         }
-    return Result(member.question, member.experiment, member.run, member.failure, **logged)
+    return Result(
+        member.question, member.experiment, member.run, failure=member.failure, left_out=member.left_out, **logged
+    )
 
 
 def machine() -> dict[str, str]:
     """This machine, and the versions of what computes on it."""
     gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
     cards = [str(details.get("device_name", "GPU")) for details in gpus]
-    memory = psutil.virtual_memory().total / 2**30
-    parts = [processor(), f"{psutil.cpu_count()} cores", f"{memory:.0f} GiB", ", ".join(cards) or "no GPU"]
+    parts = {
+        "machine.processor": processor(),
+        "machine.cores": str(psutil.cpu_count()),
+        "machine.gib": f"{psutil.virtual_memory().total / 2**30:.0f}",
+        "machine.gpus": ", ".join(cards),
+    }
     versions = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
-    return {"machine": ", ".join(parts), "versions": ", ".join(versions)}
+    return {"machine": _machine(parts, Words("en", "")), **parts, "versions": ", ".join(versions)}
+
+
+def _machine(parts: Mapping[str, str], words: Words) -> str:
+    return words.say(
+        "made.machine_value",
+        processor=parts["machine.processor"],
+        cores=parts["machine.cores"],
+        gib=parts["machine.gib"],
+        gpus=parts["machine.gpus"] or words.say("made.no_gpu"),
+    )
+
+
+def machine_in(params: Mapping[str, str], words: Words) -> str:
+    """The machine that a study's run names, in the report's language; in English where version 0.2.0 or an earlier one
+    began the run, which kept the whole and no parts."""
+    whole = params["machine"]
+    known = "machine.processor" in params and _machine(params, Words("en", "")) == whole
+    return _machine(params, words) if known else whole
 
 
 def facts(  # noqa: PLR0917  # what a report is made of
     study: Study, dataset: DatasetRef, members: Sequence[Member], command: str, run_id: str, tracker: Tracker
 ) -> Facts:
     """All that the report tells beside its results; the machine is the one that the study's run names."""
-    words = Words(study.language, f"{study.name}-")
+    words = words_of(study)
     runs = [tracker.runs.get(member.run.run_id) for member in members if member.run]
     # A run's last number is logged after its training: its evaluation.
     at = [datetime.fromtimestamp(ms / 1000, UTC) for run in runs for ms in (run.started, run.ended or run.started)]
     trained = sum(run.metrics["train_seconds"] for run in runs)
-    machine = tracker.runs.get(run_id).params
+    params = tracker.runs.get(run_id).params
     splits = ", ".join(f"{split} {words.number(count, 0)}" for split, count in dataset.splits.items())
     return Facts(
         ref=dataset,
         superclasses=catalog.dataset(dataset.name).superclasses,
         networks=networks(study, members, dataset),
-        losses=losses(len(dataset.class_names)),
+        losses=losses(len(dataset.class_names)) if study.name == course.NAME else None,
         made={
-            "machine": machine["machine"],
-            "versions": machine["versions"],
+            "machine": machine_in(params, words),
+            "versions": params["versions"],
             "commit": ", ".join(sorted({run.commit for run in runs} - {""})),
             "dataset": words.say("made.dataset_value", dataset=dataset.name, digest=dataset.digest, splits=splits),
             "when": words.say(
                 "made.when_value",
                 start=f"{min(at):%Y-%m-%d %H:%M}",
                 end=f"{max(at):%Y-%m-%d %H:%M}",
-                training=words.say("minutes", minutes=words.number(trained / 60, 0)),
+                training=_duration(trained, words),
             ),
             "seed": ", ".join(sorted({str(member.experiment.seed) for member in members})),
             "run": run_id,
         },
         command=command,
     )
+
+
+def _duration(seconds: float, words: Words) -> str:
+    # Below two minutes a rounded minute would say little.
+    if seconds < 120:
+        return words.say("seconds", seconds=words.number(seconds, 0))
+    return words.say("minutes", minutes=words.number(seconds / 60, 0))
 
 
 def command(study: Study, overrides: Sequence[str]) -> str:
@@ -111,8 +143,9 @@ def command(study: Study, overrides: Sequence[str]) -> str:
 
 
 def networks(study: Study, members: Sequence[Member], dataset: DatasetRef) -> list[Network]:
-    """The different networks of each question, by what the names of the members that have it begin with."""
-    networks = []
+    """The different networks of each question, by what the names of the members that have it begin with; by all their
+    names where that is nothing, or what another network is called."""
+    networks: list[Network] = []
     for question in study.questions:
         having: dict[str, list[Experiment]] = {}
         for member in members:
@@ -120,11 +153,18 @@ def networks(study: Study, members: Sequence[Member], dataset: DatasetRef) -> li
                 experiment = member.experiment
                 key = f"{experiment.backbone} {experiment.head} {experiment.image_size} {experiment.phases[-1].trains}"
                 having.setdefault(key, []).append(experiment)
+        names: list[str] = []
         for alike in having.values():
-            parts = zip(*(row.name.removeprefix(f"{study.name}-").split("-") for row in alike), strict=False)
-            name = "-".join(part[0] for part in takewhile(lambda part: len(set(part)) == 1, parts))
-            networks.append(Network(question.name, name, _description(alike[0], dataset, name)))
+            short = [experiment.name.removeprefix(f"{study.name}-") for experiment in alike]
+            shared = _shared_beginning(short)
+            names.append(shared if shared and shared not in names else ", ".join(short))
+            networks.append(Network(question.name, names[-1], _description(alike[0], dataset, names[-1])))
     return networks
+
+
+def _shared_beginning(names: Sequence[str]) -> str:
+    parts = zip(*(name.split("-") for name in names), strict=False)
+    return "-".join(part[0] for part in takewhile(lambda part: len(set(part)) == 1, parts))
 
 
 def _description(experiment: Experiment, dataset: DatasetRef, name: str) -> Description:

@@ -38,8 +38,7 @@ def write_report(  # noqa: PLR0917  # what a report is made of
     tracker.results.log_folder(run_id, folder)
     tracker.results.log_metrics(run_id, _best_of_questions(study, results))
     html, markdown = (next(name for name in pages if name.endswith(end)) for end in (".html", ".md"))
-    lines = [f"- **{title}**: {line}" for title, line in page.summary(study, results).items()]
-    tracker.runs.describe(run_id, "\n".join([*lines, "", f"The report is among the artifacts: `{html}`."]))
+    tracker.runs.describe(run_id, page.description(study, results, html))
     return {"report": str(folder / html), "markdown": str(folder / markdown)}
 
 

@@ -5,42 +5,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vgg16.config.overrides import flat
 from vgg16.config.types import Experiment, Question, Study
-from vgg16.records import EpochMetrics, Evaluation, TrackedRun
+from vgg16.records import EpochMetrics, Evaluation, LeftOut, TrackedRun
+from vgg16.reports.study.differences import Difference, differences
 from vgg16.statistics import PairedComparison, holm, paired_comparison
 from vgg16.training.records import Diagnosis, Divergence
 
 # The chance, in all comparisons of one question together, of calling a difference shown where there is none.
 ALPHA = 0.05
 
-# The settings that name the change between two members: the first that differs, in the order of what matters most.
-CHANGES = (
-    "backbone.name",
-    "base",
-    "backbone.batch_norm",
-    "backbone.dropout",
-    "image_size",
-    "normalization",
-    "phases.1.trains",
-    "phases.0.optimizer.name",
-    "phases.0.optimizer.learning_rate",
-    "phases.0.epochs",
-)
-
 Outcome = Literal["better", "worse", "unclear"]
+Standing = Literal["scored", "unscored", "diverged", "running", "left_out"]
+Chance = Literal["above", "at", "below"]
 
 
 @dataclass(frozen=True)
 class Result:
     """A member of a question and what its run holds: its curves; the evaluation on test and the answers to its images,
     int64 [n] labels and answers, None where it was not scored; how it diverged and the diagnosis, where it did. Without
-    a run, `failure` says why."""
+    a run, `failure` is the message of what stopped it, and `left_out` says why, where that is known."""
 
     question: str
     experiment: Experiment
@@ -51,6 +39,7 @@ class Result:
     answers: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
     diagnosis: Diagnosis | None = None
     divergence: Divergence | None = None
+    left_out: LeftOut | None = None
 
     @property
     def name(self) -> str:
@@ -58,14 +47,18 @@ class Result:
         return self.experiment.name
 
     @property
-    def finished(self) -> bool:
-        """Whether it has a model, scored on test."""
-        return self.run is not None and self.run.status == "finished" and self.test is not None
+    def standing(self) -> Standing:
+        """How far it came: `unscored` is trained to its end and has no evaluation on test."""
+        if self.run is None:
+            return "left_out"
+        if self.run.status == "finished":
+            return "scored" if self.test else "unscored"
+        return self.run.status
 
     @property
-    def diverged(self) -> bool:
-        """Whether its training diverged."""
-        return self.run is not None and self.run.status == "diverged"
+    def finished(self) -> bool:
+        """Whether it was trained to its end."""
+        return self.standing in ("scored", "unscored")
 
     @property
     def val_top1(self) -> float:
@@ -75,12 +68,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two members and the setting that differs. Where both answered the same test images, these are `paired`, and the
+    """Two members and the settings that differ. Where both answered the same test images, these are `paired`, and the
     `outcome` says whether a difference is shown among all comparisons of the question, `among` so many (Holm)."""
 
     one: Result
     other: Result
-    change: str
+    differences: tuple[Difference, ...]
     paired: PairedComparison | None = None
     among: int = 1
     outcome: Outcome = "unclear"
@@ -110,36 +103,63 @@ def compare(study: Study, question: Question, results: Sequence[Result]) -> list
 
 
 def _compare_pair(one: Result, other: Result) -> Comparison:
-    change = _change(one.experiment, other.experiment)
-    if not (one.finished and other.finished and one.answers and other.answers):
-        return Comparison(one, other, change)
+    comparison = Comparison(one, other, _in_force(one, other))
+    if one.standing != "scored" or other.standing != "scored" or not (one.answers and other.answers):
+        return comparison
     (labels, answers), (other_labels, other_answers) = one.answers, other.answers
     if not np.array_equal(labels, other_labels):
-        return Comparison(one, other, change)
-    return Comparison(one, other, change, paired_comparison(answers == labels, other_answers == labels))
+        return comparison
+    return replace(comparison, paired=paired_comparison(answers == labels, other_answers == labels))
+
+
+def _in_force(one: Result, other: Result) -> tuple[Difference, ...]:
+    """What differs; of the data nothing where both runs were trained on the same content."""
+    datasets = [result.run.dataset for result in (one, other) if result.run and result.run.dataset]
+    same_data = len(datasets) == 2 and datasets[0].digest == datasets[1].digest
+    return tuple(
+        difference
+        for difference in differences(one.experiment, other.experiment)
+        if not (same_data and difference.key.startswith("dataset."))
+    )
 
 
 def _outcome(comparison: Comparison) -> Outcome:
     return "better" if comparison.paired and comparison.paired.difference > 0 else "worse"
 
 
-def settings(experiment: Experiment) -> dict[str, Any]:
-    """An experiment's settings under dotted paths, with the normalisation that `auto` stands for."""
-    dotted = flat(experiment.model_dump(mode="json"))
-    if experiment.normalization == "auto":
-        dotted["normalization"] = "weights" if experiment.base else "dataset"
-    return dotted
+@dataclass(frozen=True)
+class Confusion:
+    """The label and the wrong answer that occur together most often: how often, of how many of that label, and how many
+    other pairs do as often."""
+
+    label: str
+    answer: str
+    count: int
+    of: int
+    ties: int
 
 
-def _change(one: Experiment, other: Experiment) -> str:
-    ours, theirs = settings(one), settings(other)
-    return next((key for key in CHANGES if ours.get(key) != theirs.get(key)), "")
-
-
-def most_confused(evaluation: Evaluation) -> tuple[str, str, int, int]:
-    """The label and the wrong answer that occur together most often: how often, of how many of that label."""
+def most_confused(evaluation: Evaluation) -> Confusion | None:
+    """The pair of classes that is confused most often, the first of equals; None where no answer is wrong."""
     counts = np.array(evaluation.confusion)
     np.fill_diagonal(counts, 0)
+    most = int(counts.max())
+    if not most:
+        return None
     label, answer = np.unravel_index(int(counts.argmax()), counts.shape)
     names = [score.name for score in evaluation.classes]
-    return names[label], names[answer], int(counts[label, answer]), evaluation.classes[label].images
+    ties = int((counts == most).sum()) - 1
+    return Confusion(names[label], names[answer], most, evaluation.classes[label].images, ties)
+
+
+def chance_of(evaluation: Evaluation) -> float:
+    """The top-1 of always answering the commonest class: 1/classes where all are as common."""
+    images = [score.images for score in evaluation.classes]
+    return max(images) / sum(images) if sum(images) else 1 / len(images)
+
+
+def against_chance(evaluation: Evaluation) -> Chance:
+    """Where the interval of top-1 lies: `at` chance where it holds it."""
+    low, high = evaluation.top1_interval
+    chance = chance_of(evaluation)
+    return "below" if high < chance else "above" if low > chance else "at"
