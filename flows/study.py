@@ -20,7 +20,7 @@ from vgg16.flows.members import try_each
 from vgg16.flows.progress import say
 from vgg16.flows.server import cancel_children, name_of
 from vgg16.flows.train import with_base
-from vgg16.records import DatasetRef, Member, TrackedRun, TrainingRequest
+from vgg16.records import DatasetRef, LeftOut, Member, TrackedRun, TrainingRequest
 from vgg16.steps.chain import run_answer
 from vgg16.steps.study import study_run
 from vgg16.workplace import reach
@@ -131,6 +131,7 @@ def _answered(question: Question, requests: Sequence[TrainingRequest]) -> list[M
             experiment=request.experiment,
             run=runs.get(request.experiment.name),
             failure=causes.get(request.experiment.name, ""),
+            left_out=LeftOut.of(failures.get(request.experiment.name)),
         )
         for request in requests
     ]

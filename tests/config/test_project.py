@@ -78,6 +78,7 @@ MISTAKES = {
     "two members of a name": (STUDY + ', {extends = "digits-scratch"}]\n', 2, "two members", "name ="),
     "a member's key": (STUDY + ', {name = "b", sed = 3, extends = "digits-scratch"}]\n', 2, "members.1.sed", "seed"),
     "a member to extend": (STUDY + ', {extends = "small"}]\n', 2, "no experiment 'small'", "digits-scratch"),
+    "other images": (STUDY + ', {extends = "digits-adam", dataset.limit = 90}]\n', 2, "other images", "of all or"),
     "whom to compare": (STUDY + ']\ncompared = [["digits-scratch", "smal"]]\n', 3, "'smal'", "digits-scratch"),
     "the best of nothing": (STUDY + ']\n[studies.sizes.questions.b]\nbest_of = "sise"\n', 4, "'sise'", "size"),
     "nobody who answers": ("[studies.sizes.questions.size]\nsettings = []\n", 1, "expected members", "who answers"),
@@ -196,7 +197,7 @@ def test_a_study_has_its_own_members_on_its_dataset_scored_on_test_and_each_comp
 [studies.sizes]
 dataset = "glyphs"
 [studies.sizes.questions.size]
-members = [{ extends = "mine" }, { extends = "mine", name = "small", image_size = 24, dataset.limit = 400 }]
+members = [{ extends = "mine" }, { extends = "mine", name = "small", image_size = 24 }]
 [studies.sizes.questions.longer]
 best_of = "size"
 settings = ["phases.0.epochs=12"]
@@ -205,7 +206,7 @@ settings = ["phases.0.epochs=12"]
     study = project.load().catalog.studies["sizes"]
     assert [member.name for member in study.members] == ["sizes-mine", "sizes-small"]
     assert {member.dataset.name for member in study.members} == {"glyphs"}
-    assert study.members[1].dataset.limit == 400
+    assert study.members[1].image_size == 24
     assert {member.score_test for member in study.members} == {"always"}
     assert study.questions[0].compared == (("sizes-small", "sizes-mine"),)
     assert study.questions[1].compared == (("longer", "size"),)

@@ -22,7 +22,9 @@ COMMANDS = {
     "doctor": Entry("vgg16.cli.doctor", "doctor", "What is reachable, missing or broken, and the fix."),
     "down": Entry("vgg16.cli.servers", "down", "End what `vgg16 up` started; its data stay in the home."),
     "history": Entry("vgg16.cli.models", "history", "The ledger: every promotion and rollback, who, when and why."),
-    "init": Entry("vgg16.cli.project", "init", "Write a commented `vgg16.toml` here."),
+    "init": Entry(
+        "vgg16.cli.project", "init", "Write a commented `vgg16.toml` here, for experiments and studies of your own."
+    ),
     "list": Entry("vgg16.cli.catalog", "list_", "Datasets, backbones, experiments and studies of the catalog."),
     "models": Entry("vgg16.cli.models", "models", "Registered versions with their stages and verdicts."),
     "predict": Entry("vgg16.cli.predict", "predict", "Class and probability of pictures: files, folders and globs."),

@@ -38,6 +38,10 @@ def choose(
             continue
         study, misfits = _with_setting(study, setting, only, by_name)
         notes += [note, *misfits] if note else misfits
+    others = [member.name for member in study.members if member.dataset != study.members[0].dataset]
+    if others:
+        text = f"The members of a study are compared on the same images; {', '.join(others)} would have others."
+        raise RequestError(text, "Set the dataset of all of them.")
     questions = {question.name: question for question in study.questions}
     for question in study.questions:
         if question.best_of:

@@ -70,9 +70,14 @@ def study(
             place = (*within, "members", str(number))
             short, made = _member(member, place, name, fields, {**by_name, **members})
             if short in members:
-                first = ".".join(places[f"{name}-{short}"])
-                text = f"{short} is the name of two members; the other is {first}."
+                other = ".".join(places[f"{name}-{short}"])
+                text = f"{short} is the name of two members; the other is {other}."
                 raise MistakesError([Mistake(path=place, text=text, suggestion='Give it another: name = "...".')])
+            first = next(iter(members.values()), made)
+            if made.dataset != first.dataset:
+                text = f"{made.name} has other images than {first.name}."
+                hint = "The members of a study are compared on the same; say dataset.limit of all or of none."
+                raise MistakesError([Mistake(path=(*place, "dataset"), text=text, suggestion=hint)])
             members[short], places[f"{name}-{short}"] = made, place
             own.append(short)
         _check_question(question, own, questions, within)
