@@ -229,8 +229,11 @@ def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(
     assert forms["promote"]["stage"]["enum"] == ["staging", "production"]
     assert forms["promote"]["name"]["enum"] == forms["rollback"]["name"]["enum"]
     assert "vgg16-cifar100" in forms["promote"]["name"]["enum"]
-    assert "digits-finetune" in forms["retrain"]["experiments"]["items"]["enum"]
-    assert forms["study"]["name"]["enum"] == ["course"]
+    # By name, in a list to choose from; or whole, a user's own.
+    by_name, whole = forms["retrain"]["experiments"]["items"]["anyOf"]
+    assert "digits-finetune" in by_name["enum"]
+    assert whole == {"$ref": "#/definitions/Experiment"}
+    assert forms["study"]["name"]["anyOf"][0]["enum"] == ["course"]
 
 
 def test_a_deployment_refuses_an_unknown_experiment_before_any_worker_starts(deployed: str) -> None:
