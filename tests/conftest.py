@@ -13,6 +13,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,12 @@ settings.apply()
 
 from vgg16.config.types import BackboneChoice, Dataset, Experiment, Head  # noqa: E402
 from vgg16.data.images import Arrays  # noqa: E402
+from vgg16.storage.files import exclusive_lock  # noqa: E402
 from vgg16.storage.s3 import S3Store  # noqa: E402
 from vgg16.storage.store import FolderStore, Store  # noqa: E402
 
+# What all processes of a test run share.
+_UP = Path(tempfile.gettempdir(), f"vgg16-tests-up-{os.getuid()}.lock")
 VGG16 = str(Path(sys.executable).parent / "vgg16")
 
 
@@ -170,16 +174,19 @@ class Answer:
 
 def call(*arguments: str, cwd: Path | None = None, timeout: float = 280, **environment: str) -> Answer:
     """Run the command line as a person does, in a process of its own: `call("list", cwd=..., VGG16_HOME=...)`."""
-    done = subprocess.run(
-        [VGG16, *arguments],
-        cwd=cwd,
-        env=ENVIRONMENT | environment,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    # Two stacks that look for free ports at one moment would find the same.
+    alone = exclusive_lock(_UP, lambda: None) if arguments[:1] == ("up",) else nullcontext()
+    with alone:
+        done = subprocess.run(
+            [VGG16, *arguments],
+            cwd=cwd,
+            env=ENVIRONMENT | environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
     return Answer(done.returncode, done.stdout, done.stderr)
 
 

@@ -58,7 +58,7 @@ MISTAKES = {
     "yes or no as text": (MINE + 'reproducible = "yes"\n', 3, "expected true or false", "Write true."),
     "too large a share": (MINE + "gate.floor = 80\n", 3, "less than or equal to 1", "Top-1"),
     "a fraction of epochs": (MINE + "phases.0.epochs = 2.5\n", 3, "2.5", "Passes over"),
-    "what does not go together": (MINE + "label_smoothing = 0.1\n", 1, "needs loss=", ""),
+    "what does not go together": (MINE + "label_smoothing = 0.1\n", 1, "needs loss=", "--settings"),
     "a shipped name": (
         '[experiments.digits-adam]\nextends = "digits-scratch"\n',
         1,
@@ -68,7 +68,8 @@ MISTAKES = {
     "a generated name": ("[experiments.cifar10-finetune]\nseed = 3\n", 1, "recipes.toml, line", "another name"),
     "a name with a dot": ('[experiments."a.b"]\nseed = 3\n', 1, "cannot be a name", "letters"),
     "a reserved name": ("[experiments.imagenet]\nseed = 3\n", 1, "cannot be a name", "neither imagenet"),
-    "a value for a table": ("experiments.mine = 3\n", 1, "expected a table", ""),
+    "a value for a table": ("experiments.mine = 3\n", 1, "expected a table", "[experiments.mine]"),
+    "tables": ("experiments = 3\n", 1, "expected tables", "[experiments.NAME]"),
     "a table": ('\n[experiment.mine]\nextends = "digits-scratch"\n', 2, "no such table", "experiments"),
     "a bracket": ("[experiments.mine\nseed = 3\n", 1, "Expected ']'", "quotes"),
     "an end too early": (MINE + 'base = "imagenet', 3, "Unterminated string", "quotes"),

@@ -18,6 +18,7 @@ Row = TypeVar("Row", bound=BaseModel)
 
 # They mean something else where a base or a value is named.
 RESERVED = ("imagenet", "none")
+ALLOWED = "`vgg16 show EXPERIMENT --settings` says what is allowed."
 END_OF_CHAIN = "Let one of them extend a shipped experiment."
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -52,7 +53,7 @@ def row(kind: type[Row], values: Mapping[str, Any], path: KeyPath) -> Row:
     except ValidationError as error:
         problems = [(tuple(map(str, problem.path)), problem.text, problem.hint) for problem in explain(kind, error)]
         raise MistakesError(
-            [Mistake(path=path + place, text=text, suggestion=hint) for place, text, hint in problems]
+            [Mistake(path=path + place, text=text, suggestion=hint or ALLOWED) for place, text, hint in problems]
         ) from None
     if converted := list(_converted(values, made.model_dump(mode="json"), path)):
         raise MistakesError(converted)
@@ -156,7 +157,8 @@ def table(entry: Any, path: KeyPath) -> Mapping[str, Any]:
     """The entry, which must be a table. Raises MistakesError."""
     if isinstance(entry, dict):
         return entry
-    raise MistakesError([Mistake(path=path, text=f"expected a table, found {entry!r}.")])
+    hint = f"Write [{'.'.join(path)}], and below it a line for each setting."
+    raise MistakesError([Mistake(path=path, text=f"expected a table, found {entry!r}.", suggestion=hint)])
 
 
 def collected(entries: Mapping[str, Any], make: Callable[[str, Any], Row]) -> dict[str, Row]:

@@ -119,7 +119,12 @@ def _syntax(error: tomllib.TOMLDecodeError, text: str) -> tuple[int, Mistake]:
 def _with_own(tables: Mapping[str, Any], path: Path) -> Catalog:
     """The shipped rows and the user's. Raises MistakesError with the mistakes of the first stage that has any."""
     mistakes = [_unknown_table(name) for name in tables if name not in TABLES]
-    mistakes += [Mistake(path=(name,), text="expected tables.") for name in TABLES if not _is_tables(tables, name)]
+    hint = "Write [{0}.NAME], and below it a line for each setting."
+    mistakes += [
+        Mistake(path=(name,), text="expected tables.", suggestion=hint.format(name))
+        for name in TABLES
+        if not _is_tables(tables, name)
+    ]
     if mistakes:
         raise MistakesError(mistakes)
     own_entries, study_tables = tables.get("experiments", {}), tables.get("studies", {})
