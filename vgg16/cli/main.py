@@ -36,7 +36,11 @@ COMMANDS = {
     "rollback": Entry("vgg16.cli.models", "rollback", "Bring back the version that was in production before."),
     "run": Entry("vgg16.cli.run", "run", "The whole chain: check the data, train each experiment, judge the best."),
     "schema": Entry("vgg16.cli.project", "schema_", "Print the JSON schema of `vgg16.toml`, for editors."),
-    "show": Entry("vgg16.cli.catalog", "show_", "Layers, shapes, parameters and FLOPs, without training."),
+    "show": Entry(
+        "vgg16.cli.catalog",
+        "show_",
+        "Layers, shapes, parameters and FLOPs, without training; or with --settings what can be set.",
+    ),
     "status": Entry("vgg16.cli.status", "status", "The last ten scheduled runs with their verdicts, and the next."),
     "study": Entry("vgg16.cli.run", "study", "Several experiments that answer questions, and their report."),
     "ui": Entry("vgg16.cli.servers", "ui", "The MLflow UI, opened at the comparison of the last run's members."),
