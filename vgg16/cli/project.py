@@ -15,7 +15,7 @@ from vgg16.config.project_file import FILE
 from vgg16.config.types import Experiment, Study
 from vgg16.errors import RequestError
 from vgg16.storage import weights
-from vgg16.storage.store import Store
+from vgg16.workplace.workplace import Workplace
 
 TEMPLATE = """\
 # Experiments of your own, for `vgg16 run NAME`. `vgg16 list experiments` shows what there is to extend,
@@ -43,30 +43,30 @@ def load() -> Project:
     return loaded
 
 
-def with_kept_weights(rows: Sequence[str | Experiment], store: Store) -> list[str | Experiment]:
+def with_kept_weights(rows: Sequence[str | Experiment], workplace: Workplace) -> list[str | Experiment]:
     """The rows as they travel: the weights files that own experiments start from are in the store."""
-    return [row if isinstance(row, str) else _kept(row, store) for row in rows]
+    return [row if isinstance(row, str) else _kept(row, workplace) for row in rows]
 
 
-def bases_with_kept_weights(bases: Mapping[str, Experiment], store: Store) -> dict[str, Experiment]:
-    """The same of the experiments that others start from."""
-    return {name: _kept(row, store) for name, row in bases.items()}
+def bases_with_kept_weights(bases: Mapping[str, Experiment], workplace: Workplace) -> dict[str, Experiment]:
+    """The experiments that others start from, as they travel."""
+    return {name: _kept(row, workplace) for name, row in bases.items()}
 
 
-def study_with_kept_weights(study: str | Study, store: Store) -> str | Study:
-    """The same of a study's members."""
+def study_with_kept_weights(study: str | Study, workplace: Workplace) -> str | Study:
+    """A study as it travels: a shipped one by its name, an own one whole."""
     if isinstance(study, str):
         return study
     questions = [
-        question.model_copy(update={"members": tuple(_kept(member, store) for member in question.members)})
+        question.model_copy(update={"members": tuple(_kept(member, workplace) for member in question.members)})
         for question in study.questions
     ]
     return study.model_copy(update={"questions": tuple(questions)})
 
 
-def _kept(row: Experiment, store: Store) -> Experiment:
+def _kept(row: Experiment, workplace: Workplace) -> Experiment:
     if row.base and catalog.is_weights_file(row.base):
-        return row.model_copy(update={"base": weights.keep(store, Path(row.base))})
+        return row.model_copy(update={"base": weights.keep(workplace.store, Path(row.base))})
     return row
 
 

@@ -28,13 +28,13 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -
     rows = ours.requested(experiments)
     chosen, _ = catalog.choose(rows, overrides, by_name)
     home = prepare.prepare_flows().home
-    store = open_workplace().store
-    bases = project.bases_with_kept_weights(catalog.bases_of(chosen, by_name), store)
+    workplace = open_workplace()
+    bases = project.bases_with_kept_weights(catalog.bases_of(chosen, by_name), workplace)
     # Prefect reads its settings when it is imported.
     from vgg16.flows.retrain import retrain
 
     # A flow that names its end gives its caller a state.
-    sent = project.with_kept_weights(rows, store)
+    sent = project.with_kept_weights(rows, workplace)
     state: Any = retrain(sent, list(overrides), fresh=fresh, bases=bases, return_state=True)
     answer: Answer = state.result()
     return {**answer, "home": str(home), "samples": str(home / "samples" / answer["dataset"]["name"])}
@@ -54,11 +54,11 @@ def study(name: str, overrides: tuple[str, ...], fresh: bool) -> Answer:
     row = ours.requested_study(name)
     chosen, _ = studies.choose(row, list(overrides), by_name)
     prepare.prepare_flows()
-    store = open_workplace().store
-    bases = project.bases_with_kept_weights(catalog.bases_of(chosen.members, by_name), store)
+    workplace = open_workplace()
+    bases = project.bases_with_kept_weights(catalog.bases_of(chosen.members, by_name), workplace)
     from vgg16.flows import study as flow  # after the settings, as in `run`
 
-    answer: Answer = flow.study(project.study_with_kept_weights(row, store), list(overrides), fresh, bases)
+    answer: Answer = flow.study(project.study_with_kept_weights(row, workplace), list(overrides), fresh, bases)
     return answer
 
 
