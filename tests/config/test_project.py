@@ -19,7 +19,7 @@ from vgg16.errors import RequestError
 Write = Callable[[str], Path]
 
 MINE = '[experiments.mine]\nextends = "digits-scratch"\n'
-STUDY = '[studies.sizes.questions.size]\nmembers = [{extends = "digits-scratch"}'
+STUDY = '[studies.sizes.questions.size]\nmembers = [{extends = "digits-scratch"'
 
 # By what is wrong: the file, the line that is told, a part of what is wrong, and a part of the suggestion.
 MISTAKES = {
@@ -73,18 +73,57 @@ MISTAKES = {
     "a table": ('\n[experiment.mine]\nextends = "digits-scratch"\n', 2, "no such table", "experiments"),
     "a bracket": ("[experiments.mine\nseed = 3\n", 1, "Expected ']'", "quotes"),
     "an end too early": (MINE + 'base = "imagenet', 3, "Unterminated string", "quotes"),
+    "a number of 5,000 digits": (MINE + "seed = " + "9" * 5000 + "\n", 3, "Exceeds the limit", ""),
+    "a list in a list in a list": (MINE + "head.units = " + "[" * 5000 + "]" * 5000 + "\n", 3, "recursion", ""),
+    "no name to extend": ("[experiments.mine]\nextends = 0\n", 2, "no experiment 0", "There are"),
+    "a list of names to extend": ('[experiments.mine]\nextends = ["digits-scratch"]\n', 2, "no experiment [", ""),
+    "a study to extend": ('[studies.sizes]\nextends = ["course"]\n', 2, "no shipped study", "course"),
+    "a number as dataset": (
+        '[studies.s]\ndataset = "digits"\n' + STUDY.replace("sizes", "s") + ", dataset = 3}]\n",
+        4,
+        "expected a table",
+        "",
+    ),
+    "somebody's weights": (MINE + 'base = "~nosuchuser/x.h5"\n', 3, "there is none", "imagenet"),
+    "a rule by its old name": (MINE + "gate.level = 0.01\n", 3, "no such setting", "now gate.alpha"),
+    "a number as backbone": (MINE + "backbone = 16\n", 3, "expected a table", "convolutional base"),
+    "a backbone's name": ('[experiments.vgg16]\nextends = "digits-scratch"\n', 1, "name of a backbone", "another name"),
+    "a member as a question": (
+        STUDY + ', name = "b"}]\n[studies.sizes.questions.b]\nbest_of = "size"\n',
+        2,
+        "a question, and",
+        "another",
+    ),
+    "a member as an experiment": (
+        '[studies.digits.questions.q]\nmembers = [{extends = "digits-adam", name = "scratch"}]\n',
+        2,
+        "name of two experiments",
+        "another",
+    ),
+    "a setting of the best": (
+        STUDY + '}]\n[studies.sizes.questions.b]\nbest_of = "size"\nsettings = ["phases.0.epoch=3"]\n',
+        5,
+        "phases.0.epoch",
+        "phases.0.epochs",
+    ),
+    "other images of the best": (
+        STUDY + '}]\n[studies.sizes.questions.b]\nbest_of = "size"\nsettings = ["seed=2", "dataset.limit=50"]\n',
+        5,
+        "same images",
+        "members",
+    ),
     "a list without end": (MINE + "head.units = [64,\n", 3, "Invalid value", "quotes"),
     "a text without quotes": (MINE + "base = imagenet\n", 3, "Invalid value", "quotes"),
     "a table twice": (MINE + MINE, 3, "twice", "once"),
-    "two members of a name": (STUDY + ', {extends = "digits-scratch"}]\n', 2, "two members", "name ="),
-    "a member's key": (STUDY + ', {name = "b", sed = 3, extends = "digits-scratch"}]\n', 2, "members.1.sed", "seed"),
-    "a member to extend": (STUDY + ', {extends = "small"}]\n', 2, "no experiment 'small'", "digits-scratch"),
-    "other images": (STUDY + ', {extends = "digits-adam", dataset.limit = 90}]\n', 2, "other images", "of all or"),
-    "whom to compare": (STUDY + ']\ncompared = [["digits-scratch", "smal"]]\n', 3, "'smal'", "digits-scratch"),
-    "the best of nothing": (STUDY + ']\n[studies.sizes.questions.b]\nbest_of = "sise"\n', 4, "'sise'", "size"),
+    "two members of a name": (STUDY + '}, {extends = "digits-scratch"}]\n', 2, "two members", "name ="),
+    "a member's key": (STUDY + '}, {name = "b", sed = 3, extends = "digits-scratch"}]\n', 2, "members.1.sed", "seed"),
+    "a member to extend": (STUDY + '}, {extends = "small"}]\n', 2, "no experiment 'small'", "digits-scratch"),
+    "other images": (STUDY + '}, {extends = "digits-adam", dataset.limit = 90}]\n', 2, "other images", "of all or"),
+    "whom to compare": (STUDY + '}]\ncompared = [["digits-scratch", "smal"]]\n', 3, "'smal'", "digits-scratch"),
+    "the best of nothing": (STUDY + '}]\n[studies.sizes.questions.b]\nbest_of = "sise"\n', 4, "'sise'", "size"),
     "nobody who answers": ("[studies.sizes.questions.size]\nsettings = []\n", 1, "expected members", "who answers"),
     "a question's key": ("[studies.sizes.questions.size]\nmember = []\n", 2, "no such setting", "members"),
-    "a language": (STUDY + ']\n[studies.sizes]\nlanguage = "de"\n', 4, "'en' or 'fr'", "fr"),
+    "a language": (STUDY + '}]\n[studies.sizes]\nlanguage = "de"\n', 4, "'en' or 'fr'", "fr"),
     "a shipped study": ("[studies.course]\n", 1, "course.toml, line", "another name"),
 }
 
@@ -242,7 +281,8 @@ base = "second"
     assert shipped == "digits-finetune"
     assert catalog.bases_of([known["third"]], known) == {"second": known["second"], "first": known["first"]}
     assert catalog.bases_of([known["digits-finetune"]], known) == {}
-    chosen, _ = catalog.choose([third], [], {**SHIPPED.experiments, "second": known["second"], "first": known["first"]})
+    bases = {"second": known["second"], "first": known["first"]}
+    chosen, _ = catalog.choose([third], [], catalog.travelled([third], bases))
     assert chosen == [known["third"]]
 
 
@@ -300,7 +340,7 @@ def test_the_schema_accepts_what_is_read_and_knows_no_other_key(write: Write) ->
         MINE
         + 'dataset.limit = 30\nphases.0.epochs = 3\nimage_size = "none"\n'
         + STUDY
-        + ', {extends = "mine", name = "b", seed = 3}]\ncompared = [["b", "mine"]]\n'
+        + '}, {extends = "mine", name = "b", seed = 3}]\ncompared = [["b", "mine"]]\n'
         + written.project_file([SHIPPED.experiments["cifar10-finetune"]], SHIPPED.experiments)
     )
     assert _accepts(schema, good, schema)

@@ -97,7 +97,13 @@ NEWER: dict[type[BaseModel], dict[str, Any]] = {}
 IGNORED: dict[type[BaseModel], tuple[str, ...]] = {Question: ("compared",)}
 
 # The description that 0.1 had, by an experiment's name and the description that it has now.
-OLD_DESCRIPTIONS: dict[tuple[str, str], str] = {}
+OLD_DESCRIPTIONS: dict[tuple[str, str], str] = {
+    (
+        f"{dataset}-scratch-fast",
+        "VGG-16 of half the width, images that grow from half their size to all of it; for two cores",
+    ): "VGG-16 of half the width, images that grow from 16 to 32 pixels; for two cores"
+    for dataset in ("cifar10", "cifar100")
+}
 
 
 def experiment_json(experiment: Experiment) -> str:

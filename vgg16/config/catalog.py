@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
 from vgg16.config import entries, study_entries
 from vgg16.config.overrides import SettingError, apply_settings, nearest
-from vgg16.config.types import Backbone, BackboneChoice, Dataset, Experiment, Study
+from vgg16.config.types import Backbone, BackboneChoice, Dataset, Experiment, Phase, Study
 from vgg16.errors import RequestError
 
 Row = TypeVar("Row")
@@ -25,6 +25,14 @@ KEPT_WEIGHTS = "weights:"
 def is_weights_file(base: str) -> bool:
     """Whether a base is named as a file of this machine."""
     return not base.startswith(("models:/", "s3://", KEPT_WEIGHTS)) and ("/" in base or base.endswith(WEIGHTS_SUFFIXES))
+
+
+def expanded(path: str) -> Path:
+    """The path with ~ as the home that it is; as it is where nobody of that name has an account."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,12 @@ def _shipped() -> Catalog:
     return Catalog(datasets, backbones, experiments, studies)
 
 
+# The sides of phases in recipes are those for images of so many pixels.
+_RECIPES_SIDE = 32
+
+
 def recipes_on(dataset: Dataset) -> dict[str, Experiment]:
-    """The experiments `<dataset>-<recipe>` of a dataset of photographs."""
+    """The experiments `<dataset>-<recipe>` of a dataset of photographs; the sides of their phases grow with it."""
     recipes = shipped_tables("recipes")["recipes"]
     on_dataset = {
         name: entry if "extends" in entry else entry | {"dataset": dataset.name} for name, entry in recipes.items()
@@ -72,10 +84,17 @@ def recipes_on(dataset: Dataset) -> dict[str, Experiment]:
             update={
                 "name": f"{dataset.name}-{recipe}",
                 "gate": experiment.gate.model_copy(update={"floor": dataset.floors[recipe]}),
+                "phases": tuple(_sized(phase, dataset.image_size) for phase in experiment.phases),
             }
         )
         for recipe, experiment in made.items()
     }
+
+
+def _sized(phase: Phase, side: int) -> Phase:
+    return phase.model_copy(
+        update={"image_size": phase.image_size and max(8, phase.image_size * side // _RECIPES_SIDE)}
+    )
 
 
 SHIPPED = _shipped()
@@ -101,23 +120,40 @@ def backbone(name: str) -> Backbone:
 def choose(
     requested: Sequence[str | Experiment],
     overrides: Sequence[str],
-    by_name: Mapping[str, Experiment] = SHIPPED.experiments,
+    rows: Catalog = SHIPPED,
 ) -> tuple[list[Experiment], list[str]]:
-    """The experiments with their settings, and notes on settings that fit only some of them. `by_name` are those that
+    """The experiments with their settings, and notes on settings that fit only some of them. `rows` are those that
     names may mean, a base's too.
 
     Raises RequestError for unknown names and settings, and for experiments on different datasets.
     """
     if not requested:
-        raise RequestError("Name at least one experiment.", f"There are: {', '.join(by_name)}.")
-    rows = [find(by_name, "experiment", row) if isinstance(row, str) else row for row in dict.fromkeys(requested)]
-    experiments, notes = apply_settings(rows, overrides)
+        raise RequestError("Name at least one experiment.", f"There are: {', '.join(rows.experiments)}.")
+    experiments, notes = apply_settings(
+        [
+            find(rows.experiments, "experiment", row) if isinstance(row, str) else row
+            for row in dict.fromkeys(requested)
+        ],
+        overrides,
+    )
     for member in experiments:
-        check(member, by_name)
+        check(member, rows)
     if len({member.dataset for member in experiments}) > 1:
         datasets = ", ".join(f"{member.name} on {member.dataset.name}" for member in experiments)
         raise RequestError(f"One run compares experiments on one dataset, found {datasets}.", "Run them one by one.")
     return experiments, notes
+
+
+def travelled(experiments: Sequence[str | Experiment], bases: Mapping[str, Experiment]) -> Catalog:
+    """The shipped rows with those that a request brings along: the experiments that its own start from, and the
+    datasets of these, which the store has, or says that it has not."""
+    whole = [*bases.values(), *(row for row in experiments if isinstance(row, Experiment))]
+    own = {
+        name: Dataset(name=name, description="")
+        for name in (row.dataset.name for row in whole)
+        if name not in SHIPPED.datasets
+    }
+    return replace(SHIPPED, datasets={**SHIPPED.datasets, **own}, experiments={**SHIPPED.experiments, **bases})
 
 
 def bases_of(experiments: Sequence[Experiment], by_name: Mapping[str, Experiment]) -> dict[str, Experiment]:
@@ -132,10 +168,10 @@ def bases_of(experiments: Sequence[Experiment], by_name: Mapping[str, Experiment
     return own
 
 
-def check(experiment: Experiment, by_name: Mapping[str, Experiment] = SHIPPED.experiments) -> None:
+def check(experiment: Experiment, rows: Catalog = SHIPPED) -> None:
     """Raises SettingError for a dataset, backbone or base that does not exist, and for parts that do not fit
     together."""
-    _check_named(experiment, "dataset", experiment.dataset.name, SHIPPED.datasets)
+    _check_named(experiment, "dataset", experiment.dataset.name, rows.datasets)
     _check_named(experiment, "backbone", experiment.backbone.name, SHIPPED.backbones)
     row = backbone(experiment.backbone.name)
     _check_blocks(experiment, row)
@@ -144,7 +180,7 @@ def check(experiment: Experiment, by_name: Mapping[str, Experiment] = SHIPPED.ex
         reason = f"{row.name} takes no width, batch_norm or dropout."
         raise SettingError(experiment.name, "backbone", options.name, reason, "The VGG family does.")
     if experiment.base is not None:
-        _check_base(experiment, row, experiment.base, by_name)
+        _check_base(experiment, row, experiment.base, rows.experiments)
 
 
 def _check_named(experiment: Experiment, kind: str, name: str, rows: Mapping[str, Any]) -> None:
@@ -172,7 +208,7 @@ def _check_base(member: Experiment, row: Backbone, base: str, by_name: Mapping[s
     elif base.startswith(("models:/", "s3://", KEPT_WEIGHTS)):
         return
     elif is_weights_file(base):
-        if not base.endswith(WEIGHTS_SUFFIXES) or not Path(base).expanduser().is_file():
+        if not base.endswith(WEIGHTS_SUFFIXES) or not expanded(base).is_file():
             reason = f"base={base}: expected a weights file ({', '.join(WEIGHTS_SUFFIXES)}), and there is none."
             hint = "Or name imagenet, an experiment, models:/NAME/VERSION or s3://BUCKET/KEY."
             raise SettingError(member.name, "base", base, reason, hint, reason)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from vgg16.config.lines import KeyPath
 from vgg16.config.overrides import MergeError, explain, merge, nearest
-from vgg16.config.types import Experiment, Frozen
+from vgg16.config.types import DatasetChoice, Experiment, Frozen
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -20,6 +20,8 @@ Row = TypeVar("Row", bound=BaseModel)
 RESERVED = ("imagenet", "none")
 ALLOWED = "`vgg16 show EXPERIMENT --settings` says what is allowed."
 END_OF_CHAIN = "Let one of them extend a shipped experiment."
+# What an entry that extends nothing begins with; it names its dataset.
+_PLAIN = Experiment(name="", description="", dataset=DatasetChoice(name=""))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -123,10 +125,11 @@ def experiments(
 
 def extended(entry: Mapping[str, Any], path: KeyPath, names: Iterable[str]) -> str:
     """The name that an entry extends, "" for none."""
-    name = entry.get("extends", "")
-    if name and name not in (names := list(names)):
+    name: Any = entry.get("extends", "")
+    there = list(names)
+    if name != "" and (not isinstance(name, str) or name not in there):
         text = f"there is no experiment {name!r}."
-        raise MistakesError([Mistake(path=(*path, "extends"), text=text, suggestion=nearest(str(name), names))])
+        raise MistakesError([Mistake(path=(*path, "extends"), text=text, suggestion=nearest(str(name), there))])
     return str(name)
 
 
@@ -134,7 +137,7 @@ def experiment(
     name: str, entry: Mapping[str, Any], below: Experiment | None, path: KeyPath, described: str = ""
 ) -> Experiment:
     """The row of an entry that changes the experiment `below`, None for none. Raises MistakesError."""
-    values = below.model_dump(mode="json") if below else {}
+    values = (below or _PLAIN).model_dump(mode="json")
     change = {key: value for key, value in entry.items() if key != "extends"}
     if "name" in change:
         hint = f"The table's name is the experiment's: [{path[0]}.NAME]."
@@ -142,8 +145,6 @@ def experiment(
     if not below and "dataset" not in change:
         hint = 'For example: extends = "digits-scratch", or dataset = "digits".'
         raise MistakesError([Mistake(path=path, text="names neither extends nor a dataset.", suggestion=hint)])
-    if isinstance(change.get("dataset"), str):
-        change["dataset"] = {"name": change["dataset"]}
     described = described or (f"{entry['extends']} with other settings" if below else "")
     try:
         merged = merge(values, {"description": described} | change)

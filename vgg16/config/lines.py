@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 
 _SPACE = re.compile(r"[ \t]*")
 _BLANK = re.compile(r"(?:[\s,]|#[^\n]*)*")
@@ -35,6 +36,7 @@ def line_of(path: KeyPath, lines: dict[KeyPath, int]) -> int:
 class _Reader:
     def __init__(self, text: str) -> None:
         self.text, self.at = text, 0
+        self.newlines = [match.start() for match in re.finditer("\n", text)]
         self.lines: dict[KeyPath, int] = {}
         self.last: dict[KeyPath, int] = {}  # of each array of tables the index of its last one
 
@@ -110,7 +112,7 @@ class _Reader:
             self.at += 1
 
     def _note(self, path: KeyPath, at: int) -> None:
-        line = self.text.count("\n", 0, at) + 1
+        line = bisect(self.newlines, at) + 1
         for length in range(1, len(path) + 1):
             self.lines.setdefault(path[:length], line)
 

@@ -12,6 +12,13 @@ from pydantic import BaseModel, ValidationError
 from vgg16.config.types import RENAMED_POLICIES, RENAMED_RULES, Experiment
 from vgg16.errors import RequestError
 
+# What pydantic says in Python's own words.
+_KINDS = {
+    "model_type": "expected a table",
+    "dict_type": "expected a table",
+    "tuple_type": "expected a list",
+    "list_type": "expected a list",
+}
 # Characters of a value that an error shows.
 LONGEST = 80
 
@@ -56,6 +63,8 @@ def merge(values: Any, change: Any, path: tuple[str, ...] = ()) -> Any:
 
     Raises MergeError for an index that the list does not have.
     """
+    if isinstance(change, str) and isinstance(values, dict) and "name" in values:
+        return values | {"name": change}  # dataset = "digits", backbone = "vgg11"
     if not isinstance(change, dict):
         return change
     if isinstance(values, list):
@@ -87,9 +96,12 @@ def _problem(kind: type[BaseModel], details: Any) -> Problem:
     path, found = details["loc"], details["input"]
     if details["type"] == "extra_forbidden":
         model = _model_at(kind, path[:-1]) or kind
+        if new := RENAMED.get(".".join(map(str, path))):
+            return Problem(path, found, "no such setting.", f"It is now {new}.")
         return Problem(path, found, "no such setting.", nearest(str(path[-1]), sorted(model.model_fields)))
     # A validator of ours raises ValueError, whose text pydantic puts its kind before.
     what = str(details["ctx"]["error"]) if details["type"] == "value_error" else details["msg"]
+    what = _KINDS.get(details["type"], what)
     parent = _model_at(kind, path[:-1])
     field = parent.model_fields.get(str(path[-1])) if parent and path else None
     meaning = (field.description or "").replace("\n", " ") if field else ""

@@ -12,16 +12,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from vgg16.config import catalog, entries, study_entries
+from vgg16.config import catalog, dataset_entries, entries, study_entries
 from vgg16.config.catalog import SHIPPED, Catalog
 from vgg16.config.entries import Mistake, MistakesError
 from vgg16.config.lines import KeyPath, key_lines, line_of
 from vgg16.config.overrides import SettingError, nearest
 from vgg16.config.project_file import find, is_ours
-from vgg16.config.types import Experiment, Study
+from vgg16.config.types import Dataset, Experiment, Study
 from vgg16.errors import RequestError
 
-TABLES = ("experiments", "studies")
+TABLES = ("datasets", "experiments", "studies")
 # A file of rows has a few kilobytes.
 MOST_BYTES = 1_000_000
 
@@ -42,6 +42,14 @@ class Project:
         by_name = self.catalog.experiments
         rows = [catalog.find(by_name, "experiment", name) for name in names]
         return [row.name if row.name in SHIPPED.experiments else row for row in rows]
+
+    def recipe(self, name: str, *, gpu: bool) -> str:
+        """The experiment that stands for a dataset's name on a machine: the recipe that suits it. Other names stay."""
+        if name not in self.catalog.datasets or name in self.catalog.experiments:
+            return name
+        if not self.catalog.datasets[name].floors:
+            return f"{name}-scratch"
+        return f"{name}-finetune" if gpu else f"{name}-finetune-fast"
 
     def requested_study(self, name: str) -> str | Study:
         """A study as it travels."""
@@ -80,12 +88,12 @@ def _read(path: Path) -> Catalog:
     text = _text(path)
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ProjectError(path, [_syntax(error, text)]) from None
-    lines = key_lines(text)
     try:
         return _with_own(tables, path)
     except MistakesError as error:
+        lines = key_lines(text)
         placed = [(line_of(mistake.path, lines), mistake) for mistake in error.mistakes]
         raise ProjectError(path, placed) from None
 
@@ -105,8 +113,9 @@ def _text(path: Path) -> str:
         ) from None
 
 
-def _syntax(error: tomllib.TOMLDecodeError, text: str) -> tuple[int, Mistake]:
-    """The line of a text that is no TOML. Python before 3.14 says it in the message alone."""
+def _syntax(error: Exception, text: str) -> tuple[int, Mistake]:
+    """The line of a text that is no TOML, or nests too deep or has too large a number to be read. Python before 3.14
+    says it in the message alone."""
     position = _POSITION.search(str(error))
     reason = _POSITION.sub("", str(error)).rstrip(".")
     hint = "Texts stand in quotes, tables in [brackets], and each key once."
@@ -128,18 +137,38 @@ def _with_own(tables: Mapping[str, Any], path: Path) -> Catalog:
     if mistakes:
         raise MistakesError(mistakes)
     own_entries, study_tables = tables.get("experiments", {}), tables.get("studies", {})
-    shadows = [_shadowed(name) for name in own_entries if name in SHIPPED.experiments]
+    datasets = _datasets(tables.get("datasets", {}), path.parent)
+    recipes = {name: row for dataset in datasets.values() for name, row in catalog.recipes_on(dataset).items()}
+    shipped = {**SHIPPED.experiments, **recipes}
+    shadows = [_shadowed(name) for name in own_entries if name in shipped]
     shadows += [_shadowed_study(name) for name in study_tables if name in SHIPPED.studies]
     if shadows:
         raise MistakesError(shadows)
-    made = entries.experiments(own_entries, SHIPPED.experiments)
+    made = entries.experiments(own_entries, shipped)
     own = {name: _placed(row, path.parent) for name, row in made.items()}
-    by_name = {**SHIPPED.experiments, **own}
+    by_name = {**shipped, **own}
+    rows = replace(SHIPPED, datasets={**SHIPPED.datasets, **datasets}, experiments=by_name)
+    taken = {**SHIPPED.backbones, **SHIPPED.datasets, **datasets}
+    clashes = [
+        Mistake(
+            path=("experiments", name),
+            text=f"{name} is the name of a {'backbone' if name in SHIPPED.backbones else 'dataset'}.",
+            suggestion="Give the experiment another name.",
+        )
+        for name in own
+        if name in taken
+    ]
+    if clashes:
+        raise MistakesError(clashes)
     places: dict[str, KeyPath] = {name: ("experiments", name) for name in own}
     base_studies = catalog.shipped_tables("course")["studies"]
 
     def study(name: str, entry: Any) -> Study:
         row, members = study_entries.study(name, entry, by_name, base_studies)
+        for member, place in members.items():
+            if member in by_name or member in places:
+                text = f"{member} would be the name of two experiments."
+                raise MistakesError([Mistake(path=place, text=text, suggestion="Give the member another name.")])
         places.update(members)
         questions = [
             question.model_copy(update={"members": tuple(_placed(member, path.parent) for member in question.members)})
@@ -150,11 +179,33 @@ def _with_own(tables: Mapping[str, Any], path: Path) -> Catalog:
     own_studies = entries.collected(study_tables, study)
     members = [member for row in own_studies.values() for member in row.members]
     unfit = [
-        mistake for row in (*own.values(), *members) if (mistake := _misfit(row, by_name, places[row.name])) is not None
+        mistake for row in (*own.values(), *members) if (mistake := _misfit(row, rows, places[row.name])) is not None
     ]
     if unfit:
         raise MistakesError(unfit)
-    return replace(SHIPPED, experiments=by_name, studies={**SHIPPED.studies, **own_studies})
+    return replace(rows, studies={**SHIPPED.studies, **own_studies})
+
+
+def _datasets(tables: Mapping[str, Any], folder: Path) -> dict[str, Dataset]:
+    """The user's own datasets, with their sources from the project file on. Raises MistakesError."""
+    shadows = [
+        Mistake(
+            path=("datasets", name),
+            text=f"{name} is a shipped dataset: {_shipped_line('datasets', ('datasets', name))}.",
+            suggestion="Give yours another name.",
+        )
+        for name in tables
+        if name in SHIPPED.datasets
+    ]
+    if shadows:
+        raise MistakesError(shadows)
+    return entries.collected(tables, lambda name, entry: dataset_row(name, entry, folder))
+
+
+def dataset_row(name: str, entry: Any, folder: Path) -> Dataset:
+    """The row of an entry in the project file of this folder, with its source from there on. Raises MistakesError."""
+    row = dataset_entries.dataset(name, entry, tuple(catalog.shipped_tables("recipes")["recipes"]))
+    return row.model_copy(update={"source": str((folder / catalog.expanded(row.source)).absolute())})
 
 
 def _is_tables(tables: Mapping[str, Any], name: str) -> bool:
@@ -165,10 +216,10 @@ def _unknown_table(name: str) -> Mistake:
     return Mistake(path=(name,), text="no such table.", suggestion=nearest(name, TABLES))
 
 
-def _misfit(experiment: Experiment, by_name: Mapping[str, Experiment], path: KeyPath) -> Mistake | None:
+def _misfit(experiment: Experiment, rows: Catalog, path: KeyPath) -> Mistake | None:
     """What does not fit together in an experiment."""
     try:
-        catalog.check(experiment, by_name)
+        catalog.check(experiment, rows)
     except SettingError as error:
         return Mistake(path=(*path, *error.key.split(".")), text=error.reason, suggestion=error.hint)
     return None
@@ -177,12 +228,16 @@ def _misfit(experiment: Experiment, by_name: Mapping[str, Experiment], path: Key
 def _placed(row: Experiment, folder: Path) -> Experiment:
     """The experiment with a weights file's path from the project file on."""
     if row.base and catalog.is_weights_file(row.base):
-        return row.model_copy(update={"base": str(folder / Path(row.base).expanduser())})
+        return row.model_copy(update={"base": str(folder / catalog.expanded(row.base))})
     return row
 
 
 def _shadowed(name: str) -> Mistake:
     dataset, _, recipe = name.partition("-")
+    suggestion = f'Give yours another name, and extends = "{name}".'
+    if name not in SHIPPED.experiments:
+        text = f"{name} is a recipe on your dataset."
+        return Mistake(path=("experiments", name), text=text, suggestion=suggestion)
     if name in catalog.shipped_tables("experiments")["experiments"]:
         where = _shipped_line("experiments", ("experiments", name))
     else:
@@ -191,7 +246,7 @@ def _shadowed(name: str) -> Mistake:
     return Mistake(
         path=("experiments", name),
         text=f"{name} is a shipped experiment: {where}.",
-        suggestion=f'Give yours another name, and extends = "{name}".',
+        suggestion=suggestion,
     )
 
 

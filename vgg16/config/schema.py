@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from vgg16.config.catalog import SHIPPED
+from vgg16.config.dataset_entries import NAME, DatasetEntry
 from vgg16.config.overrides import flat
 from vgg16.config.study_entries import QuestionEntry, StudyEntry
 from vgg16.config.types import Experiment, Frozen
@@ -104,15 +105,17 @@ def project_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "vgg16.toml",
-        "description": "A user's own experiments and studies.",
+        "description": "A user's own datasets, experiments and studies.",
         "type": "object",
         "additionalProperties": False,
         "properties": {
+            "datasets": _table_of("Dataset", {"pattern": f"^{NAME.pattern}$"}, "Datasets of picture files by name."),
             "experiments": _table_of("Experiment", names, "Experiments by name."),
             "studies": _table_of("Study", names, "Studies by name."),
         },
         "$defs": {
             **definitions,
+            "Dataset": DatasetEntry.model_json_schema(),
             "Experiment": _worded(experiment),
             "Member": _worded(member),
             "Question": question,

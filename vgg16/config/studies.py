@@ -3,26 +3,27 @@ Trains nothing, and knows no run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
 from vgg16.config import canonical, catalog
+from vgg16.config.catalog import Catalog
 from vgg16.config.overrides import SettingError, apply_settings, renamed
 from vgg16.config.types import Experiment, Question, Study
 from vgg16.errors import RequestError
 
 
 def choose(
-    requested: str | Study, overrides: Sequence[str], by_name: Mapping[str, Experiment] = catalog.SHIPPED.experiments
+    requested: str | Study, overrides: Sequence[str], rows: Catalog = catalog.SHIPPED
 ) -> tuple[Study, list[str]]:
     """The study, a shipped one by its name, with its settings, and notes on keys that have another name now and on
     members that a setting does not fit.
 
     A setting reaches every member that it fits; one whose key begins with a member's name, such as
     `course-mobilenetv2.base=PATH`, that one alone. `base` is for the members that have one and the network of the
-    study's first member: weights are of one network. `language` is the report's. `by_name` are the experiments that a
-    base may name. Raises RequestError.
+    study's first member: weights are of one network. `language` is the report's. `rows` are those that a base and a
+    dataset may name. Raises RequestError.
     """
     shipped = catalog.SHIPPED.studies
     study = catalog.find(shipped, "study", requested) if isinstance(requested, str) else requested
@@ -36,7 +37,7 @@ def choose(
         if key == "language" and not only:
             study = _in_language(study, value)
             continue
-        study, misfits = _with_setting(study, setting, only, by_name)
+        study, misfits = _with_setting(study, setting, only, rows)
         notes += [note, *misfits] if note else misfits
     others = [member.name for member in study.members if member.dataset != study.members[0].dataset]
     if others:
@@ -77,7 +78,7 @@ def _in_language(study: Study, value: str) -> Study:
         raise RequestError(f"--set language: expected en or fr, found {value!r}.") from None
 
 
-def _with_setting(study: Study, setting: str, only: str, by_name: Mapping[str, Experiment]) -> tuple[Study, list[str]]:
+def _with_setting(study: Study, setting: str, only: str, rows: Catalog) -> tuple[Study, list[str]]:
     """The study with one setting, for all or `only` one member, and a note where it does not fit some of them."""
     key, _, value = setting.partition("=")
     misfits: dict[str, RequestError] = {}
@@ -92,7 +93,7 @@ def _with_setting(study: Study, setting: str, only: str, by_name: Mapping[str, E
             if key == "base" and not only:
                 _check_same_network(member, study.members[0])
             (member_with_setting,), _ = apply_settings([member], [setting])
-            catalog.check(member_with_setting, by_name)
+            catalog.check(member_with_setting, rows)
             return member_with_setting
         except RequestError as error:
             misfits[member.name] = error

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from vgg16.config.entries import Mistake, MistakesError, check_name, experiment, extended, row, table
 from vgg16.config.lines import KeyPath
-from vgg16.config.overrides import MergeError, merge, nearest
+from vgg16.config.overrides import MergeError, apply_settings, merge, nearest
 from vgg16.config.types import Experiment, Frozen, Question, Study
+from vgg16.errors import RequestError
 
 
 class QuestionEntry(Frozen):
@@ -51,8 +52,8 @@ def study(
     check_name(name, path)
     values = dict(table(entry, path))
     base = values.pop("extends", "")
-    if base and base not in shipped:
-        text, hint = f"there is no study {base!r}.", nearest(str(base), shipped)
+    if base != "" and (not isinstance(base, str) or base not in shipped):
+        text, hint = f"there is no shipped study {base!r}.", nearest(str(base), shipped)
         raise MistakesError([Mistake(path=(*path, "extends"), text=text, suggestion=hint)])
     try:
         values = merge(dict(shipped[base]), values) if base else values
@@ -69,6 +70,9 @@ def study(
         for number, member in enumerate(question.members):
             place = (*within, "members", str(number))
             short, made = _member(member, place, name, fields, {**by_name, **members})
+            if short in fields.questions:
+                text = f"{short} is the name of a question, and of a member."
+                raise MistakesError([Mistake(path=place, text=text, suggestion='Give it another: name = "...".')])
             if short in members:
                 other = ".".join(places[f"{name}-{short}"])
                 text = f"{short} is the name of two members; the other is {other}."
@@ -81,6 +85,7 @@ def study(
             members[short], places[f"{name}-{short}"] = made, place
             own.append(short)
         _check_question(question, own, questions, within)
+        _check_settings(question, questions, within)
         pairs = question.compared or _each_with_the_first(title, question, own)
         questions.append(
             Question(
@@ -105,7 +110,8 @@ def _member(
     base = extended(member, path, by_name)
     short = member.get("name", base)
     if not isinstance(short, str) or not short:
-        raise MistakesError([Mistake(path=path, text="names neither extends nor a name.")])
+        hint = 'For example: { extends = "digits-scratch", name = "small" }.'
+        raise MistakesError([Mistake(path=path, text="names neither extends nor a name.", suggestion=hint)])
     check_name(short, path)
     settings = {key: value for key, value in member.items() if key != "name"}
     if fields.dataset:
@@ -117,7 +123,7 @@ def _member(
 
 
 def _with_dataset(choice: Any, name: str) -> Any:
-    return choice if isinstance(choice, str) else {"name": name} | choice
+    return {"name": name} | choice if isinstance(choice, dict) else choice
 
 
 def _check_question(question: QuestionEntry, own: Sequence[str], earlier: Sequence[Question], path: KeyPath) -> None:
@@ -129,6 +135,26 @@ def _check_question(question: QuestionEntry, own: Sequence[str], earlier: Sequen
         text = f"there is no question {question.best_of!r} with members before it."
         hint = nearest(question.best_of, answered)
         raise MistakesError([Mistake(path=(*path, "best_of"), text=text, suggestion=hint)])
+
+
+def _check_settings(question: QuestionEntry, earlier: Sequence[Question], path: KeyPath) -> None:
+    """Raises MistakesError for settings that whoever turns out to be the best could not have."""
+    if not question.best_of:
+        if question.settings:
+            text, hint = "settings belong to best_of.", "Those of a member stand in its entry."
+            raise MistakesError([Mistake(path=(*path, "settings"), text=text, suggestion=hint)])
+        return
+    candidates = next(other.members for other in earlier if other.name == question.best_of)
+    for number, setting in enumerate(question.settings):
+        place = (*path, "settings", str(number))
+        if setting.partition("=")[0].partition(".")[0] in ("dataset", "base"):
+            text, hint = f"{setting}: the best is trained again on the same images, from what it started from.", ""
+            raise MistakesError([Mistake(path=place, text=text, suggestion=hint or "Set it for the members.")])
+        try:
+            apply_settings(candidates, [setting])
+        except RequestError as error:
+            text = error.message.removeprefix("--set ")
+            raise MistakesError([Mistake(path=place, text=text, suggestion=error.hint)]) from None
 
 
 def _each_with_the_first(title: str, question: QuestionEntry, own: Sequence[str]) -> Sequence[tuple[str, str]]:

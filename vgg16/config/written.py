@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -31,6 +32,8 @@ def _value(value: Any) -> str:
         return '"none"'
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key} = {_value(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, float) and math.isinf(value):
+        return "inf"
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
     # JSON's texts are TOML's but for the letter DEL, which JSON leaves as it is.

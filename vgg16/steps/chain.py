@@ -25,8 +25,11 @@ def chain_digest(experiments: Sequence[Experiment], dataset: DatasetRef) -> str:
     for experiment in experiments:
         digest.update(canonical.experiment_json(experiment).encode())
     package = installation.PACKAGE
-    # In a checkout the flows are a link, which is not followed from above.
-    for file in sorted({*package.rglob("*.py"), *(package / "flows").rglob("*.py")}):
+    # In a checkout the flows are a link, which is not followed from above. Rows are TOML.
+    code = {
+        file for folder in (package, package / "flows") for kind in ("*.py", "*.toml") for file in folder.rglob(kind)
+    }
+    for file in sorted(code):
         digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
     for library in ("tensorflow", "keras", "numpy"):
         digest.update(version(library).encode())

@@ -16,15 +16,15 @@ def keep(store: Store, file: Path) -> str:
     sha256 = sha256_of(file)
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
         Path(folder, f"{sha256}{file.suffix}").symlink_to(file.absolute())
-        publishing.publish(store, _key(sha256), Path(folder))
+        publishing.publish(store, _key(f"{sha256}{file.suffix}"), Path(folder))
     return f"{KEPT_WEIGHTS}{sha256}{file.suffix}"
 
 
 def kept(store: Store, address: str, cache: Path) -> Path:
     """The local file of an address that `keep` gave, checked. Raises Vgg16Error where the store does not have it."""
     name = address.removeprefix(KEPT_WEIGHTS)
-    return publishing.fetch(store, _key(Path(name).stem), cache) / name
+    return publishing.fetch(store, _key(name), cache) / name
 
 
-def _key(sha256: str) -> str:
-    return f"weights/{sha256}"
+def _key(name: str) -> str:
+    return f"weights/{name}"

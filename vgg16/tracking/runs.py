@@ -59,7 +59,7 @@ class MlflowRuns:
             settings = flat(experiment.model_dump(mode="json"))
             mlflow.log_params({key: value for key, value in settings.items() if key not in logged})
             mlflow.log_dict(experiment.model_dump(mode="json"), "experiment.json")
-            rows = [experiment, *request.bases.values()]
+            rows = [experiment, *(base for name, base in request.bases.items() if name != experiment.name)]
             mlflow.log_text(written.project_file(rows, catalog.SHIPPED.experiments), "vgg16.toml")
             yield run.info.run_id
         except BaseException as error:

@@ -32,7 +32,8 @@ class Archive(Frozen):
 
 
 class Dataset(Frozen):
-    """A named source of images; without an `archive` they are made by this machine.
+    """A named source of images: an `archive` of records, or a user's own `source` of picture files, whose class folders
+    `classes` renames, merges or, by "", leaves out; without both they are made by this machine.
 
     `superclasses` are groups of the classes, each by its name; `class_names` may be left out beside them, and are then
     theirs, sorted. A dataset with `floors` is one of photographs, which has the experiments `<dataset>-<recipe>`: by
@@ -44,20 +45,22 @@ class Dataset(Frozen):
     standard deviation among them, from which follows how far chance moves the mean of fewer (a larger one where
     neighbours in the source resemble each other); `measured_on` is how many images they come from. `tolerated` names
     expectations that a share of the untouched images breaks; what it does not name allows none. `imbalance`: how far a
-    class may be from its even share of a split, as a part of that.
+    class may be from its even share of a split, as a part of that; None for anything.
     """
 
     name: str
     description: str
     class_names: tuple[str, ...] = ()
     superclasses: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    image_size: int
-    typical: dict[str, tuple[float, float]]
-    measured_on: int
+    image_size: int = 128
+    typical: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    measured_on: int = 0
     tolerated: dict[str, float] = Field(default_factory=dict)
-    imbalance: float = 0.0
+    imbalance: float | None = 0.0
     floors: dict[str, float] = Field(default_factory=dict)
     archive: Archive | None = None
+    source: str = ""
+    classes: dict[str, str] = Field(default_factory=dict)
     split_seed: int = 0
     val_fraction: float = 0.2
     gate_fraction: float = 0.1

@@ -1,0 +1,51 @@
+"""Entries of a user's own datasets become rows, and each has the recipes' experiments."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import Field
+
+from vgg16.config.entries import Mistake, MistakesError, row, table
+from vgg16.config.lines import KeyPath
+from vgg16.config.types import Dataset, Frozen
+
+# The names of registered models, of folders in the store and of objects in S3 are made of them.
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+# Night photographs are dark, and a few stand twice.
+TOLERATED = {"exposure": 0.05, "few_copies": 0.02, "contrast": 0.01, "no_blank_image": 0.01}
+
+
+class DatasetEntry(Frozen):
+    """A dataset of picture files in a file."""
+
+    source: str = Field(min_length=1)
+    """A folder of class folders, or a zip or tar archive of one; a relative path starts at the file."""
+    description: str = ""
+    """One line for people."""
+    image_size: int = Field(default=128, ge=16, le=512)
+    """Pixels of the side that pictures are kept at: upright, the middle square cut out."""
+    floor: float = Field(default=0.5, ge=0, le=1)
+    """Top-1 that the first version must surely reach: more than the share of the largest class."""
+    classes: dict[str, str] = Field(default_factory=dict)
+    """Class folders by another name; two of one name are merged, "" leaves one out."""
+
+
+def dataset(name: str, entry: Any, recipes: tuple[str, ...]) -> Dataset:
+    """The row of an entry; its classes are known when its pictures are read. Raises MistakesError."""
+    path: KeyPath = ("datasets", name)
+    if not NAME.fullmatch(name):
+        hint = "Names are up to 63 of a to z, 0 to 9, _ and -, and begin with a letter or digit."
+        raise MistakesError([Mistake(path=path, text=f"{name!r} cannot be a dataset's name.", suggestion=hint)])
+    fields = row(DatasetEntry, table(entry, path), path)
+    return Dataset(
+        name=name,
+        description=fields.description or f"pictures of {fields.source}",
+        image_size=fields.image_size,
+        source=fields.source,
+        classes=fields.classes,
+        floors=dict.fromkeys(recipes, fields.floor),
+        tolerated=TOLERATED,
+        imbalance=None,
+    )
