@@ -6,15 +6,15 @@ from prefect import flow
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
 from vgg16.config.types import DatasetChoice
-from vgg16.errors import DataError
 from vgg16.flows import tasks
 from vgg16.records import DatasetRef, ValidationReport
+from vgg16.steps.data.report import refused
 from vgg16.workplace import settings
 
 
 @flow(name="ingest", flow_run_name="ingest {choice.name}")
 def ingest(choice: DatasetChoice, source: str = "", sha256: str = "") -> tuple[DatasetRef, ValidationReport]:
-    """Fetch, publish and validate; `source` and `sha256` as `vgg16.steps.fetch` takes them.
+    """Fetch, publish and validate; `source` and `sha256` as `vgg16.steps.data.fetch` takes them.
 
     Raises DataError, with what was expected and found, where an expectation fails.
     """
@@ -27,9 +27,4 @@ def ingest(choice: DatasetChoice, source: str = "", sha256: str = "") -> tuple[D
     if report.ok:
         return ref, report
     create_table_artifact(key=f"failed-{ref.name}", table=[each.model_dump() for each in report.failed])
-    lines = "; ".join(f"{each.expectation}: expected {each.expected}, found {each.observed}" for each in report.failed)
-    raise DataError(
-        f"{ref.name} {ref.digest[:8]} failed {len(report.failed)} of {report.checked} expectations: {lines}.",
-        f"Nothing was trained. The pictures are in {report.docs}",
-        report.model_dump(mode="json"),
-    )
+    raise refused(report)

@@ -80,7 +80,7 @@ def retrain(
     """
     reach.prepare()
     own = bases or {}
-    chosen, notes = catalog.choose(experiments, overrides or [], {**SHIPPED.experiments, **own})
+    chosen, notes = catalog.choose(experiments, overrides or [], catalog.travelled(experiments, own))
     for note in notes:
         say(note)
     clock = _Clock()

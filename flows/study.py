@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from prefect import flow, runtime
 from pydantic import WithJsonSchema
 
-from vgg16.config import studies
+from vgg16.config import catalog, studies
 from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import Experiment, Question, Study
 from vgg16.errors import Vgg16Error
@@ -48,7 +48,8 @@ def study(
     reach.prepare()
     start = time.perf_counter()
     own = bases or {}
-    row, notes = studies.choose(name, overrides or [], {**SHIPPED.experiments, **own})
+    own_members = () if isinstance(name, str) else name.members
+    row, notes = studies.choose(name, overrides or [], catalog.travelled(own_members, own))
     for note in notes:
         say(note)
     dataset, _ = ingest(row.members[0].dataset)

@@ -74,7 +74,7 @@ def here() -> Workplace:
 @task(name="fetch data", **_IO)
 def fetch_data(choice: DatasetChoice, source: str = "", sha256: str = "") -> DatasetRef:
     """Source -> images, labels and splits -> the store."""
-    from vgg16.steps.fetch import fetch
+    from vgg16.steps.data.fetch import fetch
 
     workplace = here()
     ref = fetch(choice, source, sha256, workplace)
@@ -86,7 +86,7 @@ def fetch_data(choice: DatasetChoice, source: str = "", sha256: str = "") -> Dat
 @task(name="validate data", **_COMPUTE)
 def validate_data(ref: DatasetRef) -> ValidationReport:
     """Images -> facts -> Great Expectations -> report and Data Docs in the store."""
-    from vgg16.steps.validate import validate
+    from vgg16.steps.data.validate import validate
 
     return validate(ref, here())
 

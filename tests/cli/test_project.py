@@ -63,7 +63,7 @@ def test_settings_are_shown_with_value_range_and_meaning(vgg16: Command, tmp_pat
 def test_the_schema_is_printed_alike_with_and_without_json(vgg16: Command) -> None:
     plain, as_json = json.loads(vgg16("schema").stdout), vgg16("schema", "--json").json
     assert plain == as_json
-    assert plain["properties"].keys() == {"experiments", "studies"}
+    assert plain["properties"].keys() == {"datasets", "experiments", "studies"}
 
 
 def test_a_first_home_is_made_beside_the_project_file(vgg16: Command, tmp_path: Path) -> None:

@@ -20,7 +20,12 @@ def list_(kind: str | None) -> Answer:
     rows = project.load().catalog
     listed: Answer = {
         "datasets": [
-            {"name": row.name, "classes": len(row.class_names), "image_size": row.image_size, "about": row.description}
+            {
+                "name": row.name,
+                "classes": len(row.class_names) or None,
+                "image_size": row.image_size,
+                "about": row.description,
+            }
             for row in rows.datasets.values()
         ],
         "backbones": [
@@ -74,7 +79,7 @@ def show_(name: str, overrides: tuple[str, ...], with_settings: bool) -> Answer:
         options, head = BackboneChoice(name=name), row.head
         input_size, image_size, classes = row.image_size, None, row.classes
     else:
-        (experiment,), notes = catalog.choose([row], overrides, rows.experiments)
+        (experiment,), notes = catalog.choose([row], overrides, rows)
         for note in notes:
             click.echo(note, err=True)
         if with_settings:

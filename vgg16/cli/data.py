@@ -7,17 +7,59 @@ from collections.abc import Callable
 
 import click
 
-from vgg16.cli import prepare, show
+from vgg16.cli import prepare, project, show
 from vgg16.cli.command import Answer, answers
 from vgg16.config.types import DatasetChoice
 from vgg16.flows import progress
-from vgg16.steps import fetch as fetching
+from vgg16.steps.data import add as adding
+from vgg16.steps.data import fetch as fetching
+from vgg16.steps.data.report import refused
 from vgg16.workplace.workplace import open_workplace
 
 
 @click.group()
 def data() -> None:
-    """Get and check datasets."""
+    """Get and check datasets, and add your own."""
+
+
+@data.command()
+@click.argument("name")
+@click.argument("source")
+@click.option("--image-size", type=click.IntRange(16, 512), help="Pixels of the side that pictures are kept at: 128.")
+@click.option("--replace", is_flag=True, help="Let the dataset's next version come from another source.")
+@answers(show.added)
+def add(name: str, source: str, image_size: int | None, replace: bool) -> Answer:
+    """Make a dataset of a folder of class folders, or of a zip or tar archive of one. Again: its next version.
+
+    It is checked and split, and gets an entry in the nearest `vgg16.toml`. Then: vgg16 run NAME
+    """
+    ours = project.load()
+    row, entry = project.dataset_entry(ours, name, source, image_size, replace=replace)
+    prepare.open_console()
+    workplace = open_workplace(progress)
+    added = adding.add(row, workplace, replace=replace)
+    written = project.keep_entry(ours, entry, floor=min(0.95, round(added.largest_share + 0.1, 2)))
+    # It imports Great Expectations, which a source that is refused need not wait for.
+    from vgg16.steps.data.validate import validate
+
+    report = validate(added.dataset, workplace)
+    answer = {
+        "dataset": name,
+        "digest": added.dataset.digest,
+        "parent": added.parent,
+        "splits": added.dataset.splits,
+        "classes": len(added.classes),
+        "images": sum(added.classes.values()),
+        "of_each_class": added.classes,
+        "unreadable": [{"file": one.image, "reason": one.reason} for one in added.left_out],
+        "ok": report.ok,
+        "failed": [one.model_dump(mode="json") for one in report.failed],
+        "docs": report.docs,
+        "project": str(written),
+    }
+    if not report.ok:
+        raise refused(report, answer)
+    return answer
 
 
 def with_source(command: Callable[..., Answer]) -> Callable[..., Answer]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from vgg16.cli import show
 from vgg16.cli.command import Answer, answers
 from vgg16.config import catalog, project, schema
+from vgg16.config.catalog import SHIPPED
+from vgg16.config.entries import MistakesError
 from vgg16.config.project import Project
 from vgg16.config.project_file import FILE
-from vgg16.config.types import Experiment, Study
+from vgg16.config.types import Dataset, Experiment, Study
 from vgg16.errors import RequestError
 from vgg16.storage import weights
 from vgg16.workplace.workplace import Workplace
@@ -68,6 +73,52 @@ def _kept(row: Experiment, workplace: Workplace) -> Experiment:
     if row.base and catalog.is_weights_file(row.base):
         return row.model_copy(update={"base": weights.keep(workplace.store, Path(row.base))})
     return row
+
+
+def dataset_entry(
+    ours: Project, name: str, source: str, image_size: int | None, *, replace: bool
+) -> tuple[Dataset, dict[str, Any]]:
+    """The dataset that `vgg16 data add` is asked for, and its entry where the project file has none yet.
+
+    Raises RequestError for a name that cannot be one, and for an entry of another source.
+    """
+    if name in SHIPPED.datasets:
+        raise RequestError(f"{name} is a shipped dataset.", "Give yours another name.")
+    place = str(Path(source).expanduser().absolute())
+    there = ours.catalog.datasets.get(name)
+    if there is None:
+        path = ours.path or Path.cwd() / FILE
+        written = Path(os.path.relpath(place, path.parent))
+        entry = {
+            "source": place if written.parts[:1] == ("..",) else written.as_posix(),
+            "image_size": image_size or 128,
+        }
+        try:
+            return project.dataset_row(name, entry, path.parent), {"name": name, **entry}
+        except MistakesError as error:
+            raise RequestError(error.mistakes[0].text, error.mistakes[0].suggestion) from None
+    if there.source != place and not replace:
+        raise RequestError(
+            f"{name} is the dataset of {there.source} in {ours.path}, not of {place}.",
+            "Choose another name; or change its entry's source, and say --replace.",
+        )
+    if image_size not in (None, there.image_size):
+        raise RequestError(f"{name} has image_size = {there.image_size} in {ours.path}.", "Change it there.")
+    return there.model_copy(update={"source": place}), {}
+
+
+def keep_entry(ours: Project, entry: Mapping[str, Any], floor: float) -> Path:
+    """Append a dataset's entry to the project file, made here where there is none; where that is."""
+    path = ours.path or Path.cwd() / FILE
+    if entry:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        gap = "" if not text else "\n" if text.endswith("\n") else "\n\n"
+        lines = [f"[datasets.{entry['name']}]", f"source = {json.dumps(entry['source'], ensure_ascii=False)}"]
+        lines += [f"image_size = {entry['image_size']}"]
+        lines += [f"floor = {floor}    # top-1 that a first version must surely reach: the largest class's share + 0.1"]
+        with path.open("a", encoding="utf-8") as file:
+            file.write(gap + "\n".join(lines) + "\n")
+    return path
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,6 +10,8 @@ import click
 from vgg16.cli import prepare, project, show
 from vgg16.cli.command import Answer, answers
 from vgg16.config import catalog, studies
+from vgg16.config.project import Project
+from vgg16.errors import RequestError
 from vgg16.records import TrackedRun
 from vgg16.workplace.workplace import open_workplace
 
@@ -24,12 +27,11 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -
     What an earlier run was cut off in goes on where it was.
     """
     ours = project.load()
-    by_name = ours.catalog.experiments
-    rows = ours.requested(experiments)
-    chosen, _ = catalog.choose(rows, overrides, by_name)
+    rows = ours.requested([_experiment(ours, name) for name in experiments])
+    chosen, _ = catalog.choose(rows, overrides, ours.catalog)
     home = prepare.prepare_flows().home
     workplace = open_workplace()
-    bases = project.bases_with_kept_weights(catalog.bases_of(chosen, by_name), workplace)
+    bases = project.bases_with_kept_weights(catalog.bases_of(chosen, ours.catalog.experiments), workplace)
     # Prefect reads its settings when it is imported.
     from vgg16.flows.retrain import retrain
 
@@ -38,6 +40,20 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -
     state: Any = retrain(sent, list(overrides), fresh=fresh, bases=bases, return_state=True)
     answer: Answer = state.result()
     return {**answer, "home": str(home), "samples": str(home / "samples" / answer["dataset"]["name"])}
+
+
+def _experiment(ours: Project, name: str) -> str:
+    """The experiment that a name means; a dataset's is the recipe that suits this machine."""
+    if name not in ours.catalog.experiments and Path(name).exists():
+        dataset = Path(name).absolute().stem.lower()
+        raise RequestError(
+            f"{name} is no experiment but a {'folder' if Path(name).is_dir() else 'file'}.",
+            f"Make a dataset of it: vgg16 data add {dataset} {name}, then vgg16 run {dataset}",
+        )
+    recipe = ours.recipe(name, gpu=Path("/dev/nvidia0").exists())
+    if recipe != name:
+        click.echo(f"{name} runs {recipe}, the recipe that suits this machine", err=True)
+    return recipe
 
 
 @click.command()
@@ -50,12 +66,11 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -
 def study(name: str, overrides: tuple[str, ...], fresh: bool) -> Answer:
     """Several experiments that answer questions, and their report. What is trained already is not trained again."""
     ours = project.load()
-    by_name = ours.catalog.experiments
     row = ours.requested_study(name)
-    chosen, _ = studies.choose(row, list(overrides), by_name)
+    chosen, _ = studies.choose(row, list(overrides), ours.catalog)
     prepare.prepare_flows()
     workplace = open_workplace()
-    bases = project.bases_with_kept_weights(catalog.bases_of(chosen.members, by_name), workplace)
+    bases = project.bases_with_kept_weights(catalog.bases_of(chosen.members, ours.catalog.experiments), workplace)
     from vgg16.flows import study as flow  # after the settings, as in `run`
 
     answer: Answer = flow.study(project.study_with_kept_weights(row, workplace), list(overrides), fresh, bases)

@@ -11,6 +11,8 @@ from vgg16.cli.command import Answer
 from vgg16.cli.terminal import counts, paragraph, printable, program, short, table
 from vgg16.reports.text import metric_with_interval, number
 
+MOST_LISTED = 20
+
 
 def catalog(answer: Answer) -> None:
     for kind, rows in answer.items():
@@ -59,6 +61,24 @@ def fetched(answer: Answer) -> None:
     splits = ", ".join(f"{split} {count}" for split, count in answer["splits"].items())
     click.echo(f"{answer['dataset']} {answer['digest'][:8]}: {answer['classes']} classes; {splits}")
     click.echo(f"in {answer['address']}")
+
+
+def added(answer: Answer) -> None:
+    click.echo()
+    table(
+        f"{answer['dataset']} {answer['digest'][:8]}",
+        [{"class": name, "pictures": count} for name, count in answer["of_each_class"].items()],
+    )
+    splits = ", ".join(f"{split} {count}" for split, count in answer["splits"].items())
+    click.echo(f"{answer['images']} pictures of {answer['classes']} classes; {splits}")
+    if answer["unreadable"]:
+        click.echo(f"{len(answer['unreadable'])} files are left out:")
+        for one in answer["unreadable"][:MOST_LISTED]:
+            click.echo(f"  {printable(one['file'])}: {printable(one['reason'])}")
+        if len(answer["unreadable"]) > MOST_LISTED:
+            click.echo(f"  and {len(answer['unreadable']) - MOST_LISTED} more: --json lists all")
+    click.echo(f"Data Docs: {short(answer['docs'])}")
+    click.echo(f"Its entry is in {short(answer['project'])}. Then: {program()} run {answer['dataset']}")
 
 
 def validated(answer: Answer) -> None:

@@ -28,14 +28,14 @@ def save(store: Store, dataset: Dataset, arrays: Arrays, scratch: Path | None = 
     `scratch`, which whoever names it empties after a kill; by default in the system's folder for such."""
     digest = arrays.digest()
     key = f"datasets/{dataset.name}/{digest}"
+    with contextlib.suppress(ExistsError):
+        store.create(f"{key}/{_ROW}", dataset.model_dump_json(indent=1).encode())
     with tempfile.TemporaryDirectory(prefix="vgg16-", dir=scratch) as folder:
         np.save(Path(folder, "images.npy"), arrays.images)
         np.save(Path(folder, "labels.npy"), arrays.labels)
         np.save(Path(folder, "splits.npy"), arrays.splits)
         Path(folder, "class_names.json").write_text(json.dumps(arrays.class_names))
         publish(store, key, Path(folder))
-    with contextlib.suppress(ExistsError):
-        store.create(f"{key}/{_ROW}", dataset.model_dump_json(indent=1).encode())
     return DatasetRef(name=dataset.name, digest=digest, key=key, class_names=arrays.class_names, splits=arrays.counts())
 
 

@@ -16,6 +16,13 @@ class Fetched(Frozen):
     at: str
 
 
+class UnreadPicture(Frozen):
+    """A file that is left out, and why."""
+
+    image: str
+    reason: str
+
+
 class Source(Frozen):
     """What a picture file held, width and height in pixels and Pillow's mode, and what was done to it, in order."""
 

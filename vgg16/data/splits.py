@@ -8,11 +8,12 @@ generator's version, or on any experiment, and a smaller part is always inside a
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vgg16.config.types import SPLITS, Dataset, DatasetChoice
+from vgg16.config.types import SPLITS, Dataset, DatasetChoice, Split
 from vgg16.data.images import Arrays, Images, Labels
 from vgg16.errors import RequestError
 
@@ -46,12 +47,23 @@ def assign_splits(
         order = order[~official_test[order]]
     for label in range(len(dataset.class_names)):
         members = order[labels[order] == label]
-        test = round(len(members) * dataset.test_fraction) if official_test is None else 0
-        val = test + round((len(members) - test) * dataset.val_fraction)
-        gate = val + round((len(members) - test) * dataset.gate_fraction)
-        for split, start, end in (("test", 0, test), ("val", test, val), ("gate", val, gate)):
-            splits[members[start:end]] = SPLITS.index(split)
+        shares: dict[Split, float] = {
+            "test": dataset.test_fraction if official_test is None else 0.0,
+            "val": dataset.val_fraction,
+            "gate": dataset.gate_fraction,
+        }
+        for split, rows in stretches(members, shares).items():
+            splits[rows] = SPLITS.index(split)
     return splits
+
+
+def stretches(ranked: NDArray[np.int64], shares: Mapping[Split, float]) -> dict[Split, NDArray[np.int64]]:
+    """Of the images of a class in the order of their rank those of `test`, and of the rest those of `val` and `gate`;
+    the shares are of what is divided: `test` of all, the two others of what it leaves."""
+    test = round(len(ranked) * shares["test"])
+    val = test + round((len(ranked) - test) * shares["val"])
+    gate = val + round((len(ranked) - test) * shares["gate"])
+    return {"test": ranked[:test], "val": ranked[test:val], "gate": ranked[val:gate]}
 
 
 def choose(dataset: Dataset, arrays: Arrays, choice: DatasetChoice) -> Arrays:

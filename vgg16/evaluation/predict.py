@@ -11,7 +11,7 @@ from vgg16.config.types import Frozen
 from vgg16.data.batches import for_inference
 from vgg16.data.images import Images, Labels
 from vgg16.data.pictures import read_picture
-from vgg16.data.records import Source
+from vgg16.data.records import Source, UnreadPicture
 from vgg16.errors import RequestError
 from vgg16.evaluation import corruptions
 from vgg16.statistics import Probabilities
@@ -32,13 +32,6 @@ class Prediction(Frozen):
     probability: float
     top5: tuple[Guess, ...]
     source: Source
-
-
-class UnreadPicture(Frozen):
-    """A file that cannot be read as a picture, and why."""
-
-    image: str
-    reason: str
 
 
 def predict(model: keras.Model, images: Images, batch_size: int = 256) -> Probabilities:

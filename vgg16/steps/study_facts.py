@@ -17,7 +17,7 @@ import psutil
 import tensorflow as tf
 
 from vgg16.config import catalog
-from vgg16.config.types import Experiment, Study
+from vgg16.config.types import Dataset, Experiment, Study
 from vgg16.network.blocks import freeze
 from vgg16.network.build import build
 from vgg16.network.describe import Description, describe
@@ -29,6 +29,7 @@ from vgg16.reports.study.tables import Network
 from vgg16.reports.study.words import Words, words_of
 from vgg16.tracking.protocol import Tracker
 from vgg16.training.devices import processor
+from vgg16.workplace.workplace import Workplace
 
 PACKAGES = ("tensorflow", "keras", "mlflow", "prefect", "vgg16")
 # Whose losses are compared.
@@ -90,10 +91,10 @@ def machine_in(params: Mapping[str, str], words: Words) -> str:
 
 
 def facts(  # noqa: PLR0917  # what a report is made of
-    study: Study, dataset: DatasetRef, members: Sequence[Member], command: str, run_id: str, tracker: Tracker
+    study: Study, dataset: DatasetRef, members: Sequence[Member], command: str, run_id: str, workplace: Workplace
 ) -> Facts:
     """All that the report tells beside its results; the machine is the one that the study's run names."""
-    words = words_of(study)
+    words, tracker, row = words_of(study), workplace.tracker, workplace.dataset_row(dataset)
     runs = [tracker.runs.get(member.run.run_id) for member in members if member.run]
     # A run's last number is logged after its training: its evaluation.
     at = [datetime.fromtimestamp(ms / 1000, UTC) for run in runs for ms in (run.started, run.ended or run.started)]
@@ -102,8 +103,8 @@ def facts(  # noqa: PLR0917  # what a report is made of
     splits = ", ".join(f"{split} {words.number(count, 0)}" for split, count in dataset.splits.items())
     return Facts(
         ref=dataset,
-        superclasses=catalog.dataset(dataset.name).superclasses,
-        networks=networks(study, members, dataset),
+        superclasses=row.superclasses,
+        networks=networks(study, members, row),
         losses=losses(len(dataset.class_names)) if study.name == course.NAME else None,
         made={
             "machine": machine_in(params, words),
@@ -142,7 +143,7 @@ def command(study: Study, overrides: Sequence[str]) -> str:
     return shlex.join(["vgg16", "study", study.name, *options])
 
 
-def networks(study: Study, members: Sequence[Member], dataset: DatasetRef) -> list[Network]:
+def networks(study: Study, members: Sequence[Member], dataset: Dataset) -> list[Network]:
     """The different networks of each question, by what the names of the members that have it begin with; by all their
     names where that is nothing, or what another network is called."""
     networks: list[Network] = []
@@ -167,12 +168,12 @@ def _shared_beginning(names: Sequence[str]) -> str:
     return "-".join(part[0] for part in takewhile(lambda part: len(set(part)) == 1, parts))
 
 
-def _description(experiment: Experiment, dataset: DatasetRef, name: str) -> Description:
+def _description(experiment: Experiment, dataset: Dataset, name: str) -> Description:
     model = build(
         catalog.backbone(experiment.backbone.name),
         experiment.backbone,
         experiment.head,
-        input_size=catalog.dataset(dataset.name).image_size,
+        input_size=dataset.image_size,
         image_size=experiment.image_size,
         classes=len(dataset.class_names),
     )

@@ -29,7 +29,7 @@ def write_report(  # noqa: PLR0917  # what a report is made of
         run_id, {f"runs.{member.experiment.name}": member.run.run_id for member in members if member.run}
     )
     command = study_facts.command(study, overrides)
-    facts = study_facts.facts(study, dataset, members, command, run_id, tracker)
+    facts = study_facts.facts(study, dataset, members, command, run_id, workplace)
     folder = workplace.home / "reports" / f"{study.name}-{dataset.name}-{run_id[:8]}"
     pages = page.report(study, results, facts)
     for name, content in pages.items():

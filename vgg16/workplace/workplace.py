@@ -42,6 +42,9 @@ class Display(Protocol):
     def downloading(self, name: str) -> AbstractContextManager[Callable[[int, int | None], None]]:
         """Show a download while it goes on: the callback takes the bytes done and, where known, of how many."""
 
+    def counting(self, what: str) -> AbstractContextManager[Callable[[int, int], None]]:
+        """Show work on many files while it goes on: the callback takes how many are done, and of how many."""
+
 
 class Silence:
     """A display that shows nothing."""
@@ -54,6 +57,10 @@ class Silence:
         return nullcontext(TrainingCallbacks())
 
     def downloading(self, name: str) -> AbstractContextManager[Callable[[int, int | None], None]]:  # noqa: ARG002
+        """Show nothing."""
+        return nullcontext(lambda *_: None)
+
+    def counting(self, what: str) -> AbstractContextManager[Callable[[int, int], None]]:  # noqa: ARG002
         """Show nothing."""
         return nullcontext(lambda *_: None)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from vgg16.config import catalog
+from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import Archive, Dataset, DatasetChoice
 from vgg16.data import published, splits
 from vgg16.data.records import Fetched
@@ -21,10 +21,16 @@ from vgg16.storage import files
 from vgg16.storage.downloads import discard, download, local_file, without_secrets
 from vgg16.workplace.workplace import Workplace
 
+ADD = "Pictures of your own become one: vgg16 data add NAME FOLDER"
+
 
 def check_request(name: str, source: str, sha256: str) -> None:
     """Raises RequestError for what can be told to be wrong before anything is read or written."""
-    dataset = catalog.dataset(name)
+    if name not in SHIPPED.datasets:
+        if source or sha256:
+            raise RequestError(f"{name} is no shipped dataset, whose archives --source and --sha256 name.", ADD)
+        return
+    dataset = SHIPPED.datasets[name]
     if source or sha256:
         official = cifar.archive_of(dataset).sha256
         if not re.fullmatch(r"([0-9a-fA-F]{64})?", sha256):
@@ -47,9 +53,11 @@ def fetch(choice: DatasetChoice, source: str, sha256: str, workplace: Workplace)
     archive that cannot be had or is refused; then nothing is kept but the beginning of a download.
     """
     check_request(choice.name, source, sha256)
-    dataset = catalog.dataset(choice.name)
+    if choice.name not in SHIPPED.datasets:
+        return _added(choice, workplace)
+    dataset = SHIPPED.datasets[choice.name]
     before = published.recall(workplace.store, dataset.name) if dataset.archive else None
-    with _folders(workplace, dataset.name) as folders:
+    with scratch_folders(workplace, dataset.name) as folders:
         if dataset.archive is None:
             arrays = generated.make(dataset)
         else:
@@ -61,6 +69,19 @@ def fetch(choice: DatasetChoice, source: str, sha256: str, workplace: Workplace)
                 return ref
             arrays = workplace.dataset(ref)
         part = splits.choose(dataset, arrays, choice)
+        return published.save(workplace.store, dataset, part, folders.scratch)
+
+
+def _added(choice: DatasetChoice, workplace: Workplace) -> DatasetRef:
+    """The part of a user's own dataset that `choice` asks for, of what `vgg16 data add` published last."""
+    current = published.recall(workplace.store, choice.name)
+    if current is None:
+        raise RequestError(f"There is no dataset {choice.name!r} in {workplace.store.address}.", ADD)
+    if choice.limit is None and choice.per_class is None:
+        return current.dataset
+    dataset = workplace.dataset_row(current.dataset)
+    with scratch_folders(workplace, choice.name) as folders:
+        part = splits.choose(dataset, workplace.dataset(current.dataset), choice)
         return published.save(workplace.store, dataset, part, folders.scratch)
 
 
@@ -83,7 +104,7 @@ class _Folders:
 
 
 @contextmanager
-def _folders(workplace: Workplace, name: str) -> Iterator[_Folders]:
+def scratch_folders(workplace: Workplace, name: str) -> Iterator[_Folders]:
     """The folders in which to fetch that dataset, for one process of this home at a time."""
     folders = _Folders(workplace.home / "scratch" / name, workplace.home / "downloads" / name)
     with files.exclusive_lock(

@@ -1,0 +1,1 @@
+"""What becomes of data before anything learns: fetched, added, checked."""
