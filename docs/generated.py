@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from vgg16.cli.main import cli
 from vgg16.config import schema
+from vgg16.config.dataset_entries import DatasetEntry
 from vgg16.config.study_entries import QuestionEntry, StudyEntry
 from vgg16.config.types import Experiment
 from vgg16.evaluation.corruptions import KINDS
@@ -122,6 +123,11 @@ def _keys(kind: type[BaseModel]) -> str:
     return table(("key", "means"), [(f"`{name}`", field.description or "") for name, field in fields])
 
 
+def dataset_settings() -> str:
+    """Every key of a dataset in a file."""
+    return _keys(DatasetEntry)
+
+
 def study_settings() -> str:
     """Every key of a study in a file."""
     return _keys(StudyEntry)
@@ -160,6 +166,7 @@ def honoured() -> str:
 MAKERS: tuple[Callable[[], str], ...] = (
     commands,
     experiment_settings,
+    dataset_settings,
     study_settings,
     question_settings,
     tags,

@@ -72,8 +72,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("real")
         if used & {"prefect_server", "mlflow_server", "stack"}:
             item.add_marker("system")
-        # All that use the local stack run in one process, which starts it once, and the others beside it.
-        item.add_marker(pytest.mark.xdist_group("stack" if "stack" in used else item.path.name))
+        # All that use a stack run in one process, which starts it once, and the others beside it.
+        stacks = used & {"stack", "reader_stack"}
+        item.add_marker(pytest.mark.xdist_group(stacks.pop() if stacks else item.path.name))
 
 
 @pytest.fixture(autouse=True)

@@ -115,12 +115,12 @@ def test_a_command_is_one_that_there_is(block: Block, folder: Path) -> None:
             (folder / weights).touch()
         ours = project.load()
         if context.info_name == "study":
-            studies.choose(ours.requested_study(context.params["name"]), [*overrides], ours.catalog.experiments)
+            studies.choose(ours.requested_study(context.params["name"]), [*overrides], ours.catalog)
             continue
         shown = [context.params["name"]] if context.info_name == "show" else []
         names = context.params["experiments"] if context.info_name == "run" else shown
         if names and names[0] not in SHIPPED.backbones:
-            catalog.choose(ours.requested(names), overrides, ours.catalog.experiments)
+            catalog.choose(ours.requested([ours.recipe(name, gpu=False) for name in names]), overrides, ours.catalog)
 
 
 @pytest.mark.parametrize("page", [page for page in pages() if any(block.language == "toml" for block in blocks(page))])

@@ -362,7 +362,11 @@ def test_a_chain_is_known_again_by_its_data_its_settings_and_its_code(
     copied.parent.mkdir()
     copied.write_text("changed")
     monkeypatch.setattr(chain.installation, "PACKAGE", tmp_path)
-    assert chain.chain_digest([tiny], ref) != known
+    changed = chain.chain_digest([tiny], ref)
+    assert changed != known
+    (tmp_path / "config" / "rows").mkdir(parents=True)
+    (tmp_path / "config" / "rows" / "backbones.toml").write_text("a row")
+    assert chain.chain_digest([tiny], ref) not in (known, changed)
 
 
 def test_every_deployment_names_a_flow_and_its_parameters() -> None:

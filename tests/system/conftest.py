@@ -71,6 +71,14 @@ def started(name: str = "home") -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
+def reader_stack() -> Iterator[Stack]:
+    """A stack in which nothing is killed, beside the other: what the docs say is done in it first, then what would
+    stand in the way of that. Its home has the name that a person's has."""
+    with started(".vgg16") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """A stack that the tests of this session share."""
     with started() as found:

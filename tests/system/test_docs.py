@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import ENVIRONMENT, QUIET
 from tests.pages import ROOT, Block, blocks, pages
-from tests.system.conftest import started
+from tests.system.conftest import Stack
 from tests.system.pictures import browser
 from tests.system.servers import BIN
 
@@ -29,7 +29,7 @@ def runs(block: Block) -> bool:
 
 
 PAGES = [page for page in pages() if any(runs(block) for block in blocks(page))]
-# For all pages, the stack's start included. A page may wait for others on a busy machine: this is processor time, of
+# For all pages. A page may wait for others on a busy machine: this is processor time, of
 # the commands alone, and on a quiet one about as long by the clock.
 MOST_SECONDS = 300
 PATIENCE = 900
@@ -68,13 +68,9 @@ def processor_seconds() -> float:
 
 
 @pytest.fixture(scope="module")
-def desk() -> Iterator[Desk]:
-    """A folder with a home whose stack is up; a stack of its own, for what others do to theirs no page expects."""
-    start = processor_seconds()
-    with started(".vgg16") as stack:
-        desk = Desk(stack.home.parent)
-        desk.seconds = processor_seconds() - start
-        yield desk
+def desk(reader_stack: Stack) -> Desk:
+    """A folder with a home whose stack is up."""
+    return Desk(reader_stack.home.parent)
 
 
 @pytest.mark.parametrize("page", PAGES)

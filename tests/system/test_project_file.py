@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import httpx
@@ -32,13 +33,13 @@ seed = 2
 
 
 def test_without_its_file_an_own_experiment_is_trained_promoted_rolled_back_asked_and_scheduled(
-    stack: Stack, tmp_path: Path
+    reader_stack: Stack, tmp_path: Path
 ) -> None:
     project = tmp_path / "vgg16.toml"
     project.write_text(PROJECT)
 
     def command(*arguments: str, **environment: str) -> dict:
-        done = stack.command(*arguments, "--json", cwd=tmp_path, **environment)
+        done = reader_stack.command(*arguments, "--json", cwd=tmp_path, **environment)
         assert done.status == 0, done.stderr
         return done.json
 
@@ -54,21 +55,34 @@ def test_without_its_file_an_own_experiment_is_trained_promoted_rolled_back_aske
     promoted = command("promote", "vgg16-glyphs", second, "--force", "--reason", "a demonstration")
     assert "at alpha 0.031" in "; ".join(promoted["reasons"])
     assert command("rollback", "vgg16-glyphs")["version"] == first
-    pictures = sorted((stack.home / "samples" / "glyphs").glob("*.png"))[:2]
+    pictures = sorted((reader_stack.home / "samples" / "glyphs").glob("*.png"))[:2]
     assert len(command("predict", *map(str, pictures), "--model", "models:/vgg16-glyphs@champion")["predictions"]) == 2
 
-    # What the run keeps is the file again, with the base that it started from; the same is not trained twice.
-    api, run_id = stack.urls["mlflow"], run["runs"][0]["run_id"]
-    kept = httpx.get(f"{api}/get-artifact", params={"path": "vgg16.toml", "run_uuid": run_id}).text
+    # What each run keeps, the base's too, is the file again, with what it started from.
+    api, run_id = reader_stack.urls["mlflow"], run["runs"][0]["run_id"]
+    experiment = httpx.get(f"{api}/api/2.0/mlflow/runs/get", params={"run_id": run_id}).json()["run"]["info"][
+        "experiment_id"
+    ]
+    runs = httpx.post(f"{api}/api/2.0/mlflow/runs/search", json={"experiment_ids": [experiment]}).json()["runs"]
+    files = {
+        one["info"]["run_id"]: httpx.get(
+            f"{api}/get-artifact", params={"path": "vgg16.toml", "run_uuid": one["info"]["run_id"]}
+        ).text
+        for one in runs
+        if one["info"]["run_name"].split()[0] in ("mine", "other", "start")
+    }
+    assert len(files) == 3
+    assert all("start" in tomllib.loads(text)["experiments"] for text in files.values())
+    kept = files[run_id]
     (tmp_path / "later").mkdir()
     (tmp_path / "later" / "vgg16.toml").write_text(kept)
-    again = stack.command("show", "mine", "--settings", "--json", cwd=tmp_path / "later").json
+    again = reader_stack.command("show", "mine", "--settings", "--json", cwd=tmp_path / "later").json
     assert {"alpha": 0.031, "limit": 550}.items() <= {
         setting["key"].rpartition(".")[2]: setting["value"] for setting in again["settings"]
     }.items()
 
     # A schedule keeps the parameters that the command sent.
-    prefect = f"{stack.urls['prefect']}/api"
+    prefect = f"{reader_stack.urls['prefect']}/api"
     flow_runs = httpx.post(f"{prefect}/flow_runs/filter", json={"sort": "START_TIME_DESC"}).json()
     sent = next(one["parameters"] for one in flow_runs if one["name"] == "retrain mine, other")
     deployment = httpx.get(f"{prefect}/deployments/name/retrain/retrain").json()["id"]
