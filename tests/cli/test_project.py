@@ -48,7 +48,7 @@ def test_settings_are_shown_with_value_range_and_meaning(vgg16: Command, tmp_pat
     assert by_key["dataset.limit"] == {
         "key": "dataset.limit",
         "value": 30,
-        "allowed": "whole number from 10 or none",
+        "allowed": "whole number from 10 to 1000000000 or none",
         "meaning": by_key["dataset.limit"]["meaning"],
     }
     assert by_key["phases.0.optimizer.name"]["allowed"] == "adam, sgd"

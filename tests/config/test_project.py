@@ -84,6 +84,28 @@ MISTAKES = {
         "expected a table",
         "",
     ),
+    "an index by another spelling": (
+        MINE + 'phases.0.epochs = 3\nphases.00.trains = "head"\n',
+        4,
+        "no phases.00",
+        "[[",
+    ),
+    "a weights file's endless name": (MINE + f'base = "{"a" * 300}.h5"\n', 3, "there is none", "imagenet"),
+    "a key with an escape": (MINE + '# why\n"s\\u0065d" = 1\n', 4, "no such setting", "seed"),
+    "a description of two lines": (MINE + 'description = "red\\nhot"\n', 3, "one line of text", "control"),
+    "a number in hexadecimal without end": (
+        MINE + "batch_size = 0x" + "f" * 5000 + "\n",
+        3,
+        "batch_size",
+        "training step",
+    ),
+    "experiments in a long row": (
+        "".join(f'[experiments.e{n}]\nextends = "e{n + 1}"\n' for n in range(3000)),
+        1,
+        "in a row",
+        "Shorten",
+    ),
+    "an end after letters that end lines elsewhere": (MINE + 'base = "\u2028\u2028', 3, "Unterminated", "quotes"),
     "somebody's weights": (MINE + 'base = "~nosuchuser/x.h5"\n', 3, "there is none", "imagenet"),
     "a rule by its old name": (MINE + "gate.level = 0.01\n", 3, "no such setting", "now gate.alpha"),
     "a number as backbone": (MINE + "backbone = 16\n", 3, "expected a table", "convolutional base"),
@@ -187,6 +209,31 @@ def test_the_nearest_file_upward_is_read_and_without_one_there_are_the_shipped_r
     monkeypatch.chdir(below)
     assert project.load().path == tmp_path / "vgg16.toml"
     assert "mine" in project.load().catalog.experiments
+
+
+@pytest.mark.parametrize("kind", ["folder", "broken link", "pipe"])
+def test_what_is_no_file_is_not_read_and_said(kind: str, write: Write) -> None:
+    path = write("")
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("nowhere")
+    assert project.load().catalog is SHIPPED
+    assert project.load().note == f"{path} is no file and is not read"
+
+
+def test_many_mistakes_are_not_told_without_end(write: Write) -> None:
+    write("".join(f'[experiments.e{n}]\nextends = "zqzqzq"\n' for n in range(600)))
+    with pytest.raises(ProjectError) as refused:
+        project.load()
+    assert refused.value.message.endswith("\n  and 560 more")
+    assert len(refused.value.message) < 40_000
+    write("a." * 20_000 + "a = 1\n")
+    with pytest.raises(ProjectError, match="no such table"):
+        project.load()
 
 
 def test_a_file_that_another_account_owns_is_not_read(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,14 @@ def test_what_a_run_keeps_of_an_experiment_is_read_as_the_same_request(row: Expe
         assert experiment_json(experiment) == experiment_json(row.model_copy(update={"name": name}))
 
 
+def test_every_experiment_of_a_file_has_a_name_of_its_own() -> None:
+    row = SHIPPED.experiments["digits-scratch"]
+    rows = [row, row.model_copy(update={"name": "my-digits-scratch"}), row.model_copy(update={"name": "own"})]
+    names = list(tomllib.loads(written.project_file(rows, SHIPPED.experiments))["experiments"])
+    assert len(names) == 3
+    assert names[1:] == ["my-digits-scratch", "own"]
+
+
 def test_descriptions_with_any_letters_are_written_as_toml_reads_them() -> None:
     text = 'Ünïcode "quoted" back\\slash \x7f \x01 \N{GRINNING FACE}, and\na second line'
     row = SHIPPED.experiments["digits-scratch"].model_copy(update={"name": "own", "description": text})

@@ -35,6 +35,13 @@ def expanded(path: str) -> Path:
         return Path(path)
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long, or a folder that may not be entered
+        return False
+
+
 @dataclass(frozen=True)
 class Catalog:
     """All rows by their names."""
@@ -208,7 +215,7 @@ def _check_base(member: Experiment, row: Backbone, base: str, by_name: Mapping[s
     elif base.startswith(("models:/", "s3://", KEPT_WEIGHTS)):
         return
     elif is_weights_file(base):
-        if not base.endswith(WEIGHTS_SUFFIXES) or not expanded(base).is_file():
+        if not base.endswith(WEIGHTS_SUFFIXES) or not _is_file(expanded(base)):
             reason = f"base={base}: expected a weights file ({', '.join(WEIGHTS_SUFFIXES)}), and there is none."
             hint = "Or name imagenet, an experiment, models:/NAME/VERSION or s3://BUCKET/KEY."
             raise SettingError(member.name, "base", base, reason, hint, reason)

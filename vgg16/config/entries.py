@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from vgg16.config.lines import KeyPath
-from vgg16.config.overrides import MergeError, explain, merge, nearest
-from vgg16.config.types import DatasetChoice, Experiment, Frozen
+from vgg16.config.overrides import MergeError, explain, merge, nearest, short
+from vgg16.config.types import RENAMED_RULES, DatasetChoice, Experiment, Frozen
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -22,7 +22,7 @@ ALLOWED = "`vgg16 show EXPERIMENT --settings` says what is allowed."
 END_OF_CHAIN = "Let one of them extend a shipped experiment."
 # What an entry that extends nothing begins with; it names its dataset.
 _PLAIN = Experiment(name="", description="", dataset=DatasetChoice(name=""))
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 
 class Mistake(Frozen):
@@ -44,8 +44,8 @@ class MistakesError(Exception):
 def check_name(name: str, path: KeyPath) -> None:
     """Raises MistakesError for a name that cannot be one."""
     if not _NAME.fullmatch(name) or name in RESERVED:
-        hint = "Names are letters, digits, _ and -, and neither imagenet nor none."
-        raise MistakesError([Mistake(path=path, text=f"{name!r} cannot be a name.", suggestion=hint)])
+        hint = "Names are up to 100 letters, digits, _ and -, and neither imagenet nor none."
+        raise MistakesError([Mistake(path=path, text=f"{short(name)} cannot be a name.", suggestion=hint)])
 
 
 def row(kind: type[Row], values: Mapping[str, Any], path: KeyPath) -> Row:
@@ -73,7 +73,7 @@ def _converted(given: Any, taken: Any, path: KeyPath) -> Iterator[Mistake]:
             yield from _converted(inner, value, (*path, str(number)))
     elif taken is not None and _type_name(given) != _type_name(taken):
         hint = f"Write {json.dumps(taken)}."
-        text = f"expected {_type_name(taken)}, found {_type_name(given)}: {given!r}."
+        text = f"expected {_type_name(taken)}, found {_type_name(given)}: {short(given)}."
         yield Mistake(path=path, text=text, suggestion=hint)
 
 
@@ -128,8 +128,9 @@ def extended(entry: Mapping[str, Any], path: KeyPath, names: Iterable[str]) -> s
     name: Any = entry.get("extends", "")
     there = list(names)
     if name != "" and (not isinstance(name, str) or name not in there):
-        text = f"there is no experiment {name!r}."
-        raise MistakesError([Mistake(path=(*path, "extends"), text=text, suggestion=nearest(str(name), there))])
+        text = f"there is no experiment {short(name)}."
+        hint = nearest(short(name).strip("'"), there)
+        raise MistakesError([Mistake(path=(*path, "extends"), text=text, suggestion=hint)])
     return str(name)
 
 
@@ -145,6 +146,8 @@ def experiment(
     if not below and "dataset" not in change:
         hint = 'For example: extends = "digits-scratch", or dataset = "digits".'
         raise MistakesError([Mistake(path=path, text="names neither extends nor a dataset.", suggestion=hint)])
+    _check_gate(change.get("gate"), path)
+    _check_description(change.get("description"), path)
     described = described or (f"{entry['extends']} with other settings" if below else "")
     try:
         merged = merge(values, {"description": described} | change)
@@ -154,12 +157,27 @@ def experiment(
     return row(Experiment, merged | {"name": name}, path)
 
 
+def _check_gate(gate: Any, path: KeyPath) -> None:
+    """Raises MistakesError for a rule by the name that version 0.1 had for it: its runs have it, no file ever had."""
+    for old in RENAMED_RULES.keys() & set(gate if isinstance(gate, dict) else ()):
+        hint = f"It is now gate.{RENAMED_RULES[old]}."
+        raise MistakesError([Mistake(path=(*path, "gate", old), text="no such setting.", suggestion=hint)])
+
+
+def _check_description(description: Any, path: KeyPath) -> None:
+    """Raises MistakesError for what would break a line of a terminal."""
+    if isinstance(description, str) and not description.isprintable():
+        text = f"expected one line of text, found {short(description)}."
+        hint = "Leave out line ends, tabs and control characters."
+        raise MistakesError([Mistake(path=(*path, "description"), text=text, suggestion=hint)])
+
+
 def table(entry: Any, path: KeyPath) -> Mapping[str, Any]:
     """The entry, which must be a table. Raises MistakesError."""
     if isinstance(entry, dict):
         return entry
     hint = f"Write [{'.'.join(path)}], and below it a line for each setting."
-    raise MistakesError([Mistake(path=path, text=f"expected a table, found {entry!r}.", suggestion=hint)])
+    raise MistakesError([Mistake(path=path, text=f"expected a table, found {short(entry)}.", suggestion=hint)])
 
 
 def collected(entries: Mapping[str, Any], make: Callable[[str, Any], Row]) -> dict[str, Row]:

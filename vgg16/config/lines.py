@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from bisect import bisect
 
 _SPACE = re.compile(r"[ \t]*")
@@ -18,6 +19,9 @@ _STRINGS = tuple(
     )
 )
 _SCALAR = re.compile(r"[^\s,\]}#]+(?: \d[^\s,\]}#]*)?")
+
+# Parts of a key whose line is kept; deeper ones are looked for above.
+DEEPEST = 20
 
 KeyPath = tuple[str, ...]
 
@@ -105,7 +109,8 @@ class _Reader:
             self._skip(_SPACE)
             match = next(match for one in (*_STRINGS[2:], _BARE) if (match := one.match(self.text, self.at)))
             self.at = match.end()
-            parts.append(match.group().strip("\"'"))
+            text = match.group()
+            parts.append(tomllib.loads(f"key = {text}")["key"] if text[0] in "\"'" else text)
             self._skip(_SPACE)
             if not self.text.startswith(".", self.at):
                 return tuple(parts)
@@ -113,7 +118,7 @@ class _Reader:
 
     def _note(self, path: KeyPath, at: int) -> None:
         line = bisect(self.newlines, at) + 1
-        for length in range(1, len(path) + 1):
+        for length in range(1, min(len(path), DEEPEST) + 1):
             self.lines.setdefault(path[:length], line)
 
     def _skip(self, pattern: re.Pattern[str]) -> bool:

@@ -19,6 +19,8 @@ _KINDS = {
     "tuple_type": "expected a list",
     "list_type": "expected a list",
 }
+# Names that a suggestion lists.
+MOST_NAMES = 40
 # Characters of a value that an error shows.
 LONGEST = 80
 
@@ -70,10 +72,10 @@ def merge(values: Any, change: Any, path: tuple[str, ...] = ()) -> Any:
     if isinstance(values, list):
         merged = list(values)
         for key, inner in change.items():
-            if not key.isdecimal() or int(key) >= len(values):
+            if key not in map(str, range(len(values))):
                 there = ", ".join(map(str, range(len(values)))) or "none"
                 what = path[-1] if path else "the list"
-                hint = f"[[{what}]] writes all of them anew."
+                hint = f"[[{what}]] writes all of them anew." if what == "phases" else f"Write all: {what} = [...]."
                 raise MergeError((*path, key), f"there is no {what}.{key}; there are: {there}.", hint)
             merged[int(key)] = merge(values[int(key)], inner, (*path, key))
         return merged
@@ -98,7 +100,7 @@ def _problem(kind: type[BaseModel], details: Any) -> Problem:
         model = _model_at(kind, path[:-1]) or kind
         if new := RENAMED.get(".".join(map(str, path))):
             return Problem(path, found, "no such setting.", f"It is now {new}.")
-        return Problem(path, found, "no such setting.", nearest(str(path[-1]), sorted(model.model_fields)))
+        return Problem(path, found, "no such setting.", nearest(str(path[-1])[:LONGEST], sorted(model.model_fields)))
     # A validator of ours raises ValueError, whose text pydantic puts its kind before.
     what = str(details["ctx"]["error"]) if details["type"] == "value_error" else details["msg"]
     what = _KINDS.get(details["type"], what)
@@ -107,7 +109,7 @@ def _problem(kind: type[BaseModel], details: Any) -> Problem:
     meaning = (field.description or "").replace("\n", " ") if field else ""
     options = details.get("ctx", {}).get("expected", "")
     hint = _nearest_option(str(found), options) if details["type"] == "literal_error" else meaning
-    return Problem(path, found, f"{what}." if isinstance(found, dict) else f"{what}, found {_short(found)}.", hint)
+    return Problem(path, found, f"{what}." if isinstance(found, dict) else f"{what}, found {short(found)}.", hint)
 
 
 def _nearest_option(value: str, options: str) -> str:
@@ -116,8 +118,12 @@ def _nearest_option(value: str, options: str) -> str:
     return f"Did you mean {near[0]}?" if near else f"Choose {options}."
 
 
-def _short(value: object) -> str:
-    text = repr(value)
+def short(value: object) -> str:
+    """A value as an error shows it."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of thousands of digits"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
@@ -218,7 +224,10 @@ def nearest(name: str, names: Iterable[str]) -> str:
     there = list(names)
     holding = [other for other in there if len(name) > 2 and name in other]
     near = list(dict.fromkeys([*holding, *difflib.get_close_matches(name, there, n=3)]))[:3]
-    return f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(there)}."
+    if near:
+        return f"Did you mean {' or '.join(near)}?"
+    more = ", ..." if len(there) > MOST_NAMES else ""
+    return f"There are: {', '.join(there[:MOST_NAMES])}{more}." if there else "There is none."
 
 
 def _validated(values: dict[str, Any]) -> Experiment:

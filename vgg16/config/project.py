@@ -17,13 +17,16 @@ from vgg16.config.catalog import SHIPPED, Catalog
 from vgg16.config.entries import Mistake, MistakesError
 from vgg16.config.lines import KeyPath, key_lines, line_of
 from vgg16.config.overrides import SettingError, nearest
-from vgg16.config.project_file import find, is_ours
+from vgg16.config.project_file import find, obstacle
 from vgg16.config.types import Dataset, Experiment, Study
 from vgg16.errors import RequestError
 
 TABLES = ("datasets", "experiments", "studies")
 # A file of rows has a few kilobytes.
 MOST_BYTES = 1_000_000
+# Mistakes that are told at once, and characters of a key.
+MOST_TOLD = 40
+LONGEST_KEY = 200
 
 _POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
@@ -62,15 +65,28 @@ class ProjectError(RequestError):
 
     def __init__(self, path: Path, mistakes: Sequence[tuple[int, Mistake]]) -> None:
         facts: list[dict[str, Any]] = [
-            {"line": line, "key": ".".join(mistake.path), "message": mistake.text, "suggestion": mistake.suggestion}
+            {
+                "line": line,
+                "key": _readable(".".join(mistake.path)),
+                "message": mistake.text,
+                "suggestion": mistake.suggestion,
+            }
             for line, mistake in sorted(mistakes, key=lambda placed: placed[0])
         ]
         texts = [f"line {one['line']}: {': '.join(filter(None, (one['key'], one['message'])))}" for one in facts]
         if len(facts) == 1:
             super().__init__(f"{path}, {texts[0]}", facts[0]["suggestion"], {"mistakes": facts})
         else:
-            lines = "".join(f"\n  {text} {one['suggestion']}".rstrip() for text, one in zip(texts, facts, strict=True))
+            told = list(zip(texts, facts, strict=True))[:MOST_TOLD]
+            lines = "".join(f"\n  {text} {one['suggestion']}".rstrip() for text, one in told)
+            lines += f"\n  and {len(facts) - len(told)} more" if len(facts) > len(told) else ""
             super().__init__(f"{path} has {len(facts)} mistakes:{lines}", facts={"mistakes": facts})
+
+
+def _readable(key: str) -> str:
+    """A key as a terminal may show it."""
+    text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in key)
+    return text if len(text) <= LONGEST_KEY else f"{text[:LONGEST_KEY]}..."
 
 
 @cache
@@ -79,8 +95,8 @@ def load() -> Project:
     path = find()
     if path is None:
         return Project(None, SHIPPED)
-    if not is_ours(path):
-        return Project(None, SHIPPED, f"{path} belongs to another account and is not read")
+    if reason := obstacle(path):
+        return Project(None, SHIPPED, f"{path} {reason} and is not read")
     return Project(path, _read(path))
 
 
@@ -92,6 +108,9 @@ def _read(path: Path) -> Catalog:
         raise ProjectError(path, [_syntax(error, text)]) from None
     try:
         return _with_own(tables, path)
+    except RecursionError:
+        too_deep = Mistake(path=(), text="too many experiments extend each other in a row.", suggestion="Shorten that.")
+        raise ProjectError(path, [(1, too_deep)]) from None
     except MistakesError as error:
         lines = key_lines(text)
         placed = [(line_of(mistake.path, lines), mistake) for mistake in error.mistakes]
@@ -121,7 +140,7 @@ def _syntax(error: Exception, text: str) -> tuple[int, Mistake]:
     hint = "Texts stand in quotes, tables in [brackets], and each key once."
     if any(word in reason for word in ("overwrite", "already", "mutate", "declare")):
         hint = 'Beside dataset.limit the dataset is dataset.name = "..."; each table and key stands once.'
-    line = int(position[1]) if position and position[1] else max(1, len(text.splitlines()))
+    line = int(position[1]) if position and position[1] else text.rstrip("\n").count("\n") + 1
     return line, Mistake(path=(), text=f"{reason}.", suggestion=hint)
 
 

@@ -12,10 +12,15 @@ from vgg16.config.types import Experiment
 
 def project_file(experiments: Iterable[Experiment], shipped: Iterable[str]) -> str:
     """A project file of these experiments with all their settings; what is shipped by the same name is `my-NAME`."""
-    taken = set(shipped)
-    return "\n".join(
-        _entry(f"my-{row.name}" if row.name in taken else row.name, row.model_dump(mode="json")) for row in experiments
-    )
+    rows, theirs = list(experiments), set(shipped)
+    taken = theirs | {row.name for row in rows}
+    entries = []
+    for row in rows:
+        name = row.name
+        while name in taken and row.name in theirs:
+            name = f"my-{name}"
+        entries.append(_entry(name, row.model_dump(mode="json")))
+    return "\n".join(entries)
 
 
 def _entry(name: str, values: Mapping[str, Any]) -> str:

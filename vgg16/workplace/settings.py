@@ -158,7 +158,7 @@ def _home() -> Path:
     here = Path.cwd()
     there = next((folder / HOME for folder in (here, *here.parents) if (folder / HOME).is_dir()), None)
     ours = project_file.find()
-    return there or (ours.parent if ours and project_file.is_ours(ours) else here) / HOME
+    return there or (ours.parent if ours and not project_file.obstacle(ours) else here) / HOME
 
 
 def _names_a_prefect_server() -> bool:

@@ -79,8 +79,8 @@ class DatasetChoice(Frozen):
 
     name: str
     """The dataset: one that `vgg16 list datasets` shows."""
-    limit: Annotated[int | None, OrNone] = Field(default=None, ge=10)
+    limit: Annotated[int | None, OrNone] = Field(default=None, ge=10, le=10**9)
     """So many images of train and val together and a fifth as many of gate and test together, stratified, with at least
     one of every class in each split; none for all."""
-    per_class: Annotated[int | None, OrNone] = Field(default=None, ge=1)
+    per_class: Annotated[int | None, OrNone] = Field(default=None, ge=1, le=10**9)
     """So many training images of each class; val, gate and test stay whole; none for all."""

@@ -33,7 +33,7 @@ class Experiment(Frozen):
     """Pixels of the side that images are resized to, inside the model; none for the dataset's own."""
     phases: tuple[Phase, ...] = Field(default=(Phase(),), min_length=1)
     """Stretches of training, one after the other."""
-    batch_size: int = Field(default=64, ge=1)
+    batch_size: int = Field(default=64, ge=1, le=1_000_000)
     """Images of a training step."""
     loss: Literal["sparse_categorical_crossentropy", "categorical_crossentropy"] = "sparse_categorical_crossentropy"
     """Keras' loss: of labels as whole numbers, or as vectors."""
@@ -52,7 +52,7 @@ class Experiment(Frozen):
     """Of training: auto is the fastest of the device. The saved model is float32."""
     device: Device = "auto"
     """gpu refuses to train without one; auto takes what there is."""
-    replicas: int = Field(default=1, ge=1)
+    replicas: int = Field(default=1, ge=1, le=1024)
     """GPUs of this machine that share each batch."""
     reproducible: bool = False
     """The same request gives the same weights bit by bit, interrupted or not; slower on a GPU."""

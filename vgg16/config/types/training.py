@@ -55,7 +55,7 @@ class Phase(Frozen):
         default="all", pattern=r"^(all|head|block[1-9][0-9]?)$", examples=["all", "head", "block1", "block5"]
     )
     """What learns: all, head, or the first block that does, such as block5."""
-    epochs: int = Field(default=10, ge=1)
+    epochs: int = Field(default=10, ge=1, le=1_000_000)
     """Passes over the training images."""
     image_size: Annotated[int | None, OrNone] = Field(default=None, ge=8, le=1024)
     """Pixels of the side that images are resized to in this phase; none for the experiment's."""
