@@ -164,8 +164,12 @@ def test_saved_is_loaded(row, arrays, store: Store, tmp_path) -> None:
 def test_an_interrupted_publish_is_refused_and_completed_by_the_next(
     patches, store: Store, tmp_path, monkeypatch
 ) -> None:
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
+    create = type(store).create
+
+    def killed(store: Store, key: str, content: bytes) -> None:
+        if key.endswith("manifest.json"):
+            raise KeyboardInterrupt
+        create(store, key, content)
 
     monkeypatch.setattr(type(store), "create", killed)
     with pytest.raises(KeyboardInterrupt):

@@ -29,7 +29,7 @@ from vgg16.config.types import DatasetChoice
 from vgg16.data.sources import cifar
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef
-from vgg16.steps import fetch as fetch_step
+from vgg16.steps.data import fetch as fetch_step
 from vgg16.storage import downloads, files
 from vgg16.storage.s3 import S3Store
 from vgg16.workplace import settings

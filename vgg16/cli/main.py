@@ -18,7 +18,7 @@ from vgg16.errors import RequestError, Vgg16Error, first_line
 
 COMMANDS = {
     "compare": Entry("vgg16.cli.run", "compare", "Runs side by side: what differed and what came out."),
-    "data": Entry("vgg16.cli.data", "data", "Get and check datasets."),
+    "data": Entry("vgg16.cli.data", "data", "Get and check datasets, and add your own."),
     "doctor": Entry("vgg16.cli.doctor", "doctor", "What is reachable, missing or broken, and the fix."),
     "down": Entry("vgg16.cli.servers", "down", "End what `vgg16 up` started; its data stay in the home."),
     "history": Entry("vgg16.cli.models", "history", "The ledger: every promotion and rollback, who, when and why."),

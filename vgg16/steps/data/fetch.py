@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from vgg16.config.catalog import SHIPPED
+from vgg16.config.overrides import nearest
 from vgg16.config.types import Archive, Dataset, DatasetChoice
 from vgg16.data import published, splits
 from vgg16.data.records import Fetched
@@ -28,7 +29,8 @@ def check_request(name: str, source: str, sha256: str) -> None:
     """Raises RequestError for what can be told to be wrong before anything is read or written."""
     if name not in SHIPPED.datasets:
         if source or sha256:
-            raise RequestError(f"{name} is no shipped dataset, whose archives --source and --sha256 name.", ADD)
+            hint = f"{nearest(name, SHIPPED.datasets)} {ADD}"
+            raise RequestError(f"{name} is no shipped dataset, whose archives --source and --sha256 name.", hint)
         return
     dataset = SHIPPED.datasets[name]
     if source or sha256:
@@ -76,7 +78,8 @@ def _added(choice: DatasetChoice, workplace: Workplace) -> DatasetRef:
     """The part of a user's own dataset that `choice` asks for, of what `vgg16 data add` published last."""
     current = published.recall(workplace.store, choice.name)
     if current is None:
-        raise RequestError(f"There is no dataset {choice.name!r} in {workplace.store.address}.", ADD)
+        hint = f"{nearest(choice.name, SHIPPED.datasets)} {ADD}"
+        raise RequestError(f"There is no dataset {choice.name!r} in {workplace.store.address}.", hint)
     if choice.limit is None and choice.per_class is None:
         return current.dataset
     dataset = workplace.dataset_row(current.dataset)
