@@ -75,8 +75,8 @@ def with_base(request: TrainingRequest) -> TrainingRequest:
     """The request with the address of what its experiment starts from, "" for random weights; that of an experiment's
     registered model, which is trained first where there is none."""
     base = request.experiment.base or ""
-    known = {**SHIPPED.experiments, **request.bases}
-    address = _registered_base(request, known[base]) if base in known else base
+    experiments = {**SHIPPED.experiments, **request.bases}
+    address = _registered_base(request, experiments[base]) if base in experiments else base
     return request.model_copy(update={"base": address})
 
 

@@ -12,7 +12,7 @@ import click
 
 from vgg16.cli import show
 from vgg16.cli.command import Answer, answers
-from vgg16.config import catalog, project, schema
+from vgg16.config import catalog, own_rows, project, schema
 from vgg16.config.catalog import SHIPPED
 from vgg16.config.entries import MistakesError
 from vgg16.config.project import Project
@@ -94,7 +94,7 @@ def dataset_entry(
             "image_size": image_size or 128,
         }
         try:
-            return project.dataset_row(name, entry, path.parent), {"name": name, **entry}
+            return own_rows.dataset_row(name, entry, path.parent), {"name": name, **entry}
         except MistakesError as error:
             raise RequestError(error.mistakes[0].text, error.mistakes[0].suggestion) from None
     if there.source != place and not replace:

@@ -95,12 +95,12 @@ def explain(kind: type[BaseModel], error: ValidationError) -> list[Problem]:
 
 
 def _problem(kind: type[BaseModel], details: Any) -> Problem:
-    path, found = details["loc"], details["input"]
+    path, value = details["loc"], details["input"]
     if details["type"] == "extra_forbidden":
         model = _model_at(kind, path[:-1]) or kind
         if new := RENAMED.get(".".join(map(str, path))):
-            return Problem(path, found, "no such setting.", f"It is now {new}.")
-        return Problem(path, found, "no such setting.", nearest(str(path[-1])[:LONGEST], sorted(model.model_fields)))
+            return Problem(path, value, "no such setting.", f"It is now {new}.")
+        return Problem(path, value, "no such setting.", nearest(str(path[-1])[:LONGEST], sorted(model.model_fields)))
     # A validator of ours raises ValueError, whose text pydantic puts its kind before.
     what = str(details["ctx"]["error"]) if details["type"] == "value_error" else details["msg"]
     what = _KINDS.get(details["type"], what)
@@ -108,8 +108,8 @@ def _problem(kind: type[BaseModel], details: Any) -> Problem:
     field = parent.model_fields.get(str(path[-1])) if parent and path else None
     meaning = (field.description or "").replace("\n", " ") if field else ""
     options = details.get("ctx", {}).get("expected", "")
-    hint = _nearest_option(str(found), options) if details["type"] == "literal_error" else meaning
-    return Problem(path, found, f"{what}." if isinstance(found, dict) else f"{what}, found {short(found)}.", hint)
+    hint = _nearest_option(str(value), options) if details["type"] == "literal_error" else meaning
+    return Problem(path, value, f"{what}." if isinstance(value, dict) else f"{what}, found {short(value)}.", hint)
 
 
 def _nearest_option(value: str, options: str) -> str:

@@ -53,8 +53,8 @@ def _setting(key: str, value: Any, schema: dict[str, Any]) -> Setting:
 def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """What a node of a schema refers to."""
     if "$ref" in node:
-        found: dict[str, Any] = schema["$defs"][node["$ref"].rpartition("/")[2]]
-        return found
+        definition: dict[str, Any] = schema["$defs"][node["$ref"].rpartition("/")[2]]
+        return definition
     return node
 
 

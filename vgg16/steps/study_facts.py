@@ -86,8 +86,8 @@ def machine_in(params: Mapping[str, str], words: Words) -> str:
     """The machine that a study's run names, in the report's language; in English where version 0.2.0 or an earlier one
     began the run, which kept the whole and no parts."""
     whole = params["machine"]
-    known = "machine.processor" in params and _machine(params, Words("en", "")) == whole
-    return _machine(params, words) if known else whole
+    is_whole = "machine.processor" in params and _machine(params, Words("en", "")) == whole
+    return _machine(params, words) if is_whole else whole
 
 
 def facts(  # noqa: PLR0917  # what a report is made of

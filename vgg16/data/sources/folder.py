@@ -83,9 +83,9 @@ def list_pictures(folder: Path, source: str, classes: dict[str, str]) -> Listing
                 pictures.append(Picture(relative, label, splits.get(home)))
     labels = sorted({picture.label for picture in pictures})
     if len(labels) < 2:
-        found = f"pictures of {labels[0]} alone" if labels else "no picture in a folder of a class"
+        content = f"pictures of {labels[0]} alone" if labels else "no picture in a folder of a class"
         raise RequestError(
-            f"{source} has {found}.", "Expected a folder for each class: photos/cat/1.jpg, photos/dog/2.jpg."
+            f"{source} has {content}.", "Expected a folder for each class: photos/cat/1.jpg, photos/dog/2.jpg."
         )
     return Listing(folder, tuple(pictures), tuple(left_out))
 

@@ -129,8 +129,8 @@ def phase_of(key: str) -> int | None:
 def place(key: str) -> tuple[bool, int, int, str]:
     """Where a setting stands in the order in which they are told."""
     name = general(key)
-    known = ORDER.index(name) if name in ORDER else len(ORDER)
-    return key.startswith(_AFTER_TRAINING), known, phase_of(key) or 0, key
+    rank = ORDER.index(name) if name in ORDER else len(ORDER)
+    return key.startswith(_AFTER_TRAINING), rank, phase_of(key) or 0, key
 
 
 def _for_all_phases(key: str) -> str:
