@@ -11,11 +11,12 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
+from tests.reports.planted import ten_epochs
 from vgg16.config import catalog, studies
 from vgg16.config.types import Study
 from vgg16.evaluation.metrics import evaluate
 from vgg16.network.describe import Description, LayerRow
-from vgg16.records import DatasetRef, EpochMetrics, ModelVersion, TrackedRun
+from vgg16.records import DatasetRef, ModelVersion, TrackedRun
 from vgg16.reports.study import changes
 from vgg16.reports.study.compare import Result, best, compare
 from vgg16.reports.study.course import conditions, course_texts
@@ -60,18 +61,7 @@ def learned(name: str, right: range, val: float, question: str = "scratch") -> R
         metrics={"best_val_top1": val, "best_epoch": 8.0, "train_seconds": 61.0, "images_per_s": 344.0},
         status="finished",
     )
-    epochs = tuple(
-        EpochMetrics(
-            epoch=epoch,
-            train_loss=2.0 / epoch,
-            train_top1=0.09 * epoch,
-            val_loss=2.0,
-            val_top1=val - 0.01 * abs(epoch - 8),
-            learning_rate=0.1,
-            at=epoch,
-        )
-        for epoch in range(1, 11)
-    )
+    epochs = ten_epochs(val)
     test = evaluate("test", images, probabilities, labels, NAMES)
     return Result(question, member, run, epochs=epochs, test=test, answers=(labels, answers))
 
