@@ -9,7 +9,7 @@ from pydantic import Field
 
 from vgg16.config.entries import Mistake, MistakesError, row, table
 from vgg16.config.lines import KeyPath
-from vgg16.config.types import Dataset, Frozen
+from vgg16.config.types import Dataset, Frozen, SmallClasses
 
 # The names of registered models, of folders in the store and of objects in S3 are made of them.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -30,6 +30,8 @@ class DatasetEntry(Frozen):
     """Top-1 that the first version must surely reach: more than the share of the largest class."""
     classes: dict[str, str] = Field(default_factory=dict)
     """Class folders by another name; two of one name are merged, "" leaves one out."""
+    small_classes: SmallClasses = "refuse"
+    """A class with fewer than 7 pictures: refuse the dataset, or let it learn from them and not be judged on them."""
 
 
 def dataset(name: str, entry: Any, recipes: tuple[str, ...]) -> Dataset:
@@ -45,6 +47,7 @@ def dataset(name: str, entry: Any, recipes: tuple[str, ...]) -> Dataset:
         image_size=fields.image_size,
         source=fields.source,
         classes=fields.classes,
+        small_classes=fields.small_classes,
         floors=dict.fromkeys(recipes, fields.floor),
         tolerated=TOLERATED,
         imbalance=None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vgg16.config.types import Frozen
+from vgg16.config.types import Frozen, Split
 from vgg16.records import DatasetRef
 
 
@@ -21,6 +21,14 @@ class UnreadPicture(Frozen):
 
     image: str
     reason: str
+
+
+class MovedPicture(Frozen):
+    """A picture that stays in the split that was first decided for it, though it lies in the folder of another."""
+
+    image: str
+    split: Split
+    folder: Split
 
 
 class Source(Frozen):

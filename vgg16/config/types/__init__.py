@@ -1,6 +1,6 @@
 """Types of what we ask for. Every value is frozen, refuses unknown keys, and is logged whole."""
 
-from vgg16.config.types.dataset import SPLITS, Archive, Dataset, DatasetChoice, Split
+from vgg16.config.types.dataset import SPLITS, Archive, Dataset, DatasetChoice, SmallClasses, Split
 from vgg16.config.types.experiment import Experiment, Question, Study
 from vgg16.config.types.frozen import Frozen
 from vgg16.config.types.gate import RENAMED_POLICIES, RENAMED_RULES, GateRules
@@ -28,6 +28,7 @@ __all__ = [
     "Pretrained",
     "Question",
     "Schedule",
+    "SmallClasses",
     "Split",
     "Study",
 ]

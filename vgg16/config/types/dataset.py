@@ -12,6 +12,8 @@ Split = Literal["train", "val", "gate", "test"]
 
 SPLITS: tuple[Split, ...] = ("train", "val", "gate", "test")
 
+SmallClasses = Literal["refuse", "learn"]
+
 
 class Archive(Frozen):
     """A dataset's official archive: a tar file of records, each its label bytes, then the planes R, G and B row by row.
@@ -46,6 +48,9 @@ class Dataset(Frozen):
     neighbours in the source resemble each other); `measured_on` is how many images they come from. `tolerated` names
     expectations that a share of the untouched images breaks; what it does not name allows none. `imbalance`: how far a
     class may be from its even share of a split, as a part of that; None for anything.
+
+    Of classes with too few images for every split `small_classes` says whether the dataset is refused for them, or they
+    learn and do not judge; `small` are those of this version that so need not be in every split.
     """
 
     name: str
@@ -61,6 +66,8 @@ class Dataset(Frozen):
     archive: Archive | None = None
     source: str = ""
     classes: dict[str, str] = Field(default_factory=dict)
+    small_classes: SmallClasses = "refuse"
+    small: tuple[str, ...] = ()
     split_seed: int = 0
     val_fraction: float = 0.2
     gate_fraction: float = 0.1
