@@ -63,7 +63,8 @@ class EpochMetrics(Frozen):
 
 
 class ClassScore(Frozen):
-    """Precision and recall of one class or superclass, 0 to 1, over `images` of it; the 95 % interval of its recall."""
+    """Precision and recall of one class or superclass, 0 to 1, over `images` of it; the 95 % interval of its recall.
+    Without images the recall is 0 of an interval of 0 to 1: nothing is known."""
 
     name: str
     images: int

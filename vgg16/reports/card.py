@@ -89,7 +89,7 @@ def _column(evaluation: Evaluation) -> dict[str, str]:
     if evaluation.superclass_top1 is not None:
         rows["top-1 of superclasses"] = f"{evaluation.superclass_top1:.4f}"
     for kind, scores in (("superclass", evaluation.superclasses), ("class", evaluation.classes)):
-        ranked = sorted(scores, key=lambda score: score.recall)
+        ranked = sorted((score for score in scores if score.images), key=lambda score: score.recall)
         if ranked:
             rows[f"worst {kind}, recall"] = _of_class(ranked[0])
             rows[f"best {kind}, recall"] = _of_class(ranked[-1])
@@ -121,6 +121,10 @@ def _limits(experiment: Experiment, evaluations: Sequence[Evaluation]) -> list[s
             f"Differences within the intervals mean nothing: on {smallest.images} images top-1 may be off by "
             f"{(high - low) / 2:.4f}."
         )
+    for evaluation in evaluations:
+        unseen = [score.name for score in evaluation.classes if not score.images]
+        if unseen:
+            limits.append(f"How good it is on {_listed(unseen)} nobody knows: `{evaluation.split}` has no image of it.")
     limits.append("`gate` chose whether it was promoted, and `val` its best epoch: `test` is the number to quote.")
     return limits
 

@@ -132,8 +132,8 @@ def reliability(before: Evaluation, after: Evaluation, temperature: float, title
 
 
 def recalls(scores: tuple[ClassScore, ...], title: str) -> Figure:
-    """The recall of each class, with 95 % intervals, the worst at the top."""
-    rows = {score.name: (score.recall, score.recall_interval) for score in scores}
+    """The recall of each class that there are images of, with 95 % intervals, the worst at the top."""
+    rows = {score.name: (score.recall, score.recall_interval) for score in scores if score.images}
     return _bars(dict(sorted(rows.items(), key=lambda row: row[1][0])), title, "share answered right")
 
 
