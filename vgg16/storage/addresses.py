@@ -11,6 +11,7 @@ from vgg16.errors import RequestError
 from vgg16.storage.store import FolderStore, Store, Stream
 
 if TYPE_CHECKING:
+    from vgg16.storage.objects import Objects
     from vgg16.storage.s3 import S3Store
 
 
@@ -35,6 +36,17 @@ def open_object(address: str, start: int, validator: str) -> AbstractContextMana
     """The bytes of the object `s3://bucket/key`, as S3Store.stream gives them."""
     bucket, _, key = address.removeprefix("s3://").partition("/")
     return _bucket(bucket, "").stream(key, start, validator)
+
+
+def open_prefix(address: str) -> Objects:
+    """What lies below `s3://bucket/prefix`, to be listed and read. Raises RequestError for any other address."""
+    parts = urlsplit(address)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise RequestError(f"Expected s3://bucket/prefix, found {address}.")
+    from vgg16.storage.objects import open_objects
+
+    # A question mark and a hash may be part of a key.
+    return open_objects(parts.netloc, address.removeprefix(f"s3://{parts.netloc}"))
 
 
 def _bucket(name: str, prefix: str) -> S3Store:
