@@ -236,7 +236,7 @@ def of_others(listing: Listing, folder: str) -> set[tuple[str, str, str | None]]
     return {(picture.path, picture.label, picture.split or "train") for picture in inside}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     TREES, WRAPPERS, st.booleans(), st.sampled_from(["removed", "emptied", ".hidden", "wasp", "bee", "test"]), st.data()
 )

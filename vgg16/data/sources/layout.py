@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
+from operator import attrgetter
 
 from vgg16.config.types import Split
 from vgg16.data.records import UnreadPicture
 from vgg16.data.sources import oddities
 from vgg16.data.sources.kinds import is_picture, why_none
-from vgg16.data.sources.places.place import File, Place, has_junk
+from vgg16.data.sources.places.place import File, Place, has_junk, is_junk
 from vgg16.errors import RequestError
 
 # By the names that people give to the folders of splits, and to the splits in tables.
@@ -69,29 +71,37 @@ def lay_out(place: Place, source: str, classes: Mapping[str, str], known: Collec
 
     Raises RequestError for files whose layout is none.
     """
-    rows = sorted((file for file in place.files() if not has_junk(file.path)), key=lambda file: file.path)
-    names = {nfc(folder): name for folder, name in classes.items()}
-    depth = _depth(rows, {*known, *(folder for folder, name in names.items() if name in known)})
-    splits = _splits(rows, depth, source)
+    rows = sorted(_without_junk(place.files()), key=attrgetter("path"))
+    renamed = {nfc(folder): name for folder, name in classes.items()}
+    # A folder at a time: of a million files there are a thousand.
+    folders = {_folder_of(file.path) for file in rows if is_picture(file.path) or file.path.endswith("/")}
+    telling = [tuple(folder.split("/")) for folder in folders if folder]
+    depth = _depth(telling, "" in folders, {*known, *(folder for folder, name in renamed.items() if name in known)})
+    splits = _splits(telling, depth, source)
+
+    @cache
+    def of_class(folder: str) -> tuple[Split | None, str]:
+        """The split of what lies in a folder, and the name of the class's folder, "" for none."""
+        parts = folder.split("/")[depth:] if folder else []
+        split = splits.get(parts[0]) if parts else None
+        inside = parts[1:] if split else parts
+        return split, nfc(inside[0]) if inside else ""
+
     pictures: list[Picture] = []
     taken: list[File] = []
     left_out: list[UnreadPicture] = []
-    folders: set[str] = set()
     for file in rows:
-        parts = file.path.split("/")[depth:]
-        split = splits.get(parts[0]) if len(parts) > 1 else None
-        inside = parts[1:] if split else parts
-        folder = nfc(inside[0]) if len(inside) > 1 else ""
-        folders.add(folder)
-        label = names.get(folder, folder)
-        reason = file.problem or why_none(file) or _why_of_no_class(folder, label)
+        split, name = of_class(_folder_of(file.path))
+        label = renamed.get(name, name)
+        reason = file.problem or why_none(file) or _why_of_no_class(name, label)
         if reason:
             left_out.append(UnreadPicture(image=file.path, reason=reason))
         else:
             pictures.append(Picture(file.path, label, split))
             taken.append(file)
+    names = frozenset(of_class(folder)[1] for folder in folders)
     warnings = (*oddities.names(taken), *oddities.crowds(rows))
-    return Listing(place, tuple(pictures), tuple(left_out), warnings, tuple(taken), frozenset(folders))
+    return Listing(place, tuple(pictures), tuple(left_out), warnings, tuple(taken), names)
 
 
 def check_classes(listing: Listing, source: str, classes: Mapping[str, str]) -> Listing:
@@ -129,39 +139,47 @@ def _why_of_no_class(folder: str, label: str) -> str:
     return "" if label else f"the class {folder} is left out"
 
 
-def _telling(rows: Iterable[File]) -> list[list[str]]:
-    """The parts of the paths that tell a layout: of pictures, whether they can be read or not, and of folders that
-    cannot be listed; a folder of anything else is none of a class."""
-    return [file.path.split("/") for file in rows if is_picture(file.path) or file.path.endswith("/")]
+def _without_junk(files: Iterable[File]) -> Iterator[File]:
+    in_junk = cache(has_junk)
+    for file in files:
+        folder, _, name = file.path.rpartition("/")
+        if not (is_junk(name) or in_junk(folder)):
+            yield file
 
 
-def _depth(rows: Iterable[File], known: Collection[str]) -> int:
+def _folder_of(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _depth(telling: Sequence[Sequence[str]], loose: bool, known: Collection[str]) -> int:
     """How many folders lie around everything: the only one in the only one, while it has folders itself. One of a known
-    name is a class's, unless a known one lies below it."""
-    paths = _telling(rows)
+    name is a class's, unless a known one lies below it.
+
+    Telling are the folders that have pictures, whether they can be read or not, and those that cannot be listed; a
+    folder of anything else is none of a class. `loose` pictures lie in none.
+    """
     depth = 0
-    while True:
-        names = {parts[depth] for parts in paths if len(parts) > depth + 1}
-        below = {parts[depth + 1] for parts in paths if len(parts) > depth + 2}
-        loose = any(len(parts) == depth + 1 for parts in paths)
-        if len(names) != 1 or loose or not below:
-            return depth
-        if {nfc(name) for name in names} & set(known) and not {nfc(name) for name in below} & set(known):
+    while not loose:
+        names = {nfc(parts[depth]) for parts in telling}
+        below = {nfc(parts[depth + 1]) for parts in telling if len(parts) > depth + 1}
+        if len(names) != 1 or not below or (names & set(known) and not below & set(known)):
             return depth
         # The last folder of splits that is left is still one, unless it holds those of splits itself.
         if _is_split(*names) and not all(map(_is_split, below)):
             return depth
         depth += 1
+        loose = any(len(parts) == depth for parts in telling)
+    return depth
 
 
 def _is_split(name: str) -> bool:
     return name.lower() in SPLIT_FOLDERS
 
 
-def _splits(rows: Iterable[File], depth: int, source: str) -> dict[str, Split]:
+def _splits(telling: Iterable[Sequence[str]], depth: int, source: str) -> dict[str, Split]:
     """The split of each folder of one; none where the folders are those of classes. Raises RequestError for both, and
     for two folders of one split."""
-    names = sorted({parts[depth] for parts in _telling(rows) if len(parts) > depth + 1})
+    names = sorted({parts[depth] for parts in telling if len(parts) > depth})
     splits = {name: SPLIT_FOLDERS[name.lower()] for name in names if _is_split(name)}
     if splits and len(splits) < len(names):
         others = [name for name in names if name not in splits]
