@@ -6,7 +6,6 @@ import io
 import os
 import shutil
 import tarfile
-import threading
 import zipfile
 from collections import namedtuple
 from collections.abc import Callable, Mapping
@@ -428,20 +427,3 @@ def test_what_cannot_be_had_from_s3_is_told(bucket: S3Store, tmp_path: Path, mon
     denied = refusal(bucket.address)
     assert (denied.status, "may not be listed" in denied.message) == (2, True)
     assert "AWS_PROFILE" in denied.hint
-
-
-def test_two_threads_read_two_members_at_once(tmp_path: Path) -> None:
-    files = {f"ant/{number}.png": os.urandom(50_000) for number in range(20)}
-    archive = ZipArchive(Path(in_zip(files, tmp_path)), "photos.zip")
-    wrong: list[str] = []
-
-    def check() -> None:
-        wrong.extend(name for name in files if archive.read(name) != files[name])
-
-    threads = [threading.Thread(target=check) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
-    archive.close()

@@ -29,7 +29,7 @@ class ZipArchive:
             raise RequestError(
                 f"{address} cannot be unpacked: {reason}.", "SOURCE is a folder, or a zip or tar archive."
             ) from None
-        # Reading moves the one handle of the file.
+        # The members share the one handle of the file, and zipfile promises nothing to threads.
         self._alone = threading.Lock()
         # Of several members by one name the last counts, as for whoever unpacks them.
         self._members = {_name(member): member for member in self._archive.infolist()}
