@@ -163,6 +163,8 @@ def test_names_that_are_no_utf8_are_shown_and_read(tmp_path: Path) -> None:
 def test_a_folder_that_is_none_or_has_gone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="There is no"), open_listing(str(tmp_path / "x"), {}, tmp_path):
         pass
+    with pytest.raises(RequestError, match="cannot be opened: File name too long"):
+        open_listing("x" * 300, {}, tmp_path).__enter__()
     with pytest.raises(RequestError, match="cannot be listed: No such file"):
         list(Folder(tmp_path / "x").files())
 
@@ -241,7 +243,7 @@ def test_what_is_wrong_with_a_member_of_a_tar_is_told(tmp_path: Path) -> None:
         "/abs/1.png": OUTSIDE,
         "../up/1.png": OUTSIDE,
         "ant/../1.png": OUTSIDE,
-        "ant/out.png": "a link to ../etc/passwd, which is no file of the archive",
+        "ant/out.png": "a link to ../etc/passwd, which is no picture of the archive",
         "ant/pipe.png": "expected a file, found a device or pipe",
         "ant/device.png": "expected a file, found a device or pipe",
         "bee/2.png": "stands in the archive again, and the last one counts",
@@ -313,6 +315,14 @@ def test_an_archive_that_cannot_fit_is_not_begun(tmp_path: Path, monkeypatch: py
     with pytest.raises(Vgg16Error, match="needs more room"):
         TarArchive(source, "photos.tar", tmp_path / "unpacked")
     assert not (tmp_path / "unpacked").exists()
+
+
+def test_what_is_no_picture_takes_no_room(tmp_path: Path) -> None:
+    files = {"ant/1.png": b"1", "bee/1.png": b"22", "ant/film.mp4": b"3" * 100_000, "ant/.hidden.png": b"4" * 100_000}
+    archive = TarArchive(Path(in_tar(files, tmp_path, "w:gz")), "photos.tar.gz", tmp_path / "unpacked")
+    assert (tmp_path / "unpacked").stat().st_size == 3
+    assert [file.path for file in archive.files()] == ["ant/1.png", "bee/1.png", "ant/film.mp4"]
+    archive.close()
 
 
 def test_an_archive_needs_no_list_of_what_it_was_told(tmp_path: Path) -> None:

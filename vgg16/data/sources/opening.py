@@ -13,7 +13,6 @@ from vgg16.data.sources.kinds import suffix_of
 from vgg16.data.sources.layout import Listing, Picture, check_classes, lay_out
 from vgg16.data.sources.places.bucket import Bucket
 from vgg16.data.sources.places.folder import Folder
-from vgg16.data.sources.places.place import Place
 from vgg16.data.sources.places.several import Several
 from vgg16.data.sources.places.tar_archive import TarArchive
 from vgg16.data.sources.places.zip_archive import ZipArchive
@@ -57,21 +56,28 @@ def _listed(
         return lay_out(Bucket(source), source, classes, known)
     scratch.mkdir()
     file = download(source, scratch, _ANY_SIZE, lambda *_: None) if source.startswith("s3://") else Path(source)
-    if file.is_dir():
-        place: Place = Folder(file)
-    elif not file.is_file():
-        raise RequestError(f"There is no {source}.", _HINT)
-    elif suffix_of(source) in table.SUFFIXES:
+    head = _head(file, source)
+    if head is None:
+        return lay_out(Folder(file), source, classes, known)
+    if suffix_of(source) in table.SUFFIXES:
         return table.list_table(file, source, posixpath.dirname(source) or ".", classes)
-    else:
-        place = opened.enter_context(closing(_archive(file, source, scratch)))
-    return lay_out(place, source, classes, known)
+    is_zip = head == _ZIP or suffix_of(source) == ".zip"
+    archive = ZipArchive(file, source) if is_zip else TarArchive(file, source, scratch / "unpacked")
+    return lay_out(opened.enter_context(closing(archive)), source, classes, known)
 
 
-def _archive(file: Path, source: str, scratch: Path) -> ZipArchive | TarArchive:
-    with file.open("rb") as content:
-        is_zip = content.read(2) == _ZIP or suffix_of(source) == ".zip"
-    return ZipArchive(file, source) if is_zip else TarArchive(file, source, scratch / "unpacked")
+def _head(file: Path, source: str) -> bytes | None:
+    """The first two bytes of a file, None for a folder. Raises RequestError for neither, and for what may not be
+    read."""
+    try:
+        if file.is_dir():
+            return None
+        if file.is_file():
+            with file.open("rb") as content:
+                return content.read(2)
+    except OSError as error:
+        raise RequestError(f"{source} cannot be opened: {error.strerror}.", _HINT) from None
+    raise RequestError(f"There is no {source}.", _HINT)
 
 
 def _beside(
@@ -99,7 +105,7 @@ def _short(sources: Sequence[str]) -> list[str]:
 def _merged(listings: Mapping[str, Listing]) -> Listing:
     """Listings as one, the name of each before its paths."""
     pictures, files, left_out, warnings = [], [], [], []
-    for name, listing in sorted(listings.items()):
+    for name, listing in sorted(listings.items(), key=lambda item: f"{item[0]}/"):
         pictures += [Picture(f"{name}/{one.path}", one.label, one.split) for one in listing.pictures]
         files += [file._replace(path=f"{name}/{file.path}") for file in listing.files]
         left_out += [one.model_copy(update={"image": f"{name}/{one.image}"}) for one in listing.left_out]

@@ -1,5 +1,6 @@
 """Files in a tar archive of any compression, which can be read from its beginning only: their bytes are copied one
-after the other into one scratch file, and nothing is ever written by a name that the archive gives.
+after the other into one scratch file, and nothing is ever written by a name that the archive gives. What is no
+picture is not copied.
 
 How large a compressed archive becomes nobody knows before: the disk is watched while it grows.
 """
@@ -16,6 +17,7 @@ from lzma import LZMAError
 from pathlib import Path
 from typing import IO
 
+from vgg16.data.sources.kinds import why_none
 from vgg16.data.sources.places.place import File, has_junk, outside, shown
 from vgg16.errors import RequestError, Vgg16Error
 
@@ -39,8 +41,11 @@ class TarArchive:
         self._starts: dict[str, int] = {}
         self._twice: list[File] = []
         self._links: dict[str, str] = {}
+        status = file.stat()
+        # Another archive may hold another file of that name, size and time.
+        self._version = f"{status.st_mtime_ns}-{status.st_ctime_ns}"
         # Pictures do not shrink in an archive.
-        self._check_space(file.stat().st_size)
+        self._check_space(status.st_size)
         try:
             with tarfile.open(file, "r|*") as archive, scratch.open("xb") as target:
                 while member := archive.next():
@@ -63,7 +68,7 @@ class TarArchive:
         yield from self._files.values()
 
     def read(self, path: str) -> bytes:
-        """A member's bytes."""
+        """The bytes of a member that is a picture by its name."""
         if path not in self._starts:
             raise RequestError("it is not there")
         return os.pread(self._handle.fileno(), self._files[path].size, self._starts[path])
@@ -76,7 +81,7 @@ class TarArchive:
         name = posixpath.normpath(shown(member.name)) if member.name.startswith("./") else shown(member.name)
         if member.isdir() or has_junk(name):
             return
-        file = File(name, member.size, f"{member.mtime}-{member.size}", outside(name))
+        file = File(name, member.size, f"{self._version}-{member.mtime}", outside(name))
         if name in self._files:
             self._twice.append(File(name, 0, "", "stands in the archive again, and the last one counts"))
             self._starts.pop(name, None)
@@ -86,7 +91,7 @@ class TarArchive:
             self._links[name] = posixpath.normpath(posixpath.join(home, shown(member.linkname)))
         elif not member.isreg():
             file = file._replace(problem="expected a file, found a device or pipe")
-        elif not file.problem:
+        elif not (file.problem or why_none(file)):
             self._starts[name] = target.tell()
             content = archive.extractfile(member)
             while content and (chunk := content.read(_CHUNK)):
@@ -100,7 +105,7 @@ class TarArchive:
                 self._starts[name] = self._starts[linked]
                 self._files[name] = self._files[linked]._replace(path=name, problem=outside(name))
             else:
-                self._files[name] = File(name, 0, "", f"a link to {linked}, which is no file of the archive")
+                self._files[name] = File(name, 0, "", f"a link to {linked}, which is no picture of the archive")
 
     def _check_space(self, needed: int) -> None:
         free = shutil.disk_usage(self._scratch.parent).free
