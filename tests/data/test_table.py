@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pandas as pd
@@ -172,6 +173,8 @@ def test_a_table_and_its_files_may_lie_in_s3(
     with open_listing(f"{bucket.address}/t/table.csv", {}, tmp_path) as listing:
         place = listing.place
         read = {picture.path: place.read(picture.path) for picture in listing.pictures if "gone" not in picture.path}
+        copy = pickle.loads(pickle.dumps(place))
+        assert {path: copy.read(path) for path in read} == read
         assert sorted(read.values()) == [b"2.png", b"a.png", b"one/1.png"]
         with pytest.raises(RequestError, match="it is not there"):
             place.read("gone.png")

@@ -8,9 +8,10 @@ from __future__ import annotations
 import csv
 import difflib
 import math
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +24,9 @@ from vgg16.data.sources.places.folder import local_file, read_file
 from vgg16.data.sources.places.place import File
 from vgg16.errors import RequestError
 from vgg16.storage.addresses import open_prefix
+
+if TYPE_CHECKING:
+    from vgg16.storage.objects import Objects
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 # The names of a column, by what it holds.
@@ -44,14 +48,19 @@ class _Row(NamedTuple):
 
 
 class TableFiles:
-    """The files that a table names, by the paths that stand in it; `home` is the folder or S3 prefix of the table."""
+    """The files that a table names, by the paths that stand in it; `home` is the folder or S3 prefix of the table. A
+    pickled copy reads any of them, and lists none: each of a thousand chunks would carry a million paths."""
 
     def __init__(self, address: str, home: str, paths: Sequence[str]) -> None:
         self.address = address
         self._home = home
         self._paths = paths
-        # A client for each bucket, kept: making one takes as long as reading ten pictures.
-        self._buckets = {bucket: open_prefix(f"s3://{bucket}") for bucket in self._named_buckets()}
+        # Kept, for making one takes as long as reading ten pictures.
+        self._buckets: dict[str, Objects] = {}
+        self._alone = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[TableFiles], tuple[str, str, tuple[str, ...]]]:
+        return TableFiles, (self.address, self._home, ())
 
     def files(self) -> Iterator[File]:
         """The table's files, each once. Whether one in S3 is there shows when it is read."""
@@ -67,7 +76,7 @@ class TableFiles:
         place = self._place(path)
         if place.startswith("s3://"):
             bucket, _, key = place.removeprefix("s3://").partition("/")
-            return self._buckets[bucket].read(key)
+            return self._bucket(bucket).read(key)
         return read_file(Path(place))
 
     def _place(self, path: str) -> str:
@@ -75,9 +84,11 @@ class TableFiles:
             return path
         return f"{self._home}/{path}"
 
-    def _named_buckets(self) -> set[str]:
-        places = (self._place(path) for path in self._paths)
-        return {place.removeprefix("s3://").partition("/")[0] for place in places if place.startswith("s3://")}
+    def _bucket(self, name: str) -> Objects:
+        with self._alone:
+            if name not in self._buckets:
+                self._buckets[name] = open_prefix(f"s3://{name}")
+            return self._buckets[name]
 
 
 def list_table(table: Path, address: str, home: str, classes: Mapping[str, str]) -> Listing:

@@ -16,6 +16,9 @@ class Bucket:
         self.objects = open_prefix(address)
         self.address = self.objects.address
 
+    def __reduce__(self) -> tuple[type[Bucket], tuple[str]]:
+        return Bucket, (self.address,)
+
     def files(self) -> Iterator[File]:
         """Every object, but the empty ones that consoles make for folders.
 

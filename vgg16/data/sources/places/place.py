@@ -29,7 +29,8 @@ class File(NamedTuple):
 
 
 class Place(Protocol):
-    """Somewhere with files, which are never written to. Both methods may be called from several threads."""
+    """Somewhere with files, which are never written to. Both methods may be called from several threads; a pickled copy
+    reads the same files in another process, where it reaches them."""
 
     address: str
 

@@ -62,6 +62,13 @@ class TarArchive:
         self._follow_links()
         self._handle = scratch.open("rb")
 
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "_handle"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        self._handle = self._scratch.open("rb")
+
     def files(self) -> Iterator[File]:
         """Every member but folders."""
         yield from self._twice

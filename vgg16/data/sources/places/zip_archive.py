@@ -22,6 +22,7 @@ class ZipArchive:
 
     def __init__(self, file: Path, address: str) -> None:
         self.address = address
+        self._file = file
         try:
             self._archive = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
@@ -33,6 +34,9 @@ class ZipArchive:
         self._alone = threading.Lock()
         # Of several members by one name the last counts, as for whoever unpacks them.
         self._members = {_name(member): member for member in self._archive.infolist()}
+
+    def __reduce__(self) -> tuple[type[ZipArchive], tuple[Path, str]]:
+        return ZipArchive, (self._file, self.address)
 
     def files(self) -> Iterator[File]:
         """Every member but folders."""
