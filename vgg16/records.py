@@ -28,6 +28,11 @@ class DatasetRef(Frozen):
         """Where the store keeps its Data Docs."""
         return f"docs/{self.name}-{self.digest[:8]}.html"
 
+    @property
+    def facts_key(self) -> str:
+        """Where the store keeps the facts of its images, a Parquet file."""
+        return f"{self.key}/facts.parquet"
+
 
 class FailedExpectation(Frozen):
     """What was expected of the data and what was found instead."""

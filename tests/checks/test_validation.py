@@ -1,6 +1,7 @@
 """Good data passes, each part of it too; each kind of damage is caught by the expectation that is named for it."""
 
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -9,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vgg16.checks import data_docs, expectations, facts, rules
+from tests.checks import by_pandas
+from vgg16.checks import data_docs, expectations, facts, facts_file, facts_table, rules
+from vgg16.checks.expectations import ExpectationResult
 from vgg16.config import catalog
 from vgg16.config.catalog import SHIPPED
-from vgg16.config.types import Dataset, DatasetChoice
+from vgg16.config.types import MEASURES, Dataset, DatasetChoice
 from vgg16.data import splits
 from vgg16.data.images import Arrays
 from vgg16.data.sources import cifar, generated
@@ -28,9 +31,26 @@ def digits() -> Arrays:
     return made("digits")
 
 
+def table_of(row: Dataset, arrays: Arrays, folder: str) -> facts_table.FactsTable:
+    facts_file.write(row, arrays, Path(folder, "facts.parquet"))
+    return facts_table.load(Path(folder, "facts.parquet"), Path(folder, "facts.sqlite"), len(arrays.class_names))
+
+
+def judged(row: Dataset, arrays: Arrays) -> tuple[ExpectationResult, ...]:
+    with tempfile.TemporaryDirectory() as folder:
+        return expectations.judge(row, table_of(row, arrays, folder))
+
+
+def documented(row: Dataset, arrays: Arrays) -> tuple[tuple[ExpectationResult, ...], str]:
+    """The results and the Data Docs."""
+    with tempfile.TemporaryDirectory() as folder:
+        table = table_of(row, arrays, folder)
+        results = expectations.judge(row, table)
+        return results, data_docs.data_docs(row, ref_of(row.name, arrays), arrays, table, results)
+
+
 def failed(row: Dataset, arrays: Arrays) -> set[str]:
-    results = expectations.judge(row, facts.facts(arrays))
-    return {result.rule.name for result in results if not result.ok}
+    return {result.rule.name for result in judged(row, arrays) if not result.ok}
 
 
 def ref_of(name: str, arrays: Arrays) -> DatasetRef:
@@ -57,7 +77,7 @@ def photographs(name: str) -> tuple[Dataset, Arrays]:
     fine = random.normal(0, 11, (len(labels), 32, 32, 1))
     images = np.clip(smooth + fine + (130, 123, 113), 0, 255).astype(np.uint8)
     arrays = split(row, images, labels.astype(np.int64), np.arange(len(labels)) >= 3200)
-    means = facts.facts(arrays)[list(facts.MEASURES)].mean()
+    means = by_pandas.facts_of(arrays)[list(MEASURES)].mean()
     typical = {measure: (float(means[measure]), spread) for measure, (_, spread) in row.typical.items()}
     return row.model_copy(update={"typical": typical}), arrays
 
@@ -88,7 +108,7 @@ def test_every_real_dataset_holds(row: Dataset, real_data: Path) -> None:
 
 
 def holds(row: Dataset, arrays: Arrays) -> None:
-    results = expectations.judge(row, facts.facts(arrays))
+    results = judged(row, arrays)
     report = expectations.report(ref_of(row.name, arrays), results)
     assert report.failed == ()
     assert report.ok
@@ -303,7 +323,7 @@ def test_a_label_out_of_range_comes_as_far_as_its_expectation(digits: Arrays) ->
 
 def test_a_failed_expectation_says_what_was_expected_and_what_was_found(digits: Arrays) -> None:
     damaged = mutated(DIGITS, digits, "a label out of range", 1)
-    results = expectations.judge(DIGITS, facts.facts(damaged))
+    results = judged(DIGITS, damaged)
     report = expectations.report(ref_of("digits", damaged), results)
     assert not report.ok
     first = report.failed[0]
@@ -313,13 +333,12 @@ def test_a_failed_expectation_says_what_was_expected_and_what_was_found(digits: 
 
 def test_the_data_docs_fetch_nothing_and_show_every_class_and_what_broke(digits: Arrays) -> None:
     damaged = mutated(DIGITS, digits, "black images", 1)
-    table = facts.facts(damaged)
-    page = data_docs.data_docs(DIGITS, ref_of("digits", damaged), damaged, table, expectations.judge(DIGITS, table))
+    _, page = documented(DIGITS, damaged)
     links = re.findall(r"""(?:src|href|srcset|action|data)\s*=\s*["']([^"']*)""", page) + re.findall(
         r"url\(([^)]*)", page
     )
     assert links
-    assert all(link.startswith("data:image/png;base64,") for link in links)
+    assert all(link.startswith(("data:image/png;base64,", "data:image/jpeg;base64,")) for link in links)
     assert "<script" not in page
     assert "@import" not in page
     assert page.count("images of class") == 10
@@ -330,12 +349,11 @@ def test_the_data_docs_fetch_nothing_and_show_every_class_and_what_broke(digits:
 def test_the_data_docs_show_copies_side_by_side_and_classes_under_their_superclasses() -> None:
     row, arrays = photographs("cifar100")
     damaged = mutated(row, arrays, "test images in train", 1)
-    table = facts.facts(damaged)
-    results = {result.rule.name: result for result in expectations.judge(row, table)}
+    all_results, page = documented(row, damaged)
+    results = {result.rule.name: result for result in all_results}
     assert results["no_leak"].ok
     assert results["no_leak"].rule.expected == "no image in two splits; at most 10 of 4000 images tolerated"
     assert results["no_leak"].observed == "2 of 4000 images otherwise: 2"
-    page = data_docs.data_docs(row, ref_of("cifar100", damaged), damaged, table, tuple(results.values()))
     assert "<h3>aquatic_mammals</h3>" in page
     assert page.count('alt="copies"') == 1
     assert "<em>train</em>" in page

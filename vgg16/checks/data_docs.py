@@ -1,74 +1,120 @@
-"""The Data Docs: what was expected of a dataset, what was observed, and what its images look like."""
+"""The Data Docs: what was expected of a dataset, what was observed, and what its images look like. One page that opens,
+whatever the dataset."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from jinja2 import Environment, PackageLoader
+from numpy.typing import NDArray
 from PIL import Image
 
 from vgg16.checks.expectations import ExpectationResult
+from vgg16.checks.facts_table import FactsTable
 from vgg16.config.types import SPLITS, Dataset
 from vgg16.data.images import Arrays, Images
 from vgg16.records import DatasetRef
 
-# A page with the pictures of more duplicates would take long to load.
+# Each of these bounds the page, so that it loads at once: pictures of samples in all, of them of one class, classes
+# that are counted, images that occur more than once, and pictures for one expectation.
+SAMPLES = 1200
+SAMPLES_OF_A_CLASS = 12
+CLASSES_COUNTED = 1200
 COPIES_SHOWN = 100
+BROKEN_SHOWN = 10
+# Pixels of a picture's side; the page shows them at about that size.
+SIDE = 48
+# Bytes of a picture: drawings take fewer without any loss, photographs lose what is seen least.
+LOSSLESS = 1200
+QUALITY = 75
+
+_COUNTS = "SELECT label, split, count(*) FROM facts GROUP BY label, split ORDER BY label"
+_STATISTICS = """
+SELECT split, round(avg(mean), 1), round(avg(std), 1), round(avg(min), 1), round(avg(max), 1) FROM facts GROUP BY split
+"""
+# What is in two splits, or has two labels, comes first.
+_COPIED = """
+SELECT digest, splits > 1, labels > 1 FROM facts WHERE copies > 1
+GROUP BY digest ORDER BY splits DESC, labels DESC, min(row) LIMIT ?
+"""
+_COPIES = "SELECT row, cell FROM facts WHERE copies > 1 AND digest = ? ORDER BY row LIMIT 4"
+_COPIED_COUNT = "SELECT count(DISTINCT digest) FROM facts WHERE copies > 1"
 
 
 def data_docs(
-    dataset: Dataset, ref: DatasetRef, arrays: Arrays, table: pd.DataFrame, results: tuple[ExpectationResult, ...]
+    dataset: Dataset, ref: DatasetRef, arrays: Arrays, table: FactsTable, results: tuple[ExpectationResult, ...]
 ) -> str:
     """One HTML page that fetches nothing: the results, pictures of what broke a rule, the images that occur more than
-    once, and samples of every class under its superclass."""
-    counts = table.groupby(["label", "split"]).size().unstack(fill_value=0).reindex(columns=list(SPLITS), fill_value=0)
-    samples = {
-        name: _pictures(arrays.images, np.flatnonzero(arrays.labels == index)[:12])
-        for index, name in enumerate(arrays.class_names)
-    }
+    once, and samples of every class under its superclass, or of the first SAMPLES classes."""
+    counts: dict[str, dict[str, int]] = {}
+    for label, split, count in table.query(_COUNTS):
+        counts.setdefault(label, dict.fromkeys(SPLITS, 0))[split] = count
+    samples = _samples(arrays)
+    groups = dataset.superclasses or {"": arrays.class_names}
     page = Environment(loader=PackageLoader("vgg16.checks", ""), autoescape=True).get_template("data_docs.html")
     return page.render(
         ref=ref,
         ok=all(result.ok for result in results),
         results=[
-            (result, _pictures(arrays.images, result.rows[:10]))
+            (result, _pictures(arrays.images, result.rows[:BROKEN_SHOWN]))
             for result in sorted(results, key=lambda result: result.ok)
         ],
-        counts=list(counts.iterrows()),
+        counts=list(counts.items())[:CLASSES_COUNTED],
+        classes=len(counts),
         splits=SPLITS,
-        statistics=table.groupby("split")[["mean", "std", "min", "max"]].mean().round(1).reindex(list(SPLITS)).dropna(),
+        statistics=sorted(table.query(_STATISTICS), key=lambda row: SPLITS.index(row[0])),
         samples=samples,
-        superclasses=dataset.superclasses or {"": dataset.class_names},
+        superclasses={group: [name for name in names if name in samples] for group, names in groups.items()},
         copies=_copies(arrays.images, table),
-        copied=int(table.loc[table["copies"] > 1, "digest"].nunique()),
+        copied=table.query(_COPIED_COUNT)[0][0],
     )
 
 
-def _copies(images: Images, table: pd.DataFrame) -> list[tuple[str, list[str], bool, bool]]:
+def _samples(arrays: Arrays) -> dict[str, str]:
+    """By the name of a class some of its images; the more classes, the fewer of each."""
+    most = min(max(SAMPLES // max(len(arrays.class_names), 1), 1), SAMPLES_OF_A_CLASS)
+    order = np.argsort(arrays.labels, kind="stable")
+    starts = np.searchsorted(arrays.labels[order], np.arange(len(arrays.class_names) + 1))
+    return {
+        name: _pictures(arrays.images, order[starts[index] : min(starts[index] + most, starts[index + 1])])
+        for index, name in enumerate(arrays.class_names[:SAMPLES])
+    }
+
+
+def _copies(images: Images, table: FactsTable) -> list[tuple[str, list[str], bool, bool]]:
     """For the first COPIES_SHOWN images that occur more than once: their pictures side by side, split/label of each,
-    whether they are in two splits, whether they have two labels. What is both comes first."""
-    copied = table[table["copies"] > 1].sort_values(["splits", "labels"], ascending=False, kind="stable")
-    groups = list(copied.groupby("digest", sort=False))[:COPIES_SHOWN]
-    return [
-        (
-            _pictures(images, group.index[:4]),
-            list(group["cell"][:4]),
-            bool(group["splits"].iloc[0] > 1),
-            bool(group["labels"].iloc[0] > 1),
-        )
-        for _, group in groups
-    ]
+    whether they are in two splits, whether they have two labels."""
+    shown = []
+    for digest, leaks, contradicts in table.query(_COPIED, COPIES_SHOWN):
+        copies = table.query(_COPIES, digest)
+        pictures = _pictures(images, [row for row, _ in copies])
+        shown.append((pictures, [cell for _, cell in copies], bool(leaks), bool(contradicts)))
+    return shown
 
 
-def _pictures(images: Images, rows: Iterable[int]) -> str:
+def _pictures(images: Images, rows: Sequence[int] | NDArray[np.intp]) -> str:
     """Some images side by side as a data URI, "" for none."""
-    chosen = [images[row] for row in rows]
-    if not chosen:
+    if not len(rows):
         return ""
+    strip = np.concatenate([_thumbnail(image) for image in images[np.asarray(rows)]], axis=1)
+    content, kind = _encoded(strip, "PNG"), "png"
+    if len(content) > LOSSLESS * len(rows):
+        content, kind = _encoded(strip, "JPEG"), "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _thumbnail(image: Images) -> Images:
+    """An image, uint8 [h, w, 3], at most SIDE pixels high and wide; of what is none, that it can be shown."""
+    shown = np.broadcast_to(np.clip(image, 0, 255).astype(np.uint8), (*image.shape[:2], 3))
+    picture = Image.fromarray(np.ascontiguousarray(shown))
+    picture.thumbnail((SIDE, SIDE))
+    return np.asarray(picture)
+
+
+def _encoded(strip: Images, form: str) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(np.concatenate(chosen, axis=1)).save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    Image.fromarray(strip).save(file, form, quality=QUALITY)
+    return file.getvalue()

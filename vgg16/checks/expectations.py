@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import great_expectations as gx
 import great_expectations.expectations as gxe
-import pandas as pd
 
+from vgg16.checks.facts_table import FactsTable
 from vgg16.checks.rules import Rule, rules
 from vgg16.config.types import Dataset
 from vgg16.records import DatasetRef, FailedExpectation, ValidationReport
+
+_RESULT_FORMAT = {"result_format": "SUMMARY", "unexpected_index_column_names": ["row"]}
 
 
 @dataclass(frozen=True)
@@ -29,20 +32,22 @@ class ExpectationResult:
         return self.ok and self.rule.name.endswith("_known")
 
 
-def judge(dataset: Dataset, table: pd.DataFrame) -> tuple[ExpectationResult, ...]:
+def judge(dataset: Dataset, table: FactsTable) -> tuple[ExpectationResult, ...]:
     """Every rule's result on the facts. Raises RuntimeError where a rule itself cannot be computed."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
-    source = context.data_sources.add_pandas("images")
-    batch = source.add_dataframe_asset("facts").add_batch_definition_whole_dataframe("all")
+    # Great Expectations takes $ for a variable of its own, and SQLAlchemy ? for the end of the path.
+    address = f"sqlite:///file:{quote(str(table.path))}?mode=ro&uri=true"
+    source = context.data_sources.add_sqlite("images", connection_string=address)
+    batch = source.add_table_asset("facts", table_name="facts").add_batch_definition_whole_table("all")
     suite = gx.ExpectationSuite(name=dataset.name)
-    by_name = {rule.name: rule for rule in rules(dataset, len(table))}
+    by_name = {rule.name: rule for rule in rules(dataset, table.images)}
     for rule in by_name.values():
         suite.add_expectation(getattr(gxe, rule.type)(**rule.values, meta={"rule": rule.name}))
     definition = context.validation_definitions.add(
         gx.ValidationDefinition(name=dataset.name, data=batch, suite=context.suites.add(suite))
     )
-    validation = definition.run(batch_parameters={"dataframe": table}, result_format="SUMMARY").to_json_dict()
+    validation = definition.run(result_format=_RESULT_FORMAT).to_json_dict()
     outcomes = {outcome["expectation_config"]["meta"]["rule"]: outcome for outcome in validation["results"]}
     return tuple(_result(rule, outcomes[name]) for name, rule in by_name.items())
 
@@ -51,16 +56,19 @@ def _result(rule: Rule, outcome: dict[str, Any]) -> ExpectationResult:
     if outcome["exception_info"].get("raised_exception"):
         raise RuntimeError(f"expectation {rule.name}: {outcome['exception_info']['exception_message']}")
     details = outcome["result"]
-    rows = tuple(details.get("partial_unexpected_index_list", ())[:20])
-    return ExpectationResult(rule, outcome["success"], _observed(details), rows)
+    rows = tuple(image["row"] for image in (details.get("partial_unexpected_index_list") or ())[:20])
+    return ExpectationResult(rule, outcome["success"], observed(details), rows)
 
 
-def _observed(details: dict[str, Any]) -> str:
+def observed(details: dict[str, Any]) -> str:
+    """What was found, from a result of Great Expectations in the form SUMMARY."""
     if "unexpected_count" in details:
         if not details["unexpected_count"]:
             return f"all {details['element_count']} images"
         share = f"{details['unexpected_count']} of {details['element_count']} images otherwise"
-        examples = ", ".join(_text(example["value"]) for example in details["partial_unexpected_counts"][:5])
+        values = [example["value"] for example in details["partial_unexpected_counts"][:5]]
+        # An unknown value says no more than that it is unknown.
+        examples = ", ".join(_text(value) for value in values if value is not None)
         return f"{share}: {examples}" if examples else share
     if details.get("partial_missing_list"):
         return f"missing: {', '.join(details['partial_missing_list'][:5])}"

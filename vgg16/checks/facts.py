@@ -1,64 +1,26 @@
-"""Images become a table: one row of facts for each."""
+"""Images become facts: what is measured of each, stretch by stretch."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from vgg16.config.types import SPLITS
+from vgg16.config.types import MEASURES, SPLITS
 from vgg16.data.images import Arrays, Images, Labels, image_digests
-
-# What is measured of each image, and averaged over stretches of the source; intensities are 0 to 255.
-MEASURES = {
-    "mean_intensity": "intensity",
-    "red_over_green": "red less green",
-    "green_over_blue": "green less blue",
-    "channel_difference": "difference between the channels of a pixel",
-    "horizontal_gradient": "difference between horizontal neighbours",
-    "vertical_gradient": "difference between vertical neighbours",
-    "label_signal": "share of a thumbnail's variance that the labels explain",
-}
-
-FACTS = (
-    *("split", "label", "shape", "dtype", "min", "max", "mean", "std"),
-    *("digest", "cell", "copies", "splits", "labels", "imbalance"),
-    *MEASURES,
-)
 
 # Images: as few as still tell good labels from shuffled ones in 100 classes.
 STRETCH = 1000
+# Values of pixels that are measured at once: 32 MB as float32.
+MOST_VALUES = 2**23
+# Parts of a stretch; what is measured without each of them in turn says how far chance moves it.
+PARTS = 20
 
-
-def facts(arrays: Arrays) -> pd.DataFrame:
-    """One row of facts per image: the columns of FACTS.
-
-    `cell` is split/label; `copies` counts the images with the same pixels, `splits` and `labels` the splits and the
-    labels that they have. `imbalance` is how far the cell is from its even share of the split, as a part of that; one
-    image more or less is rounding. Mean, standard deviation, min and max are on the scale of the pixels, 0 to 255.
-    Those of MEASURES are the mean of the stretch that the image is in: of about STRETCH images that are neighbours in
-    the source, so that damage to one of its files is not averaged away.
-    """
-    names = np.array([*arrays.class_names, "out of range"])
-    labels = np.where((arrays.labels >= 0) & (arrays.labels < len(names) - 1), arrays.labels, len(names) - 1)
-    table = pd.DataFrame(
-        {
-            "split": np.array(SPLITS)[arrays.splits],
-            "label": names[labels],
-            "shape": "x".join(map(str, arrays.images.shape[1:])),
-            "dtype": str(arrays.images.dtype),
-            "digest": image_digests(arrays.images),
-        }
-    )
-    table["cell"] = table["split"] + "/" + table["label"]
-    same = table.groupby("digest")
-    table["copies"], table["splits"] = same["split"].transform("size"), same["split"].transform("nunique")
-    table["labels"] = same["label"].transform("nunique")
-    even = table.groupby("split")["label"].transform("size") / len(arrays.class_names)
-    table["imbalance"] = ((table.groupby("cell")["label"].transform("size") - even).abs() - 1).clip(lower=0) / even
-    stretches = np.array_split(np.arange(len(table)), stretches_of(len(table)))
-    measured = [_measure(arrays.images[rows], arrays.labels[rows]) for rows in stretches]
-    return pd.concat([table, pd.concat(measured, ignore_index=True)], axis=1)[list(FACTS)]
+# Of each image by itself.
+OWN = ("row", "split", "label", "shape", "dtype", "digest", "min", "max", "mean", "std")
+SPREADS = tuple(f"{name}_spread" for name in MEASURES)
 
 
 def stretches_of(images: int) -> int:
@@ -66,31 +28,77 @@ def stretches_of(images: int) -> int:
     return max(round(images / STRETCH), 1)
 
 
-def _measure(images: Images, labels: Labels) -> pd.DataFrame:
-    """What is measured in the pixels of one stretch: min, max, mean and std of each image, MEASURES of all together."""
-    if not len(images):
-        return pd.DataFrame(columns=["min", "max", "mean", "std", *MEASURES], dtype=float)
+def stretches(images: int) -> Iterator[slice]:
+    """The rows of each stretch: about STRETCH neighbours, all of nearly equal length."""
+    count = stretches_of(images)
+    shortest, longer = divmod(images, count)
+    start = 0
+    for number in range(count):
+        stop = start + shortest + (number < longer)
+        yield slice(start, stop)
+        start = stop
+
+
+def of_stretch(arrays: Arrays, stretch: slice) -> pd.DataFrame:
+    """One row of facts for each image of a stretch: OWN, MEASURES and SPREADS.
+
+    Mean, standard deviation, min and max are on the scale of the pixels, 0 to 255; `digest` is that of the pixels.
+    MEASURES are the means of the stretch, whose images are neighbours in the dataset, so that damage to one file of its
+    source is not averaged away. SPREADS say how far chance moves the mean of n images: by a standard deviation of the
+    spread over the root of n.
+    """
+    names = np.array([*arrays.class_names, "out of range"])
+    labels = arrays.labels[stretch]
+    known = np.where((labels >= 0) & (labels < len(names) - 1), labels, len(names) - 1)
+    own = {
+        "row": np.arange(stretch.start, stretch.stop),
+        "split": np.array(SPLITS)[arrays.splits[stretch]],
+        "label": names[known],
+        "shape": "x".join(map(str, arrays.images.shape[1:])),
+        "dtype": str(arrays.images.dtype),
+    }
+    if not len(labels):
+        return pd.DataFrame(columns=[*OWN, *MEASURES, *SPREADS], dtype=float)
+    step = max(MOST_VALUES // int(np.prod(arrays.images.shape[1:])), 1)
+    parts = [
+        _of_images(arrays.images[start : min(start + step, stretch.stop)])
+        for start in range(stretch.start, stretch.stop, step)
+    ]
+    measured = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    thumbnails = measured.pop("thumbnails")
+    means = {name: measured.pop(name) for name in MEASURES if name != "label_signal"}
+    return pd.DataFrame(
+        own
+        | measured
+        | {name: values.mean() for name, values in means.items()}
+        | {"label_signal": label_signal(thumbnails, labels)}
+        | {f"{name}_spread": float(values.std(ddof=1)) if len(values) > 1 else 0.0 for name, values in means.items()}
+        | {"label_signal_spread": label_signal_spread(thumbnails, labels)}
+    )
+
+
+def _of_images(images: Images) -> dict[str, NDArray[np.generic]]:
+    """Of each image its digest, min, max, mean and std, MEASURES but the last, and a thumbnail, float32 [48]."""
     # A gray image has one channel for all three, so that its shape can be refused in the same table.
     pixels = np.stack([images[..., min(channel, images.shape[-1] - 1)] for channel in range(3)], 1).astype(np.float32)
     height, width = (side // 4 * 4 for side in pixels.shape[2:])
     thumbnails = pixels[..., :height, :width].reshape(len(pixels), 3, 4, height // 4, 4, width // 4).mean(axis=(3, 5))
-    red, green, blue = pixels.mean(axis=(0, 2, 3), dtype=np.float64)
-    return pd.DataFrame(
-        {
-            "min": pixels.min(axis=(1, 2, 3)),
-            "max": pixels.max(axis=(1, 2, 3)),
-            "mean": pixels.mean(axis=(1, 2, 3)),
-            "std": pixels.std(axis=(1, 2, 3)),
-            "mean_intensity": (red + green + blue) / 3,
-            "red_over_green": red - green,
-            "green_over_blue": green - blue,
-            **{
-                name: np.abs(np.diff(pixels, axis=axis)).mean(dtype=np.float64)
-                for name, axis in (("channel_difference", 1), ("horizontal_gradient", 3), ("vertical_gradient", 2))
-            },
-            "label_signal": label_signal(thumbnails.reshape(len(pixels), -1), labels),
-        }
-    )
+    red, green, blue = pixels.mean(axis=(2, 3), dtype=np.float64).T
+    return {
+        "digest": np.array(image_digests(images)),
+        "min": pixels.min(axis=(1, 2, 3)),
+        "max": pixels.max(axis=(1, 2, 3)),
+        "mean": pixels.mean(axis=(1, 2, 3)),
+        "std": pixels.std(axis=(1, 2, 3)),
+        "mean_intensity": (red + green + blue) / 3,
+        "red_over_green": red - green,
+        "green_over_blue": green - blue,
+        **{
+            name: np.abs(np.diff(pixels, axis=axis)).mean(axis=(1, 2, 3), dtype=np.float64)
+            for name, axis in (("channel_difference", 1), ("horizontal_gradient", 3), ("vertical_gradient", 2))
+        },
+        "thumbnails": thumbnails.reshape(len(pixels), -1),
+    }
 
 
 def label_signal(values: NDArray[np.float32], labels: Labels) -> float:
@@ -105,3 +113,26 @@ def label_signal(values: NDArray[np.float32], labels: Labels) -> float:
         return 0.0
     within = total - float((sums**2 / counts[:, None]).sum())
     return 1 - (within / within_freedom) / (total / (len(labels) - 1))
+
+
+def label_signal_spread(values: NDArray[np.float32], labels: Labels) -> float:
+    """How far chance moves `label_signal` of n images, times the root of n: the jackknife over PARTS parts."""
+    count = min(PARTS, len(labels))
+    parts = np.arange(len(labels)) % count
+    classes, members = np.unique(labels, return_inverse=True)
+    cells, shape = parts * len(classes) + members, (count, len(classes))
+    deviations = (values - values.mean(axis=0)).astype(np.float64)
+    sums = np.zeros((*shape, values.shape[1]))
+    np.add.at(sums.reshape(-1, values.shape[1]), cells, deviations)
+    counts = np.bincount(cells, minlength=count * len(classes)).reshape(shape)
+    squares = np.bincount(parts, (deviations**2).sum(axis=1), minlength=count)
+    # Of each part, all but it.
+    sums, counts, squares = sums.sum(axis=0) - sums, counts.sum(axis=0) - counts, squares.sum() - squares
+    images = counts.sum(axis=1)
+    total = squares - (sums.sum(axis=1) ** 2).sum(axis=1) / images
+    within = squares - (sums**2 / np.maximum(counts, 1)[..., None]).sum(axis=(1, 2))
+    freedom = images - (counts > 0).sum(axis=1)
+    if count < 3 or not (total > 0).all() or not freedom.all():
+        return 0.0
+    signals = 1 - (within / freedom) / (total / (images - 1))
+    return float(np.sqrt((count - 1) * np.var(signals) * len(labels)))

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from vgg16.checks.facts import FACTS, MEASURES, stretches_of
-from vgg16.config.types import SPLITS, Dataset
+from vgg16.checks.facts import stretches_of
+from vgg16.config.types import FACTS, MEASURES, SPLITS, Dataset
 
 
 @dataclass(frozen=True)

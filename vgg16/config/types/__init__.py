@@ -2,15 +2,19 @@
 
 from vgg16.config.types.dataset import SPLITS, Archive, Dataset, DatasetChoice, SmallClasses, Split
 from vgg16.config.types.experiment import Experiment, Question, Study
+from vgg16.config.types.facts import FACTS, MEASURES, TEXTS
 from vgg16.config.types.frozen import Frozen
 from vgg16.config.types.gate import RENAMED_POLICIES, RENAMED_RULES, GateRules
 from vgg16.config.types.network import Backbone, BackboneChoice, Head, Pretrained
 from vgg16.config.types.training import Augmentation, Device, Optimizer, Phase, Precision, Schedule
 
 __all__ = [
+    "FACTS",
+    "MEASURES",
     "RENAMED_POLICIES",
     "RENAMED_RULES",
     "SPLITS",
+    "TEXTS",
     "Archive",
     "Augmentation",
     "Backbone",

@@ -1,25 +1,30 @@
-"""Whether a published dataset is what it should be: its facts judged, its Data Docs kept in the store."""
+"""Whether a published dataset is what it should be: its facts judged, facts and Data Docs kept in the store."""
 
 from __future__ import annotations
 
-import tempfile
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from vgg16.checks import data_docs, expectations, facts
+from vgg16.checks import data_docs, expectations, facts_file, facts_table
+from vgg16.config.types import Dataset
+from vgg16.data.images import Arrays
 from vgg16.data.published import write_samples
 from vgg16.records import DatasetRef, ValidationReport
+from vgg16.storage import files
 from vgg16.workplace.workplace import Workplace
 
 
 def validate(ref: DatasetRef, workplace: Workplace) -> ValidationReport:
     """Images -> facts -> Great Expectations -> report and Data Docs in the store; sample pictures in the home."""
-    arrays = workplace.dataset(ref)
-    table = facts.facts(arrays)
-    dataset = workplace.dataset_row(ref)
-    results = expectations.judge(dataset, table)
-    report = expectations.report(ref, results)
-    with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
-        page = Path(folder, "docs.html")
+    arrays, dataset = workplace.dataset(ref), workplace.dataset_row(ref)
+    with _scratch(ref, workplace) as folder:
+        facts = _facts(ref, dataset, arrays, folder, workplace)
+        table = facts_table.load(facts, folder / "facts.sqlite", len(arrays.class_names))
+        results = expectations.judge(dataset, table)
+        report = expectations.report(ref, results)
+        page = folder / "docs.html"
         page.write_text(data_docs.data_docs(dataset, ref, arrays, table, results), encoding="utf-8")
         workplace.store.upload(page, ref.docs_key)
     if report.ok:
@@ -28,3 +33,35 @@ def validate(ref: DatasetRef, workplace: Workplace) -> ValidationReport:
     verdict = "all hold" if report.ok else f"{len(report.failed)} failed"
     workplace.say(f"validation  {report.checked} expectations, {verdict}; Data Docs: {docs}")
     return report.model_copy(update={"docs": docs})
+
+
+@contextmanager
+def _scratch(ref: DatasetRef, workplace: Workplace) -> Iterator[Path]:
+    """A folder for the facts of one dataset, for one process of this home at a time; what a kill leaves in it goes
+    when it is next used. The system's own for such may be in memory, which a million images' would fill."""
+    # No dataset's name has a dot, so that none scratches here.
+    folder = workplace.home / "scratch" / f"{ref.name}.{ref.digest[:8]}"
+    with files.exclusive_lock(
+        workplace.home / "locks" / f"validate-{folder.name}",
+        lambda: workplace.say(f"validation  waiting for another process that validates {ref.name}"),
+    ):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+
+def _facts(ref: DatasetRef, dataset: Dataset, arrays: Arrays, folder: Path, workplace: Workplace) -> Path:
+    """The Parquet file of a dataset's facts: that of the store, or made and kept there."""
+    kept, new = workplace.store.local_path(ref.facts_key), folder / "facts.parquet"
+    if kept is None and ref.facts_key in workplace.store.keys(ref.key):
+        workplace.store.download(ref.facts_key, new)
+        kept = new
+    if kept and facts_file.is_of(kept, dataset, arrays):
+        return kept
+    new.unlink(missing_ok=True)
+    facts_file.write(dataset, arrays, new)
+    workplace.store.upload(new, ref.facts_key)
+    return new
