@@ -21,6 +21,10 @@ Write = Callable[[str], Path]
 MINE = '[experiments.mine]\nextends = "digits-scratch"\n'
 STUDY = '[studies.sizes.questions.size]\nmembers = [{extends = "digits-scratch"'
 
+PETS = '[datasets.pets]\nsource = "photos"\n'
+EXPECT = "[[datasets.pets.expectations]]\n"
+MEAN = EXPECT + 'type = "ExpectColumnMeanToBeBetween"\n'
+
 # By what is wrong: the file, the line that is told, a part of what is wrong, and a part of the suggestion.
 MISTAKES = {
     "a key": (MINE + "batch_siez = 3\n", 3, "mine.batch_siez: no such setting", "batch_size"),
@@ -146,6 +150,51 @@ MISTAKES = {
     "nobody who answers": ("[studies.sizes.questions.size]\nsettings = []\n", 1, "expected members", "who answers"),
     "a question's key": ("[studies.sizes.questions.size]\nmember = []\n", 2, "no such setting", "members"),
     "a language": (STUDY + '}]\n[studies.sizes]\nlanguage = "de"\n', 4, "'en' or 'fr'", "fr"),
+    "an expectation's type": (
+        PETS + EXPECT + 'type = "ExpectColumnMeanToBeBetwen"\n',
+        4,
+        "no expectation",
+        "MeanToBeBetw",
+    ),
+    "an expectation's column": (PETS + MEAN + 'column = "men"\nmax_value = 3\n', 5, "no fact 'men'", "mean"),
+    "no column": (PETS + MEAN + "max_value = 3\n", 3, "expected a column", "split"),
+    "a column of texts": (PETS + MEAN + 'column = "label"\nmax_value = 3\n', 5, "numbers, found label", "min, max"),
+    "a column of the table": (
+        PETS + EXPECT + 'type = "ExpectTableRowCountToBeBetween"\ncolumn = "mean"\nmax_value = 3\n',
+        5,
+        "has no column",
+        "all images",
+    ),
+    "no bounds": (PETS + MEAN + 'column = "mean"\n', 3, "min_value, max_value or both", "min_value"),
+    "bounds exchanged": (
+        PETS + MEAN + 'column = "mean"\nmin_value = 5\nmax_value = 3\n',
+        6,
+        "no more than",
+        "Exchange",
+    ),
+    "what a mean does not take": (
+        PETS + MEAN + 'column = "mean"\nmin_value = 5\nmostly = 0.5\n',
+        7,
+        "has no mostly",
+        "min_value, max_value",
+    ),
+    "no set": (
+        PETS + EXPECT + 'type = "ExpectColumnValuesToBeInSet"\ncolumn = "label"\n',
+        3,
+        "value_set",
+        '["a", "b"]',
+    ),
+    "an expectation's key": (PETS + MEAN + 'column = "mean"\nmax_values = 3\n', 6, "no such setting", "max_value"),
+    "a bound as text": (PETS + MEAN + 'column = "mean"\nmax_value = "3"\n', 6, "expected a number", "Write 3"),
+    "a measure": (
+        PETS + "typical.images = 9\ntypical.mean_intensty = [1, 2]\n",
+        4,
+        "no such setting",
+        "mean_intensity",
+    ),
+    "a spread below nothing": (PETS + "typical.mean_intensity = [1, -2]\n", 3, "greater than or equal to 0", ""),
+    "measures of how many": (PETS + "typical.mean_intensity = [1, 2]\n", 3, "expected images", "What the images"),
+    "too many unreadable": (PETS + "unreadable = 5\n", 3, "less than or equal to 1", "share"),
     "a shipped study": ("[studies.course]\n", 1, "course.toml, line", "another name"),
 }
 
@@ -389,11 +438,17 @@ def test_the_schema_accepts_what_is_read_and_knows_no_other_key(write: Write) ->
         + STUDY
         + '}, {extends = "mine", name = "b", seed = 3}]\ncompared = [["b", "mine"]]\n'
         + written.project_file([SHIPPED.experiments["cifar10-finetune"]], SHIPPED.experiments)
+        + PETS
+        + "unreadable = 0.1\n[datasets.pets.typical]\nimages = 30\nmean_intensity = [1.5, 2]\n"
+        + MEAN
+        + 'column = "mean"\nmin_value = 3\n'
     )
     assert _accepts(schema, good, schema)
     for bad in (
         "[experiments.m]\nsede = 3\n",
         "[experiments.m]\nphases.0.epohs = 3\n",
         '[experiments.m]\nseed = "x"\n',
+        PETS + "typical.mean = [1, 2]\n",
+        PETS + EXPECT + 'type = "ExpectColumnToExist"\n',
     ):
         assert not _accepts(schema, tomllib.loads(bad), schema)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,23 +62,25 @@ def of_stretch(arrays: Arrays, stretch: slice) -> pd.DataFrame:
         return pd.DataFrame(columns=[*OWN, *MEASURES, *SPREADS], dtype=float)
     step = max(MOST_VALUES // int(np.prod(arrays.images.shape[1:])), 1)
     parts = [
-        _of_images(arrays.images[start : min(start + step, stretch.stop)])
+        of_images(arrays.images[start : min(start + step, stretch.stop)])
         for start in range(stretch.start, stretch.stop, step)
     ]
     measured = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    thumbnails = measured.pop("thumbnails")
-    means = {name: measured.pop(name) for name in MEASURES if name != "label_signal"}
-    return pd.DataFrame(
-        own
-        | measured
-        | {name: values.mean() for name, values in means.items()}
-        | {"label_signal": label_signal(thumbnails, labels)}
-        | {f"{name}_spread": float(values.std(ddof=1)) if len(values) > 1 else 0.0 for name, values in means.items()}
-        | {"label_signal_spread": label_signal_spread(thumbnails, labels)}
-    )
+    of_each = {name: measured[name] for name in OWN if name in measured}
+    return pd.DataFrame(own | of_each | of_all(measured, labels))
 
 
-def _of_images(images: Images) -> dict[str, NDArray[np.generic]]:
+def of_all(measured: Mapping[str, NDArray[Any]], labels: Labels) -> dict[str, float]:
+    """MEASURES and SPREADS of images of which `of_images` measured each."""
+    thumbnails = measured["thumbnails"]
+    values = {name: measured[name] for name in MEASURES if name in measured}
+    means = {name: float(each.mean()) for name, each in values.items()}
+    spreads = {f"{name}_spread": float(each.std(ddof=1)) if len(each) > 1 else 0.0 for name, each in values.items()}
+    signal = {"label_signal": label_signal(thumbnails, labels)}
+    return means | signal | spreads | {"label_signal_spread": label_signal_spread(thumbnails, labels)}
+
+
+def of_images(images: Images) -> dict[str, NDArray[Any]]:
     """Of each image its digest, min, max, mean and std, MEASURES but the last, and a thumbnail, float32 [48]."""
     # A gray image has one channel for all three, so that its shape can be refused in the same table.
     pixels = np.stack([images[..., min(channel, images.shape[-1] - 1)] for channel in range(3)], 1).astype(np.float32)

@@ -27,7 +27,10 @@ SCHEMA = pa.schema(
     + [pa.field(name, pa.float64()) for name in (*MEASURES, *SPREADS)]
 )
 # What says of a dataset how it is judged and described, and nothing of its pixels.
-_NOT_OF_PIXELS = {"description", "typical", "measured_on", "tolerated", "imbalance", "floors", "source"}
+_NOT_OF_PIXELS = {
+    *("description", "source", "files", "unread_files", "floors"),
+    *("typical", "measured_on", "tolerated", "imbalance", "expectations"),
+}
 
 
 def write(dataset: Dataset, arrays: Arrays, path: Path) -> None:

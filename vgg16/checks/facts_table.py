@@ -33,15 +33,15 @@ CREATE TABLE facts AS
   SELECT images.*, split || '/' || label AS cell, imbalance,
     iif(digest IS NULL, NULL, coalesce(copies, 1)) AS copies,
     iif(digest IS NULL, NULL, coalesce(splits, 1)) AS splits,
-    iif(digest IS NULL, NULL, coalesce(labels, 1)) AS labels
-  FROM images LEFT JOIN cells USING (split, label) LEFT JOIN copied USING (digest);
+    iif(digest IS NULL, NULL, coalesce(labels, 1)) AS labels, unread_share
+  FROM images JOIN known LEFT JOIN cells USING (split, label) LEFT JOIN copied USING (digest);
 DROP TABLE images;
 """
 
 
 @dataclass(frozen=True)
 class FactsTable:
-    """The columns `row` and FACTS of that many images: the table `facts` of a SQLite file.
+    """The columns `row`, `unread_share` and FACTS of that many images: the table `facts` of a SQLite file.
 
     `cell` is split/label; `copies` counts the images with the same pixels, `splits` and `labels` the splits and the
     labels that they have. `imbalance` is how far the cell is from its even share of the split, as a part of that; one
@@ -57,15 +57,16 @@ class FactsTable:
             return database.execute(text, values).fetchall()
 
 
-def load(facts: Path, path: Path, classes: int) -> FactsTable:
-    """The facts of a Parquet file in a new SQLite file; in so many classes an even share is one of so many."""
+def load(facts: Path, path: Path, classes: int, unread_share: float = 0.0) -> FactsTable:
+    """The facts of a Parquet file in a new SQLite file; in so many classes an even share is one of so many, and each
+    image knows which share of its source's files could not be read."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         for setting in _SETTINGS:
             database.execute(f"PRAGMA {setting}")
         database.execute("BEGIN")
         columns = [f"{name} {_TYPES.get(name, 'REAL')}" for name in _READ]
         database.execute(f"CREATE TABLE images ({', '.join(columns)})")
-        database.execute("CREATE TABLE known AS SELECT ? AS classes", (float(classes),))
+        database.execute("CREATE TABLE known AS SELECT ? AS classes, ? AS unread_share", (float(classes), unread_share))
         places = ", ".join("?" * len(_READ))
         database.executemany(f"INSERT INTO images VALUES ({places})", _rows(facts))  # noqa: S608  # of constants
         database.execute("COMMIT")

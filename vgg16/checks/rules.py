@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vgg16.checks.facts import stretches_of
-from vgg16.config.types import FACTS, MEASURES, SPLITS, Dataset
+from vgg16.config.types import FACTS, MEASURES, SPLITS, Dataset, Expectation
+
+# Of the standard deviation among images: a smaller difference between versions of an own dataset is none that a network
+# would notice, and photographs of another day have it.
+LEAST_SHIFT = 0.05
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def rules(dataset: Dataset, images: int) -> tuple[Rule, ...]:
                 "ExpectColumnMeanToBeBetween",
                 _between(name, low, high),
             )
-            for name, (low, high) in _bounds(dataset, min(images, dataset.measured_on)).items()
+            for name, (low, high) in _bounds(dataset, images, dataset.measured_on).items()
         ),
         *(
             Rule(
@@ -85,6 +90,8 @@ def rules(dataset: Dataset, images: int) -> tuple[Rule, ...]:
             )
             for name, (low, high) in _bounds(dataset, stretch).items()
         ),
+        *_readable(dataset),
+        *_own(dataset.expectations),
     )
 
 
@@ -114,11 +121,38 @@ def _tolerant(dataset: Dataset, images: int, name: str, expected: str, values: d
     return Rule(name, expected, "ExpectColumnValuesToBeBetween", values | {"mostly": mostly})
 
 
-def _bounds(dataset: Dataset, images: int) -> dict[str, tuple[float, float]]:
+def _bounds(dataset: Dataset, images: int, most: int | None = None) -> dict[str, tuple[float, float]]:
     """The lowest and the highest mean of each of MEASURES that chance allows in that many images: five standard
-    deviations from the typical one, which chance passes once in a million."""
-    chance = 5 / math.sqrt(max(images, 1))
+    deviations from the typical one, which chance passes once in a million.
+
+    Of a shipped dataset the typical one is known, of `most` images at most. That of an own one is itself the mean of a
+    first version, and moves by chance like that of the images; and versions may differ by LEAST_SHIFT all the same.
+    """
+    if dataset.source:
+        chance = max(5 * math.sqrt(1 / max(images, 1) + 1 / max(dataset.measured_on, 1)), LEAST_SHIFT)
+    else:
+        chance = 5 / math.sqrt(max(images if most is None else min(images, most), 1))
     return {name: (mean - chance * spread, mean + chance * spread) for name, (mean, spread) in dataset.typical.items()}
+
+
+def _readable(dataset: Dataset) -> list[Rule]:
+    """Nothing where no files were read."""
+    if not dataset.files:
+        return []
+    most = dataset.tolerated.get("readable_files", 0)
+    expected = f"at most {most:g} of the {dataset.files} picture files broken"
+    return [Rule("readable_files", expected, "ExpectColumnMaxToBeBetween", _between("unread_share", 0, most))]
+
+
+def _own(expectations: Sequence[Expectation]) -> list[Rule]:
+    """A user's own; a second one of a type and column has its number."""
+    made: list[Rule] = []
+    for expectation in expectations:
+        name = f"{expectation.type}({expectation.column})"
+        number = 1 + sum(rule.name.partition(" ")[0] == name for rule in made)
+        name = f"{name} {number}" if number > 1 else name
+        made.append(Rule(name, expectation.sentence, expectation.type, expectation.parameters))
+    return made
 
 
 def _set(column: str, values: tuple[object, ...] | list[str]) -> dict[str, Any]:

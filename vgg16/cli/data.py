@@ -40,6 +40,7 @@ def add(name: str, source: str, image_size: int | None, replace: bool) -> Answer
     added = adding.add(row, workplace, replace=replace)
     written = project.keep_entry(ours, entry, floor=min(0.95, round(added.largest_share + 0.1, 2)))
     # It imports Great Expectations, which a source that is refused need not wait for.
+    from vgg16.steps.data.profile import profile
     from vgg16.steps.data.validate import validate
 
     report = validate(added.dataset, workplace)
@@ -59,6 +60,16 @@ def add(name: str, source: str, image_size: int | None, replace: bool) -> Answer
     }
     if not report.ok:
         raise refused(report, answer)
+    if not row.typical:
+        measured = profile(added.dataset, workplace)
+        kept = project.keep_profile(written, name, measured)
+        if kept == "kept":
+            workplace.say(f"profile     {measured.images} images measured, in {written}: later versions are held to it")
+        elif kept == "no place":
+            lines = "\n".join(project.profile_lines(name, measured))
+            workplace.say(
+                f"profile     {written} has {name} where no table can follow; put it there yourself:\n{lines}"
+            )
     return answer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from vgg16.config.catalog import SHIPPED
 from vgg16.config.entries import MistakesError
 from vgg16.config.project import Project
 from vgg16.config.project_file import FILE
-from vgg16.config.types import Dataset, Experiment, Study
+from vgg16.config.types import MEASURES, Dataset, Experiment, Profile, Study
 from vgg16.errors import RequestError
 from vgg16.storage import weights
 from vgg16.workplace.workplace import Workplace
@@ -119,6 +120,39 @@ def keep_entry(ours: Project, entry: Mapping[str, Any], floor: float) -> Path:
         with path.open("a", encoding="utf-8") as file:
             file.write(gap + "\n".join(lines) + "\n")
     return path
+
+
+def keep_profile(path: Path, name: str, profile: Profile) -> str:
+    """Append what a dataset is like to its entry, which has no such table yet. How that ended: "kept", "there" where it
+    has one, "no place" where the entry is written so that nothing can be appended to it."""
+    with path.open(encoding="utf-8", newline="") as file:
+        text = file.read()
+    if "typical" in tomllib.loads(text.removeprefix("\ufeff")).get("datasets", {}).get(name, {}):
+        return "there"
+    end = "\r\n" if "\r\n" in text else "\n"
+    added = ("" if text.endswith("\n") else end) + end + end.join(profile_lines(name, profile)) + end
+    try:
+        tomllib.loads((text + added).removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError:
+        return "no place"
+    with path.open("a", encoding="utf-8", newline="") as file:
+        file.write(added)
+    return "kept"
+
+
+def profile_lines(name: str, profile: Profile) -> list[str]:
+    """The lines of a dataset's table `typical`."""
+    lines = [f"{key} = [{mean:g}, {spread:g}]" for key, (mean, spread) in profile.measures.items()]
+    width = max(map(len, lines))
+    words = [f"{MEASURES[key]}{'' if key == 'label_signal' else ', in levels of 255'}" for key in profile.measures]
+    return [
+        f"# What the images of {name} are like, measured on the first version that met its expectations: for each",
+        "# measure the mean over all images, and the standard deviation among them. Later versions are held against",
+        "# it. Change or remove what you like; without this table the next `vgg16 data add` measures anew.",
+        f"[datasets.{name}.typical]",
+        f"images = {profile.images}",
+        *(f"{line:{width}}    # {word}" for line, word in zip(lines, words, strict=True)),
+    ]
 
 
 @click.command()

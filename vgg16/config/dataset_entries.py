@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import Field
 
+from vgg16.config import expectation_entries
 from vgg16.config.entries import Mistake, MistakesError, row, table
 from vgg16.config.lines import KeyPath
-from vgg16.config.types import Dataset, Frozen, SmallClasses
+from vgg16.config.types import Dataset, Expectation, Frozen, Profile
 
 # The names of registered models, of folders in the store and of objects in S3 are made of them.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -30,8 +31,13 @@ class DatasetEntry(Frozen):
     """Top-1 that the first version must surely reach: more than the share of the largest class."""
     classes: dict[str, str] = Field(default_factory=dict)
     """Class folders by another name; two of one name are merged, "" leaves one out."""
-    small_classes: SmallClasses = "refuse"
-    """A class with fewer than 7 pictures: refuse the dataset, or let it learn from them and not be judged on them."""
+    unreadable: float = Field(default=0.05, ge=0, le=1)
+    """The share of the picture files that may be broken, and are left out; with more of them nothing is trained."""
+    typical: Profile | None = None
+    """What the images are like: measured on the first version that meets its expectations, and written here; later
+    versions are held against it. Without the table the next version is measured; an empty one holds none against it."""
+    expectations: tuple[Expectation, ...] = ()
+    """Expectations of your own, in Great Expectations' words, beside those that every dataset has."""
 
 
 def dataset(name: str, entry: Any, recipes: tuple[str, ...]) -> Dataset:
@@ -41,6 +47,8 @@ def dataset(name: str, entry: Any, recipes: tuple[str, ...]) -> Dataset:
         hint = "Names are up to 63 of a to z, 0 to 9, _ and -, and begin with a letter or digit."
         raise MistakesError([Mistake(path=path, text=f"{name!r} cannot be a dataset's name.", suggestion=hint)])
     fields = row(DatasetEntry, table(entry, path), path)
+    expectation_entries.check(fields.expectations, (*path, "expectations"))
+    profile = fields.typical or Profile()
     return Dataset(
         name=name,
         description=fields.description or f"pictures of {fields.source}",
@@ -49,6 +57,9 @@ def dataset(name: str, entry: Any, recipes: tuple[str, ...]) -> Dataset:
         classes=fields.classes,
         small_classes=fields.small_classes,
         floors=dict.fromkeys(recipes, fields.floor),
-        tolerated=TOLERATED,
+        typical=profile.measures,
+        measured_on=profile.images,
+        tolerated=TOLERATED | {"readable_files": fields.unreadable},
         imbalance=None,
+        expectations=fields.expectations,
     )

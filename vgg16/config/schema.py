@@ -99,6 +99,8 @@ def project_schema() -> dict[str, Any]:
     study["properties"]["extends"] = {"type": "string", "description": "The shipped study that this one changes."}
     study["required"] = []
     study["properties"]["questions"]["additionalProperties"] = {"$ref": "#/$defs/Question"}
+    dataset = DatasetEntry.model_json_schema()
+    definitions |= dataset.pop("$defs")
     for name, definition in definitions.items():
         definitions[name] = _worded(definition)
     names = {"pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$"}
@@ -115,7 +117,7 @@ def project_schema() -> dict[str, Any]:
         },
         "$defs": {
             **definitions,
-            "Dataset": DatasetEntry.model_json_schema(),
+            "Dataset": _worded(dataset),
             "Experiment": _worded(experiment),
             "Member": _worded(member),
             "Question": question,

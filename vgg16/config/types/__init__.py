@@ -2,13 +2,14 @@
 
 from vgg16.config.types.dataset import SPLITS, Archive, Dataset, DatasetChoice, SmallClasses, Split
 from vgg16.config.types.experiment import Experiment, Question, Study
-from vgg16.config.types.facts import FACTS, MEASURES, TEXTS
+from vgg16.config.types.facts import EXPECTATIONS, FACTS, MEASURES, TEXTS, Expectation, Profile
 from vgg16.config.types.frozen import Frozen
 from vgg16.config.types.gate import RENAMED_POLICIES, RENAMED_RULES, GateRules
 from vgg16.config.types.network import Backbone, BackboneChoice, Head, Pretrained
 from vgg16.config.types.training import Augmentation, Device, Optimizer, Phase, Precision, Schedule
 
 __all__ = [
+    "EXPECTATIONS",
     "FACTS",
     "MEASURES",
     "RENAMED_POLICIES",
@@ -22,6 +23,7 @@ __all__ = [
     "Dataset",
     "DatasetChoice",
     "Device",
+    "Expectation",
     "Experiment",
     "Frozen",
     "GateRules",
@@ -30,6 +32,7 @@ __all__ = [
     "Phase",
     "Precision",
     "Pretrained",
+    "Profile",
     "Question",
     "Schedule",
     "SmallClasses",

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from vgg16.config.types.facts import Expectation
 from vgg16.config.types.frozen import Frozen, OrNone
 
 Split = Literal["train", "val", "gate", "test"]
@@ -43,14 +44,12 @@ class Dataset(Frozen):
     experiment can move an image from `test` to `train`; where the archive has an official test part, that is `test`,
     whatever `test_fraction` says.
 
-    What its images are like: `typical` holds for each of `checks.facts.MEASURES` the mean over all images and the
+    What its images are like: `typical` holds for each of MEASURES the mean over all images and the
     standard deviation among them, from which follows how far chance moves the mean of fewer (a larger one where
     neighbours in the source resemble each other); `measured_on` is how many images they come from. `tolerated` names
     expectations that a share of the untouched images breaks; what it does not name allows none. `imbalance`: how far a
-    class may be from its even share of a split, as a part of that; None for anything.
-
-    Of classes with too few images for every split `small_classes` says whether the dataset is refused for them, or they
-    learn and do not judge; `small` are those of this version that so need not be in every split.
+    class may be from its even share of a split, as a part of that; None for anything. `expectations` are a user's own,
+    beside ours. Of an own dataset's `files` those of pictures were `unread_files` broken, and left out.
     """
 
     name: str
@@ -62,6 +61,9 @@ class Dataset(Frozen):
     measured_on: int = 0
     tolerated: dict[str, float] = Field(default_factory=dict)
     imbalance: float | None = 0.0
+    expectations: tuple[Expectation, ...] = ()
+    files: int = 0
+    unread_files: int = 0
     floors: dict[str, float] = Field(default_factory=dict)
     archive: Archive | None = None
     source: str = ""

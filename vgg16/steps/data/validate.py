@@ -21,7 +21,8 @@ def validate(ref: DatasetRef, workplace: Workplace) -> ValidationReport:
     arrays, dataset = workplace.dataset(ref), workplace.dataset_row(ref)
     with _scratch(ref, workplace) as folder:
         facts = _facts(ref, dataset, arrays, folder, workplace)
-        table = facts_table.load(facts, folder / "facts.sqlite", len(arrays.class_names))
+        unread = dataset.unread_files / max(dataset.files, 1)
+        table = facts_table.load(facts, folder / "facts.sqlite", len(arrays.class_names), unread)
         results = expectations.judge(dataset, table)
         report = expectations.report(ref, results)
         page = folder / "docs.html"
