@@ -18,7 +18,7 @@ from vgg16.cli.main import cli
 from vgg16.config import schema
 from vgg16.config.dataset_entries import DatasetEntry
 from vgg16.config.study_entries import QuestionEntry, StudyEntry
-from vgg16.config.types import Experiment
+from vgg16.config.types import EXPECTATIONS, Expectation, Experiment
 from vgg16.evaluation.corruptions import KINDS
 from vgg16.tracking.tags import METRICS, TAGS
 from vgg16.workplace.settings import HONOURED, VARIABLES
@@ -128,6 +128,20 @@ def dataset_settings() -> str:
     return _keys(DatasetEntry)
 
 
+def expectation_settings() -> str:
+    """Every key of an expectation in a file."""
+    return _keys(Expectation)
+
+
+def expectation_types() -> str:
+    """What may be expected: types of Great Expectations, and what they take."""
+    rows = [
+        (f"`{name}`", ", ".join(f"`{value}`" for value in kind.takes), kind.sentence.format(column="a fact"))
+        for name, kind in EXPECTATIONS.items()
+    ]
+    return table(("type", "takes", "about"), rows)
+
+
 def study_settings() -> str:
     """Every key of a study in a file."""
     return _keys(StudyEntry)
@@ -167,6 +181,8 @@ MAKERS: tuple[Callable[[], str], ...] = (
     commands,
     experiment_settings,
     dataset_settings,
+    expectation_settings,
+    expectation_types,
     study_settings,
     question_settings,
     tags,
