@@ -7,6 +7,7 @@ answers as a coin of its own falls, so that two equally good models are judged d
 from __future__ import annotations
 
 from collections import Counter
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -150,3 +151,33 @@ def test_a_year_of_equal_challengers_leaves_the_champion_measured_as_it_is(polic
 def test_a_year_of_slightly_worse_challengers_costs_little_where_non_inferior_is_enough(fresh: bool) -> None:
     years = [year(-0.003, GateRules(policy="non-inferior"), seed, fresh=fresh) for seed in range(200)]
     assert -np.mean([gained for _, gained in years]) <= 0.003
+
+
+def year_of_growth(seed: int, *, anew: bool) -> tuple[float, int]:
+    """Of 52 weekly challengers, each as good as the champion of its week, on a split that grows from half of its images
+    to all: the last champion's measured top-1 less its true one, and how many were promoted. `anew`: each week's images
+    are called new ones, though most of them have judged before."""
+    random = np.random.default_rng(seed)
+    split = Split(random)
+    order = random.permutation(IMAGES)
+    model, promoted = Model(START), 0
+    champion = model.answer(split)
+    for week in range(52):
+        shown = order[: IMAGES // 2 + IMAGES // 2 * week // 51]
+        part = copy(split)
+        part.group_of = split.group_of[shown]
+        challenger = model.answer(split)
+        pair = [(right[shown], corrupted) for right, corrupted in (challenger, champion)]
+        judged = evidence(part, pair[0], {"champion": pair[1]}, GateRules(), 1 if anew else week + 1)
+        if gates.judge(judged).verdict == "promote":
+            champion, promoted = challenger, promoted + 1
+    return float(champion[0].mean()) - model.top1, promoted
+
+
+def test_on_a_growing_split_luck_is_not_promoted_because_looks_at_its_old_images_count() -> None:
+    counted, anew = ([year_of_growth(seed, anew=anew) for seed in range(100)] for anew in (False, True))
+    assert abs(np.mean([measured for measured, _ in counted])) <= 0.002
+    assert np.mean([promoted for _, promoted in counted]) <= 0.2
+    # Were they counted anew, luck would be promoted three times as often.
+    assert np.mean([measured for measured, _ in anew]) >= 0.003
+    assert np.mean([promoted for _, promoted in anew]) >= 0.3

@@ -6,7 +6,6 @@ import math
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 from vgg16.config.types import GateRules
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.promotion import gates, ledger
-from vgg16.promotion.records import Judgement, LedgerEntry
+from vgg16.promotion.records import LedgerEntry
 from vgg16.records import Evaluation, Speed, TrainingRequest, Verdict
 from vgg16.statistics import proportion_interval
 from vgg16.storage.store import Store
@@ -193,30 +192,6 @@ def test_models_are_compared_image_by_image_and_superclass_by_superclass() -> No
     assert pair.groups == {"a": (1, 0), "b": (1, 1)}
     assert pair.corrupted[0] == pytest.approx(0.5)
     assert pair.difference == pytest.approx(0.2)
-
-
-def look(version: str, digest: str = "images", opponents: tuple[str, ...] = ("1",), reference: str = "") -> Judgement:
-    return Judgement(images_digest=digest, version=version, opponents=opponents, reference=reference)
-
-
-def test_looks_at_the_same_images_are_counted_and_the_same_look_once(store: Store) -> None:
-    assert [ledger.count_judgement(store, "vgg16-x", look(version)) for version in "2334"] == [1, 2, 2, 3]
-    assert ledger.count_judgement(store, "vgg16-x", look("3")) == 2
-    assert ledger.count_judgement(store, "vgg16-x", look("3", opponents=("2",))) == 4
-    assert ledger.count_judgement(store, "vgg16-x", look("5", "fresh images")) == 1
-    assert ledger.count_judgement(store, "vgg16-other", look("2")) == 1
-
-
-def test_under_non_inferior_looks_at_fresh_images_against_one_reference_are_counted(store: Store) -> None:
-    counted = [ledger.count_judgement(store, "vgg16-x", look(v, f"week {v}", reference="1")) for v in "234"]
-    assert counted == [1, 2, 3]
-    assert ledger.count_judgement(store, "vgg16-x", look("5", "week 5", reference="4")) == 1
-
-
-def test_looks_of_many_at_once_get_a_number_each(store: Store) -> None:
-    with ThreadPoolExecutor(5) as several:
-        counted = list(several.map(lambda v: ledger.count_judgement(store, "vgg16-x", look(str(v))), range(10)))
-    assert sorted(counted) == list(range(1, 11))
 
 
 def entry(number: int, action: str, version: str, previous: str = "") -> LedgerEntry:

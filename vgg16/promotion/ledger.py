@@ -6,10 +6,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 from vgg16.errors import RefusedError
-from vgg16.promotion.records import Judgement, LedgerEntry
+from vgg16.promotion.records import LedgerEntry
 from vgg16.storage.store import ExistsError, Store
 
 # So many reads at a time: boto3 holds ten connections open.
@@ -26,10 +25,10 @@ def _key(name: str, number: int) -> str:
 
 def entries(store: Store, name: str) -> list[LedgerEntry]:
     """Every entry of a registered model, the first one first."""
-    return [LedgerEntry.model_validate_json(content) for content in _numbered(store, f"ledger/{name}")]
+    return [LedgerEntry.model_validate_json(content) for content in numbered(store, f"ledger/{name}")]
 
 
-def _numbered(store: Store, folder: str) -> Iterator[bytes]:
+def numbered(store: Store, folder: str) -> Iterator[bytes]:
     """The files 000001.json, 000002.json and so on of a folder, until there is none."""
     # One after the other, a thousand entries in S3 would be a thousand waits.
     with ThreadPoolExecutor(_READERS) as readers:
@@ -53,25 +52,6 @@ def append(store: Store, entry: LedgerEntry) -> None:
                 f"{entry.name}: somebody else decided on it at the same time, so this {entry.action} was not made.",
                 f"`vgg16 history {entry.name}` shows what happened; then decide again.",
             ) from None
-
-
-def count_judgement(store: Store, name: str, look: Judgement) -> int:
-    """How often these gate images, or this reference, have judged versions of a registered model, this look included.
-
-    Every look is stored before its verdict exists. The same look again, after a kill or by another person, shows
-    nothing new and counts once.
-    """
-    looks = [Judgement.model_validate_json(content) for content in _numbered(store, f"judgements/{name}")]
-    while look not in looks:
-        key = f"judgements/{name}/{len(looks) + 1:06d}.json"
-        with suppress(ExistsError):
-            store.create(key, look.model_dump_json(indent=1).encode())
-        # Ours, or that of another process which was first.
-        looks.append(Judgement.model_validate_json(store.read(key) or b""))
-    return sum(
-        other.images_digest == look.images_digest or (bool(look.reference) and other.reference == look.reference)
-        for other in looks[: looks.index(look) + 1]
-    )
 
 
 def is_last(store: Store, name: str, number: int) -> bool:

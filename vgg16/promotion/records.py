@@ -34,13 +34,15 @@ class LedgerEntry(Frozen):
 
 
 class Judgement(Frozen):
-    """One look at gate images, by their digest: which version was compared with which. `reference` is the one that
-    it must not be worse than, "" where it must be better."""
+    """One look at gate images: which version was compared with which. `reference` is the one that it must not be worse
+    than, "" where it must be better. `images_digest` is that of the images at their size with their labels; `gate` is
+    that of the listing of the pictures by their content, "" in what an earlier version wrote."""
 
     images_digest: str
     version: str
     opponents: tuple[str, ...]
     reference: str
+    gate: str = ""
 
 
 class GateResult(Frozen):

@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vgg16.data.images import Labels
+from vgg16.data.images import Labels, image_digests
 from vgg16.errors import RefusedError
 from vgg16.evaluation import corruptions, metrics
-from vgg16.promotion import gates, ledger
+from vgg16.promotion import gates, looks
 from vgg16.promotion.records import GateResult, Judgement, Standing
 from vgg16.records import ModelVersion, TrackedRun, Verdict
 from vgg16.statistics import group_index
@@ -74,14 +74,21 @@ def _evidence(
         for number, role in roles.items()
         if number in usable
     )
-    look = Judgement(
-        images_digest=evaluation.images_digest, version=version.version, opponents=tuple(roles), reference=reference
-    )
+    judgement = 0
+    if roles:
+        look = Judgement(
+            images_digest=evaluation.images_digest,
+            version=version.version,
+            opponents=tuple(roles),
+            reference=reference,
+            gate=looks.keep_gate(workplace.store, version.name, image_digests(images)),
+        )
+        judgement = looks.count(workplace.store, version.name, look)
     return gates.Evidence(
         challenger=gates.Scored(evaluation, own.speed, own.megabytes),
         trained=run.metrics,
         opponents=opponents,
-        judgement=ledger.count_judgement(workplace.store, version.name, look) if roles else 0,
+        judgement=judgement,
         rules=rules,
         unmeasured=tuple(
             f"nothing can be measured against the {role}, version {number}: {answers[number].unusable}"
