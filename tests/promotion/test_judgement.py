@@ -18,6 +18,7 @@ from vgg16.config.types import GateRules
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.promotion import gates, ledger
 from vgg16.promotion.records import LedgerEntry
+from vgg16.promotion.shared_classes import SharedClasses
 from vgg16.records import Evaluation, Speed, TrainingRequest, Verdict
 from vgg16.statistics import proportion_interval
 from vgg16.storage.store import Store
@@ -147,6 +148,29 @@ CASES = {
         "undecided",
         "at the least -1.5, asked -0.5",
     ),
+    "better on the classes that both know": (
+        evidence(
+            evaluation_of(900),
+            against(60, 20, 800, shared=SharedClasses(("ant", "bee", "cat", "elk"), ("dog",), ())),
+        ),
+        "promote",
+        "on the same 800 gate images of 4 of the 5 classes, those that both know; the champion does not know dog): +",
+    ),
+    "a class renamed": (
+        evidence(evaluation_of(900), against(30, 30, 800, shared=SharedClasses(("ant", "bee"), ("cat",), ("kitten",)))),
+        "refuse",
+        "of 2 of the 3 classes, those that both know; the champion does not know cat; kitten, which the champion knows",
+    ),
+    "many classes new": (
+        evidence(evaluation_of(900), against(60, 20, shared=SharedClasses(("ant", "bee"), tuple("cdefghij"), ()))),
+        "promote",
+        "2 of the 10 classes, those that both know; the champion does not know c, d, e, f, g and 3 more):",
+    ),
+    "better on the classes that both know, but below the floor on all": (
+        evidence(evaluation_of(400), against(60, 20, 800, shared=SharedClasses(("ant", "bee"), ("cat",), ()))),
+        "refuse",
+        "on 1000 gate images is below 0.5",
+    ),
     "as good within a wide margin": (
         evidence(
             evaluation_of(900), against(30, 30, role="reference"), policy="non-inferior", noninferiority_margin=0.02
@@ -192,6 +216,15 @@ def test_models_are_compared_image_by_image_and_superclass_by_superclass() -> No
     assert pair.groups == {"a": (1, 0), "b": (1, 1)}
     assert pair.corrupted[0] == pytest.approx(0.5)
     assert pair.difference == pytest.approx(0.2)
+
+
+def test_a_superclass_without_an_image_that_both_models_know_is_no_superclass_of_the_comparison() -> None:
+    nothing = np.zeros((1, 0), bool)
+    answers = (np.array([True, False]), nothing), (np.array([True, True]), nothing)
+    pair = gates.compare("champion", "7", *answers, np.array([0, 2]), ("a", "new", "b"))
+    assert pair.groups == {"a": (0, 0), "b": (0, 1)}
+    # And none of the corrupted images may be of the shared classes.
+    assert pair.corrupted == (0.0, 1.0)
 
 
 def entry(number: int, action: str, version: str, previous: str = "") -> LedgerEntry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgg16.config.types import GateRules
+from vgg16.promotion.shared_classes import SharedClasses
 from vgg16.records import Evaluation, Speed, Verdict
 from vgg16.statistics import Correct, PairedComparison, holm, mcnemar_p, paired_t_p
 
@@ -33,15 +34,16 @@ class Scored:
 
 @dataclass(frozen=True)
 class Opponent(PairedComparison):
-    """What the challenger, whose wins are counted, is compared with, image by image on the same gate split. `groups`
-    has wins and losses for each superclass; `corrupted` is the difference of top-1 on corrupted images, and the chance
-    of one so far below zero."""
+    """What the challenger, whose wins are counted, is compared with, image by image on the same gate split: on its
+    images of the classes that both know. `groups` has wins and losses for each superclass with such images; `corrupted`
+    is the difference of top-1 on corrupted images, and the chance of one so far below zero."""
 
     role: Literal["champion", "reference"]
     version: str
     top1: float
     groups: Mapping[str, tuple[int, int]]
     corrupted: tuple[float, float]
+    shared: SharedClasses | None = None
 
 
 def compare(  # noqa: PLR0917  # two models and the images they are compared on
@@ -51,12 +53,16 @@ def compare(  # noqa: PLR0917  # two models and the images they are compared on
     opponent: tuple[Correct, Correct],
     group_of: NDArray[np.int64],
     groups: tuple[str, ...],
+    shared: SharedClasses | None = None,
 ) -> Opponent:
     """Pair the correct answers of both, each on the gate images [n] and on corrupted ones [kinds, m]; `group_of` [n] is
-    the superclass of each gate image, by its place in `groups`."""
+    the superclass of each gate image, by its place in `groups`. The images are those of the classes that are `shared`,
+    None for all."""
     (correct, corrupted), (other, other_corrupted) = challenger, opponent
     wins, losses = correct & ~other, other & ~correct
-    won, lost = (np.bincount(group_of[images], minlength=len(groups)).tolist() for images in (wins, losses))
+    shown, won, lost = (
+        np.bincount(group_of[images], minlength=len(groups)).tolist() for images in (slice(None), wins, losses)
+    )
     # The kinds show the same images: each image counts once.
     differences = corrupted.mean(axis=0) - other_corrupted.mean(axis=0)
     return Opponent(
@@ -66,8 +72,9 @@ def compare(  # noqa: PLR0917  # two models and the images they are compared on
         images=len(correct),
         wins=int(wins.sum()),
         losses=int(losses.sum()),
-        groups=dict(zip(groups, zip(won, lost, strict=True), strict=True)),
-        corrupted=(float(differences.mean()), paired_t_p(differences)),
+        groups={name: (won[place], lost[place]) for place, name in enumerate(groups) if shown[place]},
+        corrupted=(float(differences.mean()) if len(differences) else 0.0, paired_t_p(differences)),
+        shared=shared,
     )
 
 
@@ -191,8 +198,26 @@ def _comparison(opponent: Opponent) -> str:
     low, high = opponent.interval
     return (
         f"the {opponent.role} (version {opponent.version}, {opponent.top1:.4f} on the same {opponent.images} gate "
-        f"images): {_points(opponent.difference)} points ({_points(low)} to {_points(high)})"
+        f"images{_of_shared(opponent)}): {_points(opponent.difference)} points ({_points(low)} to {_points(high)})"
     )
+
+
+def _of_shared(opponent: Opponent) -> str:
+    """Which classes the comparison is of where the two know different ones, else ""."""
+    shared, words = opponent.shared, ""
+    if shared and shared.unknown:
+        of = len(shared.names) + len(shared.unknown)
+        words += f" of {len(shared.names)} of the {of} classes, those that both know"
+        words += f"; the {opponent.role} does not know {_listed(shared.unknown)}"
+    if shared and shared.gone:
+        words += f"; {_listed(shared.gone)}, which the {opponent.role} knows, left out"
+    return words
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _points(difference: float) -> str:

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from vgg16.config.types import Frozen
-from vgg16.data.images import Images
+from vgg16.data.images import Arrays, Images
 from vgg16.errors import Vgg16Error
+from vgg16.promotion.shared_classes import LEAST, SharedClasses
 from vgg16.records import DatasetRef, Speed
-from vgg16.tracking.protocol import Registry
 from vgg16.workplace import settings
 from vgg16.workplace.tensorflow import import_tensorflow
-from vgg16.workplace.workplace import open_workplace
+from vgg16.workplace.workplace import Workplace, open_workplace
 
 if TYPE_CHECKING:
     import keras
@@ -33,9 +33,11 @@ if TYPE_CHECKING:
 
 class VersionAnswers(Frozen):
     """What a version answered, in files of a folder: `probabilities.npy` float32 [n, k] on the gate images, and
-    `corrupted.npy` float32 [kinds, m, k] on corrupted ones. `unusable` says why there are none."""
+    `corrupted.npy` float32 [kinds, m, k] on corrupted ones, of the k classes that it knows. `unusable` says why there
+    are none."""
 
     folder: Path
+    class_names: tuple[str, ...] = ()
     unusable: str = ""
     speed: Speed | None = None
     megabytes: float = 0.0
@@ -46,8 +48,9 @@ class VersionAnswers(Frozen):
         return array
 
 
-class _Question(Frozen):
-    """Which versions of a registered model answer on the gate images of a dataset, into which folder."""
+class Question(Frozen):
+    """Which versions of a registered model, the challenger first, answer on the gate images of its dataset, into which
+    folder."""
 
     name: str
     versions: tuple[str, ...]
@@ -80,12 +83,12 @@ class FreshProcess:
         self._process = self._process or _started()
 
     def ask(self, name: str, versions: tuple[str, ...], dataset: DatasetRef, folder: Path) -> dict[str, VersionAnswers]:
-        """The answers of each version on the gate images of a published dataset, which the process writes to a folder
-        and then ends.
+        """The answers of each version, the challenger first, on the gate images of its published dataset, which the
+        process writes to a folder and then ends.
 
         A version that cannot be used says so; Vgg16Error is raised where it was not the version that failed.
         """
-        question = _Question(name=name, versions=versions, dataset=dataset, folder=folder)
+        question = Question(name=name, versions=versions, dataset=dataset, folder=folder)
         process, self._process = self._process or _started(), None
         with process:
             try:
@@ -114,45 +117,73 @@ def _started() -> subprocess.Popen[str]:
 
 def _main() -> None:
     import_tensorflow()
-    # TensorFlow comes first, with its settings.
+    # TensorFlow comes first, with its settings. What takes seconds is done before it is known what will be asked, or
+    # whether anything.
+    import vgg16.evaluation.speed  # noqa: F401
+
+    workplace = open_workplace()
+    _ = workplace.tracker
+    if text := sys.stdin.read():
+        question = Question.model_validate_json(text)
+        (question.folder / "answers.json").write_bytes(_ANSWERS.dump_json(answer(question, workplace)))
+
+
+def answer(question: Question, workplace: Workplace) -> dict[str, VersionAnswers]:
+    """What each version answers, by its number; one that cannot be used says why."""
     from vgg16.evaluation import corruptions
     from vgg16.evaluation.predict import predict
     from vgg16.evaluation.speed import measure_speed
 
-    workplace = open_workplace()
-    registry = workplace.tracker.registry
-    # Only now, for it is started before it is known what it will be asked, or whether.
-    text = sys.stdin.read()
-    if not text:
-        return
-    question = _Question.model_validate_json(text)
-    images, _ = workplace.dataset(question.dataset).part("gate")
-    sample = images[corruptions.sample(len(images))]
-    corrupted = [corruptions.corrupt(kind, sample) for kind in corruptions.KINDS]
+    registry, data = workplace.tracker.registry, workplace.dataset(question.dataset)
+    corrupted: dict[int, list[Images]] = {}
     answers = {}
     for version in question.versions:
         folder = question.folder / version
         folder.mkdir()
         uri = f"models:/{question.name}/{version}"
         try:
-            model = _load(registry, uri, question.dataset, images)
+            model, class_names = registry.load(uri)
+            _check_classes(uri, class_names, question.dataset, challenger=version == question.versions[0])
+            images = images_for(model, data)
         except Vgg16Error as error:
             answers[version] = VersionAnswers(folder=folder, unusable=f"it cannot be used: {error.message}")
             continue
+        side = images.shape[1]
+        if side not in corrupted:
+            sample = images[corruptions.sample(len(images))]
+            corrupted[side] = [corruptions.corrupt(kind, sample) for kind in corruptions.KINDS]
         np.save(folder / "probabilities.npy", predict(model, images))
-        np.save(folder / "corrupted.npy", np.stack([predict(model, pictures) for pictures in corrupted]))
-        speed = measure_speed(model, images)
-        answers[version] = VersionAnswers(folder=folder, speed=speed, megabytes=registry.megabytes(uri))
-    (question.folder / "answers.json").write_bytes(_ANSWERS.dump_json(answers))
+        np.save(folder / "corrupted.npy", np.stack([predict(model, pictures) for pictures in corrupted[side]]))
+        answers[version] = VersionAnswers(
+            folder=folder,
+            class_names=class_names,
+            speed=measure_speed(model, images),
+            megabytes=registry.megabytes(uri),
+        )
+    return answers
 
 
-def _load(registry: Registry, uri: str, dataset: DatasetRef, images: Images) -> keras.Model:
-    model, class_names = registry.load(uri)
-    if class_names != dataset.class_names:
+def _check_classes(uri: str, class_names: tuple[str, ...], dataset: DatasetRef, *, challenger: bool) -> None:
+    """Raises Vgg16Error for a challenger that knows other classes than its dataset has, and for an opponent with which
+    it shares too few to be compared."""
+    if challenger and class_names != dataset.class_names:
         raise Vgg16Error(f"{uri} knows other classes than the dataset, or in another order.")
+    shared = SharedClasses.of(dataset.class_names, class_names).names
+    if len(shared) < LEAST:
+        known = f"only {shared[0]}" if shared else "none"
+        raise Vgg16Error(f"of the dataset's classes {uri} knows {known}; at least {LEAST} are needed to compare.")
+
+
+def images_for(model: keras.Model, data: Arrays) -> Images:
+    """The gate images at the side that a model takes: pictures of files are decoded at it, arrays have theirs. Raises
+    Vgg16Error for arrays of another."""
+    at_side = getattr(data, "at", None)
+    images, _ = (at_side(model.input_shape[1]) if at_side else data).part("gate")
     if model.input_shape[1:] != images.shape[1:]:
-        raise Vgg16Error(f"{uri} takes images of {model.input_shape[1:]}, those of the dataset are {images.shape[1:]}.")
-    return model
+        raise Vgg16Error(
+            f"it takes images of {model.input_shape[1:]}, those of the dataset are {tuple(images.shape[1:])}."
+        )
+    return images
 
 
 if __name__ == "__main__":

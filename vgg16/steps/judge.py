@@ -4,19 +4,19 @@ the evidence a verdict."""
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from vgg16.data.images import Labels, image_digests
 from vgg16.errors import RefusedError
 from vgg16.evaluation import corruptions, metrics
 from vgg16.promotion import gates, looks
 from vgg16.promotion.records import GateResult, Judgement, Standing
+from vgg16.promotion.shared_classes import SharedClasses
 from vgg16.records import ModelVersion, TrackedRun, Verdict
-from vgg16.statistics import group_index
+from vgg16.statistics import Correct, group_index
 from vgg16.steps.fresh_process import FreshProcess, VersionAnswers
 from vgg16.workplace.workplace import Workplace
 
@@ -58,22 +58,16 @@ def _evidence(
     reference = standing.reference if rules.policy == "non-inferior" else ""
     roles: dict[str, Literal["champion", "reference"]] = {reference: "reference", standing.champion: "champion"}
     roles.pop("", None)
+    superclasses = workplace.dataset_row(dataset).superclasses
+    gate = _Gate(labels, dataset.class_names, superclasses or {name: (name,) for name in dataset.class_names})
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
         answers = scorer.ask(version.name, (version.version, *roles), dataset, Path(folder))
         own = answers[version.version]
         if own.speed is None:
             raise UnusableError(own.unusable)
-        usable = {number: _correct(answer, labels) for number, answer in answers.items() if not answer.unusable}
         probabilities = own.load("probabilities")
-    superclasses = workplace.dataset_row(dataset).superclasses
+        compared = {number: _compare(role, number, own, answers[number], gate) for number, role in roles.items()}
     evaluation = metrics.evaluate("gate", images, probabilities, labels, dataset.class_names, superclasses)
-    groups = superclasses or {name: (name,) for name in dataset.class_names}
-    group_of = group_index(dataset.class_names, groups)[labels]
-    opponents = tuple(
-        gates.compare(role, number, usable[version.version], usable[number], group_of, tuple(groups))
-        for number, role in roles.items()
-        if number in usable
-    )
     judgement = 0
     if roles:
         look = Judgement(
@@ -87,22 +81,52 @@ def _evidence(
     return gates.Evidence(
         challenger=gates.Scored(evaluation, own.speed, own.megabytes),
         trained=run.metrics,
-        opponents=opponents,
+        opponents=tuple(opponent for opponent in compared.values() if isinstance(opponent, gates.Opponent)),
         judgement=judgement,
         rules=rules,
         unmeasured=tuple(
-            f"nothing can be measured against the {role}, version {number}: {answers[number].unusable}"
+            f"nothing can be measured against the {role}, version {number}: {compared[number]}"
             for number, role in roles.items()
-            if answers[number].unusable
+            if isinstance(compared[number], str)
         ),
     )
 
 
-def _correct(answers: VersionAnswers, labels: Labels) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whether each gate image, and each corrupted one of each kind, is answered right."""
-    sample = labels[corruptions.sample(len(labels))]
-    clean, corrupted = (answers.load(part).argmax(axis=-1) for part in ("probabilities", "corrupted"))
-    return clean == labels, corrupted == sample
+@dataclass(frozen=True)
+class _Gate:
+    """The gate's labels int64 [n], the class names that they index, and the groups of classes, each class alone where
+    there are none."""
+
+    labels: Labels
+    class_names: tuple[str, ...]
+    groups: Mapping[str, tuple[str, ...]]
+
+
+def _compare(
+    role: Literal["champion", "reference"], number: str, own: VersionAnswers, other: VersionAnswers, gate: _Gate
+) -> gates.Opponent | str:
+    """The challenger beside an opponent, on the gate images of the classes that both know; or why it cannot be."""
+    if other.unusable:
+        return other.unusable
+    shared = SharedClasses.of(gate.class_names, other.class_names)
+    shown = gate.labels[shared.images(gate.labels, gate.class_names)]
+    if not len(shown):
+        return f"the gate has no image of the {len(shared.names)} classes that both know"
+    group_of = group_index(gate.class_names, gate.groups)[shown]
+    challenger, opponent = (_correct(answers, gate, shared) for answers in (own, other))
+    return gates.compare(role, number, challenger, opponent, group_of, tuple(gate.groups), shared)
+
+
+def _correct(answers: VersionAnswers, gate: _Gate, shared: SharedClasses) -> tuple[Correct, Correct]:
+    """Whether each gate image of the shared classes, and each corrupted one of each kind, is answered right."""
+
+    def right(part: str, labels: Labels) -> Correct:
+        shown = shared.images(labels, gate.class_names)
+        probabilities = answers.load(part)[..., shown, :]
+        return shared.correct(probabilities, answers.class_names, labels[shown], gate.class_names)
+
+    sample = gate.labels[corruptions.sample(len(gate.labels))]
+    return right("probabilities", gate.labels), right("corrupted", sample)
 
 
 def _numbers(evidence: gates.Evidence) -> dict[str, float]:
@@ -119,6 +143,8 @@ def _numbers(evidence: gates.Evidence) -> dict[str, float]:
         numbers["judgement"] = float(evidence.judgement)
     for opponent in evidence.opponents:
         numbers[f"{opponent.role}_gate_top1"] = opponent.top1
+        if opponent.images < challenger.evaluation.images:
+            numbers[f"{opponent.role}_gate_images"] = float(opponent.images)
         if opponent.role == "champion":
             low, high = opponent.interval
             numbers |= {"difference": opponent.difference, "difference_low": low, "difference_high": high}

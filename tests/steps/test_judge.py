@@ -1,0 +1,205 @@
+"""A challenger beside a champion that knows other classes, or takes another size: models of planted answers, on images
+that differ in brightness alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vgg16.config.types import SPLITS, Dataset, GateRules
+from vgg16.data.images import Arrays
+from vgg16.promotion.records import GateResult, Standing
+from vgg16.records import DatasetRef, ModelVersion
+from vgg16.storage.store import FolderStore
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+# Each class by the brightness that its images vary around, by up to 28 either way.
+BRIGHTNESS = {"ant": 40.0, "bee": 100.0, "cat": 160.0, "dog": 220.0}
+OF_EACH = 60
+# As far off, a model takes about one in eight of a class for its neighbour.
+OFF = 7.0
+
+
+def images_at(side: int) -> Arrays:
+    random = np.random.default_rng(0)
+    labels = np.tile(np.arange(4), OF_EACH)
+    means = np.array([*BRIGHTNESS.values()])[labels] + random.uniform(-28, 28, len(labels))
+    images = np.broadcast_to(means[:, None, None, None], (len(labels), side, side, 3)).astype(np.uint8)
+    gate = np.full(len(labels), SPLITS.index("gate"), np.int8)
+    return Arrays(images, labels, gate, tuple(BRIGHTNESS))
+
+
+class Files:
+    """As a dataset of files is: its pictures at any side."""
+
+    def at(self, side: int) -> Arrays:
+        return images_at(side)
+
+    def part(self, split: Any) -> Any:
+        return images_at(16).part(split)
+
+
+def model_of(classes: dict[str, float], side: int = 16) -> Any:
+    """A model that answers the class whose brightness is nearest."""
+    import keras
+
+    centres = np.array([*classes.values()]) / 255
+    inputs = keras.Input((side, side, 3), dtype="uint8")
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+    dense = keras.layers.Dense(len(classes), activation="softmax")
+    model = keras.Model(inputs, dense(pooled))
+    dense.set_weights([1500 * np.repeat(2 * centres[None] / 3, 3, axis=0), -1500 * centres**2])
+    return model
+
+
+class Shelf:
+    """Registered models in memory: the champion is version 1, the challenger 2."""
+
+    def __init__(self, champion: tuple[Any, tuple[str, ...]], challenger: tuple[Any, tuple[str, ...]]) -> None:
+        self.models = {"models:/vgg16-shades/1": champion, "models:/vgg16-shades/2": challenger}
+
+    def load(self, uri: str) -> Any:
+        return self.models[uri]
+
+    def megabytes(self, _: str) -> float:
+        return 1.0
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> SimpleNamespace:
+    """What a judgement needs of a workplace, but for the models."""
+    rules = GateRules(floor=0.6)
+    run = SimpleNamespace(metrics={}, trained_on=ref(), run_id="2")
+    return SimpleNamespace(
+        store=FolderStore(tmp_path),
+        dataset=lambda _: images_at(16),
+        dataset_row=lambda _: Dataset(name="shades", description="", class_names=tuple(BRIGHTNESS)),
+        tracker=SimpleNamespace(
+            runs=SimpleNamespace(get=lambda _: run),
+            results=SimpleNamespace(experiment=lambda _: SimpleNamespace(gate=rules)),
+        ),
+    )
+
+
+def ref() -> DatasetRef:
+    return DatasetRef(name="shades", digest="d" * 64, key="", class_names=tuple(BRIGHTNESS), splits={"gate": 240})
+
+
+def judged(place: SimpleNamespace, champion: Any, challenger: Any) -> GateResult:
+    from vgg16.steps import fresh_process
+    from vgg16.steps.judge import judge
+
+    place.tracker.registry = Shelf(champion, challenger)
+
+    class SameProcess:
+        def ask(self, name: str, versions: tuple[str, ...], dataset: DatasetRef, folder: Path) -> Any:
+            asked = fresh_process.Question(name=name, versions=versions, dataset=dataset, folder=folder)
+            return fresh_process.answer(asked, place)  # type: ignore[arg-type]
+
+    version = ModelVersion(name="vgg16-shades", version="2", stage="None", run_id="2", experiment="shades-scratch")
+    standing = Standing(history=(), champion="1", before="", reference="1")
+    return judge(version, standing, "production", SameProcess(), place)  # type: ignore[arg-type]
+
+
+def knows(**classes: float) -> tuple[Any, tuple[str, ...]]:
+    return model_of(classes), tuple(classes)
+
+
+THREE = {"cat": 160.0, "ant": 40.0, "bee": 100.0}
+WORSE = {"cat": 160.0 + OFF, "ant": 40.0 + OFF, "bee": 100.0 + OFF}
+OF_THREE = "on the same 180 gate images of 3 of the 4 classes, those that both know; the champion does not know dog): "
+
+# What the champion and the challenger know, the verdict, and what its reasons say.
+CASES: dict[str, tuple[dict[str, float], dict[str, float], str, tuple[str, ...]]] = {
+    "better on the classes that both know": (
+        WORSE,
+        BRIGHTNESS,
+        "promote",
+        ("better than the champion (version 1", OF_THREE + "+", "(0.9842 to 1.0000) on 240 gate images reaches 0.6"),
+    ),
+    "as good on the classes that both know": (THREE, BRIGHTNESS, "refuse", ("no better than", OF_THREE + "+0.0 ")),
+    # A third of the cats are dogs to it, and would be cats among the three: that is for its floor.
+    "takes others for the new class": (
+        WORSE,
+        BRIGHTNESS | {"dog": 180.0},
+        "promote",
+        (OF_THREE + "+", "on 240 gate images reaches 0.6"),
+    ),
+    "worse on the classes that both know": (
+        THREE,
+        BRIGHTNESS | {"ant": 40.0 + OFF, "bee": 100.0 + OFF, "cat": 160.0 + OFF},
+        "refuse",
+        ("worse than the champion", OF_THREE + "-"),
+    ),
+    "a class renamed": (
+        {"ant": 40.0, "bee": 100.0, "kitten": 160.0, "dog": 220.0},
+        BRIGHTNESS,
+        "refuse",
+        ("no better", "does not know cat; kitten, which the champion knows, left out): +0.0 points"),
+    ),
+    "a class gone": (
+        BRIGHTNESS | {"elk": 130.0},
+        BRIGHTNESS,
+        "refuse",
+        ("no better", "on the same 240 gate images; elk, which the champion knows, left out): +0.0 points"),
+    ),
+    "the same classes in another order": (THREE | {"dog": 220.0}, BRIGHTNESS, "refuse", ("240 gate images): +0.0",)),
+    "one class in common": (
+        {"ant": 40.0, "elk": 100.0},
+        BRIGHTNESS,
+        "undecided",
+        ("the champion, version 1: it cannot be used: of the dataset's classes", "knows only ant; at least 2"),
+    ),
+    "none in common": ({"elk": 40.0, "fly": 100.0}, BRIGHTNESS, "undecided", ("knows none; at least 2",)),
+    "the challenger's own are in another order": (
+        BRIGHTNESS,
+        THREE | {"dog": 220.0},
+        "refuse",
+        ("it cannot be used: models:/vgg16-shades/2 knows other classes than the dataset, or in another order.",),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_models_that_know_different_classes_are_compared_on_those_that_both_know(place: Any, case: str) -> None:
+    champion, challenger, verdict, reasons = CASES[case]
+    result = judged(place, knows(**champion), knows(**challenger))
+    assert result.verdict.verdict == verdict, result.verdict.reasons
+    text = "; ".join(result.verdict.reasons)
+    assert all(reason in text for reason in reasons), text
+
+
+def test_the_ledger_keeps_how_many_images_were_compared(place: Any) -> None:
+    numbers = judged(place, knows(**WORSE), knows(**BRIGHTNESS)).evidence
+    assert (numbers["gate_images"], numbers["champion_gate_images"]) == (240, 180)
+    assert numbers["champion_gate_top1"] < numbers["challenger_gate_top1"] == 1
+    assert "champion_gate_images" not in judged(place, knows(**BRIGHTNESS), knows(**BRIGHTNESS)).evidence
+
+
+def test_each_model_sees_pictures_of_files_at_its_own_side(place: Any) -> None:
+    small = model_of(WORSE, side=8), tuple(WORSE)
+    # Arrays have one side: a model of another cannot be asked.
+    result = judged(place, small, knows(**BRIGHTNESS))
+    assert result.verdict.verdict == "undecided"
+    reason = "version 1: it cannot be used: it takes images of (8, 8, 3), those of the dataset are (16, 16, 3)."
+    assert result.verdict.reasons == (f"nothing can be measured against the champion, {reason}",)
+    result = judged(place, knows(**WORSE), (small[0], tuple(BRIGHTNESS)))
+    assert (result.verdict.verdict, "it takes images of (8, 8, 3)" in result.verdict.reasons[0]) == ("refuse", True)
+    place.dataset = lambda _: Files()
+    result = judged(place, small, knows(**BRIGHTNESS))
+    assert (result.verdict.verdict, result.evidence["champion_gate_images"]) == ("promote", 180)
+
+
+def test_a_gate_without_an_image_of_the_shared_classes_decides_nothing(place: Any) -> None:
+    whole = images_at(16)
+    dogs_and_cats = np.isin(whole.labels, (2, 3))
+    rest = Arrays(*(each[dogs_and_cats] for each in (whole.images, whole.labels, whole.splits)), whole.class_names)
+    place.dataset = lambda _: rest
+    result = judged(place, knows(ant=40.0, bee=100.0), knows(**BRIGHTNESS))
+    assert result.verdict.verdict == "undecided"
+    assert "the gate has no image of the 2 classes that both know" in result.verdict.reasons[0]
