@@ -30,6 +30,7 @@ bench: $(READY)  ## the figures of the docs, two hours on two cores; BENCH=1 wit
 	.venv/bin/python -m benchmarks.pipeline
 	.venv/bin/python -m benchmarks.chain
 	.venv/bin/python benchmarks/few_labels.py
+	.venv/bin/python benchmarks/unequal_classes.py
 	.venv/bin/python benchmarks/features_once.py
 	.venv/bin/python benchmarks/evaluation.py
 	.venv/bin/python -m benchmarks.two_workers

@@ -55,8 +55,8 @@ class ValidationReport(Frozen):
 
 class EpochMetrics(Frozen):
     """One epoch, counted from 1 over all phases. Top-1 is 0 to 1; losses are those that training minimises, label
-    smoothing included; the learning rate is where the schedule stands after the epoch's last step; `at` is when it
-    ended, in milliseconds since 1970."""
+    smoothing and balanced classes included; the learning rate is where the schedule stands after the epoch's last step;
+    `at` is when it ended, in milliseconds since 1970."""
 
     epoch: int
     train_loss: float

@@ -120,3 +120,23 @@ def test_what_people_type_first_says_what_to_type_next(vgg16: Command, photos: P
     assert refused.status == 2
     assert "pets runs pets-finetune" in refused.stderr
     assert "vgg16 data add" in refused.json["error"]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("of_each_class", "said"),
+    [
+        ({"ant": 10, "bee": 50}, ""),
+        ({"ant": 10, "bee": 51}, "bee has 5 times as many pictures as ant: --set balance_classes=true"),
+        ({"ant": 400, "bee": 9, "cat": 40}, "ant has 44 times as many pictures as bee: --set balance_classes=true"),
+    ],
+)
+def test_classes_of_very_unequal_size_are_said_in_one_line(
+    capsys: pytest.CaptureFixture[str], of_each_class: dict[str, int], said: str
+) -> None:
+    from vgg16.cli import show
+
+    answer = {"dataset": "pets", "digest": "d" * 64, "of_each_class": of_each_class, "splits": {}, "unreadable": []}
+    show.added(answer | {"images": 1, "classes": len(of_each_class), "docs": "docs.html", "project": "vgg16.toml"})
+    lines = [line for line in capsys.readouterr().out.splitlines() if "times as many" in line]
+    assert len(lines) == bool(said)
+    assert all(line.startswith(said) for line in lines), lines

@@ -176,6 +176,14 @@ def test_a_setting_newer_than_0_1_changes_a_request_only_where_it_asks_for_somet
     assert '"approval":false,"patience":2}' in canonical.experiment_json(patient(2))
 
 
+def test_balanced_classes_are_another_request_and_classes_as_they_come_the_one_that_it_was() -> None:
+    (experiment,), _ = catalog.choose(["digits-scratch"], ["balance_classes=false"])
+    assert request_digest(experiment) == OLD["requests"]["digits-scratch"]
+    (balanced,), _ = catalog.choose(["digits-scratch"], ["balance_classes=true"])
+    assert request_digest(balanced) != request_digest(experiment)
+    assert '"score_test":"promoted","balance_classes":true}' in canonical.experiment_json(balanced)
+
+
 def test_a_new_field_without_a_neutral_value_is_an_error(monkeypatch) -> None:
     class Unplaced(GateRules):
         patience: int = 0

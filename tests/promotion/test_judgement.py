@@ -19,7 +19,7 @@ from vgg16.errors import RequestError, Vgg16Error
 from vgg16.promotion import gates, ledger
 from vgg16.promotion.records import LedgerEntry
 from vgg16.promotion.shared_classes import SharedClasses
-from vgg16.records import Evaluation, Speed, TrainingRequest, Verdict
+from vgg16.records import ClassScore, Evaluation, Speed, TrainingRequest, Verdict
 from vgg16.statistics import proportion_interval
 from vgg16.storage.store import Store
 
@@ -187,6 +187,58 @@ def test_the_verdict_and_its_reason(case: str) -> None:
     result = gates.judge(case_evidence)
     assert result.verdict == verdict, result.reasons
     assert any(reason in text for text in result.reasons), result.reasons
+
+
+def counted(*images: int, superclasses: tuple[int, ...] = ()) -> Evaluation:
+    """Answers on a gate with so many images of each class, and of each superclass."""
+    classes, groups = (
+        tuple(
+            ClassScore(name=f"{kind}{number}", images=count, precision=1, recall=1, recall_interval=(0, 1))
+            for number, count in enumerate(counts)
+        )
+        for kind, counts in (("c", images), ("s", superclasses))
+    )
+    return evaluation_of(900).model_copy(update={"classes": classes, "superclasses": groups})
+
+
+# What is said of classes with too few images.
+FEW: dict[str, tuple[Evaluation, str]] = {
+    "enough of each": (counted(8, 9, 8, 8), ""),
+    "one of five": (counted(7, 40, 2, 40, 40), "7 images of 1 of 5 classes, too few to tell that one got worse: c2 2"),
+    "all": (counted(3, 4), "fewer than 6 images of all 2 classes, too few to tell that one got worse: c0 3, c1 4"),
+    "of a hundred": (counted(*[5] * 99, 50), "fewer than 11 images of 99 of 100 classes, too few"),
+    "named once and not all": (counted(*[5] * 99, 50), ": c0 5, c1 5, c2 5, c3 5, c4 5 and 94 more"),
+    "the fewest first": (counted(4, 9, 0), "of 2 of 3 classes, too few to tell that one got worse: c2 0, c0 4"),
+    "of superclasses where there are any": (counted(*[5] * 20, superclasses=(50, 50)), ""),
+    "a small superclass": (
+        counted(*[5] * 20, superclasses=(97, 3)),
+        "6 images of 1 of 2 superclasses, too few",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FEW)
+def test_classes_with_too_few_images_are_named_once_where_images_decide(case: str) -> None:
+    evaluation, text = FEW[case]
+    for opponents in ((), (against(60, 20),), (against(40, 25),)):
+        result = gates.judge(evidence(evaluation, *opponents))
+        assert result.verdict in ("promote", "undecided")
+        said = [reason for reason in result.reasons if "too few to tell that one got worse" in reason]
+        assert len(said) == bool(text), result.reasons
+        assert all(text in reason for reason in said), said
+        staged = gates.judge(evidence(evaluation, *opponents), "staging")
+        assert not any("too few" in reason for reason in staged.reasons)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 100])
+def test_so_few_images_of_a_class_could_not_show_that_it_got_worse(classes: int) -> None:
+    least = int(gates.too_few(evidence(counted(*[0] * classes))).split("fewer than ")[1].split()[0])
+
+    def refused(lost: int) -> bool:
+        groups = {f"c{number}": (0, lost if number == 0 else 0) for number in range(classes)}
+        return gates.judge(evidence(evaluation_of(900), against(200, 50, groups=groups))).verdict == "refuse"
+
+    assert (refused(least - 1), refused(least)) == (False, True)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import Answer
+from vgg16.config.canonical import NEWER
 from vgg16.config.overrides import RENAMED
+from vgg16.config.types import Experiment
 from vgg16.workplace import settings
 from vgg16.workplace.workplace import Workplace, open_workplace
 
@@ -75,8 +77,10 @@ def test_versions_runs_and_the_ledger_are_what_they_were(command: Callable[..., 
         assert command("history", name).json["entries"] == entries
     expected = EXPECTED["compare"]
     for run in expected["runs"]:
-        # Settings of the gate have other names now, and old runs are shown with them.
-        run["params"] = {RENAMED.get(key, key): value for key, value in run["params"].items()}
+        # Settings of the gate have other names now, and old runs are shown with them, and with what 0.1 did where there
+        # was no setting yet.
+        renamed = {RENAMED.get(key, key): value for key, value in run["params"].items()}
+        run["params"] = {key: str(value) for key, value in NEWER[Experiment].items()} | renamed
     assert command("compare").json == expected
 
 

@@ -53,6 +53,17 @@ def test_a_run_is_found_by_its_first_characters_and_by_nothing_else(tracker: Tra
             tracker.runs.find(wrong)
 
 
+def test_a_run_of_before_a_setting_has_the_value_that_asks_for_what_it_did(tracker: Any) -> None:
+    client, experiment = tracker.registry.client, tracker.runs._experiment("many")
+    read = []
+    for settings in ({"batch_size": "64"}, {"batch_size": "64", "balance_classes": "True"}, {"machine": "this one"}):
+        run = client.create_run(experiment, tags={"vgg16.experiment": "e", "vgg16.status": "finished"}).info
+        for key, value in settings.items():
+            client.log_param(run.run_id, key, value)
+        read.append(tracker.runs.get(run.run_id).params)
+    assert [params.get("balance_classes") for params in read] == ["False", "True", None]
+
+
 def test_a_name_is_checked_and_a_version_found_without_reading_all_versions(
     tracker: Tracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,8 @@ from vgg16.cli.terminal import counts, paragraph, printable, program, short, tab
 from vgg16.reports.text import metric_with_interval, number
 
 MOST_LISTED = 20
+# A class with so many times fewer pictures than the largest is often missed by a network that learns them as they come.
+UNEQUAL = 5
 
 
 def catalog(answer: Answer) -> None:
@@ -71,6 +73,8 @@ def added(answer: Answer) -> None:
     )
     splits = ", ".join(f"{split} {count}" for split, count in answer["splits"].items())
     click.echo(f"{answer['images']} pictures of {answer['classes']} classes; {splits}")
+    if unequal := _unequal(answer["of_each_class"]):
+        click.echo(unequal)
     if answer["unreadable"]:
         click.echo(f"{len(answer['unreadable'])} files are left out:")
         for one in answer["unreadable"][:MOST_LISTED]:
@@ -79,6 +83,18 @@ def added(answer: Answer) -> None:
             click.echo(f"  and {len(answer['unreadable']) - MOST_LISTED} more: --json lists all")
     click.echo(f"Data Docs: {short(answer['docs'])}")
     click.echo(f"Its entry is in {short(answer['project'])}. Then: {program()} run {answer['dataset']}")
+
+
+def _unequal(of_each_class: dict[str, int]) -> str:
+    """What may be done about classes of unequal size, "" where they are not."""
+    largest, smallest = (choose(of_each_class, key=lambda name: of_each_class[name]) for choose in (max, min))
+    if of_each_class[largest] <= UNEQUAL * of_each_class[smallest]:
+        return ""
+    times = of_each_class[largest] // max(of_each_class[smallest], 1)
+    return (
+        f"{printable(largest)} has {times} times as many pictures as {printable(smallest)}: "
+        "--set balance_classes=true learns all classes as if equally common"
+    )
 
 
 def validated(answer: Answer) -> None:

@@ -283,14 +283,32 @@ GATES: dict[Literal["staging", "production"], tuple[Gate, ...]] = {
 }
 
 
+def too_few(evidence: Evidence) -> str:
+    """Which superclasses, or classes where there are none, have so few gate images that none could be found worse, were
+    all of them lost; "" for none. No gate: it is said beside what the images do tell."""
+    evaluation = evidence.challenger.evaluation
+    kind = "superclasses" if evaluation.superclasses else "classes"
+    scores = evaluation.superclasses or evaluation.classes
+    # The p-value of so many losses and no win is a half to their power; Holm's first one must reach alpha / groups.
+    least = math.ceil(math.log2(max(len(scores), 1) / SUPERCLASS_ALPHA))
+    few = sorted((score for score in scores if score.images < least), key=lambda score: score.images)
+    if not few:
+        return ""
+    which = f"all {len(few)} {kind}" if len(few) == len(scores) else f"{len(few)} of {len(scores)} {kind}"
+    names = _listed([f"{score.name} {score.images}" for score in few])
+    return f"the gate has fewer than {least} images of {which}, too few to tell that one got worse: {names}"
+
+
 def judge(evidence: Evidence, stage: Literal["staging", "production"] = "production") -> Verdict:
     """`refuse` where a gate of the stage is not passed, with the reasons of these; else `undecided` where the images
-    are too few to tell, with what they leave open; else `promote`, with all reasons."""
+    are too few to tell, with what they leave open; else `promote`, with all reasons. What they cannot tell of single
+    classes comes last, where images have decided or could not."""
     findings = [gate(evidence) for gate in GATES[stage]]
     failed = tuple(finding.reason for finding in findings if finding.passed is False)
     undecided = tuple(finding.reason for finding in findings if finding.passed is None)
     if failed:
         return Verdict(verdict="refuse", reasons=failed)
+    few = tuple(filter(None, [too_few(evidence)] if stage == "production" else []))
     if undecided:
-        return Verdict(verdict="undecided", reasons=undecided)
-    return Verdict(verdict="promote", reasons=tuple(finding.reason for finding in findings if finding.reason))
+        return Verdict(verdict="undecided", reasons=undecided + few)
+    return Verdict(verdict="promote", reasons=tuple(finding.reason for finding in findings if finding.reason) + few)

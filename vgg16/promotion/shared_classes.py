@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vgg16.statistics import Correct, Probabilities
+if TYPE_CHECKING:
+    # It imports scipy, which a server that learns of the flows does without.
+    from vgg16.statistics import Correct, Probabilities
 
 # Of one class every answer would be right.
 LEAST = 2

@@ -29,13 +29,15 @@ def broken_numbers(metrics: EpochMetrics, tally: Tally, weights: Sequence[NDArra
     return None
 
 
-def stuck_at_chance(epochs: Sequence[EpochMetrics], val_labels: Labels) -> Divergence | None:
+def stuck_at_chance(epochs: Sequence[EpochMetrics], val_labels: Labels, *, balanced: bool = False) -> Divergence | None:
     """The divergence where, in three epochs or more, none did better than always answering the commonest class of
-    `val`, beyond three standard deviations; else None."""
+    `val`, beyond three standard deviations; else None. What learns `balanced` classes gives up answers to the commonest
+    one: it is stuck where it does no better than by answering any class."""
     shares = np.bincount(val_labels) / len(val_labels)
-    chance = float(shares.max())
+    commonest = float(shares.max())
+    chance = 1 / len(shares) if balanced else commonest
     noise = 3 * math.sqrt(chance * (1 - chance) / len(val_labels))
     best = max(max(epoch.val_top1, epoch.train_top1) for epoch in epochs)
     if len(epochs) < STUCK_EPOCHS or best > chance + noise:
         return None
-    return Divergence(kind="stuck", epoch=len(epochs), best=best, chance=chance)
+    return Divergence(kind="stuck", epoch=len(epochs), best=best, chance=commonest)

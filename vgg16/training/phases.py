@@ -20,6 +20,7 @@ from vgg16.network.weights import Weights
 from vgg16.records import EpochMetrics
 from vgg16.training import features, optimizers
 from vgg16.training.checkpoints import Moment, State, Variables
+from vgg16.training.class_balance import balanced
 from vgg16.training.divergence import broken_numbers
 from vgg16.training.loop import Loop
 from vgg16.training.prepare import assign, build_for, inputs_of, loss_of, precision_of, targets
@@ -222,7 +223,7 @@ def _prepare(setup: Setup, model: keras.Model, progress: Progress, resume: State
         epochs=range(len(progress.epochs), _last_epoch(experiment, progress.phase)),
         skip_batches=progress.tally.steps,
     )
-    loop = Loop(inputs.learner, optimizer, loss_of(experiment))
+    loop = Loop(inputs.learner, optimizer, balanced(loss_of(experiment), experiment, labels, classes))
     validation = for_inference(inputs.val, targets(experiment, val_labels, classes), 256)
     return PhaseRun(setup, phase, model, loop, loop.batches(training), validation, began)
 

@@ -57,7 +57,9 @@ def train(
     with using(device, experiment.replicas), computing_in(precision), explain_out_of_memory(experiment, size):
         trained = run_phases(Setup(experiment, data, base, reports), resume)
     progress = trained.progress
-    divergence = progress.divergence or stuck_at_chance(progress.epochs, data.part("val")[1])
+    divergence = progress.divergence or stuck_at_chance(
+        progress.epochs, data.part("val")[1], balanced=experiment.balance_classes
+    )
     diagnosis, temperature = None, 1.0
     with using(device), explain_out_of_memory(experiment, size):
         model = build_for(experiment, data, base, experiment.phases[-1].image_size)

@@ -39,6 +39,9 @@ class Experiment(Frozen):
     """Keras' loss: of labels as whole numbers, or as vectors."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of a label that is spread over all classes; needs loss=categorical_crossentropy."""
+    balance_classes: bool = False
+    """Learn classes of unequal size as if all were equally common: in training, each class's probability is multiplied
+    by its share of the training images (logit adjustment, arXiv 2007.07314)."""
     augmentation: Augmentation = Augmentation()
     """Random changes of training images."""
     gate: GateRules = GateRules()

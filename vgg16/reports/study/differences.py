@@ -43,6 +43,7 @@ ORDER = (
     "head.dropout",
     "loss",
     "label_smoothing",
+    "balance_classes",
     "augmentation.shift",
     "augmentation.flip",
     "phases.augmentation.shift",
