@@ -24,8 +24,7 @@ def old_look(version: str, digest: str = "images", opponents: tuple[str, ...] = 
 def look_at(store: Store, version: str, pictures: Sequence[int], digest: str = "", **other: Any) -> int:
     """The number of a look at these pictures, whose digest at their size is the pictures' own unless another is
     given."""
-    listed = [sha256(b"%d" % picture).hexdigest() for picture in pictures]
-    gate = looks.keep_gate(store, NAME, listed)
+    gate = looks.keep_gate(store, NAME, [sha256(b"%d" % picture).digest() for picture in pictures])
     look = old_look(version, digest or f"pixels of {sorted(pictures)}", **other).model_copy(update={"gate": gate})
     return looks.count(store, NAME, look)
 

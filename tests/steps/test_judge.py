@@ -34,14 +34,11 @@ def images_at(side: int) -> Arrays:
     return Arrays(images, labels, gate, tuple(BRIGHTNESS))
 
 
-class Files:
+class Files(Arrays):
     """As a dataset of files is: its pictures at any side."""
 
     def at(self, side: int) -> Arrays:
         return images_at(side)
-
-    def part(self, split: Any) -> Any:
-        return images_at(16).part(split)
 
 
 def model_of(classes: dict[str, float], side: int = 16) -> Any:
@@ -190,7 +187,8 @@ def test_each_model_sees_pictures_of_files_at_its_own_side(place: Any) -> None:
     assert result.verdict.reasons == (f"nothing can be measured against the champion, {reason}",)
     result = judged(place, knows(**WORSE), (small[0], tuple(BRIGHTNESS)))
     assert (result.verdict.verdict, "it takes images of (8, 8, 3)" in result.verdict.reasons[0]) == ("refuse", True)
-    place.dataset = lambda _: Files()
+    arrays = images_at(16)
+    place.dataset = lambda _: Files(arrays.images, arrays.labels, arrays.splits, arrays.class_names)
     result = judged(place, small, knows(**BRIGHTNESS))
     assert (result.verdict.verdict, result.evidence["champion_gate_images"]) == ("promote", 180)
 

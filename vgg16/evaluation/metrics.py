@@ -46,7 +46,7 @@ def evaluate(  # noqa: PLR0917  # what is judged: a split's images, and the prob
     return Evaluation(
         split=split,
         images=n,
-        images_digest=_digest(images, labels),
+        images_digest=hashlib.sha256(images.tobytes() + labels.astype("<i8").tobytes()).hexdigest(),
         top1=float(correct.mean()),
         top1_interval=proportion_interval(int(correct.sum()), n),
         top5=float(correct5.mean()),
@@ -65,15 +65,6 @@ def evaluate(  # noqa: PLR0917  # what is judged: a split's images, and the prob
         superclasses=_class_scores(tuple(superclasses), group_counts(confusion, group_of, len(superclasses))),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
     )
-
-
-def _digest(images: Images, labels: Labels) -> str:
-    """Sha256 of the pixels and the labels. Some images at a time: they may lie on a disk."""
-    whole = hashlib.sha256()
-    for start in range(0, len(images), 256):
-        whole.update(np.ascontiguousarray(images[start : start + 256]).data)
-    whole.update(labels.astype("<i8").tobytes())
-    return whole.hexdigest()
 
 
 def _class_scores(names: tuple[str, ...], confusion: NDArray[np.int64]) -> tuple[ClassScore, ...]:

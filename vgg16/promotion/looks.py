@@ -22,10 +22,10 @@ from vgg16.storage.store import ExistsError, Store
 _DIGEST = 32
 
 
-def keep_gate(store: Store, name: str, pictures: Iterable[str]) -> str:
-    """List the gate's pictures in the store, each by the sha256 of its content in hexadecimal digits; what a look calls
-    them, whatever their order. Before the look: one that was cut off here has shown nothing yet."""
-    listing = b"".join(sorted({bytes.fromhex(digest) for digest in pictures}))
+def keep_gate(store: Store, name: str, pictures: Iterable[bytes]) -> str:
+    """List the gate's pictures in the store, each by the sha256 of its content, 32 bytes; what a look calls them,
+    whatever their order. Before the look: one that was cut off here has shown nothing yet."""
+    listing = b"".join(sorted(set(pictures)))
     gate = hashlib.sha256(listing).hexdigest()
     with suppress(ExistsError):
         store.create(_key(name, gate), listing)

@@ -75,7 +75,7 @@ def _evidence(
             version=version.version,
             opponents=tuple(roles),
             reference=reference,
-            gate=looks.keep_gate(workplace.store, version.name, image_digests(images)),
+            gate=looks.keep_gate(workplace.store, version.name, map(bytes.fromhex, image_digests(images))),
         )
         judgement = looks.count(workplace.store, version.name, look)
     return gates.Evidence(
