@@ -154,8 +154,9 @@ def _already(standing: Standing, version: ModelVersion, *, approved: bool) -> De
 
 def _ended(decision: Decision, version: ModelVersion) -> Decision:
     tasks.write_card(version)
+    page = tasks.write_report(version.run_id)
     say(f"verdict     {decision.verdict}: {decision.name} version {decision.version} goes to {decision.stage}")
-    return decision
+    return decision.model_copy(update={"report": page})
 
 
 @flow(name="rollback", flow_run_name="rollback {name}")

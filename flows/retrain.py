@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -93,8 +93,10 @@ def retrain(
     with FreshProcess() as scorer:
         runs = train_each(_requests(chosen, dataset, own, fresh), scorer.start)
         clock.lap("train")
+        _report(run for run in runs if run.status == "diverged")
         challenger = _best(runs)
         decision = promote_flow(scorer)(*challenger, approved=False)
+    _report(run for run in runs if run.model and (run.model.name, run.model.version) != challenger)
     # What was promoted has been scored on test.
     chain = _Chain(dataset, report, [tasks.read_again(run) if run.model else run for run in runs], decision)
     clock.lap("promote")
@@ -145,12 +147,20 @@ def _requests(
     ]
 
 
+def _report(runs: Iterable[TrackedRun]) -> None:
+    """The page on each; that on the challenger comes with its decision."""
+    for run in runs:
+        tasks.write_report(run.run_id)
+
+
 def _best(runs: Sequence[TrackedRun]) -> tuple[str, str]:
     """Name and version of the model that is best on `val`."""
     val_top1 = {(run.model.name, run.model.version): run.metrics["best_val_top1"] for run in runs if run.model}
     if not val_top1:
         causes = "; ".join(f"{run.experiment}: {run.cause}" for run in runs)
-        raise Vgg16Error(f"Every experiment diverged. {causes}.", "Try a smaller learning rate.")
+        raise Vgg16Error(
+            f"Every experiment diverged. {causes}.", "Try a smaller learning rate. `vgg16 report` shows the curves."
+        )
     return max(val_top1, key=val_top1.__getitem__)
 
 
@@ -166,6 +176,7 @@ def _answer(chain: _Chain, seconds: dict[str, float]) -> dict[str, Any]:
         "production": chain.production,
         "docs": chain.report.docs,
         "docs_page": chain.docs_page,
+        "report": decision.report,
         "seconds": seconds,
     }
 

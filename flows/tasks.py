@@ -235,6 +235,14 @@ def write_card(version: ModelVersion) -> None:
     card.write_card(version, here())
 
 
+@task(name="write report", **_IO)
+def write_report(run_id: str) -> str:
+    """The page on a run, in this home and beside the run: what is known of it by now. Where; "" for a deleted run."""
+    from vgg16.steps import report
+
+    return str(report.write_report(run_id, here()) or "")
+
+
 # Studies and chains
 
 

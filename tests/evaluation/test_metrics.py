@@ -5,7 +5,8 @@ import pytest
 from sklearn import metrics
 
 from vgg16.data.images import Arrays
-from vgg16.evaluation.metrics import confident_mistakes, evaluate
+from vgg16.evaluation.answers import Answers, confident_mistakes, least_sure
+from vgg16.evaluation.metrics import evaluate
 from vgg16.statistics import calibration, calibration_error, proportion_interval
 
 NAMES = tuple("abcdefg")
@@ -146,11 +147,17 @@ def test_answers_that_are_no_numbers_have_a_loss_that_is_none() -> None:
 
 def test_the_most_confident_mistakes_come_first_and_are_mistakes() -> None:
     _, probabilities, labels = drawn()
-    chosen = confident_mistakes(probabilities, labels, 10)
+    chosen = confident_mistakes(Answers.of(probabilities, labels), 10)
     guesses = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1)
     assert len(chosen) == 10
     assert (guesses[chosen] != labels[chosen]).all()
     assert (np.diff(confidence[chosen]) <= 0).all()
     assert confidence[chosen][-1] >= np.sort(confidence[guesses != labels])[-10]
-    assert len(confident_mistakes(probabilities, guesses)) == 0
+    assert len(confident_mistakes(Answers.of(probabilities, guesses), 10)) == 0
+
+
+def test_the_least_sure_come_first_right_or_wrong() -> None:
+    _, probabilities, labels = drawn()
+    chosen = least_sure(Answers.of(probabilities, labels), 10)
+    assert probabilities.max(axis=1)[chosen].tolist() == np.sort(probabilities.max(axis=1))[:10].tolist()

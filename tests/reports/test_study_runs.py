@@ -72,8 +72,9 @@ def test_curves_and_answers_are_read_as_they_were_logged(tracker: Tracker) -> No
         assert all(np.isnan(each.train_loss) for each in tracker.results.epochs(run_id))
         probabilities = np.array([[0.2, 0.8], [0.9, 0.1], [0.4, 0.6]], np.float32)
         tracker.results.log_predictions(run_id, "test", np.array([1, 1, 0]), probabilities)
-        labels, answers = tracker.results.predictions(run_id, "test") or pytest.fail("nothing is logged")
-        assert (labels.tolist(), answers.tolist()) == ([1, 1, 0], [1, 0, 1])
+        logged = tracker.results.predictions(run_id, "test") or pytest.fail("nothing is logged")
+        assert (logged.labels.tolist(), logged.answers.tolist()) == ([1, 1, 0], [1, 0, 1])
+        assert logged.probabilities.tolist() == [0.8, 0.9, 0.6]
 
 
 def test_a_network_is_called_by_what_its_members_names_share_and_never_as_another_one(

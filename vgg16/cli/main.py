@@ -33,6 +33,7 @@ COMMANDS = {
         "promote",
         "Judge a version and, if the evidence is good enough, put it into production.",
     ),
+    "report": Entry("vgg16.cli.run", "report", "One page on a run: curves, confusion, mistakes, what to do next."),
     "rollback": Entry("vgg16.cli.models", "rollback", "Bring back the version that was in production before."),
     "run": Entry("vgg16.cli.run", "run", "The whole chain: check the data, train each experiment, judge the best."),
     "schema": Entry("vgg16.cli.project", "schema_", "Print the JSON schema of `vgg16.toml`, for editors."),

@@ -1,4 +1,4 @@
-"""The chain: experiments are trained and the best is judged; a study; runs side by side."""
+"""The chain: experiments are trained and the best is judged; a study; runs side by side; the report on one."""
 
 from __future__ import annotations
 
@@ -89,6 +89,22 @@ def compare(runs: tuple[str, ...]) -> Answer:
 
     ended = [(run.params, run.metrics["best_val_top1"]) for run in compared]
     return {"runs": [_facts(run) for run in compared], "recipes": recipes.recipes(ended)}
+
+
+@click.command()
+@click.argument("run", default="", metavar="[RUN]")
+@answers(show.report)
+def report(run: str) -> Answer:
+    """One page on a run: curves, confusion, mistakes, what to do next. Without RUN, the last one that was judged.
+
+    RUN is the beginning of its id. The page is kept in the home, and beside the run in MLflow.
+    """
+    workplace = prepare.open_reader()
+    # It imports what draws, which `run` refuses a wrong request without.
+    from vgg16.steps import report as reporting
+
+    chosen = reporting.find_run(run, workplace)
+    return {"page": str(reporting.write_report(chosen.run_id, workplace)), "run_id": chosen.run_id}
 
 
 def _facts(run: TrackedRun) -> Answer:

@@ -133,6 +133,12 @@ def run(answer: Answer) -> None:
     click.echo(f"  who promoted what         {vgg16} history {answer['challenger']['name']}")
     if answer["production"]:
         click.echo(f"  a few answers             {vgg16} predict {short(answer['samples'])}/*.png")
+    if answer["report"]:
+        click.echo(f"  the report, on one page   {short(answer['report'])}")
+
+
+def report(answer: Answer) -> None:
+    click.echo(short(answer["page"]))
 
 
 def study(answer: Answer) -> None:
@@ -211,6 +217,8 @@ def decision(answer: Answer) -> None:
     click.secho(f"{answer['name']} version {answer['version']}: {words}, stage {answer['stage']}", fg=color, bold=True)
     for reason in answer["reasons"]:
         click.echo(f"  - {reason}")
+    if answer["report"] and "runs" not in answer:
+        click.echo(f"The report: {short(answer['report'])}")
 
 
 def rolled_back(answer: Answer) -> None:

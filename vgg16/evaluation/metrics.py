@@ -79,10 +79,3 @@ def _class_scores(names: tuple[str, ...], confusion: NDArray[np.int64]) -> tuple
         )
         for index, name in enumerate(names)
     )
-
-
-def confident_mistakes(probabilities: Probabilities, labels: Labels, most: int = 24) -> NDArray[np.int64]:
-    """Indices of the wrongly answered images, the most confident first, at most `most` of them."""
-    answers = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(answers != labels)
-    return wrong[np.argsort(-probabilities[wrong, answers[wrong]], kind="stable")][:most]

@@ -67,8 +67,8 @@ class Standing(Frozen):
 
 
 class Decision(Frozen):
-    """How a judgement ended: what the gates said (None for a rollback), the stage that the version has now, and the
-    production version before it."""
+    """How a judgement ended: what the gates said (None for a rollback), the stage that the version has now, the
+    production version before it, and the page on the version's run, "" for none."""
 
     name: str
     version: str
@@ -77,3 +77,4 @@ class Decision(Frozen):
     stage: Stage
     previous: str
     forced: bool = False
+    report: str = ""

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from vgg16.data.images import Images, Labels
-from vgg16.evaluation.metrics import confident_mistakes
+from vgg16.evaluation.answers import Answers, confident_mistakes
 from vgg16.records import ClassScore, Evaluation
 from vgg16.reports.panels import Curve, draw_confusion, draw_curves
 from vgg16.statistics import Interval, Probabilities, proportion_interval
@@ -21,6 +21,8 @@ from vgg16.training.records import TrainingResult
 
 # With fewer the accuracy may be off by a fifth and more.
 FEW_IMAGES = 30
+# Shown at most.
+MISTAKES = 24
 
 
 def learning_curves(result: TrainingResult, title: str) -> Figure:
@@ -173,7 +175,7 @@ def mistakes(
     images: Images, labels: Labels, probabilities: Probabilities, class_names: tuple[str, ...], title: str
 ) -> Figure:
     """The wrongly answered images that the model was surest of, with label, answer and probability."""
-    chosen = confident_mistakes(probabilities, labels)
+    chosen = confident_mistakes(Answers.of(probabilities, labels), MISTAKES)
     # Three columns at least, or the title would not fit.
     columns = min(max(len(chosen), 3), 8)
     rows = -(-len(chosen) // columns)

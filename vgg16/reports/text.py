@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+# No line ends between a number and its sign.
+_PERCENT = "\N{NO-BREAK SPACE}%"
+
 
 def with_interval(value: float, interval: tuple[float, float]) -> str:
     """A share or an error with its interval, four digits each."""
@@ -20,3 +23,19 @@ def metric_with_interval(metrics: Mapping[str, float], name: str) -> str:
     low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
     value = number(metrics.get(name))
     return value if low is None else f"{value} ({number(low, 3)} to {number(high, 3)})"
+
+
+def percent(share: float) -> str:
+    """A share of 0 to 1 in per cent, one digit after the point."""
+    return f"{100 * share:.1f}{_PERCENT}"
+
+
+def percent_interval(interval: tuple[float, float]) -> str:
+    """An interval of shares in per cent, as `48.0 to 89.1 %`."""
+    low, high = interval
+    return f"{100 * low:.1f} to {100 * high:.1f}{_PERCENT}"
+
+
+def plural(count: int, word: str, several: str = "") -> str:
+    """A count with its word, as `1 class` and `1,000 classes`; the plural is the word with an s unless it is given."""
+    return f"{count:,} {word if count == 1 else several or word + 's'}"

@@ -46,10 +46,11 @@ def _result(tracker: Tracker, member: Member) -> Result:
     if member.run:
         run_id = member.run.run_id
         evaluations = tracker.results.evaluations(run_id)
+        answers = tracker.results.predictions(run_id, "test")
         logged = {
             "epochs": tuple(tracker.results.epochs(run_id)),
             "test": next((evaluation for evaluation in evaluations if evaluation.split == "test"), None),
-            "answers": tracker.results.predictions(run_id, "test"),
+            "answers": (answers.labels, answers.answers) if answers else None,
             "divergence": tracker.results.divergence(run_id),
             "diagnosis": tracker.results.diagnosis(run_id),
         }

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vgg16.config.types import Experiment, Split
 from vgg16.data.images import Arrays, Images, Labels
+from vgg16.evaluation.answers import Answers
 from vgg16.records import (
     DatasetRef,
     EpochMetrics,
@@ -132,8 +133,8 @@ class Results(Protocol):
     def diagnosis(self, run_id: str) -> Diagnosis | None:
         """What is wrong inside a network that diverged, None where nothing is logged of it."""
 
-    def predictions(self, run_id: str, split: Split) -> tuple[Labels, Labels] | None:
-        """Labels and answers, int64 [n] each, of what `log_predictions` logged; None where there is nothing."""
+    def predictions(self, run_id: str, split: Split) -> Answers | None:
+        """The answers that `log_predictions` logged; None where there is nothing."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from vgg16.config.types import Experiment, Split
 from vgg16.data.images import Labels
+from vgg16.evaluation.answers import Answers
 from vgg16.records import EpochMetrics, Evaluation
 from vgg16.training.records import Diagnosis, Divergence, TrainingResult, divergence_in_words
 
@@ -141,12 +142,13 @@ class MlflowResults:
             return None
         return Diagnosis.model_validate(mlflow.artifacts.load_dict(f"runs:/{run_id}/{_DIAGNOSIS}"))
 
-    def predictions(self, run_id: str, split: Split) -> tuple[Labels, Labels] | None:
+    def predictions(self, run_id: str, split: Split) -> Answers | None:
         file = _predictions(split)
         if not self._has(run_id, file):
             return None
         rows = pd.read_csv(io.StringIO(mlflow.artifacts.load_text(f"runs:/{run_id}/{file}")))
-        return rows["label"].to_numpy(np.int64), rows["answer"].to_numpy(np.int64)
+        labels, answers = (rows[column].to_numpy(np.int64) for column in ("label", "answer"))
+        return Answers(labels, answers, rows["probability"].to_numpy(np.float64))
 
     def _has(self, run_id: str, file: str) -> bool:
         folder = str(Path(file).parent)

@@ -1,10 +1,12 @@
 """The vocabulary of our runs in MLflow: every tag and metric that a run can have, and the
-name of its page. Plain data."""
+names of its pages. Plain data."""
 
 from __future__ import annotations
 
 # The Data Docs of what a run learned from, among its artifacts.
 DATA_DOCS = "data-docs.html"
+# The report on the run, beside them.
+REPORT = "report.html"
 # The tag of a run that says what it learned from.
 DATASET = "vgg16.dataset"
 # The tag of a study's run below which everything is trained anew.
