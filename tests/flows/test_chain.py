@@ -96,6 +96,24 @@ def test_curves_figures_tables_and_the_dataset_are_in_the_mlflow_run(first_run: 
         assert shown == (scored | {"answers.csv", "mistakes.png", "corruptions.png"} if promoted else set())
 
 
+def test_each_member_has_a_report_of_its_own_end_in_the_home_and_in_mlflow(first_run: FirstRun) -> None:
+    for member in first_run.answer["runs"]:
+        page = first_run.home / "reports" / f"{member['run_id']}.html"
+        html = page.read_text()
+        assert (
+            first_run.home / "mlflow" / "digits" / member["run_id"] / "artifacts" / "report.html"
+        ).read_text() == html
+        promoted = member["model"] == first_run.answer["challenger"]
+        assert (first_run.answer["report"] == str(page)) == promoted
+        split, end = ("test", "in production") if promoted else ("gate", "not judged")
+        low, high, top1 = (100 * member["metrics"][f"{split}_top1{end}"] for end in ("_low", "_high", ""))
+        assert f"right on {top1:.1f}\xa0% ({low:.1f} to {high:.1f}\xa0%)" in html
+        assert f">{end}</span>" in html
+        assert ("image-rendering" in html and 'class="small"' in html) == promoted
+    judged = first_run.command("report").json
+    assert judged == {"page": first_run.answer["report"], "run_id": Path(first_run.answer["report"]).stem}
+
+
 def test_runs_carry_the_tags_of_the_vocabulary_and_versions_their_card(first_run: FirstRun) -> None:
     from vgg16.tracking.tags import TAGS
 

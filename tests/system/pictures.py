@@ -1,7 +1,8 @@
 """What the browser is shown: an MLflow server with twenty runs of made-up curves; and the pictures of README.
 
 `python -m tests.system.pictures HOME` makes docs/compare.png and docs/registry.png anew, of the last run and of the
-champion of that home, and docs/course.png, of the report in docs/course. It needs Debian's package `chromium`.
+champion of that home, docs/report.png, of the report on the champion's run, and docs/course.png, of the report in
+docs/course. It needs Debian's package `chromium`.
 """
 
 from __future__ import annotations
@@ -171,8 +172,9 @@ def browser(width: int, height: int) -> Iterator[Any]:
         chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         try:
             page = chromium.new_page(viewport={"width": width, "height": height})
-            # MLflow's assistant opens itself on the first visit.
-            page.add_init_script("localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')")
+            # MLflow's assistant opens itself on the first visit. The frame of an artifact has no storage.
+            opened = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
+            page.add_init_script(f"if (window === window.top) {opened}")
             yield page
         finally:
             chromium.close()
@@ -200,14 +202,15 @@ def main(home: str) -> None:
                     page.get_by_text(text).first.wait_for()
                 page.wait_for_timeout(3_000)  # what is drawn moves for a while
                 page.screenshot(path=ROOT / "docs" / f"{name}.png")
-    course()
+        head("report", known.home / "reports" / f"{champion.run_id}.html")
+    head("course", ROOT / "docs" / "course" / "course.html")
 
 
-def course() -> None:
-    """The head of the course's report."""
+def head(name: str, report: Path) -> None:
+    """The head of a report."""
     with browser(1100, 1250) as page:
-        page.goto((ROOT / "docs" / "course" / "course.html").as_uri())
-        page.screenshot(path=ROOT / "docs" / "course.png")
+        page.goto(report.as_uri())
+        page.screenshot(path=ROOT / "docs" / f"{name}.png")
 
 
 if __name__ == "__main__":

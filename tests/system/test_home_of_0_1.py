@@ -151,6 +151,30 @@ def test_a_diverged_run_tells_its_cause_and_its_diagnosis(workplace: Workplace) 
     assert np.isnan(epoch.val_loss)
 
 
+# How each of its runs ended, as a page says it.
+ENDS = {
+    "1be8cd23d76e4f3ca9a0369a6f269b89": ("replaced", "vgg16 history vgg16-digits"),
+    "65fe1a52b53542da8a9e21bc4bf29400": ("in production", "vgg16 rollback vgg16-digits"),
+    "1cf9fef6ab80447185d619a8212bf2a9": ("not judged", "vgg16 promote vgg16-digits 3"),
+    "72b35ad5f24547669e06c231db69dfde": ("refused", "vgg16 promote vgg16-digits 4 --force"),
+    EXPECTED["diverged"]["run_id"]: ("diverged", "--set phases.0.optimizer.learning_rate="),
+}
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_each_run_has_a_report(workplace: Workplace) -> None:
+    from vgg16.steps.report import write_report
+
+    for run_id, (label, command) in ENDS.items():
+        file = write_report(run_id, workplace) or pytest.fail(run_id)
+        html = file.read_text()
+        assert f">{label}</span>" in html
+        assert command in html
+        metrics = workplace.tracker.runs.get(run_id).metrics
+        pictures = html.count("data:image/png;base64,") + html.count("data:image/jpeg;base64,")
+        assert (pictures >= 12) == ("test_top1" in metrics)
+
+
 def test_promoting_and_rolling_back_decide_as_they_did(command: Callable[..., Answer], home: Path) -> None:
     def looks() -> int:
         return len(list((home / "store" / "judgements" / "vgg16-digits").iterdir()))

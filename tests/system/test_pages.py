@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import call
+from tests.reports.planted_run import facts
 from tests.system.pictures import RUNS, browser, served
+from vgg16.reports.run.page import report
 from vgg16.tracking import views
 
 pytestmark = pytest.mark.system
@@ -98,3 +100,37 @@ def test_the_registered_model_shows_alias_stage_and_card(page: Any, url: str) ->
     text = page.inner_text("body")
     for fact in ("models:/vgg16-digits/3", "359 images of test", "95 % interval", "digits-finetune", "3f1c9a52"):
         assert fact in text
+
+
+def test_a_report_stands_beside_its_run(page: Any, url: str, home: Path) -> None:
+    run = call("report", "--json", VGG16_HOME=str(home)).json
+    page.goto(f"{url}/#/experiments/1/runs/{run['run_id']}/artifacts/report.html?workflowType=machine_learning")
+    frame = page.frame_locator("iframe")
+    for text in (
+        "digits-finetune on digits",
+        "Class by class",
+        "vgg16 predict new/ --model models:/vgg16-digits@champion",
+    ):
+        frame.get_by_text(text).first.wait_for(timeout=30_000)
+
+
+@pytest.mark.parametrize("width", [400, 1200])
+def test_a_report_needs_no_server_and_fits_a_screen_and_a_sheet(tmp_path: Path, width: int) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(report(facts()), encoding="utf-8")
+    with browser(width, 900) as page:
+        asked: list[str] = []
+        errors: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: errors.append(message.text))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(file.as_uri())
+        for picture in page.locator("img").all():
+            assert picture.evaluate("picture => picture.complete && picture.naturalWidth > 0")
+        # What is wide scrolls by itself.
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        page.get_by_text("What to type next").first.click()
+        assert page.url.endswith("#next")
+        assert len(page.pdf(format="A4")) > 10_000
+        assert errors == []
+        assert [url for url in asked if not url.startswith(("file:", "data:"))] == []

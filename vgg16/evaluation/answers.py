@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgg16.data.images import Labels
-from vgg16.statistics import Probabilities
 
 
 class Answers(NamedTuple):
@@ -20,7 +19,7 @@ class Answers(NamedTuple):
     probabilities: NDArray[np.floating]
 
     @classmethod
-    def of(cls, probabilities: Probabilities, labels: Labels) -> Answers:
+    def of(cls, probabilities: NDArray[np.floating], labels: Labels) -> Answers:
         """The answers of probabilities [n, k] to images with these labels [n]."""
         return cls(labels, probabilities.argmax(axis=1), probabilities.max(axis=1))
 

@@ -13,7 +13,7 @@ from vgg16.evaluation.answers import Answers
 from vgg16.records import DatasetRef, EpochMetrics, Evaluation, TrackedRun
 
 # How far a run has come: `waiting` passed the gate and waits for a person; `replaced` was in production once,
-# `overtaken` in Staging; `unjudged` is registered and nobody asked the gate; `removed` has no version, or none any more.
+# `overtaken` in Staging; `unjudged` is registered and nobody asked the gate; `removed` has no version (any more).
 Standing = Literal[
     "diverged",
     "production",

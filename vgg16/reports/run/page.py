@@ -85,9 +85,8 @@ def _numbers(facts: RunFacts) -> list[list[str]]:
     rows = []
     metrics, splits = facts.run.metrics, facts.dataset.splits
     if "best_val_top1" in metrics:
-        chose = "chose the epoch, and the best of several experiments"
-        rows.append(["val", chose, f"{splits.get('val', 0):,}", percent(metrics["best_val_top1"])])
-    uses = {"gate": "decides on promotion", "test": "is reported, and chooses nothing"}
+        rows.append(["val", "chose the epoch", f"{splits.get('val', 0):,}", percent(metrics["best_val_top1"])])
+    uses = {"gate": "decides on promotion", "test": "is reported, chooses nothing"}
     for evaluation in facts.evaluations:
         top1, top5, ece = (
             f"{percent(value)} ({percent_interval(interval)})"
@@ -99,7 +98,8 @@ def _numbers(facts: RunFacts) -> list[list[str]]:
         )
         best = [top5] if len(facts.dataset.class_names) > BEST else []
         rows.append([evaluation.split, uses[evaluation.split], f"{evaluation.images:,}", top1, *best, ece])
-    return rows
+    columns = max(map(len, rows), default=0)
+    return [row + [""] * (columns - len(row)) for row in rows]
 
 
 def _phases(facts: RunFacts) -> str:

@@ -66,7 +66,7 @@ def verdict(facts: RunFacts) -> str:
         passed = "The gate did not let it pass, and somebody put it there all the same."
     sentences: dict[Standing, str] = {
         "overtaken": f"{became} and waited in Staging, where another one has taken its place.",
-        "production": f"{became} and is in production, as models:/{model.name}@champion. {passed}",
+        "production": f"{became} and is in production. {passed}",
         "waiting": f"{became} and passed the gate. It waits in Staging until a person promotes it.",
         "undecided": f"{became}. The gate's {gate} cannot tell whether it is good enough, so it waits in Staging.",
         "refused": f"{became}. The gate refused it, so it stays out of production.",
