@@ -495,6 +495,7 @@ def test_a_chain_that_was_killed_after_its_promotion_is_told_that_decision_and_a
     monkeypatch.setattr(promote.tasks, "write_report", lambda run_id: f"{run_id}.html")
     decision = promote.promote.fn("vgg16-digits", "2", approved=False)
     assert (decision.verdict, decision.stage, decision.previous) == ("promote", "Production", "1")
+    assert decision.report == "r.html"
     with pytest.raises(RefusedError, match="in production already"):
         promote.promote.fn("vgg16-digits", "2")
     assert scored == ["2", "2"]

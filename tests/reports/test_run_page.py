@@ -151,7 +151,12 @@ def test_of_gate_the_numbers_are_told_and_no_picture_is_shown() -> None:
     rows = {row[0]: row for row in page.rows["classes"]}
     assert rows["cat"][1] == "3"
     # Nothing is made up of a class without a picture.
-    assert rows["dog"][1:5] == ["0", "", "no picture", ""]
+    assert rows["dog"][1:6] == ["0", "", "no picture", "", per_cent(0)]
+
+
+def test_a_class_that_is_never_said_has_no_precision() -> None:
+    page = read(evaluations=[evaluation("test", ((40, 0, 0, 0), (4, 36, 0, 0), (0, 3, 27, 0), (18, 0, 2, 0)))])
+    assert {row[0]: row[5] for row in page.rows["classes"]}["dog"] == "never said"
 
 
 def test_where_all_is_right_there_is_no_mistake() -> None:

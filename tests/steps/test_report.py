@@ -122,6 +122,18 @@ def test_without_the_dataset_there_are_numbers_and_the_reason(
     assert len(page.rows["classes"]) == 3
 
 
+def test_pictures_of_other_labels_than_were_scored_are_not_shown(
+    workplace: Workplace, arrays: Arrays, ref: DatasetRef, tiny: Experiment
+) -> None:
+    run_id = log(workplace, ref, tiny, "five")
+    _, probabilities = score_on_test(workplace, arrays, run_id)
+    others = np.full((len(probabilities), 2), 0.5, np.float32)
+    workplace.tracker.results.log_predictions(run_id, "test", 1 - arrays.part("test")[1], others)
+    page = written(workplace, run_id)
+    assert "has other pictures on test" in page.section_text("mistakes")
+    assert page.pictures["mistakes"] == []
+
+
 def test_without_a_name_it_is_the_member_that_was_judged_else_the_best_on_val(
     workplace: Workplace, ref: DatasetRef, tiny: Experiment
 ) -> None:
