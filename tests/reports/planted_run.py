@@ -47,8 +47,12 @@ def answered(confusion: Sequence[Sequence[int]]) -> tuple[Answers, np.ndarray]:
 def evaluation(split: Split, confusion: Sequence[Sequence[int]], names: tuple[str, ...] = NAMES) -> Evaluation:
     """That of such answers."""
     answers, probabilities = answered(confusion)
-    images = np.zeros((len(answers.labels), 2, 2, 3), np.uint8)
-    return evaluate(split, images, probabilities, answers.labels, names)
+    return scored(split, probabilities, answers.labels, names)
+
+
+def scored(split: Split, probabilities: np.ndarray, labels: np.ndarray, names: tuple[str, ...] = NAMES) -> Evaluation:
+    """That of probabilities [n, classes] for images with these labels [n]."""
+    return evaluate(split, np.zeros((len(labels), 2, 2, 3), np.uint8), probabilities, labels, names)
 
 
 def picture(index: int) -> np.ndarray:

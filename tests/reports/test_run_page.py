@@ -13,10 +13,9 @@ import pytest
 from PIL import Image
 
 from tests.reports import planted_run
-from tests.reports.planted_run import GATE, NAMES, REF, RUN_ID, TEST, Page, answered, evaluation, facts, run
+from tests.reports.planted_run import GATE, NAMES, REF, RUN_ID, TEST, Page, answered, evaluation, facts, run, scored
 from tests.test_docs import parsed
 from vgg16.evaluation.answers import Answers
-from vgg16.evaluation.metrics import evaluate
 from vgg16.reports.run import pictures
 from vgg16.reports.run.page import report
 from vgg16.reports.run.words import LABELS
@@ -82,11 +81,11 @@ def test_the_numbers_of_each_split_are_those_of_its_evaluation() -> None:
     assert (val[0], *val[2:]) == ("val", "70", per_cent(0.76), "")
     for row, split, confusion in ((gate, "gate", GATE), (test, "test", TEST)):
         right, of = np.trace(np.array(confusion)), np.array(confusion).sum()
-        scored = evaluation(split, confusion)
+        whole_split = evaluation(split, confusion)
         assert row[0] == split
         assert row[2:4] == [str(of), f"{per_cent(right / of)} ({interval(right, of)})"]
-        low, high = scored.ece_interval
-        assert row[4] == f"{per_cent(scored.ece)} ({100 * low:.1f} to {100 * high:.1f}{SPACE}%)"
+        low, high = whole_split.ece_interval
+        assert row[4] == f"{per_cent(whole_split.ece)} ({100 * low:.1f} to {100 * high:.1f}{SPACE}%)"
     sure = float(answered(TEST)[0].probabilities.mean())
     assert (
         f"On test it is {per_cent(sure)} sure of an answer on average, and {per_cent(106 / 130)} of them are right"
@@ -243,7 +242,7 @@ def test_a_run_of_which_hardly_anything_is_logged_has_a_page() -> None:
 
 def test_answers_that_are_no_numbers_have_a_page() -> None:
     answers, probabilities = answered(TEST)
-    broken = evaluate("test", np.zeros((130, 2, 2, 3), np.uint8), probabilities * np.nan, answers.labels, NAMES)
+    broken = scored("test", probabilities * np.nan, answers.labels)
     unknown = Answers(answers.labels, np.zeros_like(answers.answers), answers.probabilities * np.nan)
     assert "Its probabilities are no numbers." in read(evaluations=[broken], answers=unknown).text
 
