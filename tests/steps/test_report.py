@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 
 from tests.reports.planted import ten_epochs
 from tests.reports.planted_run import Page, scored
@@ -145,6 +146,27 @@ def test_without_a_name_it_is_the_member_that_was_judged_else_the_best_on_val(
     assert report.find_run(runs[2][:12], workplace).run_id == runs[2]
     with pytest.raises(RequestError, match="no finished run"):
         report.find_run("none", workplace)
+
+
+@pytest.mark.parametrize(("status", "kept"), [(403, True), (500, False)])
+def test_who_may_only_read_runs_gets_the_page_and_any_other_failure_is_told(
+    workplace: Workplace, ref: DatasetRef, tiny: Experiment, monkeypatch: pytest.MonkeyPatch, status: int, kept: bool
+) -> None:
+    run_id = log(workplace, ref, tiny, f"of {status}")
+
+    def refuse(*_: str) -> None:
+        answer = requests.Response()
+        answer.status_code = status
+        raise requests.HTTPError(response=answer)
+
+    monkeypatch.setattr(workplace.tracker.results.client, "log_text", refuse)
+    if kept:
+        file = report.write_report(run_id, workplace)
+        assert file
+        assert file.is_file()
+    else:
+        with pytest.raises(requests.HTTPError):
+            report.write_report(run_id, workplace)
 
 
 def test_of_a_run_that_was_deleted_there_is_no_report(workplace: Workplace, ref: DatasetRef, tiny: Experiment) -> None:

@@ -32,7 +32,8 @@ def find_run(begins: str, workplace: Workplace) -> TrackedRun:
 
 
 def write_report(run_id: str, workplace: Workplace) -> Path | None:
-    """The report on a complete run: in the home, and in the run; where, None for a run that was deleted in MLflow."""
+    """The report on a complete run, in the home; where, None for a run that was deleted in MLflow. Who may write to the
+    run keeps it there too."""
     tracker = workplace.tracker
     if not tracker.runs.state(run_id):
         return None
@@ -40,7 +41,8 @@ def write_report(run_id: str, workplace: Workplace) -> Path | None:
     file = workplace.home / "reports" / f"{run_id}.html"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(html, encoding="utf-8")
-    tracker.results.log_page(run_id, html, REPORT)
+    if not tracker.results.offer_page(run_id, html, REPORT):
+        workplace.say("report      kept in this home alone: only who may write to the run keeps it in MLflow too")
     return file
 
 

@@ -115,6 +115,9 @@ class Results(Protocol):
     def log_page(self, run_id: str, html: str, name: str) -> None:
         """A page that a person reads beside the run."""
 
+    def offer_page(self, run_id: str, html: str, name: str) -> bool:
+        """Log a page where this person may write to the run, and say whether that was so."""
+
     def log_figure(self, run_id: str, figure: Figure, name: str) -> None:
         """A figure of the whole run."""
 

@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from http.client import FORBIDDEN
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,17 @@ class MlflowResults:
 
     def log_page(self, run_id: str, html: str, name: str) -> None:
         self.client.log_text(run_id, html, name)
+
+    def offer_page(self, run_id: str, html: str, name: str) -> bool:
+        try:
+            self.log_page(run_id, html, name)
+        except OSError as error:
+            # Files go to the server without MLflow's own errors around them.
+            answer = getattr(error, "response", None)
+            if getattr(answer, "status_code", None) != FORBIDDEN and not isinstance(error, PermissionError):
+                raise
+            return False
+        return True
 
     def log_figure(self, run_id: str, figure: Figure, name: str) -> None:
         self.client.log_figure(run_id, figure, f"{name}.png")
