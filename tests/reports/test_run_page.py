@@ -228,6 +228,14 @@ def test_a_rollback_is_offered_where_there_is_a_version_to_bring_back() -> None:
     assert "vgg16 rollback vgg16-insects" not in read(promoted={"3"}).codes
 
 
+def test_a_run_that_diverged_has_its_curves_and_neither_numbers_nor_a_best_epoch() -> None:
+    page = read(**ENDS["diverged"][0])
+    assert page.section_text("learning").startswith("How it learned The curves end with epoch 10 of 10.")
+    assert len(page.pictures["learning"]) == 1
+    assert "weights are kept" not in page.text
+    assert not {"numbers", "classes", "mistakes"} & set(page.text_of)
+
+
 def test_a_shipped_dataset_has_no_more_pictures() -> None:
     assert "data add" not in " ".join(read(source="").codes)
 

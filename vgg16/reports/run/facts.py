@@ -61,6 +61,12 @@ class RunFacts:
         return by_split.get("test") or by_split.get("gate")
 
     @property
+    def best(self) -> EpochMetrics | None:
+        """The epoch whose weights the model has; None where there is no model, or its curve is not logged."""
+        number = 0 if self.run.status == "diverged" else self.run.metrics.get("best_epoch", 0)
+        return next((epoch for epoch in self.epochs if epoch.epoch == number), None)
+
+    @property
     def gate_images(self) -> int:
         """How many images the gate judges by."""
         on_gate = [evaluation.images for evaluation in self.evaluations if evaluation.split == "gate"]

@@ -30,13 +30,12 @@ def curves(facts: RunFacts) -> str:
     lines = [Curve(facts.epochs, "train", _TRAIN, label="train"), Curve(facts.epochs, "val", _VAL, label="val")]
     draw_curves(top1, "top1", lines)
     draw_curves(loss, "loss", lines)
-    best = facts.run.metrics.get("best_epoch", 0)
     for axes, label in ((top1, "top-1"), (loss, "loss (nats)")):
         axes.set(xlabel="epoch", ylabel=label)
         for border in phase_borders(facts):
             axes.axvline(border + 0.5, color="#b9c0cc", linewidth=1, linestyle="--")
-        if best:
-            axes.axvline(best, color="#5a6373", linewidth=1, linestyle=":")
+        if facts.best:
+            axes.axvline(facts.best.epoch, color="#5a6373", linewidth=1, linestyle=":")
     top1.set_ylim(0, 1.02)
     ceiling = _ceiling(facts.epochs)
     if ceiling:

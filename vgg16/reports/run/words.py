@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from vgg16.records import EpochMetrics, Evaluation
+from vgg16.records import Evaluation
 from vgg16.reports.run.classes import confused_pairs
 from vgg16.reports.run.facts import RunFacts, Standing
 from vgg16.reports.run.needs import WIDE
@@ -78,10 +78,10 @@ def verdict(facts: RunFacts) -> str:
 
 def learning(facts: RunFacts) -> list[str]:
     """How it learned, a sentence each."""
-    epochs, best = facts.epochs, _best(facts)
+    epochs, best = facts.epochs, facts.best
     if not epochs:
         return ["No curves are logged."]
-    if best is None or facts.standing == "diverged":
+    if best is None:
         return [f"The curves end with epoch {epochs[-1].epoch} of {facts.experiment.epochs}."]
     rates = f"{percent(best.val_top1)} right there, and {percent(best.train_top1)} of what it was learning from"
     sentences = [f"The model has the weights of epoch {best.epoch} of {len(epochs)}, the best on val: {rates}."]
@@ -92,11 +92,6 @@ def learning(facts: RunFacts) -> list[str]:
     if best.epoch == epochs[-1].epoch and len(epochs) > 1:
         sentences.append("The best epoch was the last one: more of them may help.")
     return sentences
-
-
-def _best(facts: RunFacts) -> EpochMetrics | None:
-    number = facts.run.metrics.get("best_epoch", 0)
-    return next((epoch for epoch in facts.epochs if epoch.epoch == number), None)
 
 
 def trust(scored: Evaluation) -> str:
