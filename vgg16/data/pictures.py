@@ -1,46 +1,15 @@
-"""Paths, folders and globs become picture files, and picture files uint8 images of a model's size."""
+"""Paths, folders and globs become picture files."""
 
 from __future__ import annotations
 
-import logging
 import os
 import re
-import stat
-import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
-
-from vgg16.data.images import Images
-from vgg16.data.records import Source
+from vgg16.data.decode import SUFFIXES
 from vgg16.errors import RequestError
-from vgg16.quiet import muted
-
-# Named, because Pillow reads formats that start programs (EPS) or fetch other files too.
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-_KINDS = "PNG, JPEG, WebP, GIF, BMP or TIFF"
-# What EXIF calls the orientation, and what turns such a picture upright.
-_UPRIGHT: dict[object, Image.Transpose] = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-# Pillow logs what it then raises, and without a handler Python prints that.
-logging.getLogger("PIL").setLevel(logging.CRITICAL)
-
-
-# Finding
 
 
 def find_pictures(arguments: Iterable[str]) -> list[str]:
@@ -144,95 +113,3 @@ def _names(folder: Path) -> list[str]:
         return sorted(path.name for path in folder.iterdir())
     except OSError:
         return []
-
-
-# Reading
-
-
-def read_picture(path: str, size: int) -> tuple[Images, Source]:
-    """A picture file as an upright RGB image, uint8 [size, size, 3], and what it took to make it one.
-
-    Raises RequestError whose message is the reason alone, to be shown beside the path.
-    """
-    try:
-        head = _head(Path(path))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            # libtiff prints what is wrong with a file, and Pillow raises it too.
-            with Image.open(path, formats=FORMATS) as picture, muted(2) if picture.format == "TIFF" else nullcontext():
-                return _converted(picture, size)
-    except RequestError:
-        raise
-    except UnidentifiedImageError:
-        raise RequestError(f"expected a whole {_KINDS}, found a file that begins with {head!r}") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        most = Image.MAX_IMAGE_PIXELS or 0
-        raise RequestError(f"too large, perhaps a decompression bomb: expected at most {most:,} pixels") from None
-    # Damaged files end Pillow's decoders in a dozen kinds of exceptions: SyntaxError, struct.error, EOFError ...
-    except Exception as error:
-        outside = isinstance(error, OSError) and error.strerror
-        raise RequestError(outside or f"damaged: {str(error) or type(error).__name__}") from None
-
-
-def _head(path: Path) -> bytes:
-    """The first bytes of a file; a device could be endless, and a pipe silent."""
-    mode = path.stat().st_mode
-    # Opening a folder fails too, and says whether it may be searched.
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise RequestError("expected a file, found a device or pipe")
-    with path.open("rb") as file:
-        head = file.read(16)
-    if not head:
-        raise RequestError("an empty file")
-    return head
-
-
-def _converted(picture: Image.Image, size: int) -> tuple[Images, Source]:
-    stored, mode = picture.size, picture.mode
-    animated = getattr(picture, "is_animated", False)
-    # Pillow turns a TIFF while it loads it. Of a PNG, reading EXIF loads it too, and its damage would go unnoticed.
-    turned = _turn(picture) if picture.format == "TIFF" else None
-    # A large JPEG is decoded at down to an eighth of its size, never below twice the size that is needed.
-    picture.draft(None, (2 * size, 2 * size))
-    picture.load()
-    # The largest square in the middle: a squashed picture would show models shapes they never saw, and datasets such
-    # as CIFAR are whole squares. Colours are blended by their opacity, so the background comes after.
-    fitted = ImageOps.fit(_eight_bit(picture), (size, size), Image.Resampling.BILINEAR)
-    clear = fitted.mode == "RGBA" and fitted.getchannel("A").getextrema() != (255, 255)
-    if clear:
-        fitted = Image.alpha_composite(Image.new("RGBA", fitted.size, "white"), fitted)
-    left = _turn(picture)
-    upright = fitted if left is None else fitted.transpose(left)
-    done = {
-        "first frame": animated,
-        "turned upright": (turned, left) != (None, None),
-        "16 bit scaled to 8": mode.startswith("I;16"),
-        "transparency over white": clear,
-        "converted to RGB": mode != "RGB" and not clear,
-        "cropped to the middle square": stored[0] != stored[1],
-        f"resized to {size}x{size}": min(stored) != size,
-    }
-    source = Source(size=stored, mode=mode, done=tuple(change for change, was_done in done.items() if was_done))
-    return np.asarray(upright.convert("RGB")), source
-
-
-def _turn(picture: Image.Image) -> Image.Transpose | None:
-    """What EXIF asks for; nothing where it is missing or damaged, for the picture itself may be whole."""
-    try:
-        return _UPRIGHT.get(picture.getexif().get(ExifTags.Base.Orientation))
-    except Exception:
-        return None
-
-
-def _eight_bit(picture: Image.Image) -> Image.Image:
-    """The picture in RGB, or RGBA where pixels may be transparent; 16 bits become 8. Raises RequestError for 32."""
-    if picture.mode in ("I", "F"):
-        raise RequestError("expected 8 or 16 bits, found 32, whose range of values is not known")
-    if picture.mode.startswith("I;16"):
-        # convert() would clip at 255 instead of dividing, and forget which value is transparent.
-        values, clear = np.asarray(picture), picture.info.get("transparency")
-        picture = Image.fromarray(((values + np.uint32(128)) // np.uint32(257)).astype(np.uint8))
-        if clear is not None:
-            picture.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
-    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")

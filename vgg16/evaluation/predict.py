@@ -9,8 +9,8 @@ import numpy as np
 
 from vgg16.config.types import Frozen
 from vgg16.data.batches import for_inference
-from vgg16.data.images import Images, Labels
-from vgg16.data.pictures import read_picture
+from vgg16.data.decode import read_picture
+from vgg16.data.images import Images, Labels, Pixels
 from vgg16.data.records import Source, UnreadPicture
 from vgg16.errors import RequestError
 from vgg16.evaluation import corruptions
@@ -34,13 +34,13 @@ class Prediction(Frozen):
     source: Source
 
 
-def predict(model: keras.Model, images: Images, batch_size: int = 256) -> Probabilities:
+def predict(model: keras.Model, images: Pixels, batch_size: int = 256) -> Probabilities:
     """Probabilities float32 [n, classes] of uint8 images [n, h, w, 3], in their order."""
     probabilities: Probabilities = model.predict(for_inference(images, None, batch_size), verbose=0)
     return probabilities
 
 
-def corrupted_top1(model: keras.Model, images: Images, labels: Labels) -> dict[str, float]:
+def corrupted_top1(model: keras.Model, images: Pixels, labels: Labels) -> dict[str, float]:
     """Top-1 on a fixed sample of these images, at most 1,000 of them, under each kind of corruption."""
     chosen = corruptions.sample(len(images))
     sample, sample_labels = images[chosen], labels[chosen]

@@ -1,0 +1,190 @@
+"""A file's bytes become pixels: the one way for adding pictures, training, judging and predicting.
+
+Upright, 8 bits, over white; then the largest square in the middle, resized once to the side that a model takes.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import stat
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+
+from vgg16.data.images import Images
+from vgg16.data.records import Source
+from vgg16.errors import RequestError
+from vgg16.quiet import muted
+
+# Named, because Pillow reads formats that start programs (EPS) or fetch other files too.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"),
+    *HEIF_SUFFIXES,
+)
+_KINDS = "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"
+# Cameras have 108 million; each takes up to 7 bytes while it is decoded.
+MOST_PIXELS = 180_000_000
+# Said of a picture of 16 bits of which it uses 12, as some cameras write.
+DARK = "few of them used: dark"
+# What EXIF calls the orientation, and what turns such a picture upright.
+_UPRIGHT: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Pillow logs what it then raises, and without a handler Python prints that.
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
+# A PNG may carry a page of text or a printer's colour profile; Pillow's own limit is one megabyte.
+PngImagePlugin.MAX_TEXT_CHUNK = 16 * 1024**2
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture upright, in RGB; its stored size in pixels, Pillow's mode, and what was done to it, in order."""
+
+    image: Image.Image
+    size: tuple[int, int]
+    mode: str
+    done: tuple[str, ...]
+
+    def square(self, side: int) -> Images:
+        """The largest square in its middle, uint8 [side, side, 3]: a squashed picture would show models shapes that
+        they never saw."""
+        return np.asarray(ImageOps.fit(self.image, (side, side), Image.Resampling.BILINEAR))
+
+
+def decode(content: bytes) -> Picture:
+    """The picture that a file's bytes are. Raises RequestError whose message is the reason alone, to be shown beside
+    the file."""
+    if not content:
+        raise RequestError("an empty file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # libtiff prints what is wrong with a file, and Pillow raises it too.
+            with (
+                Image.open(io.BytesIO(content), formats=_formats(content)) as picture,
+                muted(2) if picture.format == "TIFF" else nullcontext(),
+            ):
+                if picture.width * picture.height > MOST_PIXELS:
+                    raise _too_large()
+                return _upright(picture)
+    except RequestError:
+        raise
+    except UnidentifiedImageError:
+        raise RequestError(f"expected a whole {_KINDS}, found a file that begins with {content[:16]!r}") from None
+    except Image.DecompressionBombError:
+        raise _too_large() from None
+    # Damaged files end Pillow's decoders in a dozen kinds of exceptions: SyntaxError, struct.error, EOFError ...
+    except Exception as error:
+        raise RequestError(f"damaged: {str(error) or type(error).__name__}") from None
+
+
+def _formats(content: bytes) -> tuple[str, ...]:
+    """The formats that a file may be of. Raises RequestError for one whose reader is not installed."""
+    # HEIC and AVIF are one kind of file, whose brands follow.
+    brands = content[8:64] if content[4:8] == b"ftyp" else b""
+    if b"avif" in brands or not (b"hei" in brands or b"hev" in brands):
+        return FORMATS
+    if not find_spec("pillow_heif"):
+        raise RequestError("HEIC is read by the package pillow-heif, which is not installed: pip install 'vgg16[heif]'")
+    from pillow_heif import register_heif_opener  # an extra
+
+    register_heif_opener()
+    return ("HEIF",)
+
+
+def read_picture(path: str, side: int) -> tuple[Images, Source]:
+    """A picture file as an upright RGB image, uint8 [side, side, 3], and what it took to make it one.
+
+    Raises RequestError whose message is the reason alone, to be shown beside the path.
+    """
+    try:
+        content = _content(Path(path))
+    except (OSError, ValueError) as error:
+        raise RequestError((isinstance(error, OSError) and error.strerror) or f"damaged: {error}") from None
+    picture = decode(content)
+    changes = {
+        "cropped to the middle square": picture.size[0] != picture.size[1],
+        f"resized to {side}x{side}": min(picture.size) != side,
+    }
+    done = (*picture.done, *(change for change, was_done in changes.items() if was_done))
+    return picture.square(side), Source(size=picture.size, mode=picture.mode, done=done)
+
+
+def _content(path: Path) -> bytes:
+    """A file's bytes; a device could be endless, and a pipe silent."""
+    mode = path.stat().st_mode
+    # Opening a folder fails too, and says whether it may be searched.
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise RequestError("expected a file, found a device or pipe")
+    return path.read_bytes()
+
+
+def _too_large() -> RequestError:
+    return RequestError(f"too large, perhaps a decompression bomb: expected at most {MOST_PIXELS:,} pixels")
+
+
+def _upright(picture: Image.Image) -> Picture:
+    size, mode = picture.size, picture.mode
+    animated = getattr(picture, "is_animated", False)
+    # Pillow turns a TIFF while it loads it. Of a PNG, reading EXIF loads it too, and its damage would go unnoticed.
+    turned = _turn(picture) if picture.format == "TIFF" else None
+    picture.load()
+    left = _turn(picture)
+    image, depth = _eight_bit(picture)
+    clear = image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255)
+    if clear:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("RGB")
+    done = {
+        "first frame": animated,
+        "turned upright": (turned, left) != (None, None),
+        depth: bool(depth),
+        "transparency over white": clear,
+        "converted to RGB": mode != "RGB" and not clear,
+    }
+    return Picture(
+        image if left is None else image.transpose(left),
+        size,
+        mode,
+        tuple(change for change, was_done in done.items() if was_done),
+    )
+
+
+def _turn(picture: Image.Image) -> Image.Transpose | None:
+    """What EXIF asks for; nothing where it is missing or damaged, for the picture itself may be whole."""
+    try:
+        return _UPRIGHT.get(picture.getexif().get(ExifTags.Base.Orientation))
+    except Exception:
+        return None
+
+
+def _eight_bit(picture: Image.Image) -> tuple[Image.Image, str]:
+    """The picture in RGB, or RGBA where pixels may be transparent; 16 bits become 8, which is said. Raises RequestError
+    for 32."""
+    depth = ""
+    if picture.mode in ("I", "F"):
+        raise RequestError("expected 8 or 16 bits, found 32, whose range of values is not known")
+    if picture.mode.startswith("I;16"):
+        # convert() would clip at 255 instead of dividing, and forget which value is transparent.
+        values, clear = np.asarray(picture), picture.info.get("transparency")
+        bits = int(values.max(initial=0)).bit_length()
+        depth = "16 bit scaled to 8" + (f", {DARK}" if 8 < bits <= 12 else "")
+        picture = Image.fromarray(((values + np.uint32(128)) // np.uint32(257)).astype(np.uint8))
+        if clear is not None:
+            picture.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+    return picture.convert("RGBA" if picture.has_transparency_data else "RGB"), depth
