@@ -68,7 +68,7 @@ def main() -> None:
     model = build(catalog.backbone("vgg16"), options, Head(units=()), input_size=32, classes=len(CLASSES))
 
     def judged(probabilities: Any) -> Any:
-        return metrics.evaluate("test", images, probabilities, labels, CLASSES, SUPERCLASSES)
+        return metrics.evaluate("test", "", probabilities, labels, CLASSES, SUPERCLASSES)
 
     work: dict[str, Callable[[], Any]] = {
         "bare predict, Keras' batch of 32": lambda: model.predict(images, verbose=0),

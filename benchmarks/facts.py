@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.machine import stamp
+from benchmarks.machine import peak_megabytes, stamp
 from vgg16.checks import expectations, facts, facts_file, facts_table
 from vgg16.config.types import MEASURES, SPLITS, Dataset
 
@@ -66,17 +65,12 @@ def generated(row: Dataset, images: int) -> Iterator[pd.DataFrame]:
         )
 
 
-def megabytes() -> float:
-    """The most memory that this process ever held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-
-
 def check(images: int, classes: int, folder: Path) -> list[tuple[str, float, float]]:
     """Each step with its seconds of the processor and the most memory since the process began, in MB."""
     row, steps = dataset(classes, images), []
 
     def done(step: str, started: float) -> None:
-        steps.append((step, time.process_time() - started, megabytes()))
+        steps.append((step, time.process_time() - started, peak_megabytes()))
 
     done("imports", 0)
     started = time.process_time()

@@ -35,6 +35,13 @@ def stamp() -> dict[str, str]:
     return {"commit": commit, "machine": machine(), "date": datetime.now(UTC).date().isoformat()}
 
 
+def peak_megabytes() -> float:
+    """The most memory that this process has held since its program began."""
+    # The system's own figure of resources used begins with what the process that started this one held.
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1000
+
+
 def middle(values: Sequence[float]) -> str:
     """The median and its 95 % interval, from the order of the values alone; of fewer than six, their range."""
     ordered = sorted(values)

@@ -161,11 +161,12 @@ def test_checks_of_five_times_the_images_take_no_more_memory() -> None:
     program = """
 import tempfile
 from pathlib import Path
-from benchmarks.facts import check, megabytes
+from benchmarks.facts import check
+from benchmarks.machine import peak_megabytes
 for images in (30_000, 150_000):
     with tempfile.TemporaryDirectory() as folder:
         check(images, 1000, Path(folder))
-    print(megabytes())
+    print(peak_megabytes())
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     fewer, more = map(float, done.stdout.split())

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vgg16.checks import expectations, facts
+from tests.checks.test_validation import judged
 from vgg16.config import catalog
 from vgg16.config.dataset_entries import dataset as dataset_of_entry
 from vgg16.config.types import SPLITS, Dataset, Experiment
@@ -30,7 +30,7 @@ def own(arrays: Arrays, small: tuple[str, ...]) -> Dataset:
 
 
 def failed(row: Dataset, arrays: Arrays) -> dict[str, tuple[str, str]]:
-    results = expectations.judge(row, facts.facts(arrays))
+    results = judged(row, arrays)
     return {result.rule.name: (result.rule.expected, result.observed) for result in results if not result.ok}
 
 
@@ -66,7 +66,7 @@ def evaluation() -> Evaluation:
     labels = np.arange(20) % 2
     answers = np.where(np.arange(20) < 2, 2, labels)
     probabilities = np.eye(3, dtype=np.float32)[answers] * 0.9 + np.float32(0.1 / 3)
-    return evaluate("test", np.zeros((20, 8, 8, 3), np.uint8), probabilities, labels, NAMES, {"all": NAMES})
+    return evaluate("test", "", probabilities, labels, NAMES, {"all": NAMES})
 
 
 def test_of_a_class_without_images_nothing_is_known_and_the_rest_is_counted_as_without_it() -> None:

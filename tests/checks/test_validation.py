@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from tests.checks import by_pandas
-from vgg16.checks import data_docs, expectations, facts, facts_file, facts_table, rules
+from tests.checks.judged import judged, table_of
+from vgg16.checks import data_docs, expectations, facts, rules
 from vgg16.checks.expectations import ExpectationResult
 from vgg16.config import catalog
 from vgg16.config.catalog import SHIPPED
@@ -29,16 +30,6 @@ ARCHIVED = [row for row in SHIPPED.datasets.values() if row.archive]
 @pytest.fixture
 def digits() -> Arrays:
     return made("digits")
-
-
-def table_of(row: Dataset, arrays: Arrays, folder: str) -> facts_table.FactsTable:
-    facts_file.write(row, arrays, Path(folder, "facts.parquet"))
-    return facts_table.load(Path(folder, "facts.parquet"), Path(folder, "facts.sqlite"), len(arrays.class_names))
-
-
-def judged(row: Dataset, arrays: Arrays) -> tuple[ExpectationResult, ...]:
-    with tempfile.TemporaryDirectory() as folder:
-        return expectations.judge(row, table_of(row, arrays, folder))
 
 
 def documented(row: Dataset, arrays: Arrays) -> tuple[tuple[ExpectationResult, ...], str]:

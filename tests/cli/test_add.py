@@ -135,7 +135,8 @@ def test_classes_of_very_unequal_size_are_said_in_one_line(
 ) -> None:
     from vgg16.cli import show
 
-    answer = {"dataset": "pets", "digest": "d" * 64, "of_each_class": of_each_class, "splits": {}, "unreadable": []}
+    answer = {"dataset": "pets", "digest": "d" * 64, "of_each_class": of_each_class, "splits": {}}
+    answer |= {"unreadable": [], "sizes": ((9, 9), (9, 9))}
     show.added(answer | {"images": 1, "classes": len(of_each_class), "docs": "docs.html", "project": "vgg16.toml"})
     lines = [line for line in capsys.readouterr().out.splitlines() if "times as many" in line]
     assert len(lines) == bool(said)

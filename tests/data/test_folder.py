@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from vgg16.config.types import SPLITS, Dataset
-from vgg16.data.images import Arrays
-from vgg16.data.sources import folder
+from vgg16.data.picture_set import PictureSet
 from vgg16.errors import RequestError
+from vgg16.steps.data.add import add
+from vgg16.workplace import settings
+from vgg16.workplace.workplace import Display, Silence, Workplace
 
 COLORS = {"ant": (200, 30, 30), "bee": (30, 200, 30), "cat": (30, 30, 200)}
 
@@ -35,16 +39,37 @@ def row(**settings: object) -> Dataset:
     return Dataset.model_validate({"name": "own", "description": "", "image_size": 16, "source": "photos"} | settings)
 
 
-def read(root: Path, **settings: object) -> tuple[Arrays, dict[str, str]]:
-    dataset = row(**settings)
-    listing = folder.list_pictures(root, "photos", dataset.classes)
-    arrays, left_out = folder.read(dataset, listing, lambda *_: None)
-    return arrays, {one.image: one.reason for one in (*listing.left_out, *left_out)}
+def read(root: Path, **fields: object) -> tuple[PictureSet, dict[str, str]]:
+    """The pictures of a folder as a dataset of a new store, and the files that are left out."""
+    with TemporaryDirectory() as home:
+        workplace = at_home(Path(home))
+        added = add(row(**{"source": str(root)} | fields), workplace)
+        data = workplace.dataset(added.dataset)
+        assert isinstance(data, PictureSet)
+        pixels = data.images[:]
+    data = replace(data, opened=lambda index, side: pixels)
+    return data, {one.image: one.reason for one in added.left_out}
 
 
-def of_class(arrays: Arrays, name: str) -> set[bytes]:
-    label = arrays.class_names.index(name)
-    return {image.tobytes() for image in arrays.images[arrays.labels == label]}
+class Heard(Silence):
+    """A display that keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def at_home(home: Path, store: str = "", display: Display | None = None) -> Workplace:
+    """A workplace of its own, with its store in the home where none is named."""
+    own = replace(settings.load(), home=home, store=store or str(home / "store"))
+    return Workplace(own, display or Silence())
+
+
+def of_class(data: PictureSet, name: str) -> set[bytes]:
+    label = data.class_names.index(name)
+    return {image.tobytes() for image in data.images[data.labels == label]}
 
 
 def test_class_folders_are_classes_and_every_picture_is_in_one_split(tmp_path: Path) -> None:

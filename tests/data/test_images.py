@@ -89,6 +89,15 @@ def test_a_split_whose_images_follow_each_other_is_a_slice_of_the_dataset(patche
     assert patches.images.flags.writeable
 
 
+def test_a_split_of_the_same_images_and_labels_has_one_digest_and_of_others_another(patches) -> None:
+    again = images.Arrays(patches.images.copy(), patches.labels, patches.splits, ("a", "b"))
+    assert again.digest_of("gate") == patches.digest_of("gate")
+    brighter = images.Arrays(patches.images + np.uint8(1), patches.labels, patches.splits, patches.class_names)
+    swapped = images.Arrays(patches.images, 1 - patches.labels, patches.splits, patches.class_names)
+    digests = [data.digest_of("gate") for data in (patches, brighter, swapped)]
+    assert len({*digests, patches.digest_of("test")}) == 4
+
+
 def test_a_split_without_images_is_empty(patches) -> None:
     learning = images.Arrays(patches.images, patches.labels, patches.splits % 2, patches.class_names)
     pixels, labels = learning.part("gate")

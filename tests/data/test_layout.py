@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from vgg16.data.sources import kinds, oddities
+from vgg16.data.sources import oddities
 from vgg16.data.sources.layout import SPLIT_FOLDERS, Listing, list_pictures
 from vgg16.data.sources.places.place import File
 from vgg16.errors import RequestError
@@ -133,33 +133,17 @@ LEFT_OUT: dict[str, tuple[File, str]] = {
     "no class": (File("x.png", 1, ""), "lies in no class folder"),
     "empty": (File("ant/x.png", 0, ""), "an empty file"),
     "a disk image": (File("ant/x.png", 9 << 30, ""), "expected at most 1,074 MB, found 9,664 MB"),
-    "HEIC": (File("ant/x.HEIC", 1, ""), "pip install 'vgg16[heif]'"),
     "a problem of the place": (File("ant/x.png", 1, "", "encrypted"), "encrypted"),
     "a class that is not wanted": (File("misc/x.png", 1, ""), "the class misc is left out"),
 }
 
 
 @pytest.mark.parametrize("name", LEFT_OUT)
-def test_what_is_left_out_is_named_with_its_reason(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinds, "find_spec", lambda name: None)
-    kinds.why_unread.cache_clear()
+def test_what_is_left_out_is_named_with_its_reason(name: str) -> None:
     file, reason = LEFT_OUT[name]
     listing = listed(file, "ant/1.png", "bee/1.png", misc="")
     assert [one.image for one in listing.left_out] == [file.path]
     assert reason in listing.left_out[0].reason
-
-
-def test_kinds_that_need_a_package_are_read_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = ["ant/1.heic", "ant/2.avif", "bee/1.png"]
-    for there in (True, False):
-        monkeypatch.setattr(kinds, "find_spec", lambda name, there=there: there or None)
-        monkeypatch.setattr(kinds.features, "check", lambda name, there=there: there)
-        kinds.why_unread.cache_clear()
-        try:
-            count = len(listed(*paths, "cat/1.png").pictures)
-        finally:
-            kinds.why_unread.cache_clear()
-        assert count == (4 if there else 2)
 
 
 def test_a_folder_that_cannot_be_listed_still_counts_as_a_class_s() -> None:

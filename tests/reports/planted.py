@@ -84,7 +84,7 @@ def trained(row: Experiment, correct: Sequence[int] | range, val: float, *, test
     probabilities = np.full((N, 10), 0.01, np.float32)
     probabilities[np.arange(N), answers] = 0.91
     epochs = ten_epochs(val)
-    test = evaluate("test", np.zeros((N, 2, 2, 3), np.uint8), probabilities, labels, NAMES) if tested else None
+    test = evaluate("test", "", probabilities, labels, NAMES) if tested else None
     return Result(
         "planted", row, run(row, val), epochs=epochs, test=test, answers=(labels, answers) if tested else None
     )

@@ -52,7 +52,7 @@ def evaluation(split: Split, confusion: Sequence[Sequence[int]], names: tuple[st
 
 def scored(split: Split, probabilities: np.ndarray, labels: np.ndarray, names: tuple[str, ...] = NAMES) -> Evaluation:
     """That of probabilities [n, classes] for images with these labels [n]."""
-    return evaluate(split, np.zeros((len(labels), 2, 2, 3), np.uint8), probabilities, labels, names)
+    return evaluate(split, "", probabilities, labels, names)
 
 
 def picture(index: int) -> np.ndarray:

@@ -49,7 +49,6 @@ def learned(name: str, right: range, val: float, question: str = "scratch") -> R
     member = next(member for member in study().members if member.name == f"course-{name}")
     labels = np.arange(N) % 10
     answers = np.where(np.isin(np.arange(N), right), labels, (labels + 1) % 10)
-    images = np.zeros((N, 2, 2, 3), np.uint8)
     probabilities = np.full((N, 10), 0.01, np.float32)
     probabilities[np.arange(N), answers] = 0.91
     run = TrackedRun(
@@ -62,7 +61,7 @@ def learned(name: str, right: range, val: float, question: str = "scratch") -> R
         status="finished",
     )
     epochs = ten_epochs(val)
-    test = evaluate("test", images, probabilities, labels, NAMES)
+    test = evaluate("test", "", probabilities, labels, NAMES)
     return Result(question, member, run, epochs=epochs, test=test, answers=(labels, answers))
 
 

@@ -109,9 +109,7 @@ def log_runs() -> None:
             probabilities = (
                 np.eye(10, dtype=np.float32)[answers] * 0.91 + np.eye(10, dtype=np.float32)[truth] * 0.05 + 0.004
             )
-            tracker.results.log_evaluation(
-                run_id, evaluate(split, images[:n], probabilities, truth, REF.class_names), {}
-            )
+            tracker.results.log_evaluation(run_id, evaluate(split, "", probabilities, truth, REF.class_names), {})
         if model_uri:
             _decide(tracker, run_id, model_uri, promoted=number != RUNS - 2)
         else:

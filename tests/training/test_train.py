@@ -65,7 +65,7 @@ def test_it_ends_with_the_weights_of_the_best_epoch_on_val(tiny: Experiment, pat
     assert result.best_epoch == best.epoch
     images, labels = patches.part("val")
     as_trained = tempered(predict(model, images), 1 / result.temperature)
-    seen = evaluate("val", images, as_trained, labels, patches.class_names)
+    seen = evaluate("val", "", as_trained, labels, patches.class_names)
     assert seen.top1 == pytest.approx(best.val_top1)
     assert seen.loss == pytest.approx(best.val_loss, rel=1e-3)
 
@@ -360,7 +360,7 @@ def test_the_moving_average_is_what_is_evaluated_and_kept(tiny: Experiment, patc
     assert (averaged.get_layer(kernel).get_weights()[0] != raw.get_layer(kernel).get_weights()[0]).any()
     images, labels = patches.part("val")
     as_trained = tempered(predict(averaged, images), 1 / result.temperature)
-    seen = evaluate("val", images, as_trained, labels, patches.class_names)
+    seen = evaluate("val", "", as_trained, labels, patches.class_names)
     assert seen.loss == pytest.approx(result.epochs[result.best_epoch - 1].val_loss, rel=1e-3)
 
 

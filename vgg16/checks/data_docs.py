@@ -15,7 +15,7 @@ from PIL import Image
 from vgg16.checks.expectations import ExpectationResult
 from vgg16.checks.facts_table import FactsTable
 from vgg16.config.types import SPLITS, Dataset
-from vgg16.data.images import Arrays, Images
+from vgg16.data.images import Images, ImageSet, Pixels
 from vgg16.records import DatasetRef
 
 # Each of these bounds the page, so that it loads at once: pictures of samples in all, of them of one class, classes
@@ -45,7 +45,7 @@ _COPIED_COUNT = "SELECT count(DISTINCT digest) FROM facts WHERE copies > 1"
 
 
 def data_docs(
-    dataset: Dataset, ref: DatasetRef, arrays: Arrays, table: FactsTable, results: tuple[ExpectationResult, ...]
+    dataset: Dataset, ref: DatasetRef, arrays: ImageSet, table: FactsTable, results: tuple[ExpectationResult, ...]
 ) -> str:
     """One HTML page that fetches nothing: the results, pictures of what broke a rule, the images that occur more than
     once, and samples of every class under its superclass, or of the first SAMPLES classes."""
@@ -73,7 +73,7 @@ def data_docs(
     )
 
 
-def _samples(arrays: Arrays) -> dict[str, str]:
+def _samples(arrays: ImageSet) -> dict[str, str]:
     """By the name of a class some of its images; the more classes, the fewer of each."""
     most = min(max(SAMPLES // max(len(arrays.class_names), 1), 1), SAMPLES_OF_A_CLASS)
     order = np.argsort(arrays.labels, kind="stable")
@@ -84,7 +84,7 @@ def _samples(arrays: Arrays) -> dict[str, str]:
     }
 
 
-def _copies(images: Images, table: FactsTable) -> list[tuple[str, list[str], bool, bool]]:
+def _copies(images: Pixels, table: FactsTable) -> list[tuple[str, list[str], bool, bool]]:
     """For the first COPIES_SHOWN images that occur more than once: their pictures side by side, split/label of each,
     whether they are in two splits, whether they have two labels."""
     shown = []
@@ -95,7 +95,7 @@ def _copies(images: Images, table: FactsTable) -> list[tuple[str, list[str], boo
     return shown
 
 
-def _pictures(images: Images, rows: Sequence[int] | NDArray[np.intp]) -> str:
+def _pictures(images: Pixels, rows: Sequence[int] | NDArray[np.intp]) -> str:
     """Some images side by side as a data URI, "" for none."""
     if not len(rows):
         return ""

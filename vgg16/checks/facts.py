@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vgg16.config.types import MEASURES, SPLITS
-from vgg16.data.images import Arrays, Images, Labels, image_digests
+from vgg16.data.images import Images, ImageSet, Labels, image_digests
 
 # Images: as few as still tell good labels from shuffled ones in 100 classes.
 STRETCH = 1000
@@ -40,7 +40,7 @@ def stretches(images: int) -> Iterator[slice]:
         start = stop
 
 
-def of_stretch(arrays: Arrays, stretch: slice) -> pd.DataFrame:
+def of_stretch(arrays: ImageSet, stretch: slice) -> pd.DataFrame:
     """One row of facts for each image of a stretch: OWN, MEASURES and SPREADS.
 
     Mean, standard deviation, min and max are on the scale of the pixels, 0 to 255; `digest` is that of the pixels.

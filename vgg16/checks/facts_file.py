@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from vgg16.checks.facts import OWN, SPREADS, of_stretch, stretches
 from vgg16.config.types import MEASURES, Dataset
-from vgg16.data.images import Arrays
+from vgg16.data.images import ImageSet
 
 # Raise it when facts of the same pixels become others: files of an earlier number are made anew.
 VERSION = 1
@@ -33,7 +33,7 @@ _NOT_OF_PIXELS = {
 }
 
 
-def write(dataset: Dataset, arrays: Arrays, path: Path) -> None:
+def write(dataset: Dataset, arrays: ImageSet, path: Path) -> None:
     """Measure all images, stretch by stretch, into a new file."""
     tables = (of_stretch(arrays, stretch) for stretch in stretches(len(arrays.labels)))
     write_tables(tables, path, made_of(dataset, arrays))
@@ -49,7 +49,7 @@ def write_tables(tables: Iterator[pd.DataFrame], path: Path, origin: dict[str, A
             file.write_table(pa.concat_tables(group).replace_schema_metadata(schema.metadata))
 
 
-def made_of(dataset: Dataset, arrays: Arrays) -> dict[str, Any]:
+def made_of(dataset: Dataset, arrays: ImageSet) -> dict[str, Any]:
     """All that facts follow from, but the content that the dataset's digest tells."""
     pixels = dataset.model_dump(mode="json", exclude=_NOT_OF_PIXELS)
     return {
@@ -60,7 +60,7 @@ def made_of(dataset: Dataset, arrays: Arrays) -> dict[str, Any]:
     }
 
 
-def is_of(path: Path, dataset: Dataset, arrays: Arrays) -> bool:
+def is_of(path: Path, dataset: Dataset, arrays: ImageSet) -> bool:
     """Whether a file holds what `write` would write."""
     try:
         written = (pq.read_metadata(path).metadata or {}).get(_KEY, b"null")

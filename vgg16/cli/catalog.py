@@ -10,6 +10,7 @@ from vgg16.config import catalog, schema
 from vgg16.config.types import Backbone, BackboneChoice, Experiment
 from vgg16.errors import RequestError
 from vgg16.workplace.tensorflow import import_tensorflow
+from vgg16.workplace.workplace import open_workplace
 
 
 @click.command("list")
@@ -85,8 +86,9 @@ def show_(name: str, overrides: tuple[str, ...], with_settings: bool) -> Answer:
         if with_settings:
             return {"settings": [setting.model_dump(mode="json") for setting in schema.settings(experiment)]}
         row, options, head = catalog.backbone(experiment.backbone.name), experiment.backbone, experiment.head
-        dataset = catalog.dataset(experiment.dataset.name)
-        input_size, image_size, classes = dataset.image_size, experiment.image_size, len(dataset.class_names)
+        dataset = catalog.find(rows.datasets, "dataset", experiment.dataset.name)
+        image_size, classes = experiment.image_size, len(dataset.class_names or _added(dataset.name))
+        input_size = dataset.input_side(image_size)
     # `list` need not wait for what these import: HTTP's client, and Keras.
     from vgg16.workplace import reach
 
@@ -96,3 +98,13 @@ def show_(name: str, overrides: tuple[str, ...], with_settings: bool) -> Answer:
 
     model = build.build(row, options, head, input_size=input_size, image_size=image_size, classes=classes)
     return describe.describe(model, name).model_dump(mode="json")
+
+
+def _added(name: str) -> tuple[str, ...]:
+    """The classes of a user's own dataset, which are known where it was added. Raises RequestError where it was not."""
+    from vgg16.data import published  # it imports NumPy, which `list` does without
+
+    current = published.recall(open_workplace().store, name)
+    if current is None:
+        raise RequestError(f"{name} was not added yet, so its classes are not known.", f"vgg16 data add {name} SOURCE")
+    return current.dataset.class_names

@@ -77,7 +77,7 @@ def _kept(row: Experiment, workplace: Workplace) -> Experiment:
 
 
 def dataset_entry(
-    ours: Project, name: str, source: str, image_size: int | None, *, replace: bool
+    ours: Project, name: str, sources: Sequence[str], image_size: int | None, *, replace: bool
 ) -> tuple[Dataset, dict[str, Any]]:
     """The dataset that `vgg16 data add` is asked for, and its entry where the project file has none yet.
 
@@ -85,27 +85,36 @@ def dataset_entry(
     """
     if name in SHIPPED.datasets:
         raise RequestError(f"{name} is a shipped dataset.", "Give yours another name.")
-    place = str(Path(source).expanduser().absolute())
+    places = tuple(_place(source) for source in sources)
     there = ours.catalog.datasets.get(name)
     if there is None:
         path = ours.path or Path.cwd() / FILE
-        written = Path(os.path.relpath(place, path.parent))
-        entry = {
-            "source": place if written.parts[:1] == ("..",) else written.as_posix(),
-            "image_size": image_size or 128,
-        }
+        written = [_from(path.parent, place) for place in places]
+        entry = {"source": written[0] if len(written) == 1 else written, "image_size": image_size or 128}
         try:
             return own_rows.dataset_row(name, entry, path.parent), {"name": name, **entry}
         except MistakesError as error:
             raise RequestError(error.mistakes[0].text, error.mistakes[0].suggestion) from None
-    if there.source != place and not replace:
+    if there.source != places and not replace:
         raise RequestError(
-            f"{name} is the dataset of {there.source} in {ours.path}, not of {place}.",
+            f"{name} is the dataset of {there.place} in {ours.path}, not of {', '.join(places)}.",
             "Choose another name; or change its entry's source, and say --replace.",
         )
     if image_size not in (None, there.image_size):
         raise RequestError(f"{name} has image_size = {there.image_size} in {ours.path}.", "Change it there.")
-    return there.model_copy(update={"source": place}), {}
+    return there.model_copy(update={"source": places}), {}
+
+
+def _place(source: str) -> str:
+    return source if "://" in source else str(Path(source).expanduser().absolute())
+
+
+def _from(folder: Path, place: str) -> str:
+    """The place as it is written into a file of that folder: below it by its path from there."""
+    if "://" in place:
+        return place
+    relative = Path(os.path.relpath(place, folder))
+    return place if relative.parts[:1] == ("..",) else relative.as_posix()
 
 
 def keep_entry(ours: Project, entry: Mapping[str, Any], floor: float) -> Path:

@@ -11,9 +11,9 @@ from vgg16.cli import prepare, project, show
 from vgg16.cli.command import Answer, answers
 from vgg16.config import catalog, studies
 from vgg16.config.project import Project
-from vgg16.errors import RequestError
+from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import TrackedRun
-from vgg16.workplace.workplace import open_workplace
+from vgg16.workplace.workplace import Workplace, open_workplace
 
 
 @click.command()
@@ -31,6 +31,8 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -
     chosen, _ = catalog.choose(rows, overrides, ours.catalog)
     home = prepare.prepare_flows().home
     workplace = open_workplace()
+    for dataset in {experiment.dataset.name: None for experiment in chosen}:
+        _tell_of_changes(ours, dataset, workplace)
     bases = project.bases_with_kept_weights(catalog.bases_of(chosen, ours.catalog.experiments), workplace)
     # Prefect reads its settings when it is imported.
     from vgg16.flows.retrain import retrain
@@ -40,6 +42,22 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -
     state: Any = retrain(sent, list(overrides), fresh=fresh, bases=bases, return_state=True)
     answer: Answer = state.result()
     return {**answer, "home": str(home), "samples": str(home / "samples" / answer["dataset"]["name"])}
+
+
+def _tell_of_changes(ours: Project, name: str, workplace: Workplace) -> None:
+    """Say where the folder of a user's own dataset holds what the version that runs does not."""
+    dataset = ours.catalog.datasets.get(name)
+    if dataset is None or not dataset.source:
+        return
+    # It imports NumPy, which a request that is refused goes without.
+    from vgg16.steps.data.add import changed_since
+
+    try:
+        change = changed_since(dataset, workplace)
+    except Vgg16Error:  # a folder of no layout any more: what was added runs all the same
+        return
+    if change:
+        click.echo(change, err=True)
 
 
 def _experiment(ours: Project, name: str) -> str:

@@ -72,7 +72,9 @@ def added(answer: Answer) -> None:
         [{"class": name, "pictures": count} for name, count in answer["of_each_class"].items()],
     )
     splits = ", ".join(f"{split} {count}" for split, count in answer["splits"].items())
-    click.echo(f"{answer['images']} pictures of {answer['classes']} classes; {splits}")
+    smallest, largest = ("x".join(map(str, size)) for size in answer["sizes"])
+    sizes = f"all of {smallest} pixels" if smallest == largest else f"from {smallest} to {largest} pixels"
+    click.echo(f"{answer['images']} pictures of {answer['classes']} classes, {sizes}; {splits}")
     if unequal := _unequal(answer["of_each_class"]):
         click.echo(unequal)
     if answer["unreadable"]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from vgg16.config import expectation_entries
 from vgg16.config.entries import Mistake, MistakesError, row, table
 from vgg16.config.lines import KeyPath
-from vgg16.config.types import Dataset, Expectation, Frozen, Profile
+from vgg16.config.types import Dataset, Expectation, Frozen, Profile, SmallClasses
 
 # The names of registered models, of folders in the store and of objects in S3 are made of them.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -21,8 +21,9 @@ TOLERATED = {"exposure": 0.05, "few_copies": 0.02, "contrast": 0.01, "no_blank_i
 class DatasetEntry(Frozen):
     """A dataset of picture files in a file."""
 
-    source: str = Field(min_length=1)
-    """A folder of class folders, or a zip or tar archive of one; a relative path starts at the file."""
+    source: Annotated[str, Field(min_length=1)] | Annotated[tuple[str, ...], Field(min_length=1)]
+    """A folder of class folders, a zip or tar archive of one, s3://bucket/prefix, a table (CSV or Parquet) of path and
+    label, or a list of them; a relative path starts at the file."""
     description: str = ""
     """One line for people."""
     image_size: int = Field(default=128, ge=16, le=512)
@@ -31,6 +32,8 @@ class DatasetEntry(Frozen):
     """Top-1 that the first version must surely reach: more than the share of the largest class."""
     classes: dict[str, str] = Field(default_factory=dict)
     """Class folders by another name; two of one name are merged, "" leaves one out."""
+    small_classes: SmallClasses = "refuse"
+    """A class with fewer than 7 pictures: refuse the dataset, or let it learn from them and not be judged on them."""
     unreadable: float = Field(default=0.05, ge=0, le=1)
     """The share of the picture files that may be broken, and are left out; with more of them nothing is trained."""
     typical: Profile | None = None
@@ -47,13 +50,14 @@ def dataset(name: str, entry: Any, recipes: tuple[str, ...]) -> Dataset:
         hint = "Names are up to 63 of a to z, 0 to 9, _ and -, and begin with a letter or digit."
         raise MistakesError([Mistake(path=path, text=f"{name!r} cannot be a dataset's name.", suggestion=hint)])
     fields = row(DatasetEntry, table(entry, path), path)
+    sources = (fields.source,) if isinstance(fields.source, str) else fields.source
     expectation_entries.check(fields.expectations, (*path, "expectations"))
     profile = fields.typical or Profile()
     return Dataset(
         name=name,
-        description=fields.description or f"pictures of {fields.source}",
+        description=fields.description or f"pictures of {', '.join(sources)}",
         image_size=fields.image_size,
-        source=fields.source,
+        source=sources,
         classes=fields.classes,
         small_classes=fields.small_classes,
         floors=dict.fromkeys(recipes, fields.floor),

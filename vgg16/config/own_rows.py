@@ -44,7 +44,11 @@ def with_own(tables: Mapping[str, Any], folder: Path) -> Catalog:
 def dataset_row(name: str, entry: Any, folder: Path) -> Dataset:
     """The row of an entry in the project file of this folder, with its source from there on. Raises MistakesError."""
     row = dataset_entries.dataset(name, entry, tuple(catalog.shipped_tables("recipes")["recipes"]))
-    return row.model_copy(update={"source": str((folder / catalog.expanded(row.source)).absolute())})
+    return row.model_copy(update={"source": tuple(_source(source, folder) for source in row.source)})
+
+
+def _source(source: str, folder: Path) -> str:
+    return source if "://" in source else str((folder / catalog.expanded(source)).absolute())
 
 
 def _refuse(mistakes: Iterable[Mistake]) -> None:

@@ -7,6 +7,7 @@ images that they come from.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from vgg16.config.types import Augmentation
-from vgg16.data.images import Images
+from vgg16.data.images import Pixels, in_memory
 
 FIRST = range(1)
+# Images of more bytes stay on disk, and batches are read from there.
+MOST_BYTES = 4 * 10**9
 
 
 def for_training(
-    images: Images,
+    images: Pixels,
     targets: NDArray[np.generic],
     batch_size: int,
     augmentation: Augmentation,
@@ -31,10 +34,10 @@ def for_training(
 ) -> tf.data.Dataset:
     """Batches of (uint8 [b, h, w, 3], targets [b, ...]) of these epochs one after the other, every image once in each,
     in an order new each epoch; the first `skip_batches` of them are left out."""
-    resident = _in_main_memory(images)
+    gathered = _gatherer(images)
 
     def augmented(index: Any, flips: Any, shifts: Any) -> Any:
-        batch = tf.gather(resident, index)
+        batch = gathered(index)
         if augmentation.shift:
             batch = _shifted(batch, shifts, augmentation.shift)
         return tf.where(flips[:, None, None, None], batch[:, :, ::-1], batch) if augmentation.flip else batch
@@ -63,10 +66,18 @@ def features_for_training(
     return _batches(gathered, targets, batch_size, augmentation, seed, epochs=epochs, skip_batches=skip_batches)
 
 
-def for_inference(images: NDArray[Any], targets: NDArray[np.generic] | None, batch_size: int) -> tf.data.Dataset:
-    """Batches in the given order, each image exactly once, the last batch smaller where it does not divide."""
-    arrays = images if targets is None else (images, targets)
-    return tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+def for_inference(images: Pixels, targets: NDArray[np.generic] | None, batch_size: int) -> tf.data.Dataset:
+    """Batches in the given order, each image or row of features exactly once, the last batch smaller where it does not
+    divide."""
+    if isinstance(images, np.ndarray):
+        arrays = images if targets is None else (images, targets)
+        return tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    gathered = _gatherer(images)
+    indices = tf.data.Dataset.range(len(images), output_type=tf.int32).batch(batch_size)
+    batches = indices.map(gathered)
+    if targets is not None:
+        batches = tf.data.Dataset.zip(batches, tf.data.Dataset.from_tensor_slices(targets).batch(batch_size))
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def _batches(
@@ -98,6 +109,19 @@ def _batches(
 
     indices = tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(of_epoch).skip(skip_batches)
     return indices.map(batch_of, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _gatherer(images: Pixels) -> Callable[[Any], Any]:
+    """What gives the images [b, h, w, 3] of an index [b]: from memory where they fit."""
+    if int(np.prod(images.shape)) <= MOST_BYTES:
+        resident = _in_main_memory(in_memory(images))
+        return lambda index: tf.gather(resident, index)
+
+    def read(index: Any) -> Any:
+        batch = tf.numpy_function(lambda rows: images[rows], [index], tf.uint8, stateful=False)
+        return tf.ensure_shape(batch, [None, *images.shape[1:]])
+
+    return read
 
 
 def _in_main_memory(array: NDArray[Any]) -> Any:

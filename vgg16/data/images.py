@@ -1,11 +1,12 @@
-"""A dataset in memory: uint8 images with labels and splits, identified by the digest of their content."""
+"""A dataset's images with labels and splits, in memory or on disk, identified by the digest of their content."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,83 @@ from vgg16.config.types import SPLITS, Split
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
+# Sha256 of each image, uint8 [n, 32].
+Digests = NDArray[np.uint8]
+
+
+class Pixels(Protocol):
+    """Images of one size, uint8 [n, h, w, 3], as an array in memory or as files that are read where they are asked
+    for: by a slice or an array of rows."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Images, height, width and channels."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of NumPy's uint8."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> Any: ...
+
+
+class ImageSet(Protocol):
+    """A dataset: its images in the published order, labels int64 [n] indexing `class_names`, splits int8 [n] indexing
+    SPLITS."""
+
+    @property
+    def images(self) -> Pixels:
+        """The images at the dataset's side, or the one that was asked for."""
+
+    @property
+    def labels(self) -> Labels:
+        """The class of each image."""
+
+    @property
+    def splits(self) -> NDArray[np.int8]:
+        """The split of each image."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the labels stand for."""
+
+    @property
+    def side(self) -> int:
+        """Height and width of `images` in pixels."""
+
+    @property
+    def content(self) -> Digests:
+        """What each image is by itself, at whatever size it is shown."""
+
+    def at(self, side: int) -> ImageSet:
+        """The dataset with its images at that side, where it has files to decode; else as it is."""
+
+    def rows(self, rows: NDArray[np.intp]) -> ImageSet:
+        """A part of the dataset, of these rows in ascending order."""
+
+    def part(self, split: Split) -> tuple[Pixels, Labels]:
+        """The images and labels of one split, in the dataset's order."""
+
+    def counts(self) -> dict[Split, int]:
+        """Images in each split."""
+
+    def digest(self) -> str:
+        """Sha256 of the content, in hexadecimal digits."""
+
+    def digest_of(self, split: Split) -> str:
+        """Sha256 of the images and labels of one split."""
+
+
+def in_memory(images: Pixels) -> Images:
+    """All of the images as one array."""
+    array: Images = images if isinstance(images, np.ndarray) else images[:]
+    return array
+
+
+def counts_of(splits: NDArray[np.int8]) -> dict[Split, int]:
+    """Images in each split."""
+    return {split: int((splits == index).sum()) for index, split in enumerate(SPLITS)}
 
 
 @dataclass(frozen=True)
@@ -38,9 +116,28 @@ class Arrays:
             self._parts[split] = _view(self.images, rows), _view(self.labels, rows)
         return self._parts[split]
 
+    @property
+    def side(self) -> int:
+        """Height and width of the images in pixels."""
+        return int(self.images.shape[1])
+
+    @cached_property
+    def content(self) -> Digests:
+        """Sha256 of each image's pixels."""
+        digests = bytes.fromhex("".join(image_digests(self.images)))
+        return np.frombuffer(digests, np.uint8).reshape(-1, 32)
+
+    def at(self, side: int) -> Arrays:  # noqa: ARG002  # there is no more to see than the pixels
+        """The dataset as it is: models resize its images themselves."""
+        return self
+
+    def rows(self, rows: NDArray[np.intp]) -> Arrays:
+        """A part of the dataset, of these rows in ascending order."""
+        return Arrays(self.images[rows], self.labels[rows], self.splits[rows], self.class_names)
+
     def counts(self) -> dict[Split, int]:
         """Images in each split."""
-        return {split: int((self.splits == index).sum()) for index, split in enumerate(SPLITS)}
+        return counts_of(self.splits)
 
     def digest(self) -> str:
         """Sha256 of the content: class names, shape, pixels, labels and splits."""
@@ -49,10 +146,15 @@ class Arrays:
             whole.update(np.ascontiguousarray(array).data)
         return whole.hexdigest()
 
+    def digest_of(self, split: Split) -> str:
+        """Sha256 of the pixels and labels of one split."""
+        images, labels = self.part(split)
+        return hashlib.sha256(images.tobytes() + labels.astype("<i8").tobytes()).hexdigest()
 
-def image_digests(images: Images) -> list[str]:
+
+def image_digests(images: Pixels) -> list[str]:
     """Sha256 of each image's pixels."""
-    return [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
+    return [hashlib.sha256(images[row].tobytes()).hexdigest() for row in range(len(images))]
 
 
 def _view(array: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+import re
 import tempfile
 from pathlib import Path
 
@@ -13,30 +13,40 @@ from pydantic import ValidationError
 
 from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import Dataset
-from vgg16.data.images import Arrays
+from vgg16.data import picture_set
+from vgg16.data.images import Arrays, ImageSet, in_memory
+from vgg16.data.picture_set import Opener, PictureSet
 from vgg16.data.records import Fetched
 from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef
 from vgg16.storage.publishing import MANIFEST, publish
-from vgg16.storage.store import ExistsError, Store
+from vgg16.storage.store import Store
 
 _ROW = "dataset.json"
+_INDEX = "index.parquet"
 
 
-def save(store: Store, dataset: Dataset, arrays: Arrays, scratch: Path | None = None) -> DatasetRef:
-    """Publish the arrays under their digest, with the dataset's row, and say where. The files on their way are in
-    `scratch`, which whoever names it empties after a kill; by default in the system's folder for such."""
-    digest = arrays.digest()
+def save(store: Store, dataset: Dataset, images: ImageSet, scratch: Path | None = None) -> DatasetRef:
+    """Publish a dataset under its digest, with its row, and say where. The files on their way are in `scratch`, which
+    whoever names it empties after a kill; by default in the system's folder for such. Of pictures only the index is
+    written: their shards are in the store."""
+    digest = images.digest()
     key = f"datasets/{dataset.name}/{digest}"
-    with contextlib.suppress(ExistsError):
-        store.create(f"{key}/{_ROW}", dataset.model_dump_json(indent=1).encode())
     with tempfile.TemporaryDirectory(prefix="vgg16-", dir=scratch) as folder:
-        np.save(Path(folder, "images.npy"), arrays.images)
-        np.save(Path(folder, "labels.npy"), arrays.labels)
-        np.save(Path(folder, "splits.npy"), arrays.splits)
-        Path(folder, "class_names.json").write_text(json.dumps(arrays.class_names))
+        row = Path(folder, _ROW)
+        row.write_text(dataset.model_dump_json(indent=1))
+        # Beside what is published, for the entry that it is of may be edited.
+        store.upload(row, f"{key}/{_ROW}")
+        row.unlink()
+        if isinstance(images, PictureSet):
+            picture_set.write(images.index, Path(folder, _INDEX))
+        else:
+            np.save(Path(folder, "images.npy"), in_memory(images.images))
+            np.save(Path(folder, "labels.npy"), images.labels)
+            np.save(Path(folder, "splits.npy"), images.splits)
+            Path(folder, "class_names.json").write_text(json.dumps(images.class_names))
         publish(store, key, Path(folder))
-    return DatasetRef(name=dataset.name, digest=digest, key=key, class_names=arrays.class_names, splits=arrays.counts())
+    return DatasetRef(name=dataset.name, digest=digest, key=key, class_names=images.class_names, splits=images.counts())
 
 
 def row(store: Store, ref: DatasetRef) -> Dataset:
@@ -75,12 +85,26 @@ def _current(name: str) -> str:
     return f"datasets/{name}/current.json"
 
 
-def write_samples(arrays: Arrays, folder: Path) -> None:
-    """A picture file of the first test image of every class, to try a model on."""
+def write_samples(data: ImageSet, folder: Path) -> None:
+    """A picture file of the first test image of every class that has one, to try a model on."""
     folder.mkdir(parents=True, exist_ok=True)
-    images, labels = arrays.part("test")
-    for index, name in enumerate(arrays.class_names):
-        Image.fromarray(images[labels == index][0]).save(folder / f"{index:02d}-{name}.png")
+    images, labels = data.part("test")
+    for index, name in enumerate(data.class_names):
+        rows = np.flatnonzero(labels == index)[:1]
+        for image in images[rows]:
+            # A class may be called as no file can be.
+            plain = re.sub(r"[^ .()+,&=@\w-]", "-", name)
+            Image.fromarray(image).save(folder / f"{index:02d}-{plain}.png")
+
+
+def has_pictures(folder: Path) -> bool:
+    """Whether a fetched dataset is one of picture files."""
+    return (folder / _INDEX).exists()
+
+
+def load_pictures(folder: Path, side: int, opened: Opener) -> PictureSet:
+    """A fetched dataset of picture files; `opened` gives its pixels."""
+    return PictureSet(picture_set.read(folder / _INDEX), side, opened)
 
 
 def load(folder: Path) -> Arrays:

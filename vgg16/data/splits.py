@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgg16.config.types import SPLITS, Dataset, DatasetChoice, Split
-from vgg16.data.images import Arrays, Images, Labels
+from vgg16.data.images import Arrays, Images, ImageSet, Labels
 from vgg16.errors import RequestError
 
 
@@ -66,7 +66,7 @@ def stretches(ranked: NDArray[np.int64], shares: Mapping[Split, float]) -> dict[
     return {"test": ranked[:test], "val": ranked[test:val], "gate": ranked[val:gate]}
 
 
-def choose(dataset: Dataset, arrays: Arrays, choice: DatasetChoice) -> Arrays:
+def choose(dataset: Dataset, arrays: ImageSet, choice: DatasetChoice) -> ImageSet:
     """The part that `choice` asks for. Raises RequestError where the dataset has fewer images than asked.
 
     An image whose label is no class is in every part, for validation to meet it.
@@ -95,7 +95,8 @@ def choose(dataset: Dataset, arrays: Arrays, choice: DatasetChoice) -> Arrays:
                 f"Choose at most {smallest}.",
             )
         cells[0] = choice.per_class
-    order = _ranked(dataset, arrays.images)
+    # Picture files lie in an order by chance already.
+    order = _ranked(dataset, arrays.images) if isinstance(arrays, Arrays) else np.arange(len(arrays.labels))
     labelled = order[_labelled(arrays)[order]]
     cell_of = _cells(arrays)[labelled]
     kept = np.concatenate(
@@ -103,14 +104,14 @@ def choose(dataset: Dataset, arrays: Arrays, choice: DatasetChoice) -> Arrays:
         + [labelled[cell_of == cell][:count] for cell, count in enumerate(cells.ravel())]
     )
     kept.sort()
-    return Arrays(arrays.images[kept], arrays.labels[kept], arrays.splits[kept], arrays.class_names)
+    return arrays.rows(kept)
 
 
-def _labelled(arrays: Arrays) -> NDArray[np.bool_]:
+def _labelled(arrays: ImageSet) -> NDArray[np.bool_]:
     """Which images have a label that is a class."""
     return (arrays.labels >= 0) & (arrays.labels < len(arrays.class_names))
 
 
-def _cells(arrays: Arrays) -> NDArray[np.int64]:
+def _cells(arrays: ImageSet) -> NDArray[np.int64]:
     """Each image's cell of the table splits x classes, row by row."""
     return arrays.splits.astype(np.int64) * len(arrays.class_names) + arrays.labels

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vgg16.config.types import Split
-from vgg16.data.images import Images, Labels
+from vgg16.data.images import Labels
 from vgg16.records import Bin, ClassScore, Evaluation
 from vgg16.statistics import (
     Probabilities,
@@ -22,15 +21,16 @@ from vgg16.statistics import (
 )
 
 
-def evaluate(  # noqa: PLR0917  # what is judged: a split's images, and the probabilities for them
+def evaluate(  # noqa: PLR0917  # what is judged: a split, and the probabilities for its images
     split: Split,
-    images: Images,
+    images_digest: str,
     probabilities: Probabilities,
     labels: Labels,
     class_names: tuple[str, ...],
     superclasses: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Evaluation:
-    """Score the probabilities [n, k] of these images against labels int64 [n]; `superclasses` are groups of classes."""
+    """Score the probabilities [n, k] of a split's images against labels int64 [n]; `superclasses` are groups of
+    classes."""
     n, k = probabilities.shape
     answers = probabilities.argmax(axis=1)
     best5 = np.argsort(-probabilities, axis=1)[:, :5]
@@ -46,7 +46,7 @@ def evaluate(  # noqa: PLR0917  # what is judged: a split's images, and the prob
     return Evaluation(
         split=split,
         images=n,
-        images_digest=hashlib.sha256(images.tobytes() + labels.astype("<i8").tobytes()).hexdigest(),
+        images_digest=images_digest,
         top1=float(correct.mean()),
         top1_interval=proportion_interval(int(correct.sum()), n),
         top5=float(correct5.mean()),

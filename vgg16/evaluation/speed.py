@@ -8,7 +8,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from vgg16.data.images import Images
+from vgg16.data.images import Pixels
 from vgg16.evaluation.predict import predict
 from vgg16.records import Speed
 
@@ -18,7 +18,7 @@ CALLS = 20
 TIMED_IMAGES = 1000
 
 
-def measure_speed(model: keras.Model, images: Images) -> Speed:
+def measure_speed(model: keras.Model, images: Pixels) -> Speed:
     """How fast the model answers these uint8 images [n, h, w, 3], n at least 1, on this machine."""
     one, many = images[:1], images[:TIMED_IMAGES]
     # The first call of each kind compiles.

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from vgg16.data.images import Images, Labels
+from vgg16.data.images import Labels, Pixels
 from vgg16.evaluation.answers import Answers, confident_mistakes
 from vgg16.records import ClassScore, Evaluation
 from vgg16.reports.panels import Curve, draw_confusion, draw_curves
@@ -172,7 +172,7 @@ def as_data_uri(figure: Figure) -> str:
 
 
 def mistakes(
-    images: Images, labels: Labels, probabilities: Probabilities, class_names: tuple[str, ...], title: str
+    images: Pixels, labels: Labels, probabilities: Probabilities, class_names: tuple[str, ...], title: str
 ) -> Figure:
     """The wrongly answered images that the model was surest of, with label, answer and probability."""
     chosen = confident_mistakes(Answers.of(probabilities, labels), MISTAKES)

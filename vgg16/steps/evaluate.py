@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vgg16.config.types import Split
-from vgg16.data.images import Arrays
+from vgg16.data.images import ImageSet
 from vgg16.evaluation import corruptions, metrics, predict, speed
 from vgg16.records import Evaluation, ModelVersion, TrackedRun
 from vgg16.reports import figures, text
@@ -34,7 +34,7 @@ class _Subject:
     model: keras.Model
     class_names: tuple[str, ...]
     uri: str
-    arrays: Arrays
+    data: ImageSet
 
 
 def on_gate(run: TrackedRun, model_uri: str, workplace: Workplace) -> Scored:
@@ -59,14 +59,15 @@ def on_test(version: ModelVersion, workplace: Workplace) -> Scored:
 
 def _subject(run: TrackedRun, model_uri: str, workplace: Workplace) -> _Subject:
     model, class_names = workplace.tracker.registry.load(model_uri)
-    return _Subject(run, model, class_names, model_uri, workplace.dataset(run.trained_on))
+    data = workplace.dataset(run.trained_on).at(model.input_shape[1])
+    return _Subject(run, model, class_names, model_uri, data)
 
 
 def _score_test(subject: _Subject, workplace: Workplace) -> str:
     """The confusion matrix."""
     results, run = workplace.tracker.results, subject.run
     evaluation, matrix = _score(subject, "test", workplace)
-    images, labels = subject.arrays.part("test")
+    images, labels = subject.data.part("test")
     top1 = predict.corrupted_top1(subject.model, images, labels)
     rate = speed.measure_speed(subject.model, images)
     figure = figures.corrupted(evaluation, top1, len(corruptions.sample(len(images))), run.run_name)
@@ -93,12 +94,12 @@ def _score_test(subject: _Subject, workplace: Workplace) -> str:
 def _score(subject: _Subject, split: Split, workplace: Workplace) -> tuple[Evaluation, str]:
     """Answers on a split -> metrics, tables and figures in the run; the evaluation and the confusion matrix."""
     results, run = workplace.tracker.results, subject.run
-    images, labels = subject.arrays.part(split)
+    images, labels = subject.data.part(split)
     superclasses = workplace.dataset_row(run.trained_on).superclasses
     probabilities = predict.predict(subject.model, images)
     temperature = run.metrics.get("temperature", 1.0)
     after, before = (
-        metrics.evaluate(split, images, given, labels, subject.class_names, superclasses)
+        metrics.evaluate(split, subject.data.digest_of(split), given, labels, subject.class_names, superclasses)
         for given in (probabilities, tempered(probabilities, 1 / temperature))
     )
     drawn = figures.of_evaluation(after, before, temperature, superclasses, run.run_name)

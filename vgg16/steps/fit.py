@@ -13,7 +13,7 @@ import numpy as np
 
 from vgg16.config import catalog
 from vgg16.config.catalog import KEPT_WEIGHTS
-from vgg16.data.images import Arrays
+from vgg16.data.images import ImageSet
 from vgg16.network.weights import Weights, read_weights, weights_of
 from vgg16.records import DatasetRef, EpochMetrics, TrackedRun, TrainingRequest
 from vgg16.reports import figures
@@ -74,7 +74,7 @@ class _Work:
     the run that it is logged in."""
 
     request: TrainingRequest
-    arrays: Arrays
+    arrays: ImageSet
     base: Weights | None
     state: State | None
     run_id: str
@@ -109,10 +109,12 @@ def _train(work: _Work, lease: Lease, workplace: Workplace) -> tuple[keras.Model
         return train(experiment, work.arrays, work.base, reports, work.state)
 
 
-def _logged(model: keras.Model, arrays: Arrays, run_id: str, workplace: Workplace) -> str:
+def _logged(model: keras.Model, arrays: ImageSet, run_id: str, workplace: Workplace) -> str:
     """The address of the model in the run, where it is logged unless it was before a kill."""
     registry = workplace.tracker.registry
-    return registry.logged_model(run_id) or registry.log_model(model, arrays.class_names, arrays.part("val")[0][:2])
+    return registry.logged_model(run_id) or registry.log_model(
+        model, arrays.class_names, arrays.at(model.input_shape[1]).part("val")[0][:2]
+    )
 
 
 def _beginning(request: TrainingRequest, run_id: str, state: State | None) -> str:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from vgg16.config.types import Frozen
-from vgg16.data.images import Arrays, Images
+from vgg16.data.images import Images, ImageSet, Pixels
 from vgg16.errors import Vgg16Error
 from vgg16.promotion.shared_classes import LEAST, SharedClasses
 from vgg16.records import DatasetRef, Speed
@@ -174,11 +174,10 @@ def _check_classes(uri: str, class_names: tuple[str, ...], dataset: DatasetRef, 
         raise Vgg16Error(f"of the dataset's classes {uri} knows {known}; at least {LEAST} are needed to compare.")
 
 
-def images_for(model: keras.Model, data: Arrays) -> Images:
+def images_for(model: keras.Model, data: ImageSet) -> Pixels:
     """The gate images at the side that a model takes: pictures of files are decoded at it, arrays have theirs. Raises
     Vgg16Error for arrays of another."""
-    at_side = getattr(data, "at", None)
-    images, _ = (at_side(model.input_shape[1]) if at_side else data).part("gate")
+    images, _ = data.at(model.input_shape[1]).part("gate")
     if model.input_shape[1:] != images.shape[1:]:
         raise Vgg16Error(
             f"it takes images of {model.input_shape[1:]}, those of the dataset are {tuple(images.shape[1:])}."

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vgg16.data.images import Labels, image_digests
+import numpy as np
+
+from vgg16.config.types import SPLITS
+from vgg16.data.images import Labels
 from vgg16.errors import RefusedError
 from vgg16.evaluation import corruptions, metrics
 from vgg16.promotion import gates, looks
@@ -53,7 +56,9 @@ def _evidence(
 ) -> gates.Evidence:
     """The look is counted before its answer is known. Raises UnusableError."""
     dataset = run.trained_on
-    images, labels = workplace.dataset(dataset).part("gate")
+    data = workplace.dataset(dataset)
+    labels = data.part("gate")[1]
+    pictures = data.rows(np.flatnonzero(data.splits == SPLITS.index("gate"))).content
     rules = workplace.tracker.results.experiment(version.run_id).gate
     reference = standing.reference if rules.policy == "non-inferior" else ""
     roles: dict[str, Literal["champion", "reference"]] = {reference: "reference", standing.champion: "champion"}
@@ -67,7 +72,9 @@ def _evidence(
             raise UnusableError(own.unusable)
         probabilities = own.load("probabilities")
         compared = {number: _compare(role, number, own, answers[number], gate) for number, role in roles.items()}
-    evaluation = metrics.evaluate("gate", images, probabilities, labels, dataset.class_names, superclasses)
+    evaluation = metrics.evaluate(
+        "gate", data.digest_of("gate"), probabilities, labels, dataset.class_names, superclasses
+    )
     judgement = 0
     if roles:
         look = Judgement(
@@ -75,7 +82,7 @@ def _evidence(
             version=version.version,
             opponents=tuple(roles),
             reference=reference,
-            gate=looks.keep_gate(workplace.store, version.name, map(bytes.fromhex, image_digests(images))),
+            gate=looks.keep_gate(workplace.store, version.name, map(bytes, pictures)),
         )
         judgement = looks.count(workplace.store, version.name, look)
     return gates.Evidence(

@@ -70,7 +70,7 @@ def facts_of(run: TrackedRun, workplace: Workplace) -> RunFacts:
         promoted={entry.version for entry in ledger.entries(workplace.store, run.model.name)} if run.model else (),
         pictures=shown,
         no_pictures=missing,
-        source=row.source if row else "",
+        source=" ".join(row.source) if row else "",
         superclasses=row.superclasses if row else {},
     )
 

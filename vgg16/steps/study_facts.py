@@ -174,7 +174,7 @@ def _description(experiment: Experiment, dataset: Dataset, name: str) -> Descrip
         catalog.backbone(experiment.backbone.name),
         experiment.backbone,
         experiment.head,
-        input_size=dataset.image_size,
+        input_size=dataset.input_side(experiment.image_size),
         image_size=experiment.image_size,
         classes=len(dataset.class_names),
     )

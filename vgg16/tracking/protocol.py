@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgg16.config.types import Experiment, Split
-from vgg16.data.images import Arrays, Images, Labels
+from vgg16.data.images import Images, ImageSet, Labels
 from vgg16.evaluation.answers import Answers
 from vgg16.records import (
     DatasetRef,
@@ -56,7 +56,7 @@ class Runs(Protocol):
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         """Parameters of a run; those that it has stay as they are."""
 
-    def log_dataset(self, dataset: DatasetRef, arrays: Arrays) -> None:
+    def log_dataset(self, dataset: DatasetRef, data: ImageSet) -> None:
         """Name the splits that the active run learns from, chooses by and is judged on as its inputs."""
 
     def describe(self, run_id: str, text: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import mlflow
+import numpy as np
 from mlflow.entities import Param, Run
 from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
@@ -18,7 +19,7 @@ from vgg16.config import catalog, written
 from vgg16.config.canonical import NEWER
 from vgg16.config.overrides import RENAMED, flat
 from vgg16.config.types import RENAMED_POLICIES, Experiment, Split
-from vgg16.data.images import Arrays
+from vgg16.data.images import ImageSet
 from vgg16.errors import RequestError
 from vgg16.records import DatasetRef, TrackedRun, TrainingRequest
 from vgg16.tracking import views
@@ -110,7 +111,7 @@ class MlflowRuns:
         new = [Param(name, value) for name, value in params.items() if name not in logged]
         self.client.log_batch(run_id, params=new)
 
-    def log_dataset(self, dataset: DatasetRef, arrays: Arrays) -> None:
+    def log_dataset(self, dataset: DatasetRef, data: ImageSet) -> None:
         # MLflow keeps 36 characters of a digest, and one input of those that are equal in name and digest.
         inputs: tuple[tuple[Split, str, str], ...] = (
             ("train", dataset.name, "training"),
@@ -118,9 +119,11 @@ class MlflowRuns:
             ("gate", f"{dataset.name} gate", "gate"),
         )
         for split, name, context in inputs:
-            images, labels = arrays.part(split)
-            data = mlflow.data.from_numpy(images, targets=labels, name=name, digest=dataset.digest[:36])
-            mlflow.log_input(data, context=context)
+            images, labels = data.part(split)
+            # MLflow keeps shape and type, and with a digest looks at no pixel.
+            shaped = np.broadcast_to(np.zeros((), images.dtype), images.shape)
+            logged = mlflow.data.from_numpy(shaped, targets=labels, name=name, digest=dataset.digest[:36])
+            mlflow.log_input(logged, context=context)
 
     def describe(self, run_id: str, text: str) -> None:
         self.client.set_tag(run_id, NOTE, text)

@@ -6,14 +6,14 @@ import keras
 import numpy as np
 
 from vgg16.data.batches import for_inference
-from vgg16.data.images import Images
+from vgg16.data.images import Pixels
 from vgg16.training.records import Diagnosis
 
 # Spread evenly over the images given: a unit that is dead for so many is dead.
 IMAGES = 1000
 
 
-def diagnose(model: keras.Model, images: Images, class_names: tuple[str, ...]) -> Diagnosis:
+def diagnose(model: keras.Model, images: Pixels, class_names: tuple[str, ...]) -> Diagnosis:
     """What is wrong inside a model, by its answers to at most 1,000 of these uint8 images [n, h, w, 3]."""
     broken = [
         layer.name for layer in model.layers if any(not np.isfinite(weight).all() for weight in layer.get_weights())

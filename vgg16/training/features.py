@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from vgg16.config.types import Augmentation
-from vgg16.data.images import Arrays, Images
+from vgg16.data.images import ImageSet, Pixels
 
 # Floats, or the bits of bfloat16 as uint16: [1, n, ...] without flips, [2, n, ...] with them.
 Features = dict[str, NDArray[Any]]
@@ -32,7 +32,7 @@ MOST_BYTES = 4 * 10**9
 BATCH = 128
 
 
-def worth_keeping(base: keras.Model, data: Arrays, augmentation: Augmentation) -> bool:
+def worth_keeping(base: keras.Model, data: ImageSet, augmentation: Augmentation) -> bool:
     """Whether augmentation shows the frozen base nothing but each image and its mirror image, and the features of all
     fit into memory."""
     counts = data.counts()
@@ -41,7 +41,7 @@ def worth_keeping(base: keras.Model, data: Arrays, augmentation: Augmentation) -
     return not augmentation.shift and views * int(np.prod(base.output.shape[1:])) * size <= MOST_BYTES
 
 
-def digest(base: keras.Model, data: Arrays, augmentation: Augmentation) -> str:
+def digest(base: keras.Model, data: ImageSet, augmentation: Augmentation) -> str:
     """What features follow from: the data, the base's weights, its resolution and preprocessing, the precision, the
     flips. 32 hexadecimal digits."""
     whole = hashlib.sha256()
@@ -56,27 +56,28 @@ def digest(base: keras.Model, data: Arrays, augmentation: Augmentation) -> str:
 
 
 def compute(
-    base: keras.Model, data: Arrays, augmentation: Augmentation, on_images: OnImages = lambda *_: None
+    base: keras.Model, data: ImageSet, augmentation: Augmentation, on_images: OnImages = lambda *_: None
 ) -> Features:
     """The features of train, [1 or 2, n, ...], and of val, [1, n, ...]."""
     # Keras's own predict would compute them on each of several devices.
     signature = [tf.TensorSpec(base.input_shape, tf.uint8)]
     forward = tf.function(lambda images: base(images, training=False), input_signature=signature)
     train, val = data.part("train")[0], data.part("val")[0]
-    views = [train, train[:, :, ::-1]] if augmentation.flip else [train]
-    total = sum(map(len, views)) + len(val)
+    sides = (False, True) if augmentation.flip else (False,)
+    total = len(sides) * len(train) + len(val)
     done = 0
 
-    def features_of(images: Images) -> NDArray[Any]:
+    def features_of(images: Pixels, flipped: bool = False) -> NDArray[Any]:
         nonlocal done
         parts = []
         for start in range(0, len(images), BATCH):
-            parts.append(_stored(forward(images[start : start + BATCH]).numpy()))
+            batch = images[start : start + BATCH]
+            parts.append(_stored(forward(batch[:, :, ::-1] if flipped else batch).numpy()))
             done += len(parts[-1])
             on_images(done, total)
         return np.concatenate(parts)
 
-    return {"train": np.stack([features_of(view) for view in views]), "val": features_of(val)[None]}
+    return {"train": np.stack([features_of(train, flipped) for flipped in sides]), "val": features_of(val)[None]}
 
 
 def floats(stored: NDArray[Any]) -> NDArray[Any]:

@@ -14,7 +14,7 @@ import keras
 
 from vgg16.config.types import Experiment, Phase
 from vgg16.data.batches import for_inference
-from vgg16.data.images import Arrays
+from vgg16.data.images import ImageSet
 from vgg16.network.blocks import freeze
 from vgg16.network.weights import Weights
 from vgg16.records import EpochMetrics
@@ -23,7 +23,7 @@ from vgg16.training.checkpoints import Moment, State, Variables
 from vgg16.training.class_balance import balanced
 from vgg16.training.divergence import broken_numbers
 from vgg16.training.loop import Loop
-from vgg16.training.prepare import assign, build_for, inputs_of, loss_of, precision_of, targets
+from vgg16.training.prepare import assign, build_for, inputs_of, loss_of, precision_of, side_of, targets
 from vgg16.training.records import BEGINNING, Progress, Tally
 
 
@@ -48,7 +48,7 @@ class Setup:
     """What stays the same from the first phase to the last."""
 
     experiment: Experiment
-    data: Arrays
+    data: ImageSet
     base: Weights | None
     reports: Reports
 
@@ -110,8 +110,7 @@ def run_phase(setup: Setup, trained: Trained, resume: State | None) -> Trained:
     """The phase that `trained` names, or what is left of it; what comes out names the phase after it."""
     experiment, progress = setup.experiment, trained.progress
     # Weights do not depend on the size of the images.
-    size = experiment.phases[progress.phase].image_size
-    model = build_for(experiment, setup.data, setup.base, size, for_training=True)
+    model = build_for(experiment, setup.data, setup.base, progress.phase, for_training=True)
     if trained.ended:
         model.set_weights(trained.ended)
     if len(progress.seconds) == progress.phase:
@@ -207,13 +206,14 @@ def _prepare(setup: Setup, model: keras.Model, progress: Progress, resume: State
         assign(model.variables, resume.variables)
     augmentation = phase.augmentation or experiment.augmentation
     reports = setup.reports
-    inputs = inputs_of(model, phase.trains, setup.data, augmentation, keep=reports.keep, on_images=reports.images)
+    data = setup.data.at(side_of(experiment, setup.data, progress.phase))
+    inputs = inputs_of(model, phase.trains, data, augmentation, keep=reports.keep, on_images=reports.images)
     optimizer = optimizers.build(phase, setup.steps, precision_of(experiment))
     optimizer.build(inputs.learner.trainable_variables)
     if resume:
         assign(optimizer.variables, resume.optimizer)
-    (_, labels), (_, val_labels) = setup.data.part("train"), setup.data.part("val")
-    classes = len(setup.data.class_names)
+    (_, labels), (_, val_labels) = data.part("train"), data.part("val")
+    classes = len(data.class_names)
     training = inputs.batches_of(
         inputs.train,
         targets(experiment, labels, classes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from vgg16.config import catalog
 from vgg16.config.types import Augmentation, Experiment, Precision
 from vgg16.data.batches import features_for_training, for_training
-from vgg16.data.images import Arrays, Labels
+from vgg16.data.images import ImageSet, Labels, Pixels, in_memory
 from vgg16.errors import RequestError
 from vgg16.network.blocks import split
 from vgg16.network.build import build
@@ -21,25 +22,37 @@ from vgg16.network.weights import Weights, take_base
 from vgg16.training import features
 from vgg16.training.devices import fastest
 
+# Images of so many bytes tell mean and deviation; of more, some evenly spread.
+_STATISTICS_BYTES = 250_000_000
+
+
+def side_of(experiment: Experiment, data: ImageSet, phase: int = -1) -> int:
+    """Pixels of the side that a phase of the experiment, by default the last, sees."""
+    return experiment.phases[phase].image_size or experiment.image_size or data.side
+
 
 def build_for(
     experiment: Experiment,
-    data: Arrays,
+    data: ImageSet,
     base: Weights | None = None,
-    image_size: int | None = None,
+    phase: int = -1,
     *,
     for_training: bool = False,
 ) -> keras.Model:
-    """The experiment's model before training: random weights or those of the base, with the normalisation that the
-    experiment asks for. `image_size` stands in for the experiment's; one `for_training` cannot be saved."""
+    """The experiment's model of a phase, by default the last, before training: random weights or those of the base,
+    with the normalisation that the experiment asks for. One `for_training` cannot be saved.
+
+    Picture files come at the side that the phase sees; other images are resized inside the model.
+    """
+    side = side_of(experiment, data, phase)
     keras.utils.set_random_seed(experiment.seed)
     model = build(
         catalog.backbone(experiment.backbone.name),
         experiment.backbone,
         experiment.head,
-        input_size=data.images.shape[1],
+        input_size=data.at(side).side,
         classes=len(data.class_names),
-        image_size=image_size or experiment.image_size,
+        image_size=side,
         normalization=_normalization(experiment, data, base),
         for_training=for_training,
     )
@@ -48,11 +61,13 @@ def build_for(
     return model
 
 
-def _normalization(experiment: Experiment, data: Arrays, base: Weights | None) -> Normalization:
+def _normalization(experiment: Experiment, data: ImageSet, base: Weights | None) -> Normalization:
     if experiment.normalization == "raw":
         return RAW
     if base is None or experiment.normalization == "dataset":
-        return channel_statistics(data.part("train")[0])
+        images = data.at(side_of(experiment, data)).part("train")[0]
+        step = math.ceil(math.prod(images.shape) / _STATISTICS_BYTES)
+        return channel_statistics(in_memory(images) if step <= 1 else images[::step])
     return base.normalization
 
 
@@ -79,15 +94,15 @@ class Inputs(NamedTuple):
     """The model, or the part of it that learns; what it gets of `train` and of `val`; how `train` becomes batches."""
 
     learner: keras.Model
-    train: NDArray[Any]
-    val: NDArray[Any]
+    train: Pixels
+    val: Pixels
     batches_of: Callable[..., Any]
 
 
 def inputs_of(
     model: keras.Model,
     trains: str,
-    data: Arrays,
+    data: ImageSet,
     augmentation: Augmentation,
     *,
     keep: features.Keep,
@@ -110,7 +125,7 @@ def assign(variables: Sequence[Any], values: Sequence[NDArray[Any]]) -> None:
         variable.assign(value)
 
 
-def check_last_batch(experiment: Experiment, data: Arrays) -> None:
+def check_last_batch(experiment: Experiment, data: ImageSet) -> None:
     """Raises RequestError where the last batch of an epoch has fewer images than there are devices."""
     images = len(data.part("train")[1])
     last = images % experiment.batch_size

@@ -10,7 +10,7 @@ import keras
 
 from vgg16.config.types import Experiment
 from vgg16.data.batches import for_inference
-from vgg16.data.images import Arrays
+from vgg16.data.images import ImageSet
 from vgg16.network.blocks import freeze
 from vgg16.network.weights import Weights, temper
 from vgg16.statistics import fit_temperature
@@ -36,7 +36,7 @@ TEMPERATURE_IMAGES = 5000
 
 def train(
     experiment: Experiment,
-    data: Arrays,
+    data: ImageSet,
     base: Weights | None = None,
     reports: Reports = SILENT,
     resume: State | None = None,
@@ -52,7 +52,7 @@ def train(
     if experiment.reproducible:
         compute_deterministically()
     check_last_batch(experiment, data)
-    device, size = experiment.device, data.images.shape[1]
+    device, size = experiment.device, data.side
     precision = precision_of(experiment)
     with using(device, experiment.replicas), computing_in(precision), explain_out_of_memory(experiment, size):
         trained = run_phases(Setup(experiment, data, base, reports), resume)
@@ -62,18 +62,19 @@ def train(
     )
     diagnosis, temperature = None, 1.0
     with using(device), explain_out_of_memory(experiment, size):
-        model = build_for(experiment, data, base, experiment.phases[-1].image_size)
+        model = build_for(experiment, data, base)
+        shown = data.at(model.input_shape[1])
         if divergence:
             # As it stood at the end, not in its best epoch.
             if trained.ended:
                 model.set_weights(trained.ended)
             elif resume:
                 assign(model.variables, resume.variables)
-            diagnosis = diagnose(model, data.part("val")[0], data.class_names)
+            diagnosis = diagnose(model, shown.part("val")[0], data.class_names)
         if trained.best:
             model.set_weights(trained.best)
         if not divergence:
-            temperature = _calibrate(model, data)
+            temperature = _calibrate(model, shown)
     best = progress.best_epoch
     return model, TrainingResult(
         status="diverged" if divergence else "finished",
@@ -92,7 +93,7 @@ def train(
     )
 
 
-def _calibrate(model: keras.Model, data: Arrays) -> float:
+def _calibrate(model: keras.Model, data: ImageSet) -> float:
     """Divide the model's logits by the temperature that fits `val`, at most 5,000 images of it evenly spread."""
     images, labels = data.part("val")
     step = math.ceil(len(labels) / TEMPERATURE_IMAGES)
@@ -102,11 +103,11 @@ def _calibrate(model: keras.Model, data: Arrays) -> float:
     return temperature
 
 
-def can_resume(experiment: Experiment, data: Arrays, base: Weights | None, state: State) -> bool:
+def can_resume(experiment: Experiment, data: ImageSet, base: Weights | None, state: State) -> bool:
     """Whether training can be resumed from this state: its arrays have the shapes that this code gives them."""
     phase, precision = experiment.phases[state.progress.phase], precision_of(experiment)
     with using(experiment.device), computing_in(precision):
-        model = build_for(experiment, data, base, phase.image_size)
+        model = build_for(experiment, data, base, state.progress.phase)
         freeze(model, phase.trains, experiment.backbone.dropout)
         optimizer = optimizers.build(phase, 1, precision)
         optimizer.build(model.trainable_variables)

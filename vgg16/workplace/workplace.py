@@ -17,7 +17,8 @@ from vgg16.workplace import settings
 from vgg16.workplace.settings import Settings
 
 if TYPE_CHECKING:
-    from vgg16.data.images import Arrays
+    from vgg16.data.images import ImageSet
+    from vgg16.data.squares import SquareCache
     from vgg16.tracking.protocol import Tracker
 
 
@@ -98,12 +99,21 @@ class Workplace:
         """A local folder with a published object's files, each checked against its manifest. Raises Vgg16Error."""
         return publishing.fetch(self.store, key, self.home / "cache")
 
-    def dataset(self, ref: DatasetRef) -> Arrays:
-        """A published dataset's arrays."""
+    def dataset(self, ref: DatasetRef) -> ImageSet:
+        """A published dataset."""
         # It imports NumPy, which a command that refuses a wrong request does without.
-        from vgg16.data.published import load
+        from vgg16.data import published
 
-        return load(self.fetch(ref.key))
+        folder = self.fetch(ref.key)
+        if not published.has_pictures(folder):
+            return published.load(folder)
+        return published.load_pictures(folder, self.dataset_row(ref).image_size, self.squares(ref.name).open)
+
+    def squares(self, name: str) -> SquareCache:
+        """Where this machine keeps the decoded pictures of a dataset of files."""
+        from vgg16.data.squares import SquareCache  # as in `dataset`
+
+        return SquareCache(self.store, self.home / "cache" / "squares" / name, self.display.counting)
 
     def dataset_row(self, ref: DatasetRef) -> Dataset:
         """What a published dataset is: its classes' groups, and what its images are like."""

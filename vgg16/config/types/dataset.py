@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from vgg16.config.types.facts import Expectation
 from vgg16.config.types.frozen import Frozen, OrNone
@@ -35,8 +35,9 @@ class Archive(Frozen):
 
 
 class Dataset(Frozen):
-    """A named source of images: an `archive` of records, or a user's own `source` of picture files, whose class folders
-    `classes` renames, merges or, by "", leaves out; without both they are made by this machine.
+    """A named source of images: an `archive` of records, or a user's own `source` of picture files: folders, archives,
+    tables or S3 prefixes, whose class folders `classes` renames, merges or, by "", leaves out; without both they are
+    made by this machine.
 
     `superclasses` are groups of the classes, each by its name; `class_names` may be left out beside them, and are then
     theirs, sorted. A dataset with `floors` is one of photographs, which has the experiments `<dataset>-<recipe>`: by
@@ -50,6 +51,9 @@ class Dataset(Frozen):
     expectations that a share of the untouched images breaks; what it does not name allows none. `imbalance`: how far a
     class may be from its even share of a split, as a part of that; None for anything. `expectations` are a user's own,
     beside ours. Of an own dataset's `files` those of pictures were `unread_files` broken, and left out.
+
+    Of classes with too few images for every split `small_classes` says whether the dataset is refused for them, or they
+    learn and do not judge; `small` are those of this version that so need not be in every split.
     """
 
     name: str
@@ -66,7 +70,7 @@ class Dataset(Frozen):
     unread_files: int = 0
     floors: dict[str, float] = Field(default_factory=dict)
     archive: Archive | None = None
-    source: str = ""
+    source: tuple[str, ...] = ()
     classes: dict[str, str] = Field(default_factory=dict)
     small_classes: SmallClasses = "refuse"
     small: tuple[str, ...] = ()
@@ -74,6 +78,21 @@ class Dataset(Frozen):
     val_fraction: float = 0.2
     gate_fraction: float = 0.1
     test_fraction: float = 0.2
+
+    def input_side(self, image_size: int | None) -> int:
+        """Pixels of the side that a model takes whose network sees `image_size`, None for the dataset's own: picture
+        files are decoded as it sees them, other images are resized inside the model."""
+        return (image_size or self.image_size) if self.source else self.image_size
+
+    @property
+    def place(self) -> str:
+        """Where a user's own pictures come from, for people and to tell one source from another."""
+        return ", ".join(self.source)
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _one_source(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="before")
     @classmethod

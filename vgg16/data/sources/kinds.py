@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.util import find_spec
-
-from PIL import features
-
-from vgg16.data.pictures import SUFFIXES
+from vgg16.data.decode import SUFFIXES
 from vgg16.data.sources.places.place import File
 
 # A file beyond it is no picture of a camera, and several are read at once.
 LARGEST_BYTES = 1 << 30
-HEIF_SUFFIXES = (".heic", ".heif", ".hif")
-_READ = tuple(dict.fromkeys((*SUFFIXES, ".jfif", ".jpe")))
-_EXPECTED = " ".join(_READ)
-_PICTURES = frozenset((*_READ, ".avif", *HEIF_SUFFIXES))
 
 
 def is_picture(path: str) -> bool:
-    """Whether a file is named as a picture, of a kind that this machine may lack the reader of."""
-    return suffix_of(path) in _PICTURES
+    """Whether a file is named as a picture."""
+    return suffix_of(path) in SUFFIXES
 
 
 def suffix_of(path: str) -> str:
@@ -31,20 +22,9 @@ def suffix_of(path: str) -> str:
 
 def why_none(file: File) -> str:
     """Why a file cannot be a picture that is read here, by its name and size; "" for one that may be."""
-    suffix = suffix_of(file.path)
-    if suffix not in _PICTURES:
-        return f"not a picture: expected {_EXPECTED}"
-    return why_unread(suffix) or why_of_size(file)
-
-
-@cache
-def why_unread(suffix: str) -> str:
-    """Why pictures of a suffix cannot be read by what is installed, "" for those that can."""
-    if suffix in HEIF_SUFFIXES and not find_spec("pillow_heif"):
-        return "HEIC is read by the package pillow-heif, which is not installed: pip install 'vgg16[heif]'"
-    if suffix == ".avif" and not features.check("avif"):
-        return "AVIF is not read by the Pillow that is installed: pip install --upgrade pillow"
-    return ""
+    if not is_picture(file.path):
+        return f"not a picture: expected {' '.join(SUFFIXES)}"
+    return why_of_size(file)
 
 
 def why_of_size(file: File) -> str:

@@ -185,7 +185,8 @@ def _splits(telling: Iterable[Sequence[str]], depth: int, source: str) -> dict[s
         others = [name for name in names if name not in splits]
         raise RequestError(
             f"{source} has the folders {', '.join(splits)} of splits beside {_some(others)}.",
-            "Either every folder is a split's, with class folders below it, or every one is a class's.",
+            "Either every folder is a split's, with class folders below it, or every one is a class's: a class that is "
+            "called so needs another name for its folder.",
         )
     folders: dict[Split, list[str]] = defaultdict(list)
     for name, split in splits.items():

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from vgg16.config.types import SPLITS, Split
 from vgg16.data.records import UnreadPicture
-from vgg16.data.sources.kinds import suffix_of, why_of_size, why_unread
+from vgg16.data.sources.kinds import suffix_of, why_of_size
 from vgg16.data.sources.layout import SPLIT_FOLDERS, Listing, Picture, nfc
 from vgg16.data.sources.places.folder import local_file, read_file
 from vgg16.data.sources.places.place import File
@@ -142,7 +142,7 @@ def _why_no_picture(file: File, row: _Row, labels: set[str], label: str) -> str:
         return f"has no label in row {row.number} of the table"
     if not label:
         return f"the class {row.label} is left out"
-    return file.problem or why_unread(suffix_of(file.path)) or why_of_size(file)
+    return file.problem or why_of_size(file)
 
 
 def _split(row: _Row, address: str) -> Split | None:

@@ -1,39 +1,48 @@
-"""A user's own pictures become a published dataset: a folder or an archive of one, read, split and kept by its name."""
+"""A user's own pictures become a published dataset: a source is listed, read, divided into splits and kept by its name.
+
+Whatever is cut off goes on where it was: the chunks that were read have their records in the store, the splits that
+were decided are in its table, and the name stands for a version only when all of that is there.
+"""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from vgg16.config.types import Dataset
-from vgg16.data import published
-from vgg16.data.images import Arrays
-from vgg16.data.records import Fetched, UnreadPicture
-from vgg16.data.sources import folder
-from vgg16.errors import RequestError, Vgg16Error
+from vgg16.config.types import SPLITS, Dataset, Split
+from vgg16.data import chunks, published, split_table
+from vgg16.data.chunks import Chunk, Reading
+from vgg16.data.collect import Collected, collect
+from vgg16.data.picture_set import Index, PictureSet
+from vgg16.data.records import Fetched, MovedPicture, UnreadPicture
+from vgg16.data.sources.opening import open_listing
+from vgg16.errors import RequestError
 from vgg16.records import DatasetRef
-from vgg16.steps.data.fetch import scratch_folders
+from vgg16.steps.data.reading import Reader, read_here, records_of
+from vgg16.steps.data.scratch import scratch_folders
 from vgg16.workplace.workplace import Workplace
 
-# Of an archive, unpacked: what is left on the disk afterwards.
-SPARE_BYTES = 500_000_000
+# Pictures that are named where more of a kind are told of.
+_NAMED = 3
 
 
 @dataclass(frozen=True)
 class Added:
-    """A version of a dataset: the one that its name stood for before, "" for none; the pictures of each class, and the
-    files that are left out."""
+    """A version of a dataset: the one that its name stood for before, "" for none; the pictures of each class; the
+    files that are left out, of which so many are unreadable; the pictures that lie in the folder of another split than
+    theirs; width and height in pixels of the smallest and of the largest picture."""
 
     dataset: DatasetRef
     parent: str
     classes: dict[str, int]
     left_out: tuple[UnreadPicture, ...]
+    unreadable: int
+    moved: tuple[MovedPicture, ...]
+    sizes: tuple[tuple[int, int], tuple[int, int]]
 
     @property
     def largest_share(self) -> float:
@@ -41,62 +50,136 @@ class Added:
         return max(self.classes.values()) / sum(self.classes.values())
 
 
-def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False) -> Added:
-    """Read the pictures of `dataset.source`, publish them and let the dataset's name stand for them.
+def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False, read: Reader = read_here) -> Added:
+    """Read the pictures of `dataset.source`, publish them and let the dataset's name stand for them; `read` reads
+    them.
 
     Raises RequestError for a source that is none, that has fewer than two classes, or that is another than the name's,
     unless it is to `replace` it.
     """
     with scratch_folders(workplace, dataset.name) as folders:
         before = published.recall(workplace.store, dataset.name)
-        if before and before.source != dataset.source and not replace:
+        if before and before.source != dataset.place and not replace:
             raise RequestError(
-                f"{dataset.name} in {workplace.store.address} is of {before.source}, not of {dataset.source}.",
+                f"{dataset.name} in {workplace.store.address} is of {before.source}, not of {dataset.place}.",
                 "Choose another name, or say --replace: this becomes its next version.",
             )
-        with _unpacked(Path(dataset.source), folders.scratch) as root:
-            listing = folder.list_pictures(root, dataset.source, dataset.classes)
-            workplace.say(f"data        {dataset.name}: {len(listing.pictures)} pictures in {dataset.source}")
-            with workplace.display.counting("pictures") as on_read:
-                arrays, left_out = folder.read(dataset, listing, on_read)
-        for name, count in _counts(arrays).items():
-            if count < folder.LEAST:
-                workplace.say(f"data        {name} has {count} pictures; four splits want {folder.LEAST} of each class")
-        row = dataset.model_copy(update={"class_names": arrays.class_names})
-        ref = published.save(workplace.store, row, arrays, folders.scratch)
+        known = before.dataset.class_names if before else ()
+        with open_listing(dataset.source, dataset.classes, folders.scratch, known) as listing:
+            workplace.say(f"data        {dataset.name}: {len(listing.pictures):,} pictures in {dataset.place}")
+            for warning in listing.warnings:
+                workplace.say(f"data        {warning}")
+            parts = chunks.divide(listing.pictures, listing.files)
+            reading = Reading(listing.place, dataset.name, dataset.image_size)
+            records = records_of(parts, reading, before, workplace, read)
+        collected = collect(records)
+        del records
+        if len(collected.class_names) < 2:
+            left_out = (*listing.left_out, *collected.left_out)
+            raise RequestError(
+                f"{dataset.place} has fewer than two classes whose pictures can be read.",
+                f"{len(left_out)} files were left out; the first: {left_out[0].image}: {left_out[0].reason}.",
+            )
+        _tell_dark(collected.dark, workplace)
+        shares = split_table.shares_of(dataset, collected.folders)
+        extension = split_table.settle(workplace.store, dataset.name, collected.pictures, shares, dataset.small_classes)
+        moved = _moved(collected, extension)
+        _tell_moved(moved, workplace)
+        index = collected.index(extension.splits)
+        missing = split_table.missing_splits(index.labels, index.splits, index.class_names)
+        excused = split_table.excused(missing, len(index.class_names), dataset.small_classes)
+        _tell_small(missing, excused, index, workplace)
+        counted = {"files": len(listing.pictures), "unread_files": collected.unreadable}
+        row = dataset.model_copy(update={"class_names": index.class_names, "small": excused, **counted})
+        pictures = PictureSet(index, dataset.image_size, workplace.squares(dataset.name).open)
+        ref = published.save(workplace.store, row, pictures, folders.scratch)
         now = datetime.now(UTC).isoformat()
-        fetched = Fetched(dataset=ref, source=dataset.source, sha256=ref.digest, at=now)
+        fetched = Fetched(dataset=ref, source=dataset.place, sha256=ref.digest, at=now)
         published.remember(workplace.store, fetched, folders.scratch)
+        _forget_old_records(dataset.name, parts, workplace)
     parent = before.dataset.digest if before and before.dataset.digest != ref.digest else ""
-    return Added(ref, parent, _counts(arrays), (*listing.left_out, *left_out))
+    return Added(
+        ref,
+        parent,
+        _counts(index),
+        (*listing.left_out, *collected.left_out),
+        collected.unreadable,
+        moved,
+        _extremes(index),
+    )
 
 
-def _counts(arrays: Arrays) -> dict[str, int]:
-    counts = np.bincount(arrays.labels, minlength=len(arrays.class_names))
-    return {name: int(count) for name, count in zip(arrays.class_names, counts, strict=True)}
+def changed_since(dataset: Dataset, workplace: Workplace) -> str:
+    """What to say where the folders of a dataset hold other files than those that its last version was made of; "" for
+    the same, for no version, and for what cannot be listed in passing. No file is read."""
+    before = published.recall(workplace.store, dataset.name)
+    if before is None or before.source != dataset.place or not all(Path(source).is_dir() for source in dataset.source):
+        return ""
+    with open_listing(dataset.source, dataset.classes, workplace.home, before.dataset.class_names) as listing:
+        parts = chunks.divide(listing.pictures, listing.files)
+    read = set(workplace.store.keys(f"datasets/{dataset.name}/chunks"))
+    # Of a version that was added before there were records nothing is known.
+    if not read or read == {chunks.record_key(dataset.name, part) for part in parts}:
+        return ""
+    return (
+        f"{dataset.place} has changed since {dataset.name} {before.dataset.digest[:8]}: {len(listing.pictures):,} "
+        f"pictures now, {sum(before.dataset.splits.values()):,} in that version, which is what runs. "
+        f"The next version: vgg16 data add {dataset.name} {dataset.place}"
+    )
 
 
-@contextmanager
-def _unpacked(source: Path, scratch: Path) -> Iterator[Path]:
-    """The folder itself, or that of an archive while it is read. Raises RequestError for neither."""
-    if source.is_dir():
-        yield source
+def _moved(collected: Collected, extension: split_table.Extension) -> tuple[MovedPicture, ...]:
+    """The pictures that stay in the split that was first decided, though they lie in another's folder by now."""
+    rows = extension.moved
+    return tuple(
+        MovedPicture(image=path, split=SPLITS[extension.splits[row]], folder=SPLITS[collected.folders[row]])
+        for path, row in zip(collected.paths(rows), rows, strict=True)
+    )
+
+
+def _tell_moved(moved: Sequence[MovedPicture], workplace: Workplace) -> None:
+    if not moved:
         return
-    if not source.is_file():
-        raise RequestError(f"There is no {source}.", "SOURCE is a folder of class folders, or a zip or tar archive.")
-    target = scratch / "unpacked"
-    free = shutil.disk_usage(scratch).free
-    # Pictures do not shrink in an archive.
-    if free < 2 * source.stat().st_size + SPARE_BYTES:
-        raise Vgg16Error(f"{source} needs more room than the {free // 10**6} MB that are free in {scratch}.")
-    try:
-        # Of a zip archive the standard library leaves out by itself what would lie elsewhere.
-        shutil.unpack_archive(source, target, filter=None if source.suffix.lower() == ".zip" else "data")
-    except (shutil.ReadError, ValueError, OSError, EOFError) as error:
-        reason = str(error).rstrip(".")
-        hint = "SOURCE is a folder, or a zip or tar archive."
-        raise RequestError(f"{source} cannot be unpacked: {reason}.", hint) from None
-    try:
-        yield target
-    finally:
-        shutil.rmtree(target, ignore_errors=True)
+    named = "; ".join(f"{one.image} stays in {one.split}" for one in moved[:_NAMED])
+    more = f" and {len(moved) - _NAMED} more" if len(moved) > _NAMED else ""
+    workplace.say(
+        f"data        {len(moved)} pictures lie in the folder of another split than the one that was decided first, "
+        f"which stays, so that nothing that has judged is learned: {named}{more}"
+    )
+
+
+def _tell_dark(paths: Sequence[str], workplace: Workplace) -> None:
+    if paths:
+        named = ", ".join(paths[:_NAMED])
+        workplace.say(f"data        {len(paths)} pictures of 16 bits use at most 12 of them, and are dark: {named}")
+
+
+def _tell_small(
+    missing: Mapping[str, tuple[Split, ...]], excused: Sequence[str], index: Index, workplace: Workplace
+) -> None:
+    """Say which classes are not in every split."""
+    counts = _counts(index)
+    for name, splits in missing.items():
+        wanted = f'four splits want {split_table.LEAST} of each class, or small_classes = "learn" in the entry'
+        end = "it only learns" if name in excused else wanted
+        workplace.say(f"data        {name} has {counts[name]} pictures, and none in {', '.join(splits)}; {end}")
+
+
+def _extremes(index: Index) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Width and height of the pictures with the shortest and with the longest of the shorter sides."""
+    order = np.lexsort((index.sizes.max(axis=1), index.sizes.min(axis=1)))
+    smallest, largest = (tuple(index.sizes[row].tolist()) for row in (order[0], order[-1]))
+    return smallest, largest
+
+
+def _counts(index: Index) -> dict[str, int]:
+    counts = np.bincount(index.labels, minlength=len(index.class_names))
+    return {name: int(count) for name, count in zip(index.class_names, counts, strict=True)}
+
+
+def _forget_old_records(name: str, parts: Sequence[Chunk], workplace: Workplace) -> None:
+    """Remove the records of files that are not in the source any more, or lie there changed."""
+    current = {chunks.record_key(name, part) for part in parts}
+    for key in workplace.store.keys(f"datasets/{name}/chunks"):
+        if key not in current:
+            workplace.store.delete(key)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -14,10 +12,12 @@ from vgg16.config.catalog import SHIPPED
 from vgg16.config.overrides import nearest
 from vgg16.config.types import Archive, Dataset, DatasetChoice
 from vgg16.data import published, splits
+from vgg16.data.images import ImageSet
 from vgg16.data.records import Fetched
 from vgg16.data.sources import cifar, generated
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef
+from vgg16.steps.data.scratch import Folders, scratch_folders
 from vgg16.storage import files
 from vgg16.storage.downloads import discard, download, local_file, without_secrets
 from vgg16.workplace.workplace import Workplace
@@ -60,6 +60,7 @@ def fetch(choice: DatasetChoice, source: str, sha256: str, workplace: Workplace)
     dataset = SHIPPED.datasets[choice.name]
     before = published.recall(workplace.store, dataset.name) if dataset.archive else None
     with scratch_folders(workplace, dataset.name) as folders:
+        arrays: ImageSet
         if dataset.archive is None:
             arrays = generated.make(dataset)
         else:
@@ -98,31 +99,7 @@ class FetchRequest:
     sha256: str
 
 
-@dataclass(frozen=True)
-class _Folders:
-    """Where a fetch works: `scratch` is gone after it, `downloads` holds those that were cut off."""
-
-    scratch: Path
-    downloads: Path
-
-
-@contextmanager
-def scratch_folders(workplace: Workplace, name: str) -> Iterator[_Folders]:
-    """The folders in which to fetch that dataset, for one process of this home at a time."""
-    folders = _Folders(workplace.home / "scratch" / name, workplace.home / "downloads" / name)
-    with files.exclusive_lock(
-        workplace.home / "locks" / f"fetch-{name}",
-        lambda: workplace.say(f"data        waiting for another process that fetches {name}"),
-    ):
-        shutil.rmtree(folders.scratch, ignore_errors=True)
-        folders.scratch.mkdir(parents=True)
-        try:
-            yield folders
-        finally:
-            shutil.rmtree(folders.scratch)
-
-
-def _whole(request: FetchRequest, before: Fetched | None, folders: _Folders, workplace: Workplace) -> DatasetRef:
+def _whole(request: FetchRequest, before: Fetched | None, folders: Folders, workplace: Workplace) -> DatasetRef:
     """The whole dataset, published. `before` is what its name stood for before this process waited for another."""
     current = published.recall(workplace.store, request.dataset.name)
     if current:

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vgg16.checks import data_docs, expectations, facts_file, facts_table
-from vgg16.config.types import Dataset
-from vgg16.data.images import Arrays
+from vgg16.checks.profile import measured
+from vgg16.config.types import Dataset, Profile
+from vgg16.data.images import ImageSet
 from vgg16.data.published import write_samples
+from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef, ValidationReport
 from vgg16.storage import files
 from vgg16.workplace.workplace import Workplace
@@ -36,6 +38,15 @@ def validate(ref: DatasetRef, workplace: Workplace) -> ValidationReport:
     return report.model_copy(update={"docs": docs})
 
 
+def profile(ref: DatasetRef, workplace: Workplace) -> Profile:
+    """What the images of a dataset that was validated are like, from the facts that are kept of it."""
+    with _scratch(ref, workplace) as folder:
+        facts = _kept(ref, folder, workplace)
+        if facts is None:
+            raise Vgg16Error(f"{workplace.store.address} has no {ref.facts_key}.", f"vgg16 data validate {ref.name}")
+        return measured(facts)
+
+
 @contextmanager
 def _scratch(ref: DatasetRef, workplace: Workplace) -> Iterator[Path]:
     """A folder for the facts of one dataset, for one process of this home at a time; what a kill leaves in it goes
@@ -54,15 +65,23 @@ def _scratch(ref: DatasetRef, workplace: Workplace) -> Iterator[Path]:
             shutil.rmtree(folder)
 
 
-def _facts(ref: DatasetRef, dataset: Dataset, arrays: Arrays, folder: Path, workplace: Workplace) -> Path:
+def _facts(ref: DatasetRef, dataset: Dataset, arrays: ImageSet, folder: Path, workplace: Workplace) -> Path:
     """The Parquet file of a dataset's facts: that of the store, or made and kept there."""
-    kept, new = workplace.store.local_path(ref.facts_key), folder / "facts.parquet"
-    if kept is None and ref.facts_key in workplace.store.keys(ref.key):
-        workplace.store.download(ref.facts_key, new)
-        kept = new
+    kept, new = _kept(ref, folder, workplace), folder / "facts.parquet"
     if kept and facts_file.is_of(kept, dataset, arrays):
         return kept
     new.unlink(missing_ok=True)
     facts_file.write(dataset, arrays, new)
     workplace.store.upload(new, ref.facts_key)
     return new
+
+
+def _kept(ref: DatasetRef, folder: Path, workplace: Workplace) -> Path | None:
+    """The store's file of facts, or a copy of it in the folder; None for none."""
+    own = workplace.store.local_path(ref.facts_key)
+    if own is not None:
+        return own if own.exists() else None
+    if ref.facts_key not in workplace.store.keys(ref.key):
+        return None
+    workplace.store.download(ref.facts_key, folder / "facts.parquet")
+    return folder / "facts.parquet"

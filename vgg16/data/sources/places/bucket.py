@@ -17,6 +17,7 @@ class Bucket:
         self.address = self.objects.address
 
     def __reduce__(self) -> tuple[type[Bucket], tuple[str]]:
+        # A client of S3 is not sent: whoever reads has its own keys.
         return Bucket, (self.address,)
 
     def files(self) -> Iterator[File]:

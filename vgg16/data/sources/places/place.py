@@ -29,8 +29,8 @@ class File(NamedTuple):
 
 
 class Place(Protocol):
-    """Somewhere with files, which are never written to. Both methods may be called from several threads; a pickled copy
-    reads the same files in another process, where it reaches them."""
+    """Somewhere with files, which are never written to. Both methods may be called from several threads. One that other
+    machines reach can be sent to them, pickled."""
 
     address: str
 

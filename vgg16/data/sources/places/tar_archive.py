@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from lzma import LZMAError
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from vgg16.data.sources.kinds import why_none
 from vgg16.data.sources.places.place import File, has_junk, outside, shown
@@ -62,12 +62,11 @@ class TarArchive:
         self._follow_links()
         self._handle = scratch.open("rb")
 
-    def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in vars(self).items() if name != "_handle"}
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        vars(self).update(state)
-        self._handle = self._scratch.open("rb")
+    def __reduce__(self) -> NoReturn:
+        raise RequestError(
+            f"{self.address} is unpacked on this machine, where a cluster's workers cannot read it.",
+            "Unpack it into a folder that all of them see, or unset VGG16_DASK.",
+        )
 
     def files(self) -> Iterator[File]:
         """Every member but folders."""

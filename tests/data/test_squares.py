@@ -1,0 +1,110 @@
+"""Pictures on disk are those of the files: at any side, whatever shard they are in, and however they are asked for."""
+
+from __future__ import annotations
+
+import io
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.data.test_folder import at_home, classes, row
+from vgg16.config.types import SPLITS
+from vgg16.data import chunks, shards
+from vgg16.data.decode import decode
+from vgg16.data.picture_set import PictureSet
+from vgg16.errors import Vgg16Error
+from vgg16.steps.data.add import add
+from vgg16.workplace.workplace import Workplace
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    return at_home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    classes(folder, 20)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pictures(folder: Path, workplace: Workplace) -> PictureSet:
+    """60 pictures in many shards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunks, "CHUNK_FILES", 8)
+        data = workplace.dataset(add(row(source=str(folder)), workplace).dataset)
+    assert isinstance(data, PictureSet)
+    assert len(data.index.shards) >= 8
+    return data
+
+
+def expected(data: PictureSet, folder: Path, side: int) -> np.ndarray:
+    """Each picture decoded from its file by itself."""
+    return np.stack([decode((folder / path).read_bytes()).square(side) for path in data.index.paths.to_pylist()])
+
+
+@pytest.mark.parametrize("side", [16, 24, 7])
+def test_pictures_are_decoded_at_any_side_as_a_file_is_that_is_predicted(
+    pictures: PictureSet, folder: Path, side: int
+) -> None:
+    shown = pictures.at(side)
+    assert shown.images.shape == (60, side, side, 3)
+    assert (shown.images[:] == expected(pictures, folder, side)).all()
+    for split in SPLITS:
+        images, labels = shown.part(split)
+        rows = pictures.splits == SPLITS.index(split)
+        assert (images[:] == expected(pictures, folder, side)[rows]).all()
+        assert (labels == pictures.labels[rows]).all()
+
+
+def test_rows_are_read_by_number_slice_and_array(pictures: PictureSet, folder: Path) -> None:
+    whole = expected(pictures, folder, 16)
+    some = np.array([40, 3, 3, 59])
+    for rows in (5, slice(3, 50, 7), slice(None, None, -1), some, np.array([], np.intp)):
+        assert (pictures.images[rows] == whole[rows]).all()
+    part = pictures.rows(np.array([2, 30, 31]))
+    assert (part.images[:] == whole[[2, 30, 31]]).all()
+    assert part.digest() != pictures.digest()
+
+
+def test_what_was_decoded_is_decoded_again_where_it_was_removed(
+    pictures: PictureSet, folder: Path, workplace: Workplace
+) -> None:
+    cache = workplace.home / "cache" / "squares" / "own"
+    for file in random.Random(0).sample(sorted(cache.iterdir()), 4):
+        file.unlink()
+    again = PictureSet(pictures.index, 16, workplace.squares("own").open)
+    assert (again.images[:] == expected(pictures, folder, 16)).all()
+
+
+def test_a_damaged_shard_is_told_and_nothing_is_kept_of_it(pictures: PictureSet, workplace: Workplace) -> None:
+    shard = workplace.store.local_path(pictures.index.shards[0])
+    assert shard is not None
+    content = shard.read_bytes()
+    try:
+        shard.write_bytes(content[:-1] + b"?")
+        with pytest.raises(Vgg16Error, match="damaged"):
+            len(pictures.at(9).images)
+    finally:
+        shard.write_bytes(content)
+    assert len(pictures.at(9).images) == 60
+
+
+def test_a_shard_opens_where_people_look_at_data(pictures: PictureSet, workplace: Workplace) -> None:
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    shard = workplace.store.local_path(pictures.index.shards[0])
+    assert shard is not None
+    table = pd.read_parquet(shard)
+    assert list(table.columns) == ["image", "label", "sha256"]
+    first = table["image"][0]
+    assert first["path"].startswith(f"{table['label'][0]}/")
+    assert decode(first["bytes"]).size == (40, 30)
+    assert next(shards.read(shard)) == first["bytes"]
+    assert b'"_type": "Image"' in pq.read_schema(shard).metadata[b"huggingface"]
+    assert io.BytesIO(first["bytes"]).read(4) == b"\x89PNG"

@@ -1,0 +1,86 @@
+"""Chunks of a source are read, by this machine or by others, and their records come back from the store: what was read
+before is not read again."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+
+from vgg16.data import chunks
+from vgg16.data.chunks import Chunk, Kept, OnRead, Reading
+from vgg16.data.picture_set import Index, PictureSet
+from vgg16.data.records import Fetched
+from vgg16.errors import Vgg16Error
+from vgg16.workplace.workplace import Workplace
+
+# Reads chunks, whose records are in the store afterwards; its last argument is called after each file.
+Reader = Callable[[Sequence[Chunk], Reading, Fetched | None, Workplace, OnRead], None]
+# What is left on the disk of a local store afterwards.
+SPARE_BYTES = 500_000_000
+
+
+def records_of(
+    parts: Sequence[Chunk], reading: Reading, before: Fetched | None, workplace: Workplace, read: Reader
+) -> list[pa.Table]:
+    """The records of all chunks; those that are missing are read."""
+    store, name = workplace.store, reading.name
+    records = [chunks.recorded(part, name, store) for part in parts]
+    missing = [part for part, record in zip(parts, records, strict=True) if record is None]
+    _check_space(sum(part.bytes for part in missing), workplace)
+    total, numbers = sum(len(part.pictures) for part in missing), itertools.count(1)
+    kept = sum(len(part.pictures) for part in parts) - total
+    if kept:
+        workplace.say(f"data        {kept:,} of them were read before")
+    if missing:
+        with workplace.display.counting("pictures") as on_read:
+            read(missing, reading, before, workplace, lambda: on_read(next(numbers), total))
+    read_now = {part.digest: chunks.recorded(part, name, store) for part in missing}
+    records = [read_now.get(part.digest, record) for part, record in zip(parts, records, strict=True)]
+    whole = [record for record in records if record is not None]
+    if len(whole) < len(parts):
+        raise Vgg16Error(
+            f"Pictures were read, and {store.address} has no record of them.",
+            "Whoever reads them must have the same store: set VGG16_STORE alike on all machines.",
+        )
+    return whole
+
+
+def read_here(
+    parts: Sequence[Chunk], reading: Reading, before: Fetched | None, workplace: Workplace, on_read: OnRead
+) -> None:
+    """Read chunks on this machine, one after the other, each with all processors."""
+    known = _pictures(before, workplace)
+    keep = workplace.squares(reading.name).keep
+    for part in parts:
+        chunks.ingest(part, reading, Kept(workplace.store, known, keep), on_read)
+
+
+def read_elsewhere(part: Chunk, reading: Reading, before: Fetched | None, workplace: Workplace) -> None:
+    """Read one chunk, on a machine that keeps nothing of it but what goes into the store."""
+    chunks.ingest(part, reading, Kept(workplace.store, _pictures(before, workplace)), lambda: None)
+
+
+def _pictures(before: Fetched | None, workplace: Workplace) -> Index | None:
+    """The pictures of the version before; None for none, and for one that an earlier vgg16 kept as arrays."""
+    if before is None:
+        return None
+    data = workplace.dataset(before.dataset)
+    return data.index if isinstance(data, PictureSet) else None
+
+
+def _check_space(needed: int, workplace: Workplace) -> None:
+    """Raises Vgg16Error where a store on this machine has no room for so many bytes."""
+    folder = workplace.store.local_path("datasets")
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < needed + SPARE_BYTES:
+        raise Vgg16Error(
+            f"The pictures take {needed / 1e6:,.0f} MB, and {folder} has {free / 1e6:,.0f} MB free, of which "
+            f"{SPARE_BYTES / 1e6:,.0f} stay so.",
+            "Make room, or name a store elsewhere: VGG16_STORE=s3://bucket/prefix",
+        )
