@@ -53,7 +53,7 @@ def _may_pass(_task: object, _run: object, state: Any) -> bool:
     return isinstance(error, OSError) or getattr(error, "error_code", "") in _PASSING
 
 
-_IO: Any = {
+IO: Any = {
     "retries": 3,
     "retry_delay_seconds": exponential_backoff(backoff_factor=2),
     "retry_jitter_factor": 0.5,
@@ -71,7 +71,7 @@ def here() -> Workplace:
 # Data
 
 
-@task(name="fetch data", **_IO)
+@task(name="fetch data", **IO)
 def fetch_data(choice: DatasetChoice, source: str = "", sha256: str = "") -> DatasetRef:
     """Source -> images, labels and splits -> the store."""
     from vgg16.steps.data.fetch import fetch
@@ -132,31 +132,31 @@ def _shown(scored: Scored) -> TrackedRun:
     return scored.run
 
 
-@task(name="read again", **_IO)
+@task(name="read again", **IO)
 def read_again(run: TrackedRun) -> TrackedRun:
     """The run with the metrics that it has by now."""
     return run.model_copy(update={"metrics": here().tracker.runs.get(run.run_id).metrics})
 
 
-@task(name="register", **_IO)
+@task(name="register", **IO)
 def register_model(run: TrackedRun, model_uri: str) -> TrackedRun:
     """The run's model becomes a version of the dataset's registered model; its checkpoints have served."""
     return register.register(run, model_uri, here())
 
 
-@task(name="find base", **_IO)
+@task(name="find base", **IO)
 def find_base(request: TrainingRequest) -> str:
     """The address of a registered model that this very request already gave, "" where there is none."""
     return register.find_base(request, here())
 
 
-@task(name="find run", **_IO)
+@task(name="find run", **IO)
 def find_run(experiment: Experiment, chain: str) -> TrackedRun | None:
     """The complete run of this experiment in this chain, None where there is none yet."""
     return register.find_member(experiment, chain, here())
 
 
-@task(name="find trained", **_IO)
+@task(name="find trained", **IO)
 def find_trained(request: TrainingRequest) -> TrackedRun | None:
     """The last complete run of this very request, whoever asked for it; where it is to be `fresh`, below its parent."""
     return register.find_trained(request, here())
@@ -176,25 +176,25 @@ def judge_version(
     return judge(version, standing, stage, scorer, here())
 
 
-@task(name="find version", **_IO)
+@task(name="find version", **IO)
 def find_version(name: str, version: str) -> ModelVersion:
     """A registered version. Raises RequestError that names those that exist."""
     return here().tracker.registry.version(name, version)
 
 
-@task(name="find models", **_IO)
+@task(name="find models", **IO)
 def find_models() -> list[str]:
     """The names of all registered models."""
     return here().tracker.registry.names()
 
 
-@task(name="move stage", **_IO)
+@task(name="move stage", **IO)
 def move_stage(version: ModelVersion, stage: Stage) -> None:
     """Stage and alias of a version that no ledger entry is needed for: Staging and Archived."""
     here().tracker.registry.move(version.name, version.version, stage)
 
 
-@task(name="repair stages", **_IO)
+@task(name="repair stages", **IO)
 def repair_stages(name: str) -> Standing:
     """Make the registry's production what the ledger says, should a kill have come between or a hand have moved it.
 
@@ -203,7 +203,7 @@ def repair_stages(name: str) -> Standing:
     return _settle(name).standing
 
 
-@task(name="check stages", **_IO)
+@task(name="check stages", **IO)
 def check_stages(name: str) -> Reconciliation:
     """The same, and what was moved by hand and what became of it."""
     return _settle(name)
@@ -223,19 +223,19 @@ def write_ledger(standing: Standing, facts: dict[str, Any]) -> None:
     stages.decide(standing, facts, here())
 
 
-@task(name="tag verdict", **_IO)
+@task(name="tag verdict", **IO)
 def tag_verdict(version: ModelVersion, verdict: Verdict) -> None:
     """Write the verdict and its reasons on the version."""
     here().tracker.registry.tag_verdict(version, verdict)
 
 
-@task(name="write card", **_IO)
+@task(name="write card", **IO)
 def write_card(version: ModelVersion) -> None:
     """The model card becomes the version's description: what is known of it by now."""
     card.write_card(version, here())
 
 
-@task(name="write report", **_IO)
+@task(name="write report", **IO)
 def write_report(run_id: str) -> str:
     """The page on a run, in this home and beside the run: what is known of it by now. Where; "" for a deleted run."""
     from vgg16.steps import report
@@ -257,13 +257,13 @@ def write_study(
     return write_report(study, dataset, members, overrides, run_id, here())
 
 
-@task(name="find unchanged", **_IO)
+@task(name="find unchanged", **IO)
 def find_unchanged(request: str) -> str:
     """How and when a chain of this very request ended, "" where none did."""
     return chain.earlier_end(here().store, request)
 
 
-@task(name="remember chain", **_IO)
+@task(name="remember chain", **IO)
 def remember_chain(request: str, ended: str) -> None:
     """Keep how a chain of this request ended; the first time counts."""
     chain.keep_end(here().store, request, ended)

@@ -55,7 +55,7 @@ def test_imports_inside_functions_are_few() -> None:
     }
     # And what stands for one: a module that is named by a text.
     named = [path for path in FILES for word in ("import_module(", "__getattr__") if word in path.read_text()]
-    assert len(late) + len(named) < 60
+    assert len(late) + len(named) < 70
 
 
 def test_a_server_learns_of_the_flows_without_what_trains() -> None:

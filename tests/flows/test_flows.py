@@ -206,6 +206,7 @@ def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(
     found = {each["name"]: each for each in asked(deployed, "deployments")}
     assert {name: each["work_pool_name"] for name, each in found.items()} == {
         "ingest": "cpu",
+        "add": "cpu",
         "retrain": "cpu",
         "study": "cpu",
         "train": "gpu",
@@ -214,6 +215,7 @@ def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(
         "rollback": "cpu",
     }
     for name, collision in (
+        ("add", "ENQUEUE"),
         ("retrain", "ENQUEUE"),
         ("promote", "ENQUEUE"),
         ("rollback", "ENQUEUE"),

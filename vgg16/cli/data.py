@@ -13,8 +13,9 @@ from vgg16.config.types import DatasetChoice
 from vgg16.flows import progress
 from vgg16.steps.data import add as adding
 from vgg16.steps.data import fetch as fetching
+from vgg16.steps.data.reading import Reader, read_here
 from vgg16.steps.data.report import refused
-from vgg16.workplace.workplace import open_workplace
+from vgg16.workplace.workplace import Workplace, open_workplace
 
 
 @click.group()
@@ -24,24 +25,24 @@ def data() -> None:
 
 @data.command()
 @click.argument("name")
-@click.argument("source")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--image-size", type=click.IntRange(16, 512), help="Pixels of the side that pictures are kept at: 128.")
 @click.option("--replace", is_flag=True, help="Let the dataset's next version come from another source.")
 @answers(show.added)
-def add(name: str, source: str, image_size: int | None, replace: bool) -> Answer:
-    """Make a dataset of a folder of class folders, or of a zip or tar archive of one. Again: its next version.
+def add(name: str, sources: tuple[str, ...], image_size: int | None, replace: bool) -> Answer:
+    """Make a dataset of pictures: a folder of class folders, a zip or tar archive of one, s3://bucket/prefix, a table
+    (CSV or Parquet) of path and label, or several of them. Again: its next version.
 
     It is checked and split, and gets an entry in the nearest `vgg16.toml`. Then: vgg16 run NAME
     """
     ours = project.load()
-    row, entry = project.dataset_entry(ours, name, source, image_size, replace=replace)
+    row, entry = project.dataset_entry(ours, name, sources, image_size, replace=replace)
     prepare.open_console()
     workplace = open_workplace(progress)
-    added = adding.add(row, workplace, replace=replace)
+    added = adding.add(row, workplace, replace=replace, read=_reader(workplace))
     written = project.keep_entry(ours, entry, floor=min(0.95, round(added.largest_share + 0.1, 2)))
     # It imports Great Expectations, which a source that is refused need not wait for.
-    from vgg16.steps.data.profile import profile
-    from vgg16.steps.data.validate import validate
+    from vgg16.steps.data.validate import profile, validate
 
     report = validate(added.dataset, workplace)
     answer = {
@@ -52,6 +53,7 @@ def add(name: str, source: str, image_size: int | None, replace: bool) -> Answer
         "classes": len(added.classes),
         "images": sum(added.classes.values()),
         "of_each_class": added.classes,
+        "sizes": added.sizes,
         "unreadable": [{"file": one.image, "reason": one.reason} for one in added.left_out],
         "ok": report.ok,
         "failed": [one.model_dump(mode="json") for one in report.failed],
@@ -71,6 +73,17 @@ def add(name: str, source: str, image_size: int | None, replace: bool) -> Answer
                 f"profile     {written} has {name} where no table can follow; put it there yourself:\n{lines}"
             )
     return answer
+
+
+def _reader(workplace: Workplace) -> Reader:
+    """This machine, or a cluster, which a flow sends the pictures to."""
+    if not workplace.settings.dask:
+        return read_here
+    prepare.prepare_flows()
+    # Prefect reads its settings when it is imported.
+    from vgg16.flows.add import read_on_cluster
+
+    return read_on_cluster
 
 
 def with_source(command: Callable[..., Answer]) -> Callable[..., Answer]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from vgg16.config import project_file
 from vgg16.errors import RequestError, Vgg16Error
@@ -26,6 +27,8 @@ VARIABLES = {
     "the pool `gpu` and waits for them",
     "VGG16_CHECKPOINT_MINUTES": "how often a checkpoint is written mid-epoch, 5 by default; at an epoch's end always, "
     "where that costs less than a twentieth",
+    "VGG16_DASK": "the scheduler of a Dask cluster, `tls://HOST:PORT`, that reads the pictures of `data add`; else "
+    "this machine does",
     "VGG16_MOVED_BY_HAND": "what becomes of a stage or alias that somebody moved in MLflow: `undo`, the default, or "
     "`adopt` into the ledger",
     "VGG16_WEBHOOK": "read by `python -m vgg16.flows.deploy` and `vgg16 up`: the address that is told of failures, "
@@ -47,7 +50,8 @@ class Settings:
     """Where everything is. `artifacts` is None where an MLflow server keeps the files itself; `train_on` says whether
     `retrain` trains by itself or sends each experiment to the work pool `gpu`; `checkpoint_minutes` is how long an
     epoch goes on without a checkpoint; `moved_by_hand` what becomes of a stage or alias that somebody moved in MLflow;
-    `supplied` are the variables that the home's own stack adds to the environment, secrets among them."""
+    `dask` is the address of the scheduler of a Dask cluster, "" for none; `supplied` are the variables that the home's
+    own stack adds to the environment, secrets among them."""
 
     home: Path
     store: str
@@ -57,6 +61,7 @@ class Settings:
     train_on: Literal["inline", "pool"]
     checkpoint_minutes: float
     moved_by_hand: Literal["undo", "adopt"]
+    dask: str = ""
     supplied: dict[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -94,8 +99,21 @@ def load() -> Settings:
         train_on="pool" if train_on == "pool" else "inline",
         checkpoint_minutes=checkpoint_minutes,
         moved_by_hand="adopt" if moved_by_hand == "adopt" else "undo",
+        dask=_dask(),
         supplied=supplied,
     )
+
+
+def _dask() -> str:
+    """The address of a cluster's scheduler, which is trusted with passwords: what goes there is encrypted."""
+    address = os.environ.get("VGG16_DASK", "")
+    parts = urlsplit(address)
+    if address and not (parts.scheme == "tls" or (parts.scheme == "tcp" and parts.hostname in ("127.0.0.1", "::1"))):
+        raise RequestError(
+            f"VGG16_DASK: expected tls://HOST:PORT, found {address!r}.",
+            "What is sent to a cluster is not encrypted otherwise; on this machine tcp://127.0.0.1:PORT will do.",
+        )
+    return address
 
 
 def apply() -> Settings:
