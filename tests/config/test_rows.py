@@ -31,6 +31,18 @@ def test_a_name_is_one_dataset_and_one_recipe_at_most() -> None:
     assert not [(one, other) for one in RECIPES for other in RECIPES if one.endswith(f"-{other}")]
 
 
+def test_picture_files_have_recipes_that_arrays_have_not() -> None:
+    own = catalog.shipped_tables("recipes")["own"]
+    assert set(own) <= set(RECIPES)
+    files = SHIPPED.datasets["cifar10"].model_copy(update={"source": ("photos",), "image_size": 192})
+    fast, shipped = catalog.recipes_on(files)["cifar10-finetune-fast"], SHIPPED.experiments["cifar10-finetune-fast"]
+    assert (fast.image_size, fast.batch_size, shipped.image_size, shipped.batch_size) == (192, 16, 64, 64)
+    # Features are computed once only where images are not shifted.
+    assert [phase.augmentation and phase.augmentation.shift for phase in fast.phases] == [0, 0]
+    same = ("base", "head", "backbone", "loss", "label_smoothing", "precision")
+    assert all(getattr(fast, key) == getattr(shipped, key) for key in same)
+
+
 @pytest.mark.parametrize("row", SHIPPED.experiments.values(), ids=lambda row: row.name)
 def test_what_a_run_keeps_of_an_experiment_is_read_as_the_same_request(row: Experiment) -> None:
     text = written.project_file([row, row.model_copy(update={"name": "own"})], SHIPPED.experiments)

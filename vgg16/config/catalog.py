@@ -75,15 +75,19 @@ def _shipped() -> Catalog:
     return Catalog(datasets, backbones, experiments, studies)
 
 
-# The sides of phases in recipes are those for images of so many pixels.
+# Recipes have the sides of phases for images of so many pixels, those of networks for picture files of so many.
 _RECIPES_SIDE = 32
+_NETWORKS_SIDE = 128
 
 
 def recipes_on(dataset: Dataset) -> dict[str, Experiment]:
-    """The experiments `<dataset>-<recipe>` of a dataset of photographs; the sides of their phases grow with it."""
-    recipes = shipped_tables("recipes")["recipes"]
+    """The experiments `<dataset>-<recipe>` of a dataset of photographs; the sides of their phases grow with it,
+    and for picture files that of the network too. What the table `own` says of a recipe holds for picture files."""
+    tables = shipped_tables("recipes")
+    own = tables["own"] if dataset.source else {}
     on_dataset = {
-        name: entry if "extends" in entry else entry | {"dataset": dataset.name} for name, entry in recipes.items()
+        name: ({} if "extends" in entry else {"dataset": dataset.name}) | entry | own.get(name, {})
+        for name, entry in tables["recipes"].items()
     }
     made = entries.experiments(on_dataset, {}, "recipes")
     return {
@@ -92,10 +96,18 @@ def recipes_on(dataset: Dataset) -> dict[str, Experiment]:
                 "name": f"{dataset.name}-{recipe}",
                 "gate": experiment.gate.model_copy(update={"floor": dataset.floors[recipe]}),
                 "phases": tuple(_sized(phase, dataset.image_size) for phase in experiment.phases),
+                "image_size": _network_side(experiment.image_size, dataset),
             }
         )
         for recipe, experiment in made.items()
     }
+
+
+def _network_side(image_size: int | None, dataset: Dataset) -> int | None:
+    """What the network of a recipe sees: files hold more pixels, which larger images are to show."""
+    if not image_size or not dataset.source:
+        return image_size
+    return max(_RECIPES_SIDE, image_size * dataset.image_size // _NETWORKS_SIDE)
 
 
 def _sized(phase: Phase, side: int) -> Phase:
