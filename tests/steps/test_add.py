@@ -14,10 +14,11 @@ from PIL import Image
 
 from tests.conftest import as_seen_by
 from tests.data.test_folder import Heard, at_home, classes, picture, row
+from tests.data.test_pictures import heic
 from vgg16.config.types import Dataset
 from vgg16.data import chunks
 from vgg16.data.sources.places.folder import Folder
-from vgg16.errors import Vgg16Error
+from vgg16.errors import RequestError, Vgg16Error
 from vgg16.steps.data import reading
 from vgg16.steps.data.add import add, changed_since
 from vgg16.storage.s3 import S3Store
@@ -137,6 +138,28 @@ def test_a_next_version_reads_a_part_and_stores_what_is_new(
     assert sum(path == shard for path in data.index.shards) == 1  # type: ignore[attr-defined]
     # What stands for the first version is all there.
     assert len(workplace.dataset(first.dataset).images[:]) == 36
+
+
+def test_what_could_not_be_read_is_tried_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workplace, dataset = at_home(tmp_path / "home"), row(source=str(folder))
+    (folder / "ant" / "phone.heic").write_bytes(heic())
+    (folder / "ant" / "broken.png").write_bytes(b"no picture")
+    read = Folder.read
+
+    def refused(self: Folder, path: str) -> bytes:
+        if path == "bee/3.png":
+            raise RequestError("Permission denied")
+        return read(self, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "read", refused)
+        patch.setattr("vgg16.data.decode.find_spec", lambda _: None)
+        left_out = {one.image: one.reason for one in add(dataset, workplace).left_out}
+    assert sorted(left_out) == ["ant/broken.png", "ant/phone.heic", "bee/3.png"]
+    assert "vgg16[heif]" in left_out["ant/phone.heic"]
+    again = add(dataset, workplace)
+    assert [one.image for one in again.left_out] == ["ant/broken.png"]
+    assert sum(again.classes.values()) == 37
 
 
 def test_a_folder_that_changed_is_told_of_and_no_file_of_it_is_read(

@@ -2,8 +2,9 @@
 found.
 
 A chunk that was read before is not read again: its record lies under a key that follows from the paths, sizes and
-versions of its files. So an addition that was killed goes on where it was, and the next version of a dataset costs what
-is new in it. Chunks need nothing of each other, and may be read by any machine that reaches source and store.
+versions of its files, and from the formats that could be read. So an addition that was killed goes on where it was, and
+the next version of a dataset costs what is new in it. Chunks need nothing of each other, and may be read by any machine
+that reaches source and store.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vgg16.data import shards
-from vgg16.data.decode import decode
+from vgg16.data.decode import decode, readers
 from vgg16.data.images import Images
 from vgg16.data.picture_set import Index
 from vgg16.data.shards import StoredPicture
@@ -41,6 +43,10 @@ CHUNK_FILES = 1_000
 OnRead = Callable[[], None]
 # Takes the address of a shard, a side, and the pictures of the shard at that side, uint8 [side, side, 3] each.
 Keep = Callable[[str, int, Sequence[Images]], None]
+# Files that are fetched at once, for a server takes its time; a client of S3 holds ten connections.
+_FETCHED = 10
+# Of a file that could not be had.
+_UNREAD = bytes(32)
 # Changes where a record's meaning does.
 _FORM = 1
 _RECORD = pa.schema(
@@ -106,7 +112,7 @@ def _chance(path: str) -> int:
 
 def _chunk(members: Sequence[tuple[Picture, File]]) -> Chunk:
     facts = [[one.path, one.label, one.split, file.size, file.version] for one, file in members]
-    digest = hashlib.sha256(json.dumps([_FORM, facts]).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([_FORM, readers(), facts]).encode()).hexdigest()
     return Chunk(digest, tuple(one for one, _ in members), sum(max(file.size, 0) for _, file in members))
 
 
@@ -121,18 +127,28 @@ def recorded(chunk: Chunk, name: str, store: Store) -> pa.Table | None:
     return None if content is None else pq.read_table(pa.BufferReader(content))
 
 
+def has_unread(record: pa.Table) -> bool:
+    """Whether a file of the chunk could not be had at all, which may have passed."""
+    return bool(pc.any(pc.equal(record["sha256"], pa.scalar(_UNREAD, pa.binary(32)))).as_py())
+
+
 def ingest(chunk: Chunk, reading: Reading, kept: Kept, on_read: OnRead) -> None:
     """Read the files of a chunk: what is a new picture goes into a shard of the dataset, what an earlier version has
     stays in the one that it is in; the record is in the store from now on. `on_read` is called after each file."""
     name, store = reading.name, kept.store
 
-    def read(picture: Picture) -> _File:
-        file = _read(picture, reading, kept.known)
+    def read(picture: Picture, content: Future[bytes]) -> _File:
+        file = _read(picture, content, reading.side, kept.known)
         on_read()
         return file
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        files = list(pool.map(read, chunk.pictures))
+    with ThreadPoolExecutor(_FETCHED) as fetchers, ThreadPoolExecutor(os.cpu_count()) as decoders:
+        contents = [fetchers.submit(reading.place.read, picture.path) for picture in chunk.pictures]
+        try:
+            files = list(decoders.map(read, chunk.pictures, contents))
+        finally:
+            # A server that fails would be asked for every other file of the chunk.
+            fetchers.shutdown(wait=False, cancel_futures=True)
     rows = [_row(file) for file in files]
     new = [file for file, row in zip(files, rows, strict=True) if not row["reason"] and not row["shard"]]
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
@@ -161,7 +177,7 @@ class _File:
 
     picture: Picture
     content: bytes = b""
-    sha256: bytes = bytes(32)
+    sha256: bytes = _UNREAD
     square: Images = field(default_factory=lambda: np.empty(0, np.uint8))
     size: tuple[int, int] = (0, 0)
     stored: tuple[str, int] = ("", -1)
@@ -169,9 +185,9 @@ class _File:
     reason: str = ""
 
 
-def _read(picture: Picture, reading: Reading, known: Index | None) -> _File:
+def _read(picture: Picture, fetched: Future[bytes], side: int, known: Index | None) -> _File:
     try:
-        content = reading.place.read(picture.path)
+        content = fetched.result()
     except RequestError as error:
         return _File(picture, reason=error.message)
     sha256 = hashlib.sha256(content).digest()
@@ -184,7 +200,7 @@ def _read(picture: Picture, reading: Reading, known: Index | None) -> _File:
         decoded = decode(content)
     except RequestError as error:
         return _File(picture, sha256=sha256, reason=error.message)
-    square, done = decoded.square(reading.side), ", ".join(decoded.done)
+    square, done = decoded.square(side), ", ".join(decoded.done)
     return _File(picture, content, sha256, square, decoded.image.size, done=done)
 
 

@@ -30,6 +30,8 @@ SUFFIXES = (
     *HEIF_SUFFIXES,
 )
 _KINDS = "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"
+# Changes where the pixels of a file do.
+VERSION = 1
 # Cameras have 108 million; each takes up to 7 bytes while it is decoded.
 MOST_PIXELS = 180_000_000
 # Said of a picture of 16 bits of which it uses 12, as some cameras write.
@@ -93,13 +95,18 @@ def decode(content: bytes) -> Picture:
         raise RequestError(f"damaged: {str(error) or type(error).__name__}") from None
 
 
+def readers() -> tuple[str, ...]:
+    """The formats whose readers are installed."""
+    return (*FORMATS, *(("HEIF",) if find_spec("pillow_heif") else ()))
+
+
 def _formats(content: bytes) -> tuple[str, ...]:
     """The formats that a file may be of. Raises RequestError for one whose reader is not installed."""
     # HEIC and AVIF are one kind of file, whose brands follow.
     brands = content[8:64] if content[4:8] == b"ftyp" else b""
     if b"avif" in brands or not (b"hei" in brands or b"hev" in brands):
         return FORMATS
-    if not find_spec("pillow_heif"):
+    if "HEIF" not in readers():
         raise RequestError("HEIC is read by the package pillow-heif, which is not installed: pip install 'vgg16[heif]'")
     from pillow_heif import register_heif_opener  # an extra
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from vgg16.data import shards
-from vgg16.data.decode import decode
+from vgg16.data.decode import VERSION, decode
 from vgg16.data.images import Images
 from vgg16.data.picture_set import Index, Squares
 from vgg16.errors import Vgg16Error
@@ -60,7 +60,7 @@ class SquareCache:
             draft.replace(self._file(shard, side))
 
     def _file(self, shard: str, side: int) -> Path:
-        return self.folder / f"{Path(shard).stem}-{side}.rgb"
+        return self.folder / f"{Path(shard).stem}-{side}-{VERSION}.rgb"
 
     def _decode(self, shard: str, side: int, file: Path) -> None:
         def square(content: bytes) -> memoryview:

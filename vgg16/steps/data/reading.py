@@ -14,6 +14,7 @@ from vgg16.data.chunks import Chunk, Kept, OnRead, Reading
 from vgg16.data.picture_set import Index, PictureSet
 from vgg16.data.records import Fetched
 from vgg16.errors import Vgg16Error
+from vgg16.storage.store import Store
 from vgg16.workplace.workplace import Workplace
 
 # Reads chunks, whose records are in the store afterwards; its last argument is called after each file.
@@ -27,7 +28,7 @@ def records_of(
 ) -> list[pa.Table]:
     """The records of all chunks; those that are missing are read."""
     store, name = workplace.store, reading.name
-    records = [chunks.recorded(part, name, store) for part in parts]
+    records = [_kept(part, name, store) for part in parts]
     missing = [part for part, record in zip(parts, records, strict=True) if record is None]
     _check_space(sum(part.bytes for part in missing), workplace)
     total, numbers = sum(len(part.pictures) for part in missing), itertools.count(1)
@@ -46,6 +47,15 @@ def records_of(
             "Whoever reads them must have the same store: set VGG16_STORE alike on all machines.",
         )
     return whole
+
+
+def _kept(part: Chunk, name: str, store: Store) -> pa.Table | None:
+    """The record of a chunk; one in which a file could not be had is removed, so that it is tried again."""
+    record = chunks.recorded(part, name, store)
+    if record is not None and chunks.has_unread(record):
+        store.delete(chunks.record_key(name, part))
+        return None
+    return record
 
 
 def read_here(
