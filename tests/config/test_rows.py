@@ -9,7 +9,7 @@ import pytest
 from vgg16.config import catalog, entries, written
 from vgg16.config.canonical import experiment_json
 from vgg16.config.catalog import SHIPPED
-from vgg16.config.types import Experiment
+from vgg16.config.types import Dataset, Experiment
 
 RECIPES = tuple(catalog.shipped_tables("recipes")["recipes"])
 PHOTOGRAPHS = [row.name for row in SHIPPED.datasets.values() if row.floors]
@@ -75,3 +75,8 @@ def test_a_member_of_a_study_extends_an_experiment_or_a_member_before_it() -> No
     ]
     assert members[2].backbone.batch_norm == "after"
     assert members[2].phases == members[0].phases
+
+
+@pytest.mark.parametrize(("written", "read"), [("", ()), ("photos", ("photos",)), (["a", "b"], ("a", "b"))])
+def test_a_row_of_an_earlier_version_has_its_source(written: object, read: tuple[str, ...]) -> None:
+    assert Dataset.model_validate({"name": "own", "description": "", "source": written}).source == read

@@ -92,7 +92,8 @@ class Dataset(Frozen):
     @field_validator("source", mode="before")
     @classmethod
     def _one_source(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+        # Earlier versions wrote one, or "" for none.
+        return tuple(filter(None, (value,))) if isinstance(value, str) else value
 
     @model_validator(mode="before")
     @classmethod
