@@ -15,7 +15,7 @@ from PIL import Image
 from tests.reports import planted_run
 from tests.reports.planted_run import GATE, NAMES, REF, RUN_ID, TEST, Page, answered, evaluation, facts, run, scored
 from tests.test_docs import parsed
-from vgg16.evaluation.answers import Answers
+from vgg16.evaluation.answers import Answers, confident_mistakes
 from vgg16.reports.run import pictures
 from vgg16.reports.run.page import report
 from vgg16.reports.run.words import LABELS
@@ -133,6 +133,15 @@ def test_the_pictures_are_those_of_the_mistakes_and_of_the_least_sure_answers() 
             assert each["alt"] == f"a picture of {label}, answered {answer}"
             assert per_cent(answers.probabilities[index]) in "".join(page.text_of[section])
     assert "All 24 mistakes on test" in page.section_text("mistakes")
+
+
+def test_a_picture_of_a_file_says_where_that_lies() -> None:
+    first = pictures.mistakes(facts())[0]
+    assert first.path == ""
+    row = confident_mistakes(facts().answers, 1).tolist()[0]
+    shown = report(facts(paths={row: "bee/wrong <one>.jpg"}))
+    assert shown.count("bee/wrong &lt;one&gt;.jpg") >= 1
+    assert "bee/wrong" not in report(facts())
 
 
 def test_large_pictures_are_made_smaller_and_small_ones_are_kept() -> None:

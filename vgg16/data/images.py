@@ -73,6 +73,9 @@ class ImageSet(Protocol):
     def part(self, split: Split) -> tuple[Pixels, Labels]:
         """The images and labels of one split, in the dataset's order."""
 
+    def paths(self, rows: NDArray[np.intp]) -> list[str]:
+        """Where the files of these images lay in the source; nothing for images that are none."""
+
     def counts(self) -> dict[Split, int]:
         """Images in each split."""
 
@@ -134,6 +137,10 @@ class Arrays:
     def rows(self, rows: NDArray[np.intp]) -> Arrays:
         """A part of the dataset, of these rows in ascending order."""
         return Arrays(self.images[rows], self.labels[rows], self.splits[rows], self.class_names)
+
+    def paths(self, rows: NDArray[np.intp]) -> list[str]:  # noqa: ARG002  # they have none
+        """Nothing: records of an archive have no files."""
+        return []
 
     def counts(self) -> dict[Split, int]:
         """Images in each split."""

@@ -172,6 +172,11 @@ class PictureSet:
             self._parts[split] = Selected(self, rows), self.labels[rows]
         return self._parts[split]
 
+    def paths(self, rows: NDArray[np.intp]) -> list[str]:
+        """Where these pictures lay in the source."""
+        paths: list[str] = self.index.paths.take(pa.array(rows)).to_pylist()
+        return paths
+
     def counts(self) -> dict[Split, int]:
         """Pictures in each split."""
         return counts_of(self.splits)

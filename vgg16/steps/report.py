@@ -53,10 +53,11 @@ def facts_of(run: TrackedRun, workplace: Workplace) -> RunFacts:
     row, ref = _row(run.trained_on, workplace), run.trained_on
     answers = results.predictions(run.run_id, "test")
     shown: Mapping[int, Images] = {}
+    paths: Mapping[int, str] = {}
     missing = "" if answers else "What was answered to each picture is not logged."
     if answers:
         try:
-            shown = _pictures(answers, ref, workplace)
+            shown, paths = _pictures(answers, ref, workplace)
         except Vgg16Error as error:
             missing = f"The pictures cannot be shown: {error.message}"
     return RunFacts(
@@ -70,6 +71,7 @@ def facts_of(run: TrackedRun, workplace: Workplace) -> RunFacts:
         promoted={entry.version for entry in ledger.entries(workplace.store, run.model.name)} if run.model else (),
         pictures=shown,
         no_pictures=missing,
+        paths=paths,
         source=" ".join(row.source) if row else "",
         superclasses=row.superclasses if row else {},
     )
@@ -83,12 +85,13 @@ def _row(ref: DatasetRef, workplace: Workplace) -> Dataset | None:
         return None
 
 
-def _pictures(answers: Answers, ref: DatasetRef, workplace: Workplace) -> dict[int, Images]:
-    """The images of test that are shown, by their index in it; no other one is read. Raises Vgg16Error where the store
-    does not have the dataset, or it is another one."""
+def _pictures(answers: Answers, ref: DatasetRef, workplace: Workplace) -> tuple[dict[int, Images], dict[int, str]]:
+    """The images of test that are shown, by their index in it, and where their files lay; no other one is read. Raises
+    Vgg16Error where the store does not have the dataset, or it is another one."""
     dataset = workplace.dataset(ref)
     test = np.flatnonzero(dataset.splits == SPLITS.index("test"))
     if not np.array_equal(dataset.labels[test], answers.labels):
         raise Vgg16Error(f"{ref.name} {ref.digest[:8]} in {workplace.store.address} has other pictures on test.")
     chosen = pictures.shown(answers)
-    return dict(zip(chosen, dataset.images[test[chosen]], strict=True))
+    images = dict(zip(chosen, dataset.images[test[chosen]], strict=True))
+    return images, dict(zip(chosen, dataset.paths(test[chosen]), strict=False))

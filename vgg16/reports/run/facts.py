@@ -33,7 +33,8 @@ class RunFacts:
     the gate's own words. `promoted` are the versions that were ever in production under its model's name.
 
     `answers` are those to the images of test, `pictures` the ones of these that are shown, uint8 [h, w, 3], by their
-    index; none with `no_pictures`, the reason. `source` is where a user's own dataset comes from, "" for a shipped one;
+    index, none with `no_pictures`, the reason; `paths` is where the files of these lay in the source, for those that
+    had any. `source` is where a user's own dataset comes from, "" for a shipped one;
     `superclasses` are groups of its classes. `at` is when all this was read."""
 
     run: TrackedRun
@@ -46,6 +47,7 @@ class RunFacts:
     promoted: Collection[str] = ()
     pictures: Mapping[int, Images] = field(default_factory=dict)
     no_pictures: str = ""
+    paths: Mapping[int, str] = field(default_factory=dict)
     source: str = ""
     superclasses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

@@ -23,13 +23,14 @@ SHARP = 48
 
 @dataclass(frozen=True)
 class Picture:
-    """One image of test: its label, what was answered with which probability, and its address, which needs no server;
-    `small` is one that is drawn larger than it is."""
+    """One image of test: its label, what was answered with which probability, its address, which needs no server, and
+    where its file lay in the source, "" for none; `small` is one that is drawn larger than it is."""
 
     label: str
     answer: str
     probability: float
     uri: str
+    path: str
     small: bool
 
     @property
@@ -64,6 +65,7 @@ def _pictures(facts: RunFacts, rows: Sequence[int]) -> list[Picture]:
             answer=names[answers.answers[row]],
             probability=float(answers.probabilities[row]),
             uri=_uri(facts.pictures[row]),
+            path=facts.paths.get(row, ""),
             small=max(facts.pictures[row].shape[:2]) <= SHARP,
         )
         for row in rows
