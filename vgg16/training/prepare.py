@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vgg16.config import catalog
 from vgg16.config.types import Augmentation, Experiment, Precision
 from vgg16.data.batches import features_for_training, for_training
-from vgg16.data.images import ImageSet, Labels, Pixels, in_memory
+from vgg16.data.images import ImageSet, Labels, Pixels
 from vgg16.errors import RequestError
 from vgg16.network.blocks import split
 from vgg16.network.build import build
@@ -22,8 +22,9 @@ from vgg16.network.weights import Weights, take_base
 from vgg16.training import features
 from vgg16.training.devices import fastest
 
-# Images of so many bytes tell mean and deviation; of more, some evenly spread.
-_STATISTICS_BYTES = 250_000_000
+# Pictures on disk of so many bytes tell mean and deviation, of more some evenly spread: as floats they are eight times
+# as many.
+_STATISTICS_BYTES = 50_000_000
 
 
 def side_of(experiment: Experiment, data: ImageSet, phase: int = -1) -> int:
@@ -66,8 +67,10 @@ def _normalization(experiment: Experiment, data: ImageSet, base: Weights | None)
         return RAW
     if base is None or experiment.normalization == "dataset":
         images = data.at(side_of(experiment, data)).part("train")[0]
+        if isinstance(images, np.ndarray):
+            return channel_statistics(images)
         step = math.ceil(math.prod(images.shape) / _STATISTICS_BYTES)
-        return channel_statistics(in_memory(images) if step <= 1 else images[::step])
+        return channel_statistics(images[::step])
     return base.normalization
 
 
