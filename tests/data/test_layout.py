@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from vgg16.data.sources import oddities
-from vgg16.data.sources.layout import SPLIT_FOLDERS, Listing, list_pictures
+from vgg16.data.sources.layout import SPLIT_FOLDERS, Listing, check_classes, lay_out
 from vgg16.data.sources.places.place import File
 from vgg16.errors import RequestError
 
@@ -28,6 +28,11 @@ class Paths:
 
     def read(self, path: str) -> bytes:
         return b""
+
+
+def list_pictures(place: Paths, source: str, classes: dict[str, str], known: tuple[str, ...] = ()) -> Listing:
+    """As a source alone is opened."""
+    return check_classes(lay_out(place, source, classes, known), source, classes)
 
 
 def listed(*paths: str | File, **classes: str) -> Listing:

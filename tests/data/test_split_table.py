@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 
 from vgg16.config.types import SPLITS, Dataset, Split
 from vgg16.data import split_table
-from vgg16.data.split_table import EMPTY, GATE, LEAST, NONE, TEST, TRAIN, VAL, Extension, Pictures, SplitTable
+from vgg16.data.split_table import GATE, LEAST, NONE, TEST, TRAIN, VAL, Extension, Pictures, SplitTable
 from vgg16.data.splits import stretches
 from vgg16.errors import Vgg16Error
 from vgg16.storage.store import ExistsError, FolderStore
+
+EMPTY = SplitTable(np.empty((0, 32), np.uint8), np.empty(0, np.int8))
 
 PETS = Dataset(name="pets", description="", source="photos")
 SHARES: dict[Split, float] = {"test": 0.2, "val": 0.2, "gate": 0.1}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vgg16.config.types import SPLITS
 from vgg16.data.decode import DARK
-from vgg16.data.images import Digests, Labels
+from vgg16.data.images import Digests, Labels, comparable
 from vgg16.data.picture_set import Index
 from vgg16.data.records import UnreadPicture
 from vgg16.data.split_table import NONE, Pictures
@@ -114,7 +114,7 @@ def _folders(table: pa.Table) -> NDArray[np.int8]:
 
 def _once(table: pa.Table) -> tuple[NDArray[np.intp], list[UnreadPicture]]:
     """The rows of the files that are kept, in the order of their digests; the others with the reason."""
-    digests = np.ascontiguousarray(_digests(table)).view("S32").reshape(-1)
+    digests = comparable(_digests(table))
     order = np.argsort(digests, kind="stable")
     ranked = digests[order]
     first = np.ones(len(order), bool)

@@ -86,6 +86,21 @@ class ImageSet(Protocol):
         """Sha256 of the images and labels of one split."""
 
 
+def comparable(digests: Digests) -> NDArray[np.bytes_]:
+    """The digests as strings of bytes [n], in whose order, that of the hexadecimal digits too, they can be sorted."""
+    return np.ascontiguousarray(digests).view("S32").reshape(-1)
+
+
+def find_rows(digests: Digests, wanted: Digests) -> NDArray[np.intp]:
+    """The row among `digests`, which are in ascending order, of each one that is wanted, int [m]; -1 for none."""
+    if not len(digests):
+        return np.full(len(wanted), -1, np.intp)
+    own, sought = comparable(digests), comparable(wanted)
+    rows = np.minimum(np.searchsorted(own, sought), len(own) - 1)
+    found: NDArray[np.intp] = np.where(own[rows] == sought, rows, -1)
+    return found
+
+
 def in_memory(images: Pixels) -> Images:
     """All of the images as one array."""
     array: Images = images if isinstance(images, np.ndarray) else images[:]

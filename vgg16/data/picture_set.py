@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vgg16.config.types import SPLITS, Split
-from vgg16.data.images import Digests, Images, Labels, Pixels, counts_of
+from vgg16.data.images import Digests, Images, Labels, Pixels, counts_of, find_rows
 
 # The pixels of all pictures of an index at a side.
 Opener = Callable[["Index", int], Pixels]
@@ -58,12 +58,7 @@ class Index:
 
     def find(self, digests: Digests) -> NDArray[np.intp]:
         """The row of each of these files, int [m]; -1 for one that is not there."""
-        if not len(self):
-            return np.full(len(digests), -1, np.intp)
-        own, wanted = _comparable(self.sha256), _comparable(digests)
-        rows = np.minimum(np.searchsorted(own, wanted), len(own) - 1)
-        found: NDArray[np.intp] = np.where(own[rows] == wanted, rows, -1)
-        return found
+        return find_rows(self.sha256, digests)
 
     def digest(self) -> str:
         """Sha256 of the content: class names, and each file with its label and split; hexadecimal."""
@@ -74,10 +69,6 @@ class Index:
             whole.update(self.labels[rows].astype("<i8").data)
             whole.update(np.ascontiguousarray(self.splits[rows]).data)
         return whole.hexdigest()
-
-
-def _comparable(digests: Digests) -> NDArray[np.bytes_]:
-    return np.ascontiguousarray(digests).view("S32").reshape(-1)
 
 
 def write(index: Index, file: Path) -> None:

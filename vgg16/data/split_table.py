@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vgg16.config.types import SPLITS, Dataset, SmallClasses, Split
-from vgg16.data.images import Labels
+from vgg16.data.images import Labels, comparable, find_rows
 from vgg16.data.splits import stretches
 from vgg16.errors import Vgg16Error
 from vgg16.storage.store import ExistsError, Store
@@ -50,14 +50,10 @@ class SplitTable:
 
     def find(self, sha256: NDArray[np.uint8]) -> NDArray[np.int8]:
         """The splits of these files, int8 [m]; NONE for one that the table does not know."""
-        if not len(self.splits):
-            return np.full(len(sha256), NONE, np.int8)
-        own, wanted = _comparable(self.sha256), _comparable(sha256)
-        rows = np.minimum(np.searchsorted(own, wanted), len(own) - 1)
-        return np.where(own[rows] == wanted, self.splits[rows], np.int8(NONE))
-
-
-EMPTY = SplitTable(np.empty((0, 32), np.uint8), np.empty(0, np.int8))
+        rows = find_rows(self.sha256, sha256)
+        splits = np.full(len(rows), NONE, np.int8)
+        splits[rows >= 0] = self.splits[rows[rows >= 0]]
+        return splits
 
 
 @dataclass(frozen=True)
@@ -233,7 +229,7 @@ def load(store: Store, name: str) -> SplitTable:
         start = part.stop
     if len(keys) > 1:
         # Of several decisions the first, whose part came first, comes first.
-        order = np.argsort(_comparable(sha256), kind="stable")
+        order = np.argsort(comparable(sha256), kind="stable")
         sha256, splits = sha256[order], splits[order]
     return SplitTable(sha256, splits, len(keys))
 
@@ -259,8 +255,3 @@ def _encode(table: SplitTable) -> bytes:
     # Digests do not shrink.
     pq.write_table(pa.table(columns), file, row_group_size=2**16, compression="none", use_dictionary=["split"])
     return file.getvalue()
-
-
-def _comparable(sha256: NDArray[np.uint8]) -> NDArray[np.bytes_]:
-    """The rows as fixed strings of bytes, whose order is that of the hexadecimal digits too."""
-    return np.ascontiguousarray(sha256).view("S32").reshape(-1)

@@ -27,8 +27,6 @@ SPLIT_FOLDERS: dict[str, Split] = {
     **dict.fromkeys(("val", "valid", "validation"), "val"),
     **dict.fromkeys(("test", "testing", "eval"), "test"),
 }
-# With fewer of a class not every split has one.
-LEAST = 7
 
 
 @dataclass(frozen=True)
@@ -53,16 +51,6 @@ class Listing:
     warnings: tuple[str, ...] = ()
     files: tuple[File, ...] = field(default=(), compare=False)
     names: frozenset[str] = frozenset()
-
-
-def list_pictures(place: Place, source: str, classes: Mapping[str, str], known: Collection[str] = ()) -> Listing:
-    """What lies in a place; `source` is where a person knows it from, `classes` as `Dataset` has them, `known` the
-    classes of an earlier version.
-
-    Raises RequestError for files whose layout is none, or that are of fewer than two classes.
-    """
-    listing = lay_out(place, source, classes, known)
-    return check_classes(listing, source, classes)
 
 
 def lay_out(place: Place, source: str, classes: Mapping[str, str], known: Collection[str] = ()) -> Listing:
