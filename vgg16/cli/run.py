@@ -32,7 +32,7 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -
     home = prepare.prepare_flows().home
     workplace = open_workplace()
     for dataset in {experiment.dataset.name: None for experiment in chosen}:
-        _tell_of_changes(ours, dataset, workplace)
+        _warn_of_changes(ours, dataset, workplace)
     bases = project.bases_with_kept_weights(catalog.bases_of(chosen, ours.catalog.experiments), workplace)
     # Prefect reads its settings when it is imported.
     from vgg16.flows.retrain import retrain
@@ -44,7 +44,7 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -
     return {**answer, "home": str(home), "samples": str(home / "samples" / answer["dataset"]["name"])}
 
 
-def _tell_of_changes(ours: Project, name: str, workplace: Workplace) -> None:
+def _warn_of_changes(ours: Project, name: str, workplace: Workplace) -> None:
     """Say where the folder of a user's own dataset holds what the version that runs does not."""
     dataset = ours.catalog.datasets.get(name)
     if dataset is None or not dataset.source:

@@ -80,15 +80,15 @@ def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False, read: 
                 f"{dataset.place} has fewer than two classes whose pictures can be read.",
                 f"{len(left_out)} files were left out; the first: {left_out[0].image}: {left_out[0].reason}.",
             )
-        _tell_dark(collected.dark, workplace)
+        _warn_of_dark(collected.dark, workplace)
         shares = split_table.shares_of(dataset, collected.folders)
         extension = split_table.settle(workplace.store, dataset.name, collected.pictures, shares, dataset.small_classes)
         moved = _moved(collected, extension)
-        _tell_moved(moved, workplace)
+        _warn_of_moved(moved, workplace)
         index = collected.index(extension.splits)
         missing = split_table.missing_splits(index.labels, index.splits, index.class_names)
         excused = split_table.excused(missing, len(index.class_names), dataset.small_classes)
-        _tell_small(missing, excused, index, workplace)
+        _warn_of_small(missing, excused, index, workplace)
         counted = {"files": len(listing.pictures), "unread_files": collected.unreadable}
         row = dataset.model_copy(update={"class_names": index.class_names, "small": excused, **counted})
         pictures = PictureSet(index, dataset.image_size, workplace.squares(dataset.name).open)
@@ -137,7 +137,7 @@ def _moved(collected: Collected, extension: split_table.Extension) -> tuple[Move
     )
 
 
-def _tell_moved(moved: Sequence[MovedPicture], workplace: Workplace) -> None:
+def _warn_of_moved(moved: Sequence[MovedPicture], workplace: Workplace) -> None:
     if not moved:
         return
     named = "; ".join(f"{one.image} stays in {one.split}" for one in moved[:_NAMED])
@@ -148,13 +148,13 @@ def _tell_moved(moved: Sequence[MovedPicture], workplace: Workplace) -> None:
     )
 
 
-def _tell_dark(paths: Sequence[str], workplace: Workplace) -> None:
+def _warn_of_dark(paths: Sequence[str], workplace: Workplace) -> None:
     if paths:
         named = ", ".join(paths[:_NAMED])
         workplace.say(f"data        {len(paths)} pictures of 16 bits use at most 12 of them, and are dark: {named}")
 
 
-def _tell_small(
+def _warn_of_small(
     missing: Mapping[str, tuple[Split, ...]], excused: Sequence[str], index: Index, workplace: Workplace
 ) -> None:
     """Say which classes are not in every split."""
