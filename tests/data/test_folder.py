@@ -47,7 +47,7 @@ def read(root: Path, **fields: object) -> tuple[PictureSet, dict[str, str]]:
         data = workplace.dataset(added.dataset)
         assert isinstance(data, PictureSet)
         pixels = data.images[:]
-    data = replace(data, opened=lambda index, side: pixels)
+    data = replace(data, opened=lambda index, side, framing: pixels)
     return data, {one.image: one.reason for one in added.left_out}
 
 

@@ -11,6 +11,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from pillow_heif import from_pillow
 
-from vgg16.data.decode import read_picture
+from vgg16.config.types import Framing
+from vgg16.data import decode
 from vgg16.data.images import Images
 from vgg16.data.pictures import find_pictures
 from vgg16.errors import RequestError
 from vgg16.evaluation import predict
+from vgg16.network.classifier import Classifier
 from vgg16.quiet import muted
 
+read_picture = partial(decode.read_picture, framing=Framing())
 RED, GREEN, BLUE, YELLOW = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 COLOURS = [RED, GREEN, BLUE, YELLOW]  # top left, top right, bottom left, bottom right
@@ -553,9 +557,10 @@ def test_answers_come_in_order_batch_by_batch_and_the_unread_with_their_reasons(
 
     monkeypatch.setattr(predict, "predict", answer)
     model: Any = type("Model", (), {"input_shape": (None, 8, 8, 3)})()
+    classifier = Classifier(model, ("red", "dark"))
     steps: list[tuple[int, int]] = []
     paths = [str(tmp_path / f"{number}.png") for number in range(10)]
-    answers, failed = predict.predict_pictures(model, ("red", "dark"), paths, lambda *step: steps.append(step), 2)
+    answers, failed = predict.predict_pictures(classifier, paths, lambda *step: steps.append(step), 2)
 
     assert batches == [2, 1, 2, 2]
     assert steps == [(number, 10) for number in range(1, 11)]
@@ -569,7 +574,7 @@ def test_answers_come_in_order_batch_by_batch_and_the_unread_with_their_reasons(
     ]
 
     with pytest.raises(RequestError) as refused:
-        predict.predict_pictures(model, ("red", "dark"), [paths[3], paths[6]], lambda *_: None)
+        predict.predict_pictures(classifier, [paths[3], paths[6]], lambda *_: None)
     assert refused.value.status == 2
     assert "3.png': an empty file; " in refused.value.message
     assert [picture["reason"][:8] for picture in refused.value.facts["failed"]] == ["an empty", "expected"]  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.data.test_folder import at_home, classes, row
-from vgg16.config.types import SPLITS
+from vgg16.config.types import SPLITS, Framing
 from vgg16.data import chunks, shards
 from vgg16.data.decode import decode
 from vgg16.data.picture_set import PictureSet
@@ -44,7 +44,9 @@ def pictures(folder: Path, workplace: Workplace) -> PictureSet:
 
 def expected(data: PictureSet, folder: Path, side: int) -> np.ndarray:
     """Each picture decoded from its file by itself."""
-    return np.stack([decode((folder / path).read_bytes()).square(side) for path in data.index.paths.to_pylist()])
+    return np.stack(
+        [decode((folder / path).read_bytes()).square(side, Framing()) for path in data.index.paths.to_pylist()]
+    )
 
 
 @pytest.mark.parametrize("side", [16, 24, 7])

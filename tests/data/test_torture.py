@@ -18,7 +18,7 @@ from PIL import Image, ImageCms
 
 from tests.data.test_folder import at_home, row
 from tests.data.test_pictures import heic
-from vgg16.config.types import SPLITS
+from vgg16.config.types import SPLITS, Framing
 from vgg16.data.decode import read_picture
 from vgg16.data.sources.opening import open_listing
 from vgg16.steps.data.add import add
@@ -293,7 +293,7 @@ def test_a_file_is_read_as_its_class_or_left_out_with_its_reason(name: str, root
         assert outcome.left_out.get(name) is None
         assert outcome.read[name].startswith(one.label)
         if "\\x" not in name:
-            image, _ = read_picture(str(root / name), SIDE)
+            image, _ = read_picture(str(root / name), SIDE, Framing())
             assert np.abs(image.reshape(-1, 3).mean(axis=0) - one.colour).max() < 8
     elif one.reason:
         assert name not in outcome.read

@@ -72,11 +72,11 @@ def register(tracker: Any, case: str) -> str:
     experiment: Experiment = tracker.results.experiment(made.run_id).model_copy(
         update={"name": case.replace(" ", "-"), "gate": GateRules(**rules)}
     )
-    model, class_names = tracker.registry.load(f"models:/vgg16-digits/{champion.version}")
-    change(model)
+    logged = tracker.registry.load(f"models:/vgg16-digits/{champion.version}")
+    change(logged.model)
     with tracker.runs.start(TrainingRequest(experiment=experiment, dataset=ref), {}) as run_id:
         mlflow.log_metrics(trained)
-        uri = tracker.registry.log_model(model, class_names, np.zeros((2, *model.input_shape[1:]), np.uint8))
+        uri = tracker.registry.log_model(logged, np.zeros((2, logged.side, logged.side, 3), np.uint8))
     tracker.runs.mark_finished(run_id)
     version = tracker.registry.register("vgg16-digits", run_id, uri).version
     if case == "unloadable":

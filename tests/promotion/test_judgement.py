@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from vgg16.config.types import GateRules
 from vgg16.errors import RequestError, Vgg16Error
+from vgg16.network.classifier import Classifier
 from vgg16.promotion import gates, ledger
 from vgg16.promotion.records import LedgerEntry
 from vgg16.promotion.shared_classes import SharedClasses
@@ -375,7 +376,7 @@ def registered(tmp_path_factory, tensorflow):
     for _ in range(3):
         with tracker.runs.start(TrainingRequest(experiment=experiment, dataset=ref, chain="c1"), {}) as run_id:
             tracker.runs.log_dataset(ref, data)
-            uri = tracker.registry.log_model(model, data.class_names, images[:2])
+            uri = tracker.registry.log_model(Classifier(model, data.class_names), images[:2])
         tracker.registry.register("vgg16-pets", run_id, uri)
         tracker.runs.mark_finished(run_id)
     return tracker, model, images, experiment, ref
@@ -491,7 +492,7 @@ import numpy as np
 from vgg16.workplace.tensorflow import import_tensorflow
 import_tensorflow()
 from vgg16.tracking.connect import connect
-model, class_names = connect(sys.argv[1], Path()).registry.load(sys.argv[2])
+model, class_names, _ = connect(sys.argv[1], Path()).registry.load(sys.argv[2])
 assert class_names == ("cat", "dog"), class_names
 np.save(sys.argv[4], model.predict(np.load(sys.argv[3]), verbose=0))
 """
@@ -541,12 +542,12 @@ def test_a_model_is_loaded_only_while_it_is_what_was_logged(registered) -> None:
 
     tracker, _, images, experiment, ref = registered
     with tracker.runs.start(TrainingRequest(experiment=experiment, dataset=ref), {}) as run_id:
-        uri = tracker.registry.log_model(registered[1], ref.class_names, images[:2])
+        uri = tracker.registry.log_model(Classifier(registered[1], ref.class_names), images[:2])
     version = tracker.registry.register("vgg16-tampered", run_id, uri).version
     tracker.registry.client.set_registered_model_alias("vgg16-tampered", "champion", version)
     addresses = (uri, f"models:/vgg16-tampered/{version}", "models:/vgg16-tampered@champion")
     for address in addresses:
-        assert tracker.registry.load(address)[1] == ref.class_names
+        assert tracker.registry.load(address).class_names == ref.class_names
     file = Path(mlflow.artifacts.download_artifacts(uri), "data", "model.keras")
     genuine = file.read_bytes()
     other = Path(mlflow.artifacts.download_artifacts("models:/vgg16-pets/1"), "data", "model.keras")
@@ -564,7 +565,7 @@ def test_the_model_of_a_run_is_found_once_it_was_logged_to_its_end(registered) -
     tracker, model, images, experiment, ref = registered
     with tracker.runs.start(TrainingRequest(experiment=experiment, dataset=ref), {}) as run_id:
         assert tracker.registry.logged_model(run_id) == ""
-        uri = tracker.registry.log_model(model, ref.class_names, images[:2])
+        uri = tracker.registry.log_model(Classifier(model, ref.class_names), images[:2])
     assert tracker.registry.logged_model(run_id) == uri
     tracker.registry.client.delete_logged_model_tag(uri.removeprefix("models:/"), "vgg16.sha256")
     assert tracker.registry.logged_model(run_id) == ""

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from tests.conftest import call
+from vgg16.stack.configuration import PORTS
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,16 @@ class Stack:
 
 
 @contextmanager
-def started(name: str = "home") -> Iterator[Stack]:
-    """The stack of an empty home of that name, with no other variable than VGG16_HOME; ended at the end."""
+def started(name: str = "home", ports: dict[str, int] | None = None) -> Iterator[Stack]:
+    """The stack of an empty home of that name, with no other variable than VGG16_HOME; ended at the end. Of `ports` it
+    looks for a service first where it stands there."""
     # Not in pytest's folders: they are closed to the user that PostgreSQL runs as.
     with tempfile.TemporaryDirectory(prefix="vgg16-stack-") as folder:
         Path(folder).chmod(0o711)
         home = Path(folder) / name
+        if ports:
+            (home / "stack").mkdir(parents=True)
+            (home / "stack" / "stack.json").write_text(json.dumps({"ports": ports}))
         command = partial(call, VGG16_HOME=str(home))
         try:
             up = command("up", "--json")
@@ -80,6 +85,6 @@ def reader_stack() -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """A stack that the tests of this session share."""
-    with started() as found:
+    """A stack that the tests of this session share. The other would take the port of a server that they have killed."""
+    with started(ports={name: port + 1000 for name, port in PORTS.items()}) as found:
         yield found

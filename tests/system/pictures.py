@@ -23,6 +23,7 @@ from vgg16.config.types import Experiment
 from vgg16.data.images import Arrays
 from vgg16.evaluation.metrics import evaluate
 from vgg16.flows import tasks
+from vgg16.network.classifier import Classifier
 from vgg16.records import DatasetRef, EpochMetrics, TrainingRequest, Verdict
 from vgg16.stack import mlflow_ui
 from vgg16.training.records import TrainingResult
@@ -101,7 +102,11 @@ def log_runs() -> None:
             speed = {"seconds": 60.0 + number, "images_per_s": 180.0 - 3 * number, "precision": "float32"}
             machine = {"seconds_of_phases": [60.0 + number], "peak_memory_megabytes": 900.0, "device": "2 cores"}
             tracker.results.log_result(TrainingResult.model_validate(ended | speed | machine | {"epochs": epochs}))
-            model_uri = tracker.registry.log_model(_model(), REF.class_names, images[:2]) if number >= RUNS - 3 else ""
+            model_uri = (
+                tracker.registry.log_model(Classifier(_model(), REF.class_names), images[:2])
+                if number >= RUNS - 3
+                else ""
+            )
         for split in ("gate", "test") if number == RUNS - 1 or not model_uri else ("gate",):
             n = REF.splits[split]
             truth = np.arange(n) % 10

@@ -119,11 +119,11 @@ def test_fine_tuning_starts_from_its_models_bit_by_bit(workplace: Workplace) -> 
     from vgg16.training.prepare import build_for
 
     registry, bits = workplace.tracker.registry, EXPECTED["bits"]
-    base = weights_of(registry.load("models:/vgg16-glyphs/1")[0])
+    base = weights_of(registry.load("models:/vgg16-glyphs/1").model)
     assert digest(base.layers) == bits["vgg16-glyphs/1"]["weights_sha256"]
     assert words(base.normalization) == bits["vgg16-glyphs/1"]["normalization"]
     for version, expected in bits["vgg16-digits/N"].items():
-        loaded = weights_of(registry.load(f"models:/vgg16-digits/{version}")[0])
+        loaded = weights_of(registry.load(f"models:/vgg16-digits/{version}").model)
         assert digest(loaded.layers) == expected["weights_sha256"]
         assert words(loaded.normalization) == expected["normalization"]
 

@@ -127,7 +127,7 @@ def test_a_training_that_is_killed_at_any_moment_ends_as_the_unbroken_one(
     assert resumed["run_id"] != whole["run_id"]
     assert curves(tracker, resumed["run_id"]) == curves(tracker, whole["run_id"])
     assert [step for name, step, _ in curves(tracker, resumed["run_id"]) if name == "val_loss"] == [*range(1, 9)]
-    same = [tracker.registry.load(found["model_uri"])[0].get_weights() for found in (resumed, whole)]
+    same = [tracker.registry.load(found["model_uri"]).model.get_weights() for found in (resumed, whole)]
     assert all((mine == theirs).all() for mine, theirs in zip(*same, strict=True))
     # All lives are one run: none started twice.
     of_digits = tracker.registry.client.get_experiment_by_name("digits").experiment_id

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vgg16.config.types import Experiment
+from vgg16.config.types import Experiment, Framing
 from vgg16.data.images import Arrays
 from vgg16.errors import RequestError, Vgg16Error
+from vgg16.network.classifier import Classifier
 from vgg16.records import DatasetRef, TrainingRequest
 from vgg16.storage.files import sha256_of
 from vgg16.tracking.connect import connect
@@ -26,6 +27,7 @@ from vgg16.tracking.protocol import Tracker
 from vgg16.training.prepare import build_for
 
 NAMES = ("dark", "bright", "grey")
+FRAMING = Framing(fit="pad", largest_side=900)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Logged:
         import mlflow
 
         with self.tracker.runs.start(TrainingRequest(experiment=self.experiment, dataset=self.ref), {}) as run_id:
-            uri = self.tracker.registry.log_model(self.model, class_names, self.images[:2])
+            uri = self.tracker.registry.log_model(Classifier(self.model, class_names, FRAMING), self.images[:2])
         return uri, Path(mlflow.artifacts.download_artifacts(uri)), run_id
 
 
@@ -78,8 +80,8 @@ def test_it_is_loaded_as_it_was_saved_by_this_project_by_keras_and_by_tensorflow
     import mlflow
 
     wanted = logged.model.predict(logged.images, verbose=0)
-    ours, names = logged.tracker.registry.load(whole[0])
-    assert names == NAMES
+    ours, names, framing = logged.tracker.registry.load(whole[0])
+    assert (names, framing) == (NAMES, FRAMING)
     for model in (ours, mlflow.keras.load_model(whole[0]), mlflow.tensorflow.load_model(whole[0])):
         assert np.abs(model.predict(logged.images, verbose=0) - wanted).max() < 1e-6
 
@@ -89,7 +91,7 @@ def test_served_it_answers_the_names_and_probabilities_of_the_same_classes(
 ) -> None:
     import mlflow
 
-    wanted = logged.tracker.registry.load(whole[0])[0].predict(logged.images, verbose=0)
+    wanted = logged.tracker.registry.load(whole[0]).model.predict(logged.images, verbose=0)
     served = mlflow.pyfunc.load_model("models:/vgg16-patches/1")
     answers = served.predict(logged.images)
     found = np.array([[each["probabilities"][name] for name in NAMES] for each in answers])
@@ -175,8 +177,8 @@ def test_a_model_of_the_layout_before_is_still_loaded(logged: Logged) -> None:
         )
     file = Path(mlflow.artifacts.download_artifacts(info.model_uri), "data", "model.keras")
     logged.tracker.registry.client.set_logged_model_tags(info.model_id, {"vgg16.sha256": sha256_of(file)})
-    model, names = logged.tracker.registry.load(info.model_uri)
-    assert names == NAMES
+    model, names, framing = logged.tracker.registry.load(info.model_uri)
+    assert (names, framing) == (NAMES, Framing())
     assert np.array_equal(model.predict(logged.images, verbose=0), logged.model.predict(logged.images, verbose=0))
     assert logged.tracker.registry.megabytes(info.model_uri) == file.stat().st_size / 1e6
 
@@ -186,7 +188,7 @@ def test_it_is_found_by_every_kind_of_address(logged: Logged, whole: tuple[str, 
     logged.tracker.registry.client.set_registered_model_alias("vgg16-patches", "tried", "1")
     megabytes = (folder / "data" / "model.keras").stat().st_size / 1e6
     for address in (uri, "models:/vgg16-patches/1", "models:/vgg16-patches@tried", f"runs:/{run_id}/model"):
-        assert logged.tracker.registry.load(address)[1] == NAMES
+        assert logged.tracker.registry.load(address).class_names == NAMES
         assert logged.tracker.registry.megabytes(address) == megabytes
 
 

@@ -22,8 +22,8 @@ from vgg16.workplace.tensorflow import import_tensorflow
 def predict(images: tuple[str, ...], model_uri: str | None) -> Answer:
     """Class and probability of pictures: files, folders and globs. Without --model, by the only champion there is.
 
-    Any size and colours: the middle square is cut out, resized to what the model sees, and transparency becomes
-    white. Files that cannot be read are listed with the reason.
+    Any size and colours: a picture is made what the model learned from, the middle square or all of it, resized, and
+    transparency becomes white. Files that cannot be read are listed with the reason.
     """
     paths = find_pictures(images)
     registry = prepare.open_reader().tracker.registry
@@ -32,10 +32,10 @@ def predict(images: tuple[str, ...], model_uri: str | None) -> Answer:
     # It imports Keras.
     from vgg16.evaluation.predict import predict_pictures
 
-    model, class_names = registry.load(uri)
+    classifier = registry.load(uri)
     progress.console.quiet = False
     with progress.counting("pictures") as on_step:
-        predictions, failed = predict_pictures(model, class_names, paths, on_step)
+        predictions, failed = predict_pictures(classifier, paths, on_step)
     return {
         "model": uri,
         "predictions": [prediction.model_dump(mode="json") for prediction in predictions],

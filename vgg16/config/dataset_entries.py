@@ -10,7 +10,7 @@ from pydantic import Field
 from vgg16.config import expectation_entries
 from vgg16.config.entries import Mistake, MistakesError, row, table
 from vgg16.config.lines import KeyPath
-from vgg16.config.types import Dataset, Expectation, Frozen, Profile, SmallClasses
+from vgg16.config.types import Dataset, Expectation, Fit, Framing, Frozen, Profile, SmallClasses
 
 # The names of registered models, of folders in the store and of objects in S3 are made of them.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -27,7 +27,11 @@ class DatasetEntry(Frozen):
     description: str = ""
     """One line for people."""
     image_size: int = Field(default=128, ge=16, le=512)
-    """Pixels of the side that pictures are kept at: upright, the middle square cut out."""
+    """Pixels of the side of the square that models see, unless an experiment asks for another."""
+    fit: Fit = "crop"
+    """How a picture becomes a square: its middle is cut out, or all of it is shown between black bars (pad)."""
+    largest_side: int | None = Field(default=None, ge=64, le=16384)
+    """A picture with a longer side, in pixels, is reduced to it and kept so; without it files are kept as they are."""
     floor: float = Field(default=0.5, ge=0, le=1)
     """Top-1 that the first version must surely reach: more than the share of the largest class."""
     classes: dict[str, str] = Field(default_factory=dict)
@@ -57,6 +61,7 @@ def dataset(name: str, entry: Any, recipes: tuple[str, ...]) -> Dataset:
         name=name,
         description=fields.description or f"pictures of {', '.join(sources)}",
         image_size=fields.image_size,
+        framing=Framing(fit=fields.fit, largest_side=fields.largest_side),
         source=sources,
         classes=fields.classes,
         small_classes=fields.small_classes,

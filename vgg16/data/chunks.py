@@ -10,6 +10,7 @@ that reaches source and store.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -25,8 +26,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from vgg16.config.types import Framing
 from vgg16.data import shards
-from vgg16.data.decode import decode, readers
+from vgg16.data.decode import Decoded, decode, readers
 from vgg16.data.images import Images
 from vgg16.data.picture_set import Index
 from vgg16.data.shards import StoredPicture
@@ -41,8 +43,8 @@ CHUNK_BYTES = 64_000_000
 # Files of a chunk, for icons are small.
 CHUNK_FILES = 1_000
 OnRead = Callable[[], None]
-# Takes the address of a shard, a side, and the pictures of the shard at that side, uint8 [side, side, 3] each.
-Keep = Callable[[str, int, Sequence[Images]], None]
+# Takes the address of a shard, a side and a framing, and the pictures of the shard so, uint8 [side, side, 3] each.
+Keep = Callable[[str, int, Framing, Sequence[Images]], None]
 # Files that are fetched at once, for a server takes its time; a client of S3 holds ten connections.
 _FETCHED = 10
 # Of a file that could not be had.
@@ -76,11 +78,13 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Reading:
-    """How the chunks of a dataset are read: from where, whose they are, and the side of the squares that are kept."""
+    """How the chunks of a dataset are read: from where, whose they are, and side and framing of the squares that are
+    kept."""
 
     place: Place
     name: str
     side: int
+    framing: Framing
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Kept:
     squares: Keep = lambda *_: None
 
 
-def divide(pictures: Sequence[Picture], files: Sequence[File]) -> list[Chunk]:
+def divide(pictures: Sequence[Picture], files: Sequence[File], framing: Framing) -> list[Chunk]:
     """The chunks of a source's pictures, whose files those are. Who is in which follows from the paths, so that a new
     file changes one."""
     size = sum(max(file.size, 0) for file in files)
@@ -103,16 +107,18 @@ def divide(pictures: Sequence[Picture], files: Sequence[File]) -> list[Chunk]:
     members: dict[int, list[tuple[Picture, File]]] = defaultdict(list)
     for picture, file in zip(pictures, files, strict=True):
         members[_chance(picture.path) >> (32 - bits)].append((picture, file))
-    return [_chunk(sorted(members[number], key=lambda member: member[0].path)) for number in sorted(members)]
+    whole = [sorted(members[number], key=lambda member: member[0].path) for number in sorted(members)]
+    return [_chunk(each, framing.largest_side) for each in whole]
 
 
 def _chance(path: str) -> int:
     return int.from_bytes(hashlib.sha256(path.encode(errors="surrogateescape")).digest()[:4], "big")
 
 
-def _chunk(members: Sequence[tuple[Picture, File]]) -> Chunk:
+def _chunk(members: Sequence[tuple[Picture, File]], largest_side: int | None) -> Chunk:
     facts = [[one.path, one.label, one.split, file.size, file.version] for one, file in members]
-    digest = hashlib.sha256(json.dumps([_FORM, readers(), facts]).encode()).hexdigest()
+    stored = [largest_side] if largest_side else []
+    digest = hashlib.sha256(json.dumps([_FORM, readers(), facts, *stored]).encode()).hexdigest()
     return Chunk(digest, tuple(one for one, _ in members), sum(max(file.size, 0) for _, file in members))
 
 
@@ -138,7 +144,7 @@ def ingest(chunk: Chunk, reading: Reading, kept: Kept, on_read: OnRead) -> None:
     name, store = reading.name, kept.store
 
     def read(picture: Picture, content: Future[bytes]) -> _File:
-        file = _read(picture, content, reading.side, kept.known)
+        file = _read(picture, content, reading, kept.known)
         on_read()
         return file
 
@@ -158,7 +164,7 @@ def ingest(chunk: Chunk, reading: Reading, kept: Kept, on_read: OnRead) -> None:
             shards.write(file, stored)
             shard = f"datasets/{name}/shards/{sha256_of(file)}.parquet"
             store.upload(file, shard)
-            kept.squares(shard, reading.side, [one.square for one in new])
+            kept.squares(shard, reading.side, reading.framing, [one.square for one in new])
             positions = iter(range(len(new)))
             for row in rows:
                 if not row["reason"] and not row["shard"]:
@@ -172,8 +178,9 @@ def ingest(chunk: Chunk, reading: Reading, kept: Kept, on_read: OnRead) -> None:
 
 @dataclass(frozen=True)
 class _File:
-    """A file that was read: its bytes, their sha256, the picture's middle square, its size in pixels, the shard and
-    position that an earlier version has it at, what it took to decode it, or the reason why it cannot be."""
+    """A file that was read: the bytes that are kept of it, the sha256 of its own, the picture's square, its size in
+    pixels, the shard and position that an earlier version has it at, what it took to decode it, or the reason why it
+    cannot be."""
 
     picture: Picture
     content: bytes = b""
@@ -185,7 +192,7 @@ class _File:
     reason: str = ""
 
 
-def _read(picture: Picture, fetched: Future[bytes], side: int, known: Index | None) -> _File:
+def _read(picture: Picture, fetched: Future[bytes], reading: Reading, known: Index | None) -> _File:
     try:
         content = fetched.result()
     except RequestError as error:
@@ -200,8 +207,18 @@ def _read(picture: Picture, fetched: Future[bytes], side: int, known: Index | No
         decoded = decode(content)
     except RequestError as error:
         return _File(picture, sha256=sha256, reason=error.message)
-    square, done = decoded.square(side), ", ".join(decoded.done)
-    return _File(picture, content, sha256, square, decoded.image.size, done=done)
+    square, done = decoded.square(reading.side, reading.framing), ", ".join(decoded.done)
+    return _File(picture, _stored(decoded, content, reading.framing), sha256, square, decoded.image.size, done=done)
+
+
+def _stored(picture: Decoded, content: bytes, framing: Framing) -> bytes:
+    """What is kept of a file: its bytes, or those of a PNG of the picture within the largest side."""
+    reduced = picture.within(framing.largest_side)
+    if reduced is picture.image:
+        return content
+    buffer = io.BytesIO()
+    reduced.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _row(file: _File) -> dict[str, object]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from vgg16.config.types import SPLITS
+from vgg16.config.types import SPLITS, Framing
 from vgg16.data.decode import DARK
 from vgg16.data.images import Digests, Labels, comparable
 from vgg16.data.picture_set import Index
@@ -43,7 +43,7 @@ class Collected:
         """What their splits are decided by."""
         return Pictures(self.sha256, self.labels, self.folders)
 
-    def index(self, splits: NDArray[np.int8]) -> Index:
+    def index(self, splits: NDArray[np.int8], framing: Framing) -> Index:
         """The index of the version, with these splits."""
         shards = self.table["shard"].combine_chunks().dictionary_encode()
         return Index(
@@ -56,6 +56,7 @@ class Collected:
             position=self.table["position"].to_numpy(),
             paths=self.table["path"].combine_chunks(),
             sizes=self.sizes,
+            framing=framing,
         )
 
     @property

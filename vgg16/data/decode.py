@@ -1,6 +1,7 @@
 """A file's bytes become pixels: the one way for adding pictures, training, judging and predicting.
 
-Upright, 8 bits, over white; then the largest square in the middle, resized once to the side that a model takes.
+Upright, 8 bits, over white; then a square, resized once to the side that a model takes: the largest in the middle, or
+the whole picture between bars.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
+from vgg16.config.types import Framing
 from vgg16.data.images import Images
 from vgg16.data.records import Source
 from vgg16.errors import RequestError
@@ -54,7 +56,7 @@ PngImagePlugin.MAX_TEXT_CHUNK = 16 * 1024**2
 
 
 @dataclass(frozen=True)
-class Picture:
+class Decoded:
     """A picture upright, in RGB; its stored size in pixels, Pillow's mode, and what was done to it, in order."""
 
     image: Image.Image
@@ -62,13 +64,30 @@ class Picture:
     mode: str
     done: tuple[str, ...]
 
-    def square(self, side: int) -> Images:
-        """The largest square in its middle, uint8 [side, side, 3]: a squashed picture would show models shapes that
+    def square(self, side: int, framing: Framing) -> Images:
+        """What a model sees of it, uint8 [side, side, 3]. It is never squashed, for that would show models shapes that
         they never saw."""
-        return np.asarray(ImageOps.fit(self.image, (side, side), Image.Resampling.BILINEAR))
+        image = self.within(framing.largest_side)
+        if framing.fit == "crop":
+            return np.asarray(ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR))
+        whole, square = _resized(image, side), Image.new("RGB", (side, side))
+        square.paste(whole, ((side - whole.width) // 2, (side - whole.height) // 2))
+        return np.asarray(square)
+
+    def within(self, largest_side: int | None) -> Image.Image:
+        """The picture, reduced where its longer side is longer than this."""
+        if largest_side is None or max(self.image.size) <= largest_side:
+            return self.image
+        return _resized(self.image, largest_side)
 
 
-def decode(content: bytes) -> Picture:
+def _resized(image: Image.Image, longer_side: int) -> Image.Image:
+    scale = longer_side / max(image.size)
+    width, height = (max(1, round(each * scale)) for each in image.size)
+    return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def decode(content: bytes) -> Decoded:
     """The picture that a file's bytes are. Raises RequestError whose message is the reason alone, to be shown beside
     the file."""
     if not content:
@@ -114,7 +133,7 @@ def _formats(content: bytes) -> tuple[str, ...]:
     return ("HEIF",)
 
 
-def read_picture(path: str, side: int) -> tuple[Images, Source]:
+def read_picture(path: str, side: int, framing: Framing) -> tuple[Images, Source]:
     """A picture file as an upright RGB image, uint8 [side, side, 3], and what it took to make it one.
 
     Raises RequestError whose message is the reason alone, to be shown beside the path.
@@ -124,12 +143,13 @@ def read_picture(path: str, side: int) -> tuple[Images, Source]:
     except (OSError, ValueError) as error:
         raise RequestError((isinstance(error, OSError) and error.strerror) or f"damaged: {error}") from None
     picture = decode(content)
+    squared = {"crop": "cropped to the middle square", "pad": "padded to a square"}
     changes = {
-        "cropped to the middle square": picture.size[0] != picture.size[1],
-        f"resized to {side}x{side}": min(picture.size) != side,
+        squared[framing.fit]: picture.size[0] != picture.size[1],
+        f"resized to {side}x{side}": (min if framing.fit == "crop" else max)(picture.size) != side,
     }
     done = (*picture.done, *(change for change, was_done in changes.items() if was_done))
-    return picture.square(side), Source(size=picture.size, mode=picture.mode, done=done)
+    return picture.square(side, framing), Source(size=picture.size, mode=picture.mode, done=done)
 
 
 def _content(path: Path) -> bytes:
@@ -145,7 +165,7 @@ def _too_large() -> RequestError:
     return RequestError(f"too large, perhaps a decompression bomb: expected at most {MOST_PIXELS:,} pixels")
 
 
-def _upright(picture: Image.Image) -> Picture:
+def _upright(picture: Image.Image) -> Decoded:
     size, mode = picture.size, picture.mode
     animated = getattr(picture, "is_animated", False)
     # Pillow turns a TIFF while it loads it. Of a PNG, reading EXIF loads it too, and its damage would go unnoticed.
@@ -164,7 +184,7 @@ def _upright(picture: Image.Image) -> Picture:
         "transparency over white": clear,
         "converted to RGB": mode != "RGB" and not clear,
     }
-    return Picture(
+    return Decoded(
         image if left is None else image.transpose(left),
         size,
         mode,

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vgg16.config.types import SPLITS, Split
+from vgg16.config.types import SPLITS, Framing, Split
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -64,8 +64,12 @@ class ImageSet(Protocol):
     def content(self) -> Digests:
         """What each image is by itself, at whatever size it is shown."""
 
-    def at(self, side: int) -> ImageSet:
-        """The dataset with its images at that side, where it has files to decode; else as it is."""
+    @property
+    def framing(self) -> Framing:
+        """How its files, where it has any, become `images`."""
+
+    def at(self, side: int, framing: Framing | None = None) -> ImageSet:
+        """The dataset with its images at that side, and framed so, where it has files to decode; else as it is."""
 
     def rows(self, rows: NDArray[np.intp]) -> ImageSet:
         """A part of the dataset, of these rows in ascending order."""
@@ -145,7 +149,12 @@ class Arrays:
         digests = bytes.fromhex("".join(image_digests(self.images)))
         return np.frombuffer(digests, np.uint8).reshape(-1, 32)
 
-    def at(self, side: int) -> Arrays:  # noqa: ARG002  # there is no more to see than the pixels
+    @property
+    def framing(self) -> Framing:
+        """How a user's picture becomes such an image."""
+        return Framing()
+
+    def at(self, side: int, framing: Framing | None = None) -> Arrays:  # noqa: ARG002  # there are but the pixels
         """The dataset as it is: models resize its images themselves."""
         return self
 

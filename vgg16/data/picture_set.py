@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from vgg16.config.types import SPLITS, Split
+from vgg16.config.types import SPLITS, Framing, Split
 from vgg16.data.images import Digests, Images, Labels, Pixels, counts_of, find_rows
 
-# The pixels of all pictures of an index at a side.
-Opener = Callable[["Index", int], Pixels]
+# The pixels of all pictures of an index at a side, framed so.
+Opener = Callable[["Index", int, Framing], Pixels]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Index:
     """The pictures of a dataset in the order of their files' sha256, which is an order by chance: `sha256` uint8
     [n, 32], `labels` int64 [n] indexing `class_names`, `splits` int8 [n] indexing SPLITS; picture i is the one at
     `position[i]` int32 of the shard `shards[shard[i]]`, `paths[i]` is where it lay in the source, and `sizes` int32
-    [n, 2] its width and height in pixels."""
+    [n, 2] its width and height in pixels there. `framing` is how the dataset's models see them."""
 
     class_names: tuple[str, ...]
     sha256: Digests
@@ -39,6 +39,7 @@ class Index:
     position: NDArray[np.int32]
     paths: pa.Array
     sizes: NDArray[np.int32]
+    framing: Framing = field(default_factory=Framing)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -61,8 +62,11 @@ class Index:
         return find_rows(self.sha256, digests)
 
     def digest(self) -> str:
-        """Sha256 of the content: class names, and each file with its label and split; hexadecimal."""
+        """Sha256 of the content: class names, framing, and each file with its label and split; hexadecimal."""
         whole = hashlib.sha256(json.dumps(self.class_names).encode())
+        # Digests are older than any other framing.
+        if self.framing != Framing():
+            whole.update(self.framing.model_dump_json().encode())
         for start in range(0, len(self), 10_000):
             rows = slice(start, start + 10_000)
             whole.update(np.ascontiguousarray(self.sha256[rows]).data)
@@ -88,6 +92,7 @@ def write(index: Index, file: Path) -> None:
         }
     )
     names = {"class_names": json.dumps(index.class_names), "shards": json.dumps(index.shards)}
+    names["framing"] = index.framing.model_dump_json()
     pq.write_table(table.replace_schema_metadata(names), file)
 
 
@@ -111,22 +116,30 @@ def read(file: Path) -> Index:
         position=numbers("position", np.int32),
         paths=table["path"].combine_chunks(),
         sizes=np.stack([numbers(column, np.int32) for column in ("width", "height")], axis=1),
+        framing=Framing.model_validate_json(table.schema.metadata.get(b"framing", b"{}")),
     )
 
 
 @dataclass(frozen=True)
 class PictureSet:
-    """An ImageSet of picture files, whose pixels `opened` gives at any side."""
+    """An ImageSet of picture files, whose pixels `opened` gives at any side; `shown` is a framing other than the
+    dataset's own."""
 
     index: Index
     side: int
     opened: Opener
+    shown: Framing | None = None
     _parts: dict[Split, tuple[Pixels, Labels]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def images(self) -> Pixels:
         """The pictures, uint8 [n, side, side, 3]; where this machine has not decoded them at this side, it does."""
-        return self.opened(self.index, self.side)
+        return self.opened(self.index, self.side, self.framing)
+
+    @property
+    def framing(self) -> Framing:
+        """How the files become `images`."""
+        return self.shown or self.index.framing
 
     @property
     def labels(self) -> Labels:
@@ -148,13 +161,14 @@ class PictureSet:
         """Sha256 of each file."""
         return self.index.sha256
 
-    def at(self, side: int) -> PictureSet:
-        """The dataset with its pictures at that side."""
-        return self if side == self.side else PictureSet(self.index, side, self.opened)
+    def at(self, side: int, framing: Framing | None = None) -> PictureSet:
+        """The dataset with its pictures at that side, and framed so or as they are."""
+        asked = framing or self.framing
+        return self if (side, asked) == (self.side, self.framing) else PictureSet(self.index, side, self.opened, asked)
 
     def rows(self, rows: NDArray[np.intp]) -> PictureSet:
         """A part of the dataset, of these rows in ascending order."""
-        return PictureSet(self.index.rows(rows), self.side, self.opened)
+        return PictureSet(self.index.rows(rows), self.side, self.opened, self.shown)
 
     def part(self, split: Split) -> tuple[Pixels, Labels]:
         """The pictures and labels of one split, in the dataset's order."""

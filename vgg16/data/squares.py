@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vgg16.config.types import Framing
 from vgg16.data import shards
 from vgg16.data.decode import VERSION, decode
 from vgg16.data.images import Images
@@ -38,33 +39,35 @@ class SquareCache:
     folder: Path
     counting: Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
-    def open(self, index: Index, side: int) -> Squares:
+    def open(self, index: Index, side: int, framing: Framing) -> Squares:
         """The pictures of an index, uint8 [n, side, side, 3]; decoded now where they are not yet."""
-        files = [self._file(shard, side) for shard in index.shards]
+        files = [self._file(shard, side, framing) for shard in index.shards]
         missing = [number for number, file in enumerate(files) if not file.exists()]
         if missing:
             sizes = np.bincount(index.shard, minlength=len(files))
             total, done = int(sizes[missing].sum()), 0
             with self.counting(f"pictures at {side} pixels") as on_decoded:
                 for number in missing:
-                    self._decode(index.shards[number], side, files[number])
+                    self._decode(index.shards[number], side, framing, files[number])
                     done += int(sizes[number])
                     on_decoded(done, total)
         return Squares(index, side, files)
 
-    def keep(self, shard: str, side: int, squares: Sequence[Images]) -> None:
+    def keep(self, shard: str, side: int, framing: Framing, squares: Sequence[Images]) -> None:
         """Keep the pictures of a shard at a side, uint8 [side, side, 3] each, which are decoded already."""
         with draft_in(self.folder) as draft:
             with draft.open("wb") as file:
                 file.writelines(square.data for square in squares)
-            draft.replace(self._file(shard, side))
+            draft.replace(self._file(shard, side, framing))
 
-    def _file(self, shard: str, side: int) -> Path:
-        return self.folder / f"{Path(shard).stem}-{side}-{VERSION}.rgb"
+    def _file(self, shard: str, side: int, framing: Framing) -> Path:
+        framed = "" if framing.fit == "crop" else f"-{framing.fit}"
+        framed += f"-{framing.largest_side}" if framing.largest_side else ""
+        return self.folder / f"{Path(shard).stem}-{side}{framed}-{VERSION}.rgb"
 
-    def _decode(self, shard: str, side: int, file: Path) -> None:
+    def _decode(self, shard: str, side: int, framing: Framing, file: Path) -> None:
         def square(content: bytes) -> memoryview:
-            return decode(content).square(side).data
+            return decode(content).square(side, framing).data
 
         with _local(self.store, shard) as source, draft_in(file.parent) as draft:
             with draft.open("wb") as target, ThreadPoolExecutor(os.cpu_count()) as pool:

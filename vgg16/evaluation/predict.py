@@ -14,6 +14,7 @@ from vgg16.data.images import Images, Labels, Pixels
 from vgg16.data.records import Source, UnreadPicture
 from vgg16.errors import RequestError
 from vgg16.evaluation import corruptions
+from vgg16.network.classifier import Classifier
 from vgg16.statistics import Probabilities
 
 
@@ -53,8 +54,7 @@ def corrupted_top1(model: keras.Model, images: Pixels, labels: Labels) -> dict[s
 
 
 def predict_pictures(
-    model: keras.Model,
-    class_names: tuple[str, ...],
+    classifier: Classifier,
     paths: list[str],
     on_step: Callable[[int, int], None],
     batch_size: int = 256,
@@ -70,14 +70,14 @@ def predict_pictures(
         pictures: list[tuple[str, Images, Source]] = []
         for done, path in enumerate(paths[start : start + batch_size], start + 1):
             try:
-                pictures.append((path, *read_picture(path, model.input_shape[1])))
+                pictures.append((path, *read_picture(path, classifier.side, classifier.framing)))
             except RequestError as error:
                 failed.append(UnreadPicture(image=path, reason=error.message))
             on_step(done, len(paths))
         if pictures:
-            rows = predict(model, np.stack([image for _, image, _ in pictures]), batch_size)
+            rows = predict(classifier.model, np.stack([image for _, image, _ in pictures]), batch_size)
             predictions += [
-                _prediction(path, source, probabilities, class_names)
+                _prediction(path, source, probabilities, classifier.class_names)
                 for (path, _, source), probabilities in zip(pictures, rows, strict=True)
             ]
     if not predictions:

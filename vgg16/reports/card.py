@@ -63,8 +63,8 @@ mlflow models serve --model-uri {uri} --env-manager local --port 5001
 ```python
 from vgg16.tracking.connect import connect
 
-model, class_names = connect("ADDRESS OF MLFLOW").registry.load("{uri}")
-probabilities = model.predict(images)  # uint8 [n, height, width, 3], red first, as they are
+classifier = connect("ADDRESS OF MLFLOW").registry.load("{uri}")
+probabilities = classifier.model.predict(images)  # uint8 [n, height, width, 3], red first, as they are
 ```""",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -110,7 +110,7 @@ def _limits(experiment: Experiment, evaluations: Sequence[Evaluation]) -> list[s
     limits = [
         "It knows only these classes, and names one of them for any picture, also where none is right.",
         "It was trained and judged on images of the dataset alone; it was not shown other cameras, crops or drawings.",
-        "`vgg16 predict` takes any size: the middle square is resized to what the model sees"
+        "`vgg16 predict` takes any size: the square that the model sees is made as in training"
         + (f", {size} pixels" if size else "")
         + "; details of larger pictures are lost, smaller ones are blurred.",
     ]

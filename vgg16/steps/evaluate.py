@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from vgg16.config.types import Split
 from vgg16.data.images import ImageSet
 from vgg16.evaluation import corruptions, metrics, predict, speed
+from vgg16.network.classifier import Classifier
 from vgg16.records import Evaluation, ModelVersion, TrackedRun
 from vgg16.reports import figures, text
 from vgg16.statistics import tempered
 from vgg16.workplace.workplace import Workplace
-
-if TYPE_CHECKING:
-    import keras
 
 
 @dataclass(frozen=True)
@@ -28,11 +25,10 @@ class Scored:
 
 @dataclass(frozen=True)
 class _Subject:
-    """The model whose answers are logged in a run, its class names, its address, and the images that it is shown."""
+    """The model whose answers are logged in a run, its address, and the images that it is shown."""
 
     run: TrackedRun
-    model: keras.Model
-    class_names: tuple[str, ...]
+    classifier: Classifier
     uri: str
     data: ImageSet
 
@@ -58,9 +54,9 @@ def on_test(version: ModelVersion, workplace: Workplace) -> Scored:
 
 
 def _subject(run: TrackedRun, model_uri: str, workplace: Workplace) -> _Subject:
-    model, class_names = workplace.tracker.registry.load(model_uri)
-    data = workplace.dataset(run.trained_on).at(model.input_shape[1])
-    return _Subject(run, model, class_names, model_uri, data)
+    classifier = workplace.tracker.registry.load(model_uri)
+    data = workplace.dataset(run.trained_on).at(classifier.side, classifier.framing)
+    return _Subject(run, classifier, model_uri, data)
 
 
 def _score_test(subject: _Subject, workplace: Workplace) -> str:
@@ -68,8 +64,8 @@ def _score_test(subject: _Subject, workplace: Workplace) -> str:
     results, run = workplace.tracker.results, subject.run
     evaluation, matrix = _score(subject, "test", workplace)
     images, labels = subject.data.part("test")
-    top1 = predict.corrupted_top1(subject.model, images, labels)
-    rate = speed.measure_speed(subject.model, images)
+    top1 = predict.corrupted_top1(subject.classifier.model, images, labels)
+    rate = speed.measure_speed(subject.classifier.model, images)
     figure = figures.corrupted(evaluation, top1, len(corruptions.sample(len(images))), run.run_name)
     results.log_figure(run.run_id, figure, "test/corruptions")
     corrupted = sum(top1.values()) / len(top1)
@@ -94,12 +90,12 @@ def _score_test(subject: _Subject, workplace: Workplace) -> str:
 def _score(subject: _Subject, split: Split, workplace: Workplace) -> tuple[Evaluation, str]:
     """Answers on a split -> metrics, tables and figures in the run; the evaluation and the confusion matrix."""
     results, run = workplace.tracker.results, subject.run
-    images, labels = subject.data.part(split)
+    (images, labels), names = subject.data.part(split), subject.classifier.class_names
     superclasses = workplace.dataset_row(run.trained_on).superclasses
-    probabilities = predict.predict(subject.model, images)
+    probabilities = predict.predict(subject.classifier.model, images)
     temperature = run.metrics.get("temperature", 1.0)
     after, before = (
-        metrics.evaluate(split, subject.data.digest_of(split), given, labels, subject.class_names, superclasses)
+        metrics.evaluate(split, subject.data.digest_of(split), given, labels, names, superclasses)
         for given in (probabilities, tempered(probabilities, 1 / temperature))
     )
     drawn = figures.of_evaluation(after, before, temperature, superclasses, run.run_name)
@@ -107,6 +103,6 @@ def _score(subject: _Subject, split: Split, workplace: Workplace) -> tuple[Evalu
     if split == "test":
         results.log_predictions(run.run_id, split, labels, probabilities)
         title = f"{run.run_name}, test"
-        drawn["mistakes"] = figures.mistakes(images, labels, probabilities, subject.class_names, title)
+        drawn["mistakes"] = figures.mistakes(images, labels, probabilities, names, title)
     results.log_evaluation(run.run_id, after, drawn)
     return after, figures.as_data_uri(drawn["confusion_matrix"])

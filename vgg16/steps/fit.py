@@ -14,6 +14,7 @@ import numpy as np
 from vgg16.config import catalog
 from vgg16.config.catalog import KEPT_WEIGHTS
 from vgg16.data.images import ImageSet
+from vgg16.network.classifier import Classifier
 from vgg16.network.weights import Weights, read_weights, weights_of
 from vgg16.records import DatasetRef, EpochMetrics, TrackedRun, TrainingRequest
 from vgg16.reports import figures
@@ -111,9 +112,9 @@ def _train(work: _Work, lease: Lease, workplace: Workplace) -> tuple[keras.Model
 
 def _logged(model: keras.Model, arrays: ImageSet, run_id: str, workplace: Workplace) -> str:
     """The address of the model in the run, where it is logged unless it was before a kill."""
-    registry = workplace.tracker.registry
+    registry, classifier = workplace.tracker.registry, Classifier(model, arrays.class_names, arrays.framing)
     return registry.logged_model(run_id) or registry.log_model(
-        model, arrays.class_names, arrays.at(model.input_shape[1]).part("val")[0][:2]
+        classifier, arrays.at(classifier.side).part("val")[0][:2]
     )
 
 
@@ -172,7 +173,7 @@ def _load_base(request: TrainingRequest, workplace: Workplace) -> Weights | None
     # A setting of all members of a study would give a file of weights to those that it is not of.
     setting = f"{request.experiment.name}.base" if request.parent else "base"
     if base.startswith("models:/"):
-        return weights_of(workplace.tracker.registry.load(base)[0])
+        return weights_of(workplace.tracker.registry.load(base).model)
     if base.startswith(KEPT_WEIGHTS):
         return read_weights(row, str(weights.kept(workplace.store, base, workplace.home / "cache")), setting)
     if base.startswith("s3://"):

@@ -12,23 +12,20 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from vgg16.config.types import Frozen
+from vgg16.config.types import Framing, Frozen
 from vgg16.data.images import Images, ImageSet, Pixels
 from vgg16.errors import Vgg16Error
+from vgg16.network.classifier import Classifier
 from vgg16.promotion.shared_classes import LEAST, SharedClasses
 from vgg16.records import DatasetRef, Speed
 from vgg16.workplace import settings
 from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import Workplace, open_workplace
-
-if TYPE_CHECKING:
-    import keras
 
 
 class VersionAnswers(Frozen):
@@ -135,28 +132,28 @@ def answer(question: Question, workplace: Workplace) -> dict[str, VersionAnswers
     from vgg16.evaluation.speed import measure_speed
 
     registry, data = workplace.tracker.registry, workplace.dataset(question.dataset)
-    corrupted: dict[int, list[Images]] = {}
+    corrupted: dict[tuple[int, Framing], list[Images]] = {}
     answers = {}
     for version in question.versions:
         folder = question.folder / version
         folder.mkdir()
         uri = f"models:/{question.name}/{version}"
         try:
-            model, class_names = registry.load(uri)
-            _check_classes(uri, class_names, question.dataset, challenger=version == question.versions[0])
-            images = images_for(model, data)
+            classifier = registry.load(uri)
+            _check_classes(uri, classifier.class_names, question.dataset, challenger=version == question.versions[0])
+            images = images_for(classifier, data)
         except Vgg16Error as error:
             answers[version] = VersionAnswers(folder=folder, unusable=f"it cannot be used: {error.message}")
             continue
-        side = images.shape[1]
-        if side not in corrupted:
+        model, shown = classifier.model, (images.shape[1], classifier.framing)
+        if shown not in corrupted:
             sample = images[corruptions.sample(len(images))]
-            corrupted[side] = [corruptions.corrupt(kind, sample) for kind in corruptions.KINDS]
+            corrupted[shown] = [corruptions.corrupt(kind, sample) for kind in corruptions.KINDS]
         np.save(folder / "probabilities.npy", predict(model, images))
-        np.save(folder / "corrupted.npy", np.stack([predict(model, pictures) for pictures in corrupted[side]]))
+        np.save(folder / "corrupted.npy", np.stack([predict(model, pictures) for pictures in corrupted[shown]]))
         answers[version] = VersionAnswers(
             folder=folder,
-            class_names=class_names,
+            class_names=classifier.class_names,
             speed=measure_speed(model, images),
             megabytes=registry.megabytes(uri),
         )
@@ -174,14 +171,13 @@ def _check_classes(uri: str, class_names: tuple[str, ...], dataset: DatasetRef, 
         raise Vgg16Error(f"of the dataset's classes {uri} knows {known}; at least {LEAST} are needed to compare.")
 
 
-def images_for(model: keras.Model, data: ImageSet) -> Pixels:
-    """The gate images at the side that a model takes: pictures of files are decoded at it, arrays have theirs. Raises
-    Vgg16Error for arrays of another."""
-    images, _ = data.at(model.input_shape[1]).part("gate")
-    if model.input_shape[1:] != images.shape[1:]:
-        raise Vgg16Error(
-            f"it takes images of {model.input_shape[1:]}, those of the dataset are {tuple(images.shape[1:])}."
-        )
+def images_for(classifier: Classifier, data: ImageSet) -> Pixels:
+    """The gate images at the side that a model takes, framed as those that it learned from: pictures of files are
+    decoded so, arrays are as they are. Raises Vgg16Error for arrays of another side."""
+    images, _ = data.at(classifier.side, classifier.framing).part("gate")
+    taken, found = classifier.model.input_shape[1:], tuple(images.shape[1:])
+    if taken != found:
+        raise Vgg16Error(f"it takes images of {taken}, those of the dataset are {found}.")
     return images
 
 

@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mlflow
 from mlflow.exceptions import MlflowException
@@ -17,14 +17,12 @@ from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import Map
 
+from vgg16.config.types import Framing
 from vgg16.data.images import Images
 from vgg16.errors import Vgg16Error, first_line
+from vgg16.network.classifier import Classifier
 from vgg16.storage.files import sha256_of
 from vgg16.tracking import serving
-
-if TYPE_CHECKING:
-    import keras
-
 
 # A logged model's file, and the tag of models and versions in MLflow's database that keeps its digest.
 _KERAS = "data/model.keras"
@@ -43,12 +41,12 @@ class LoggedModel:
     sha256: str
 
 
-def log(client: mlflow.MlflowClient, model: keras.Model, class_names: tuple[str, ...], example: Images) -> str:
-    """Log the model with signature, input example, class names and what serves it in the active run; its
+def log(client: mlflow.MlflowClient, classifier: Classifier, example: Images) -> str:
+    """Log the model with signature, input example, class names, framing and what serves it in the active run; its
     `models:/` address. No pickle is among its files."""
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
         file, server = Path(folder, Path(_KERAS).name), Path(folder, f"{_SERVER}.py")
-        model.save(file)
+        classifier.model.save(file)
         # Under a name of its own, for `vgg16` itself may be installed where the model is served.
         shutil.copyfile(serving.__file__, server)
         info = mlflow.models.Model.log(
@@ -61,7 +59,10 @@ def log(client: mlflow.MlflowClient, model: keras.Model, class_names: tuple[str,
             input_example=example,
             # Inferring them would import TensorFlow once more in a child process, ten seconds.
             pip_requirements=_requirements(),
-            metadata={"class_names": json.dumps(class_names)},
+            metadata={
+                "class_names": json.dumps(classifier.class_names),
+                "framing": classifier.framing.model_dump_json(),
+            },
             # It would load and trace the model once more in this process.
             validate_serving_input=False,
         )
@@ -69,8 +70,8 @@ def log(client: mlflow.MlflowClient, model: keras.Model, class_names: tuple[str,
     return str(info.model_uri)
 
 
-def load(logged: LoggedModel, *, in_place: bool) -> tuple[keras.Model, tuple[str, ...]]:
-    """The model and its class names, read in Keras' safe mode: no code comes with it, no pickle is opened. Files on
+def load(logged: LoggedModel, *, in_place: bool) -> Classifier:
+    """The model with what belongs to it, read in Keras' safe mode: no code comes with it, no pickle is opened. Files on
     this machine are read where they are, `in_place`. Raises Vgg16Error for a model that is damaged, or is not what
     MLflow's database says that it is; what a server raises that is away or busy passes through."""
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
@@ -107,7 +108,7 @@ def megabytes(logged: LoggedModel) -> float:
     return sizes[0] / 1e6
 
 
-def _read(logged: LoggedModel, folder: Path) -> tuple[keras.Model, tuple[str, ...]]:
+def _read(logged: LoggedModel, folder: Path) -> Classifier:
     import keras
 
     # What is raised of a damaged file is of many kinds.
@@ -121,7 +122,9 @@ def _read(logged: LoggedModel, folder: Path) -> tuple[keras.Model, tuple[str, ..
         model = keras.models.load_model(folder / _KERAS, compile=False, safe_mode=True)
     except Exception as error:
         raise _damaged(logged, f"Keras cannot read its file: {first_line(error)}") from None
-    return model, tuple(json.loads(metadata["class_names"]))
+    # Earlier versions knew but one framing.
+    framing = Framing.model_validate_json(metadata.get("framing", "{}"))
+    return Classifier(model, tuple(json.loads(metadata["class_names"])), framing)
 
 
 def _damaged(logged: LoggedModel, why: str) -> Vgg16Error:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vgg16.config.types import Experiment, Split
 from vgg16.data.images import Images, ImageSet, Labels
 from vgg16.evaluation.answers import Answers
+from vgg16.network.classifier import Classifier
 from vgg16.records import (
     DatasetRef,
     EpochMetrics,
@@ -28,7 +29,6 @@ from vgg16.records import (
 from vgg16.training.records import Diagnosis, Divergence, TrainingResult
 
 if TYPE_CHECKING:
-    import keras
     from matplotlib.figure import Figure
 
 RunState = Literal["", "unfinished", "complete"]
@@ -223,16 +223,16 @@ class Registry(Protocol):
     def describe(self, version: ModelVersion, card: str) -> None:
         """Make this the version's description, in Markdown."""
 
-    def log_model(self, model: keras.Model, class_names: tuple[str, ...], example: Images) -> str:
-        """Log the model with signature, input example, class names and what serves it in the active run; its
+    def log_model(self, classifier: Classifier, example: Images) -> str:
+        """Log the model with signature, input example, class names, framing and what serves it in the active run; its
         `models:/` address."""
 
     def logged_model(self, run_id: str) -> str:
         """The address of the model that was logged in a run, "" where none was logged to its end."""
 
-    def load(self, model_uri: str) -> tuple[keras.Model, tuple[str, ...]]:
-        """A logged or registered model and its class names. Raises RequestError for an address that names no model, and
-        Vgg16Error for a model that is damaged or is not what was logged."""
+    def load(self, model_uri: str) -> Classifier:
+        """A logged or registered model. Raises RequestError for an address that names no model, and Vgg16Error for a
+        model that is damaged or is not what was logged."""
 
     def megabytes(self, model_uri: str) -> float:
         """The size of a model's file in MB of 10^6 bytes, without reading it. Raises as `load` does."""

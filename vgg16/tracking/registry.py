@@ -9,7 +9,7 @@ import re
 import secrets
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import mlflow
 from mlflow.entities import RunData, ViewType
@@ -18,14 +18,12 @@ from mlflow.exceptions import MlflowException
 
 from vgg16.data.images import Images
 from vgg16.errors import RefusedError, RequestError, first_line
+from vgg16.network.classifier import Classifier
 from vgg16.records import DatasetRef, ModelVersion, Stage, TrackedRun, Verdict
 from vgg16.tracking import logged_models
 from vgg16.tracking.logged_models import SHA256, LoggedModel, is_final
 from vgg16.tracking.protocol import RegistryState, Runs, model_name
 from vgg16.tracking.tags import DATASET
-
-if TYPE_CHECKING:
-    import keras
 
 _ADDRESSES = "models:/NAME/VERSION, models:/NAME@ALIAS, models:/m-ID or runs:/RUN/model"
 # Tags of a registered model: the address of its ledger, who would like to be that, the last entry that stages follow.
@@ -222,8 +220,8 @@ class MlflowRegistry:
 
     # The files of models
 
-    def log_model(self, model: keras.Model, class_names: tuple[str, ...], example: Images) -> str:
-        return logged_models.log(self.client, model, class_names, example)
+    def log_model(self, classifier: Classifier, example: Images) -> str:
+        return logged_models.log(self.client, classifier, example)
 
     def logged_model(self, run_id: str) -> str:
         logged = self.client.search_logged_models(
@@ -232,7 +230,7 @@ class MlflowRegistry:
         whole = [str(model.model_uri) for model in logged if SHA256 in model.tags]
         return whole[0] if whole else ""
 
-    def load(self, model_uri: str) -> tuple[keras.Model, tuple[str, ...]]:
+    def load(self, model_uri: str) -> Classifier:
         return logged_models.load(self._find(model_uri), in_place=self.in_place)
 
     def megabytes(self, model_uri: str) -> float:

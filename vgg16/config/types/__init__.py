@@ -1,6 +1,6 @@
 """Types of what we ask for. Every value is frozen, refuses unknown keys, and is logged whole."""
 
-from vgg16.config.types.dataset import SPLITS, Archive, Dataset, DatasetChoice, SmallClasses, Split
+from vgg16.config.types.dataset import SPLITS, Archive, Dataset, DatasetChoice, Fit, Framing, SmallClasses, Split
 from vgg16.config.types.experiment import Experiment, Question, Study
 from vgg16.config.types.facts import EXPECTATIONS, FACTS, MEASURES, TEXTS, Expectation, Profile
 from vgg16.config.types.frozen import Frozen
@@ -25,6 +25,8 @@ __all__ = [
     "Device",
     "Expectation",
     "Experiment",
+    "Fit",
+    "Framing",
     "Frozen",
     "GateRules",
     "Head",

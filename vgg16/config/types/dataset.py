@@ -15,6 +15,8 @@ SPLITS: tuple[Split, ...] = ("train", "val", "gate", "test")
 
 SmallClasses = Literal["refuse", "learn"]
 
+Fit = Literal["crop", "pad"]
+
 
 class Archive(Frozen):
     """A dataset's official archive: a tar file of records, each its label bytes, then the planes R, G and B row by row.
@@ -32,6 +34,14 @@ class Archive(Frozen):
     train: tuple[str, ...]
     test: tuple[str, ...]
     names: tuple[str, ...]
+
+
+class Framing(Frozen):
+    """How a picture file becomes the square that a model sees: `crop` cuts out the middle square, `pad` shows the whole
+    picture between black bars. A picture with a longer side than `largest_side` in pixels is first reduced to it."""
+
+    fit: Fit = "crop"
+    largest_side: int | None = None
 
 
 class Dataset(Frozen):
@@ -61,6 +71,7 @@ class Dataset(Frozen):
     class_names: tuple[str, ...] = ()
     superclasses: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     image_size: int = 128
+    framing: Framing = Framing()
     typical: dict[str, tuple[float, float]] = Field(default_factory=dict)
     measured_on: int = 0
     tolerated: dict[str, float] = Field(default_factory=dict)

@@ -69,8 +69,8 @@ def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False, read: 
             workplace.say(f"data        {dataset.name}: {len(listing.pictures):,} pictures in {dataset.place}")
             for warning in listing.warnings:
                 workplace.say(f"data        {warning}")
-            parts = chunks.divide(listing.pictures, listing.files)
-            reading = Reading(listing.place, dataset.name, dataset.image_size)
+            parts = chunks.divide(listing.pictures, listing.files, dataset.framing)
+            reading = Reading(listing.place, dataset.name, dataset.image_size, dataset.framing)
             records = records_of(parts, reading, before, workplace, read)
         collected = collect(records)
         del records
@@ -85,7 +85,7 @@ def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False, read: 
         extension = split_table.settle(workplace.store, dataset.name, collected.pictures, shares, dataset.small_classes)
         moved = _moved(collected, extension)
         _warn_of_moved(moved, workplace)
-        index = collected.index(extension.splits)
+        index = collected.index(extension.splits, dataset.framing)
         missing = split_table.missing_splits(index.labels, index.splits, index.class_names)
         excused = split_table.excused(missing, len(index.class_names), dataset.small_classes)
         _warn_of_small(missing, excused, index, workplace)
@@ -110,21 +110,27 @@ def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False, read: 
 
 
 def changed_since(dataset: Dataset, workplace: Workplace) -> str:
-    """What to say where the folders of a dataset hold other files than those that its last version was made of; "" for
-    the same, for no version, and for what cannot be listed in passing. No file is read."""
+    """What to say where the folders of a dataset hold other files than those that its last version was made of, or its
+    entry asks for another framing; "" for the same, for no version, and for what cannot be listed in passing. No file
+    is read."""
     before = published.recall(workplace.store, dataset.name)
-    if before is None or before.source != dataset.place or not all(Path(source).is_dir() for source in dataset.source):
+    if before is None or before.source != dataset.place:
+        return ""
+    again = f"The next version: vgg16 data add {dataset.name} {dataset.place}"
+    if workplace.dataset_row(before.dataset).framing != dataset.framing:
+        version = f"{dataset.name} {before.dataset.digest[:8]}"
+        return f"fit or largest_side in the entry has changed since {version}, which is what runs. {again}"
+    if not all(Path(source).is_dir() for source in dataset.source):
         return ""
     with open_listing(dataset.source, dataset.classes, workplace.home, before.dataset.class_names) as listing:
-        parts = chunks.divide(listing.pictures, listing.files)
+        parts = chunks.divide(listing.pictures, listing.files, dataset.framing)
     read = set(workplace.store.keys(f"datasets/{dataset.name}/chunks"))
     # Of a version that was added before there were records nothing is known.
     if not read or read == {chunks.record_key(dataset.name, part) for part in parts}:
         return ""
     return (
         f"{dataset.place} has changed since {dataset.name} {before.dataset.digest[:8]}: {len(listing.pictures):,} "
-        f"pictures now, {sum(before.dataset.splits.values()):,} in that version, which is what runs. "
-        f"The next version: vgg16 data add {dataset.name} {dataset.place}"
+        f"pictures now, {sum(before.dataset.splits.values()):,} in that version, which is what runs. {again}"
     )
 
 

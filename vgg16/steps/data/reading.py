@@ -62,7 +62,7 @@ def read_here(
     parts: Sequence[Chunk], reading: Reading, before: Fetched | None, workplace: Workplace, on_read: OnRead
 ) -> None:
     """Read chunks on this machine, one after the other, each with all processors."""
-    known = _pictures(before, workplace)
+    known = _pictures(before, reading, workplace)
     keep = workplace.squares(reading.name).keep
     for part in parts:
         chunks.ingest(part, reading, Kept(workplace.store, known, keep), on_read)
@@ -70,15 +70,17 @@ def read_here(
 
 def read_elsewhere(part: Chunk, reading: Reading, before: Fetched | None, workplace: Workplace) -> None:
     """Read one chunk, on a machine that keeps nothing of it but what goes into the store."""
-    chunks.ingest(part, reading, Kept(workplace.store, _pictures(before, workplace)), lambda: None)
+    chunks.ingest(part, reading, Kept(workplace.store, _pictures(before, reading, workplace)), lambda: None)
 
 
-def _pictures(before: Fetched | None, workplace: Workplace) -> Index | None:
-    """The pictures of the version before; None for none, and for one that an earlier vgg16 kept as arrays."""
+def _pictures(before: Fetched | None, reading: Reading, workplace: Workplace) -> Index | None:
+    """The pictures of the version before, where they are stored as these are to be; None for none, and for one that an
+    earlier vgg16 kept as arrays."""
     if before is None:
         return None
     data = workplace.dataset(before.dataset)
-    return data.index if isinstance(data, PictureSet) else None
+    alike = data.framing.largest_side == reading.framing.largest_side
+    return data.index if isinstance(data, PictureSet) and alike else None
 
 
 def _check_space(needed: int, workplace: Workplace) -> None:

@@ -1,0 +1,24 @@
+"""A network with what a user of it needs beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from vgg16.config.types import Framing
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Classifier(NamedTuple):
+    """A model that takes uint8 [n, side, side, 3], the names of its classes in the order of its answers, and how a
+    picture file becomes such a square."""
+
+    model: keras.Model
+    class_names: tuple[str, ...]
+    framing: Framing = Framing()
+
+    @property
+    def side(self) -> int:
+        """Height and width in pixels of the images that it takes."""
+        return int(self.model.input_shape[1])
