@@ -65,7 +65,7 @@ def started(name: str = "home", ports: dict[str, int] | None = None) -> Iterator
         home = Path(folder) / name
         if ports:
             (home / "stack").mkdir(parents=True)
-            (home / "stack" / "stack.json").write_text(json.dumps({"ports": ports}))
+            (home / "stack" / "stack.json").write_text(json.dumps({"up": False, "ports": ports}))
         command = partial(call, VGG16_HOME=str(home))
         try:
             up = command("up", "--json")
