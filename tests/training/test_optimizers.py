@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vgg16.config.types import Phase
+from vgg16.config.types import Experiment, Phase
+from vgg16.data.images import Arrays
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -29,7 +30,7 @@ def test_it_moves_weights_and_averages_as_keras_does(settings: dict[str, object]
     random = np.random.RandomState(0)
     start, gradients = random.randn(2, 50).astype(np.float32), random.randn(6, 50).astype(np.float32)
     phase = Phase.model_validate({"epochs": 2, "optimizer": settings | {"learning_rate": 0.1}})
-    ours = optimizers.build(phase, 3, precision)  # type: ignore[arg-type]
+    ours = optimizers.build(phase, 30, precision)  # type: ignore[arg-type]
     inner = getattr(ours, "inner_optimizer", ours)
     own = type(inner).__mro__[1]
     assert own in (keras.optimizers.SGD, keras.optimizers.Adam)
@@ -50,3 +51,23 @@ def test_it_moves_weights_and_averages_as_keras_does(settings: dict[str, object]
     assert np.abs(mine[0] - start[0]).max() > 0.01
     for value, expected in zip(mine, moved(theirs), strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("steps", "momentum"), [(56_000, 0.999), (990, 0.99), (60, 6 / 7), (5, 1 / 3)])
+def test_an_average_looks_back_over_a_tenth_of_a_short_phase(steps: int, momentum: float) -> None:
+    from vgg16.training import optimizers
+
+    phase = Phase.model_validate({"epochs": steps, "optimizer": {"name": "sgd", "average": 0.999}})
+    assert optimizers.build(phase, 1, "float32").ema_momentum == pytest.approx(momentum)
+
+
+def test_a_short_training_ends_with_an_average_of_weights_that_have_learned(tiny: Experiment, patches: Arrays) -> None:
+    from vgg16.training.train import train
+
+    def last_loss(average: float) -> float:
+        phases = [{"epochs": 12, "optimizer": {"name": "sgd", "learning_rate": 0.003, "average": average}}]
+        experiment = Experiment.model_validate(tiny.model_dump() | {"phases": phases})
+        return train(experiment, patches, None)[1].epochs[-1].val_loss
+
+    # One of the weights before it is 0.05 away.
+    assert abs(last_loss(0.999) - last_loss(0.0)) < 0.02

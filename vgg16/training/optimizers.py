@@ -25,7 +25,7 @@ def build(phase: Phase, steps: int, precision: Precision) -> keras.optimizers.Op
     )
     common: dict[str, Any] = {"weight_decay": settings.weight_decay or None}
     if settings.average:
-        common |= {"use_ema": True, "ema_momentum": settings.average}
+        common |= {"use_ema": True, "ema_momentum": min(settings.average, _longest_average(phase.epochs * steps))}
     if settings.name == "sgd":
         common |= {"momentum": settings.momentum, "nesterov": settings.nesterov and settings.momentum > 0}
     optimizer = _FUSED[settings.name](rate, **common)
@@ -33,6 +33,13 @@ def build(phase: Phase, steps: int, precision: Precision) -> keras.optimizers.Op
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     # Scaled, or small gradients would be 0 in half floats.
     return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "mixed_float16" else optimizer
+
+
+def _longest_average(steps: int) -> float:
+    """The largest momentum with which an average over the weights of so many steps is one of weights that have learned:
+    it looks back over a tenth of them. Keras' begins with the weights of the first step, which 0.999 keeps for
+    thousands."""
+    return steps / (steps + 10)
 
 
 def _handle(variable: Any) -> Any:

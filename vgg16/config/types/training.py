@@ -24,7 +24,8 @@ class Optimizer(Frozen):
     nesterov: bool = True
     """Of SGD: Nesterov's momentum."""
     average: float = Field(default=0.0, ge=0, lt=1)
-    """Above 0: the momentum of an exponential moving average of the weights, which is then evaluated and kept."""
+    """Above 0: the momentum of an exponential moving average of the weights, which is then evaluated and kept. It
+    is less in a phase of few steps, so that the average looks back over a tenth of them."""
     weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Each step shrinks a weight by learning rate times this of itself, decoupled from the gradient (arXiv 1711.05101);
     biases and normalisations are spared."""
