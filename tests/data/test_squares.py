@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +83,25 @@ def test_what_was_decoded_is_decoded_again_where_it_was_removed(
         file.unlink()
     again = PictureSet(pictures.index, 16, workplace.squares("own").open)
     assert (again.images[:] == expected(pictures, folder, 16)).all()
+
+
+def test_what_no_training_opened_for_a_month_makes_room(pictures: PictureSet, workplace: Workplace) -> None:
+    cache = workplace.home / "cache" / "squares" / "own"
+    len(pictures.at(11).images)
+    for file in cache.iterdir():
+        os.utime(file, (0, 0))
+    len(PictureSet(pictures.index, 16, workplace.squares("own").open).images)
+    len(pictures.at(13).images)
+    left = {file.name.split("-")[1] for file in cache.iterdir()}
+    assert left == {"16", "13"}
+
+
+def test_no_room_for_decoded_pictures_is_told_before_any_is_decoded(
+    pictures: PictureSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 60 * 17 * 17 * 3 - 1}))
+    with pytest.raises(Vgg16Error, match=r"decoded pictures take 0 MB, and .* has 0 MB free"):
+        len(pictures.at(17).images)
 
 
 def test_a_damaged_shard_is_told_and_nothing_is_kept_of_it(pictures: PictureSet, workplace: Workplace) -> None:

@@ -7,7 +7,9 @@ than memory, and no training decodes a picture twice.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -28,6 +30,7 @@ from vgg16.storage.store import Store
 
 # Pictures that are decoded before they are written.
 _BATCH = 256
+_UNUSED_SECONDS = 30 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,14 @@ class SquareCache:
         if missing:
             sizes = np.bincount(index.shard, minlength=len(files))
             total, done = int(sizes[missing].sum()), 0
+            self._make_room(total * side * side * 3)
             with self.counting(f"pictures at {side} pixels") as on_decoded:
                 for number in missing:
                     self._decode(index.shards[number], side, framing, files[number])
                     done += int(sizes[number])
                     on_decoded(done, total)
+        for file in files:
+            os.utime(file)
         return Squares(index, side, files)
 
     def keep(self, shard: str, side: int, framing: Framing, squares: Sequence[Images]) -> None:
@@ -64,6 +70,19 @@ class SquareCache:
         framed = "" if framing.fit == "crop" else f"-{framing.fit}"
         framed += f"-{framing.largest_side}" if framing.largest_side else ""
         return self.folder / f"{Path(shard).stem}-{side}{framed}-{VERSION}.rgb"
+
+    def _make_room(self, needed: int) -> None:
+        """Remove what no training has opened for long. Raises Vgg16Error where there is no room for so many bytes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for file in self.folder.glob("*.rgb"):
+            if time.time() - file.stat().st_mtime > _UNUSED_SECONDS:
+                file.unlink(missing_ok=True)
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise Vgg16Error(
+                f"The decoded pictures take {needed / 1e6:,.0f} MB, and {self.folder} has {free / 1e6:,.0f} MB free.",
+                "Make room, or train at a smaller image_size.",
+            )
 
     def _decode(self, shard: str, side: int, framing: Framing, file: Path) -> None:
         def square(content: bytes) -> memoryview:
