@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.test_folder import at_home, classes, picture, row
+from tests.data.test_folder import Heard, at_home, classes, picture, row
 from vgg16.config.types import Framing
 from vgg16.data import picture_set, shards
 from vgg16.data.decode import decode, read_picture
@@ -118,6 +118,17 @@ def test_another_framing_in_the_entry_is_told_before_a_run_and_is_another_versio
     assert changed_since(row(**fields, framing=PAD), workplace) == ""
     assert padded.digest() != before.digest()
     assert padded.index.shards == before.index.shards, "the files are stored once"
+
+
+def test_a_profile_of_pictures_that_looked_otherwise_is_told(tmp_path: Path) -> None:
+    heard = Heard()
+    workplace = at_home(tmp_path / "home", display=heard)
+    classes(tmp_path / "photos", 8)
+    fields = {"source": str(tmp_path / "photos"), "typical": {"mean_intensity": (100.0, 20.0)}}
+    for change, told in (({}, 0), ({}, 0), ({"framing": PAD}, 1), ({"framing": PAD, "image_size": 20}, 1)):
+        heard.lines.clear()
+        add(row(**fields | change), workplace)
+        assert sum("remove the table [datasets.own.typical]" in line for line in heard.lines) == told
 
 
 def test_an_index_of_an_earlier_version_has_the_framing_that_there_was(workplace: Workplace, tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False, read: 
                 f"{dataset.name} in {workplace.store.address} is of {before.source}, not of {dataset.place}.",
                 "Choose another name, or say --replace: this becomes its next version.",
             )
+        if before:
+            _warn_of_old_profile(dataset, workplace.dataset_row(before.dataset), workplace)
         known = before.dataset.class_names if before else ()
         with open_listing(dataset.source, dataset.classes, folders.scratch, known) as listing:
             workplace.say(f"data        {dataset.name}: {len(listing.pictures):,} pictures in {dataset.place}")
@@ -152,6 +154,16 @@ def _warn_of_moved(moved: Sequence[MovedPicture], workplace: Workplace) -> None:
         f"data        {len(moved)} pictures lie in the folder of another split than the one that was decided first, "
         f"which stays, so that nothing that has judged is learned: {named}{more}"
     )
+
+
+def _warn_of_old_profile(dataset: Dataset, before: Dataset, workplace: Workplace) -> None:
+    """Say where the profile is of pictures that looked otherwise."""
+    if dataset.typical and (dataset.image_size, dataset.framing) != (before.image_size, before.framing):
+        workplace.say(
+            f"data        {dataset.name} has another image_size, fit or largest_side than before, and its profile was "
+            f"measured without it. Where it fails, remove the table [datasets.{dataset.name}.typical]: the next "
+            "`vgg16 data add` measures anew"
+        )
 
 
 def _warn_of_dark(paths: Sequence[str], workplace: Workplace) -> None:
