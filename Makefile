@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 LOCK := requirements$(if $(GPU),-gpu,$(if $(BENCH),-bench)).lock
 READY := .venv/ready-$(LOCK)
 
-.PHONY: run up down test test-real test-system check docs bench setup lock
+.PHONY: run up down test test-real test-system test-kills check docs bench setup lock
 
 run: $(READY)  ## digits: from scratch and fine-tuned, the better one promoted
 	.venv/bin/vgg16 run digits-scratch digits-finetune
@@ -23,7 +23,10 @@ test-real: $(READY)  ## tests on the real CIFAR archives in VGG16_TEST_DATA, ski
 	.venv/bin/python -m pytest -m real
 
 test-system: $(READY)  ## tests against the local stack, which they start and end
-	.venv/bin/python -m pytest -m system --dist=loadgroup
+	.venv/bin/python -m pytest -m "system and not kills" --dist=loadgroup
+
+test-kills: $(READY)  ## forty kills at random, in commands that are repeated until they end
+	.venv/bin/python -m pytest -n0 -m kills --log-cli-level=INFO
 
 bench: $(READY)  ## the figures of the docs, two hours on two cores; BENCH=1 with PyTorch. The half hours are apart: benchmarks/half_hour.py
 	.venv/bin/python -m benchmarks.step

@@ -14,8 +14,9 @@ from vgg16.errors import RefusedError, RequestError
 from vgg16.flows import tasks
 from vgg16.flows.progress import say
 from vgg16.flows.server import tell_of
+from vgg16.promotion import ledger
 from vgg16.promotion.ledger import ConflictError
-from vgg16.promotion.records import Decision, GateResult, Standing
+from vgg16.promotion.records import Decision, GateResult, LedgerEntry, Standing
 from vgg16.records import ModelVersion, Stage, Verdict
 from vgg16.steps.fresh_process import FreshProcess
 from vgg16.tracking.protocol import model_name
@@ -78,7 +79,10 @@ def _decide(request: PromotionRequest, scorer: FreshProcess) -> Decision:
     standing = tasks.repair_stages(request.name)
     version = tasks.find_version(request.name, request.version)
     if version.version == standing.champion:
-        return _already(standing, version, approved=request.approved)
+        return _already(standing, version, request)
+    entry = _promotion_of(version, standing)
+    if entry and not request.approved:
+        return _earlier(entry, standing, version.stage)
     judged = tasks.judge_version(version, standing, request.stage, scorer)
     verdict = judged.verdict
     if request.force:
@@ -104,7 +108,9 @@ def _decide(request: PromotionRequest, scorer: FreshProcess) -> Decision:
     if (not request.force and (verdict.verdict != "promote" or waits)) or request.stage == "staging":
         return _ended(decided, version)
     _put_into_production(version, standing, judged, verdict, forced=request.force)
-    return _ended(decided.model_copy(update={"stage": "Production"}), version)
+    ended = _ended(decided.model_copy(update={"stage": "Production"}), version)
+    tasks.end_promotion(version.name, len(standing.history) + 1)
+    return ended
 
 
 def _put_into_production(
@@ -124,32 +130,55 @@ def _put_into_production(
     }
     tasks.write_ledger(standing, facts | verdict.model_dump())
     tasks.repair_stages(version.name)
-    text = f"{version.name} version {version.version} is in production: {'; '.join(verdict.reasons)}"
-    tell_of("promoted", version.name, text)
+    _tell_of_promotion(version, verdict.reasons)
     # What was forced although it could not be asked has no answers on test either.
     if judged.evidence:
         tasks.score_on_test(version)
 
 
-def _already(standing: Standing, version: ModelVersion, *, approved: bool) -> Decision:
-    """What is left to do for the version in production: a kill may have come before its scores on test. To a chain,
-    whose version it can only be by an attempt of its own that was killed, that attempt's decision; to a person who
-    asks, RefusedError."""
+def _tell_of_promotion(version: ModelVersion, reasons: tuple[str, ...]) -> None:
+    tell_of(
+        "promoted", version.name, f"{version.name} version {version.version} is in production: {'; '.join(reasons)}"
+    )
+
+
+def _promotion_of(version: ModelVersion, standing: Standing) -> LedgerEntry | None:
+    """The last entry by which the gates put the version into production, None for none."""
+    entries = (entry for entry in reversed(standing.history) if entry.version == version.version and entry.verdict)
+    return next(entries, None)
+
+
+def _already(standing: Standing, version: ModelVersion, request: PromotionRequest) -> Decision:
+    """What is left to do for the version in production: a kill may have come before its scores on test. To whose
+    attempt that was, that attempt's decision: to a chain always, for it asks of its own versions alone, to a person
+    where something is left to do. Else RefusedError."""
     entry = next(entry for entry in reversed(standing.history) if entry.version == version.version)
+    cut_off = entry.number == standing.unfinished and request.stage == "production"
     if entry.evidence:
         tasks.score_on_test(version)
-    if approved or entry.verdict is None:
+    if entry.verdict is None or (request.approved and not cut_off):
         raise RefusedError(f"{version.name} version {version.version} is in production already.")
-    decided = Decision(
-        name=version.name,
-        version=version.version,
+    if cut_off:
+        say(f"promotion   of {entry.at}, by {entry.by}, was cut off; it is finished now")
+        _tell_of_promotion(version, entry.reasons)
+    ended = _ended(_earlier(entry, standing, "Production"), version)
+    if cut_off:
+        tasks.end_promotion(version.name, entry.number)
+    return ended
+
+
+def _earlier(entry: LedgerEntry, standing: Standing, stage: Stage) -> Decision:
+    """A decision of which the ledger has the entry already. A version that is in production no more stays out of it:
+    what came after this entry was decided with it in view."""
+    return Decision(
+        name=entry.name,
+        version=entry.version,
         verdict=entry.verdict,
         reasons=entry.reasons,
-        stage="Production",
-        previous=entry.previous,
+        stage=stage,
+        previous=entry.previous if stage == "Production" else standing.champion,
         forced=entry.forced,
     )
-    return _ended(decided, version)
 
 
 def _ended(decision: Decision, version: ModelVersion) -> Decision:
@@ -160,24 +189,53 @@ def _ended(decision: Decision, version: ModelVersion) -> Decision:
 
 
 @flow(name="rollback", flow_run_name="rollback {name}")
-def rollback(name: RegisteredModel, reason: str = "") -> Decision:
-    """Bring back the version that was in production before. Raises RefusedError where there was none."""
-    standing = tasks.repair_stages(name)
-    if not standing.before:
-        first = f"version {standing.champion} is the first" if standing.champion else "nothing is in production"
-        raise RefusedError(f"{name} has no earlier production version to bring back: {first}.")
-    reasons = (reason or "asked for",)
-    facts = {"name": name, "action": "rollback", "version": standing.before, "verdict": None, "reasons": reasons}
-    tasks.write_ledger(standing, facts)
+def rollback(name: RegisteredModel, reason: str = "", to: str = "") -> Decision:
+    """Bring back the version that was in production before, or an earlier one, `to` which; that one being in
+    production, nothing changes.
+
+    A rollback that was cut off before MLflow followed it is finished, and no other is made. Raises RefusedError where
+    there is nothing to bring back, and RequestError for a version that does not exist.
+    """
+    settled = tasks.check_stages(name)
+    standing, cut_off = settled.standing, settled.finished
+    if cut_off and cut_off.action == "rollback" and to in ("", cut_off.version):
+        say(f"rollback    of {cut_off.at}, by {cut_off.by}, was cut off; it is finished now")
+        return _rolled_back(cut_off.version, cut_off.previous, cut_off.reasons[0], name)
+    if to and to == standing.champion:
+        why = f"version {to} is in production already; nothing was changed"
+        say(f"rollback    {name} {why}")
+        return _back_in_production(name, to, to, (why,)).model_copy(update={"changed": False})
+    version = _to_bring_back(name, standing, to)
+    facts = {"name": name, "action": "rollback", "version": version, "verdict": None}
+    tasks.write_ledger(standing, facts | {"reasons": (reason or "asked for",)})
     tasks.repair_stages(name)
-    text = f"{name} version {standing.before} is in production again, version {standing.champion} is not: {reasons[0]}"
+    return _rolled_back(version, standing.champion, reason or "asked for", name)
+
+
+def _to_bring_back(name: str, standing: Standing, to: str) -> str:
+    """The version that is asked for, the one before where none is. Raises RefusedError and RequestError."""
+    if not to:
+        if not standing.before:
+            first = f"version {standing.champion} is the first" if standing.champion else "nothing is in production"
+            raise RefusedError(f"{name} has no earlier production version to bring back: {first}.")
+        return standing.before
+    tasks.find_version(name, to)
+    earlier = [version for version in ledger.productions(standing.history) if version != standing.champion]
+    if to not in earlier:
+        listed = f"versions {', '.join(dict.fromkeys(earlier))} were" if earlier else "none was"
+        raise RefusedError(
+            f"{name} version {to} was not in production before version {standing.champion or 'none'}: {listed}.",
+            f"`vgg16 promote {name} {to}` judges it; `vgg16 history {name}` shows what was in production.",
+        )
+    return to
+
+
+def _rolled_back(version: str, previous: str, reason: str, name: str) -> Decision:
+    text = f"{name} version {version} is in production again, version {previous} is not: {reason}"
     tell_of("rolled-back", name, text)
     say(f"rollback    {text}")
-    return Decision(
-        name=name,
-        version=standing.before,
-        verdict=None,
-        reasons=reasons,
-        stage="Production",
-        previous=standing.champion,
-    )
+    return _back_in_production(name, version, previous, (reason,))
+
+
+def _back_in_production(name: str, version: str, previous: str, reasons: tuple[str, ...]) -> Decision:
+    return Decision(name=name, version=version, verdict=None, reasons=reasons, stage="Production", previous=previous)

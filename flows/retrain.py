@@ -27,7 +27,7 @@ from vgg16.flows.server import ENDS, SKIPPED, cancel_children, name_of
 from vgg16.promotion.records import Decision
 from vgg16.records import DatasetRef, TrackedRun, TrainingRequest, ValidationReport
 from vgg16.reports.text import metric_with_interval
-from vgg16.steps.chain import chain_digest, run_answer
+from vgg16.steps.chain import chain_digest, request_digest, run_answer
 from vgg16.steps.fresh_process import FreshProcess
 from vgg16.tracking.tags import DATA_DOCS
 from vgg16.workplace import reach, settings
@@ -90,11 +90,22 @@ def retrain(
             return Completed(name=SKIPPED, message=f"Data, code and settings are those of {earlier}")
     dataset, report = ingest(chosen[0].dataset)
     clock.lap("ingest")
+    request = request_digest(chosen, dataset)
+    chain_id = tasks.begin_chain(request, str(runtime.flow_run.id), fresh)
     with FreshProcess() as scorer:
-        runs = train_each(_requests(chosen, dataset, own, fresh), scorer.start)
+        runs = train_each(
+            [
+                TrainingRequest(experiment=experiment, dataset=dataset, chain=chain_id, fresh=fresh, bases=own)
+                for experiment in chosen
+            ],
+            scorer.start,
+        )
         clock.lap("train")
         _report(run for run in runs if run.status == "diverged")
         challenger = _best(runs)
+        if not challenger:
+            tasks.end_chain(request)
+            raise _diverged(runs)
         decision = promote_flow(scorer)(*challenger, approved=False)
     _report(run for run in runs if run.model and (run.model.name, run.model.version) != challenger)
     # What was promoted has been scored on test.
@@ -109,6 +120,7 @@ def retrain(
     message = f"{decision.name} version {decision.version}: {'; '.join(decision.reasons)}"
     at = datetime.now(UTC).isoformat(timespec="seconds")
     tasks.remember_chain(chain_digest(chosen, dataset), f"{at}, {name}: {message}")
+    tasks.end_chain(request)
     return Completed(name=name, message=message, data=_answer(chain, clock.seconds()))
 
 
@@ -136,32 +148,23 @@ class _Clock:
         return {name: round(value, 1) for name, value in seconds.items()}
 
 
-def _requests(
-    experiments: Sequence[Experiment], dataset: DatasetRef, bases: dict[str, Experiment], fresh: bool
-) -> list[TrainingRequest]:
-    # The same after a crash: what the chain has trained by then is found again.
-    chain = str(runtime.flow_run.id).replace("-", "")[:12]
-    return [
-        TrainingRequest(experiment=experiment, dataset=dataset, chain=chain, fresh=fresh, bases=bases)
-        for experiment in experiments
-    ]
-
-
 def _report(runs: Iterable[TrackedRun]) -> None:
     """The page on each; that on the challenger comes with its decision."""
     for run in runs:
         tasks.write_report(run.run_id)
 
 
-def _best(runs: Sequence[TrackedRun]) -> tuple[str, str]:
-    """Name and version of the model that is best on `val`."""
+def _best(runs: Sequence[TrackedRun]) -> tuple[str, str] | None:
+    """Name and version of the model that is best on `val`, None where every experiment diverged."""
     val_top1 = {(run.model.name, run.model.version): run.metrics["best_val_top1"] for run in runs if run.model}
-    if not val_top1:
-        causes = "; ".join(f"{run.experiment}: {run.cause}" for run in runs)
-        raise Vgg16Error(
-            f"Every experiment diverged. {causes}.", "Try a smaller learning rate. `vgg16 report` shows the curves."
-        )
-    return max(val_top1, key=val_top1.__getitem__)
+    return max(val_top1, key=val_top1.__getitem__, default=None)
+
+
+def _diverged(runs: Sequence[TrackedRun]) -> Vgg16Error:
+    causes = "; ".join(f"{run.experiment}: {run.cause}" for run in runs)
+    return Vgg16Error(
+        f"Every experiment diverged. {causes}.", "Try a smaller learning rate. `vgg16 report` shows the curves."
+    )
 
 
 def _answer(chain: _Chain, seconds: dict[str, float]) -> dict[str, Any]:

@@ -223,6 +223,12 @@ def write_ledger(standing: Standing, facts: dict[str, Any]) -> None:
     stages.decide(standing, facts, here())
 
 
+@task(name="end promotion", **IO)
+def end_promotion(name: str, number: int) -> None:
+    """Say that nothing is left to do for the promotion of this ledger entry."""
+    here().tracker.registry.end_promotion(name, number)
+
+
 @task(name="tag verdict", **IO)
 def tag_verdict(version: ModelVersion, verdict: Verdict) -> None:
     """Write the verdict and its reasons on the version."""
@@ -261,6 +267,19 @@ def write_study(
 def find_unchanged(request: str) -> str:
     """How and when a chain of this very request ended, "" where none did."""
     return chain.earlier_end(here().store, request)
+
+
+@task(name="begin chain", **IO)
+def begin_chain(request: str, flow_run: str, fresh: bool) -> str:
+    """The chain that works on this request from now on: that of this flow run, or one that was cut off before."""
+    # The same after a crash: what the chain has trained by then is found again.
+    return chain.begin(request, flow_run.replace("-", "")[:12], fresh, here())
+
+
+@task(name="end chain", **IO)
+def end_chain(request: str) -> None:
+    """A chain of this request came to an end."""
+    chain.end(here().store, request)
 
 
 @task(name="remember chain", **IO)

@@ -43,7 +43,7 @@ def promote(name: str, version: str, stage: Literal["staging", "production"], fo
     from vgg16.flows import promote as flows
 
     decision: Decision = flows.promote(name, version, stage, force, reason)
-    if decision.verdict != "promote" and not force:
+    if decision.verdict != "promote" and not decision.forced:
         why = "may not be promoted" if decision.verdict == "refuse" else "is not promoted, for it is undecided"
         raise RefusedError(
             f"{name} version {version} {why}: {'; '.join(decision.reasons)}.",
@@ -55,16 +55,17 @@ def promote(name: str, version: str, stage: Literal["staging", "production"], fo
 
 @click.command()
 @click.argument("name")
+@click.option("--to", default="", metavar="VERSION", help="This earlier version; asked for again, it changes nothing.")
 @click.option("--reason", default="", help="Why; kept in the ledger.")
 @answers(show.rolled_back)
-def rollback(name: str, reason: str) -> Answer:
+def rollback(name: str, to: str, reason: str) -> Answer:
     """Bring back the version that was in production before."""
     prepare.open_console()
     open_workplace().tracker.registry.check_name(name)
     prepare.prepare_flows()
     from vgg16.flows import promote as flows  # after the settings, as in `promote`
 
-    answer: Answer = flows.rollback(name, reason).model_dump(mode="json")
+    answer: Answer = flows.rollback(name, reason, to).model_dump(mode="json")
     return answer
 
 

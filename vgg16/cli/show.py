@@ -224,11 +224,8 @@ def decision(answer: Answer) -> None:
 
 
 def rolled_back(answer: Answer) -> None:
-    click.secho(
-        f"{answer['name']} version {answer['version']} is in production again, version {answer['previous']} is not",
-        fg="green",
-        bold=True,
-    )
+    again = f"version {answer['version']} is in production again, version {answer['previous']} is not"
+    click.secho(f"{answer['name']} {again if answer['changed'] else answer['reasons'][0]}", fg="green", bold=True)
 
 
 def history(answer: Answer) -> None:

@@ -39,11 +39,13 @@ class ManualMove:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """How registry and ledger came to agree: `text` says what was moved by hand and what became of it."""
+    """How registry and ledger came to agree: `text` says what was moved by hand and what became of it; `finished` is
+    the last entry where it had been cut off before stages followed it, and they follow it now."""
 
     standing: Standing
     ended: Literal["unmoved", "undone", "adopted"]
     text: str = ""
+    finished: LedgerEntry | None = None
 
 
 def standing(registry: Registry, store: Store, name: str) -> Standing:
@@ -106,7 +108,8 @@ def settle(registry: Registry, store: Store, name: str, by_hand: ByHand = "undo"
     """
     state, history = _read(registry, store, name)
     if _difference(state, history) is None:
-        return Reconciliation(_follow(registry, store, name, state, history), "unmoved")
+        cut_off = history[-1] if state.followed < len(history) else None
+        return Reconciliation(_follow(registry, store, name, state, history), "unmoved", finished=cut_off)
     moved = moved_by_hand(registry, store, name)
     adopted = False
     if moved and moved.adoptable and by_hand == "adopt":
@@ -140,6 +143,8 @@ def decide(registry: Registry, store: Store, now: Standing, facts: dict[str, Any
         kept = ledger.reference(after) if entry.action == "rollback" else now.reference
         entry = entry.model_copy(update={"reference": kept or entry.version})
     registry.claim_ledger(entry.name, store.address)
+    if entry.action == "promote":
+        registry.begin_promotion(entry.name, entry.number)
     ledger.append(store, entry)
     return entry
 
@@ -168,11 +173,13 @@ def _standing(state: RegistryState, history: Sequence[LedgerEntry]) -> Standing:
     champion = promoted[-1] if promoted and promoted[-1] in state.stages else ""
     before = [version for version in there if version != champion]
     reference = ledger.reference(history)
+    begun = champion and history[-1].action == "promote" and history[-1].number == state.promoting
     return Standing(
         history=tuple(history),
         champion=champion,
         before=before[-1] if before else "",
         reference=reference if reference in state.stages else champion,
+        unfinished=state.promoting if begun else 0,
     )
 
 

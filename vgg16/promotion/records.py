@@ -58,17 +58,20 @@ class GateResult(Frozen):
 
 class Standing(Frozen):
     """Where a registered model stands: its ledger, the version in production, the one that a rollback brings back, and
-    the one that challengers must not be worse than; "" for none, or for one that was deleted in MLflow."""
+    the one that challengers must not be worse than; "" for none, or for one that was deleted in MLflow. `unfinished` is
+    the number of the last entry where it is a promotion whose scores and reports are still to come, 0 for none."""
 
     history: tuple[LedgerEntry, ...]
     champion: str
     before: str
     reference: str
+    unfinished: int = 0
 
 
 class Decision(Frozen):
     """How a judgement ended: what the gates said (None for a rollback), the stage that the version has now, the
-    production version before it, and the page on the version's run, "" for none."""
+    production version before it, and the page on the version's run, "" for none. `changed` is False where a rollback
+    to this version found it in production."""
 
     name: str
     version: str
@@ -78,3 +81,4 @@ class Decision(Frozen):
     previous: str
     forced: bool = False
     report: str = ""
+    changed: bool = True

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -17,13 +18,17 @@ from vgg16.config.types import Experiment
 from vgg16.records import DatasetRef, TrackedRun
 from vgg16.storage.store import ExistsError, Store
 from vgg16.workplace import installation
+from vgg16.workplace.workplace import Workplace
+
+
+def request_digest(experiments: Sequence[Experiment], dataset: DatasetRef) -> str:
+    """What a chain was asked for: its experiments with all settings, and the data's content. 32 hex digits."""
+    return _requested(experiments, dataset).hexdigest()[:32]
 
 
 def chain_digest(experiments: Sequence[Experiment], dataset: DatasetRef) -> str:
-    """What identifies a chain: its experiments with all settings, the data's content, this code and its packages."""
-    digest = hashlib.sha256(dataset.digest.encode())
-    for experiment in experiments:
-        digest.update(canonical.experiment_json(experiment).encode())
+    """What identifies a chain: its request, this code and its packages."""
+    digest = _requested(experiments, dataset)
     package = installation.PACKAGE
     # In a checkout the flows are a link, which is not followed from above. Rows are TOML.
     code = {
@@ -34,6 +39,39 @@ def chain_digest(experiments: Sequence[Experiment], dataset: DatasetRef) -> str:
     for library in ("tensorflow", "keras", "numpy"):
         digest.update(version(library).encode())
     return digest.hexdigest()[:32]
+
+
+def _requested(experiments: Sequence[Experiment], dataset: DatasetRef) -> hashlib._Hash:
+    digest = hashlib.sha256(dataset.digest.encode())
+    for experiment in experiments:
+        digest.update(canonical.experiment_json(experiment).encode())
+    return digest
+
+
+def begin(request: str, chain: str, fresh: bool, workplace: Workplace) -> str:
+    """The chain that works on a request from now on: the one that began it and came to no end, whose trained members
+    are not trained again, else `chain`; always that where it is to be `fresh`."""
+    store, key = workplace.store, _begun_key(request)
+    if fresh:
+        store.delete(key)
+    note = {"chain": chain, "at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")}
+    try:
+        store.create(key, json.dumps(note).encode())
+    except ExistsError:
+        begun = json.loads(store.read(key) or json.dumps(note))
+        if begun["chain"] != chain:
+            workplace.say(f"chain       goes on with what was begun on {begun['at']} and has no verdict yet")
+        return str(begun["chain"])
+    return chain
+
+
+def end(store: Store, request: str) -> None:
+    """A chain of this request came to an end: the same request is another chain from now on."""
+    store.delete(_begun_key(request))
+
+
+def _begun_key(request: str) -> str:
+    return f"chains/begun/{request}.json"
 
 
 def earlier_end(store: Store, digest: str) -> str:

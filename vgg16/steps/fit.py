@@ -20,9 +20,10 @@ from vgg16.records import DatasetRef, EpochMetrics, TrackedRun, TrainingRequest
 from vgg16.reports import figures
 from vgg16.steps.chain import code_tags
 from vgg16.steps.epoch_queue import epoch_queue, kept_when_mlflow_fails
+from vgg16.steps.unfinished import unfinished
 from vgg16.storage import addresses, publishing, weights
 from vgg16.storage.leases import Lease
-from vgg16.tracking.tags import DATA_DOCS
+from vgg16.tracking.tags import DATA_DOCS, LEASE
 from vgg16.training import checkpoints
 from vgg16.training.checkpoints import State
 from vgg16.training.features import Features, Keep
@@ -45,10 +46,9 @@ def fit(
     arrays = workplace.dataset(request.dataset)
     base = _load_base(request, workplace)
     with checkpoints.hold(store, request.digest, workplace.say) as lease:
-        if request.fresh:
-            _forget_other_chains(request, workplace)
-        run_id, state = _unfinished(request, lambda left: can_resume(request.experiment, arrays, base, left), workplace)
-        with runs.start(request, code_tags(), run_id) as run_id, kept_when_mlflow_fails():
+        run_id, state = unfinished(request, lambda left: can_resume(request.experiment, arrays, base, left), workplace)
+        tags = code_tags() | {LEASE: lease.owner.token}
+        with runs.start(request, tags, run_id) as run_id, kept_when_mlflow_fails():
             checkpoints.note_run(store, request.digest, run_id)
             runs.log_dataset(request.dataset, arrays)
             # In a bucket no browser opens them; with the run they are shown.
@@ -137,34 +137,6 @@ def _end(result: TrainingResult) -> str:
         f"            {result.status} in {result.seconds:.0f} s ({result.images_per_s:.0f} images/s, "
         f"{result.precision}), {cause or best}"
     )
-
-
-def _unfinished(
-    request: TrainingRequest, fits: Callable[[State], bool], workplace: Workplace
-) -> tuple[str, State | None]:
-    """The run and the state that a training which was cut off has left, "" and None for none. A complete run is not
-    touched again."""
-    store = workplace.store
-    run_id = checkpoints.noted_run(store, request.digest)
-    run_state = workplace.tracker.runs.state(run_id) if run_id else ""
-    state = checkpoints.load(store, request.digest)
-    misfit = run_state != "complete" and state is not None and not fits(state)
-    if misfit:
-        name = request.experiment.name
-        workplace.say(f"training    the checkpoint of {name} does not fit this code: it starts anew, in a new run")
-    if misfit or run_state == "complete":
-        checkpoints.clear(store, request.digest)
-        return "", None
-    return (run_id if run_state else ""), state
-
-
-def _forget_other_chains(request: TrainingRequest, workplace: Workplace) -> None:
-    """Keep nothing of what another chain has left of this training; its run in MLflow stays."""
-    runs = workplace.tracker.runs
-    run_id = checkpoints.noted_run(workplace.store, request.digest)
-    begun_by = runs.get(run_id).chain if run_id and runs.state(run_id) else None
-    if begun_by != request.chain:
-        checkpoints.clear(workplace.store, request.digest)
 
 
 def _load_base(request: TrainingRequest, workplace: Workplace) -> Weights | None:

@@ -23,17 +23,20 @@ def register(run: TrackedRun, model_uri: str, workplace: Workplace) -> TrackedRu
 def find_base(request: TrainingRequest, workplace: Workplace) -> str:
     """The address of a registered model that this very request already gave, "" where there is none."""
     tracker = workplace.tracker
-    run_ids = {run.run_id for run in tracker.runs.search(request=request.digest)}
+    runs = tracker.runs.search(request=request.digest)
+    for run in runs:
+        _drop_served(run, workplace)
+    run_ids = {run.run_id for run in runs}
     versions = tracker.registry.versions(model_name(request.dataset.name))
     made = [version for version in versions if version.run_id in run_ids]
     return made[-1].uri if made else ""
 
 
 def find_member(experiment: Experiment, chain: str, workplace: Workplace) -> TrackedRun | None:
-    """The complete run of this experiment in this chain, None where there is none yet."""
+    """The complete run of this experiment in this chain, None where there is none yet, or its model is gone."""
     for run in workplace.tracker.runs.search(chain=chain):
-        if run.experiment == experiment.name:
-            return workplace.tracker.registry.with_version(run)
+        if run.experiment == experiment.name and (trained := _trained(run, workplace)):
+            return trained
     return None
 
 
@@ -43,7 +46,19 @@ def find_trained(request: TrainingRequest, workplace: Workplace) -> TrackedRun |
     for run in workplace.tracker.runs.search(request=request.digest):
         if request.fresh and run.parent != request.parent:
             continue
-        trained = workplace.tracker.registry.with_version(run)
-        if trained.model or trained.status == "diverged":
+        if trained := _trained(run, workplace):
             return trained
     return None
+
+
+def _trained(run: TrackedRun, workplace: Workplace) -> TrackedRun | None:
+    """A complete run with its version, None where its model is gone."""
+    _drop_served(run, workplace)
+    trained = workplace.tracker.registry.with_version(run)
+    return trained if trained.model or trained.status == "diverged" else None
+
+
+def _drop_served(run: TrackedRun, workplace: Workplace) -> None:
+    """The checkpoints of a complete run have served; a kill may have come before they were dropped."""
+    if run.request and checkpoints.noted_run(workplace.store, run.request) == run.run_id:
+        checkpoints.drop(workplace.store, run.request)

@@ -115,6 +115,12 @@ def latest(store: Store, folder: str) -> tuple[int, Owner] | None:
     return (int(Path(keys[-1]).stem), Owner.model_validate_json(content)) if content else None
 
 
+def was_held(store: Store, folder: str, token: str) -> bool:
+    """Whether an owner of this token has held the lease of this folder, in this store."""
+    contents = (store.read(key) for key in store.keys(f"{folder}/lease/"))
+    return any(content and Owner.model_validate_json(content).token == token for content in contents)
+
+
 def lapsed(store: Store, folder: str, generation: int, owner: Owner) -> bool:
     """Whether the owner let go, is gone, or has not been heard of for long by this machine's clock."""
     beat = json.loads(store.read(_beat_key(folder, generation)) or "{}")

@@ -77,6 +77,13 @@ class Runs(Protocol):
     def running(self) -> dict[str, str]:
         """The names of the runs that are called running, by their ids."""
 
+    def left_running(self, request: str) -> dict[str, str]:
+        """The incomplete runs of a request that are called running, by their ids, the newest first: each with the token
+        of the lease that it was begun under, "" for none."""
+
+    def mark_killed(self, run_id: str) -> None:
+        """Call a run killed whose process is gone."""
+
     def find(self, begins: str) -> TrackedRun:
         """A complete run, by its id or the id's first characters. Raises RequestError."""
 
@@ -144,12 +151,14 @@ class Results(Protocol):
 class RegistryState:
     """What MLflow shows of a registered model: the stage of each version, also of one that is not ours; the version
     that is called champion ("" for none); the store of the ledger ("" before the first promotion); and the number of
-    the last ledger entry that stages and alias were seen to follow (0 for none)."""
+    the last ledger entry that stages and alias were seen to follow (0 for none), and of the promotion that was begun
+    last and is not finished (0 for none)."""
 
     stages: dict[str, str]
     champion: str
     ledger: str
     followed: int
+    promoting: int = 0
 
     @property
     def production(self) -> list[str]:
@@ -210,6 +219,12 @@ class Registry(Protocol):
 
     def note_followed(self, name: str, number: int) -> None:
         """Say for all clients that stages and alias are what the ledger's entry of this number says."""
+
+    def begin_promotion(self, name: str, number: int) -> None:
+        """Say for all clients that the promotion of this ledger entry begins."""
+
+    def end_promotion(self, name: str, number: int) -> None:
+        """Say that it is finished, scores and reports too; of another one that has begun since, nothing."""
 
     def mark(self, name: str, version: str, mark: Literal["forced", "adopted"], reason: str) -> None:
         """Say on the version, for ever, that no gate let it into production, and why it came there."""

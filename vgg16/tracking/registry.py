@@ -26,10 +26,12 @@ from vgg16.tracking.protocol import RegistryState, Runs, model_name
 from vgg16.tracking.tags import DATASET
 
 _ADDRESSES = "models:/NAME/VERSION, models:/NAME@ALIAS, models:/m-ID or runs:/RUN/model"
-# Tags of a registered model: the address of its ledger, who would like to be that, the last entry that stages follow.
+# Tags of a registered model: the address of its ledger, who would like to be that, the last entry that stages follow,
+# the entry of a promotion that is not finished.
 _LEDGER = "vgg16.ledger"
 _CLAIM = "vgg16.ledger-claim."
 _FOLLOWED = "vgg16.followed"
+_PROMOTING = "vgg16.promoting"
 # What goes into a filter of MLflow's.
 _NAME = r"[\w.-]+"
 # How often a row that several processes write at one moment is tried again; each time one of them has written it.
@@ -62,6 +64,7 @@ class MlflowRegistry:
     def register(self, name: str, run_id: str, model_uri: str) -> ModelVersion:
         for version in self.versions(name):
             if version.run_id == run_id:
+                self.client.set_tag(run_id, "vgg16.model", f"{name}/{version.version}")
                 return version
         about = _ABOUT_MODEL.format(name=name, dataset=name.removeprefix(model_name("")))
         try:
@@ -147,6 +150,7 @@ class MlflowRegistry:
             champion=str(model.aliases.get(ALIASES["Production"], "")),
             ledger=model.tags.get(_LEDGER, ""),
             followed=int(model.tags.get(_FOLLOWED, 0)),
+            promoting=int(model.tags.get(_PROMOTING, 0)),
         )
 
     def move(self, name: str, version: str, stage: Stage) -> None:
@@ -201,6 +205,13 @@ class MlflowRegistry:
 
     def note_followed(self, name: str, number: int) -> None:
         _write(self.client.set_registered_model_tag, name, _FOLLOWED, str(number))
+
+    def begin_promotion(self, name: str, number: int) -> None:
+        _write(self.client.set_registered_model_tag, name, _PROMOTING, str(number))
+
+    def end_promotion(self, name: str, number: int) -> None:
+        if self.client.get_registered_model(name).tags.get(_PROMOTING) == str(number):
+            _write(self.client.delete_registered_model_tag, name, _PROMOTING)
 
     def mark(self, name: str, version: str, mark: Literal["forced", "adopted"], reason: str) -> None:
         _write(self.client.set_model_version_tag, name, version, f"vgg16.{mark}", reason[:5000])

@@ -24,7 +24,7 @@ from vgg16.errors import RequestError
 from vgg16.records import DatasetRef, TrackedRun, TrainingRequest
 from vgg16.tracking import views
 from vgg16.tracking.protocol import RunState
-from vgg16.tracking.tags import COLOR, DATASET, FRESH, GUESSED, NOTE, PARENT
+from vgg16.tracking.tags import COLOR, DATASET, FRESH, GUESSED, LEASE, NOTE, PARENT
 
 
 class MlflowRuns:
@@ -74,11 +74,15 @@ class MlflowRuns:
     def start_study(
         self, name: str, request: str, dataset: DatasetRef, tags: Mapping[str, str], *, fresh: bool
     ) -> Iterator[str]:
-        earlier = [] if fresh else self._studies(dataset.name, request)
-        if earlier:
+        earlier = self._studies(dataset.name, request)
+        if earlier and not fresh:
             run_id = str(earlier[0].info.run_id)
             self.client.update_run(run_id, status="RUNNING")
         else:
+            # What was killed and is begun anew is nobody's; one that lives all the same says so at its end.
+            for left in earlier:
+                if left.info.status == "RUNNING":
+                    self.mark_killed(left.info.run_id)
             described = {
                 "vgg16.study": name,
                 "vgg16.study_request": request,
@@ -165,6 +169,15 @@ class MlflowRuns:
         ids = [experiment.experiment_id for experiment in self.client.search_experiments()]
         runs = self.client.search_runs(ids, "attributes.status = 'RUNNING' and tags.`vgg16.request` != ''")
         return {run.info.run_id: f"{run.info.run_name} {run.info.run_id[:8]}" for run in runs}
+
+    def left_running(self, request: str) -> dict[str, str]:
+        ids = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        asked = f"attributes.status = 'RUNNING' and tags.`vgg16.request` = '{request}'"
+        runs = self.client.search_runs(ids, asked, order_by=["attributes.start_time DESC"])
+        return {run.info.run_id: run.data.tags.get(LEASE, "") for run in runs if "vgg16.status" not in run.data.tags}
+
+    def mark_killed(self, run_id: str) -> None:
+        self.client.set_terminated(run_id, "KILLED")
 
     def find(self, begins: str) -> TrackedRun:
         runs = self.search(begins=begins) if re.fullmatch("[0-9a-f]{1,32}", begins) else []

@@ -11,6 +11,8 @@ REPORT = "report.html"
 DATASET = "vgg16.dataset"
 # The tag of a study's run below which everything is trained anew.
 FRESH = "vgg16.fresh"
+# The tag of a run that says under which holding of the request's lease it was trained last.
+LEASE = "vgg16.lease"
 # MLflow's own tags: of a run that is shown below another one, of a run's colour, of its description.
 PARENT = "mlflow.parentRunId"
 COLOR = "mlflow.runColor"
@@ -36,6 +38,7 @@ TAGS = {
     "vgg16.version": "the version of this package",
     "vgg16.commit": "the commit of the code, with `-dirty` where files were changed",
     "vgg16.dataset": "the dataset, as JSON for programs; a person finds it in the column Dataset",
+    "vgg16.lease": "the token of the process that trained it last",
     "vgg16.request": "the digest of experiment, data and base: equal for runs that asked for the same",
 }
 

@@ -60,6 +60,11 @@ def hold(store: Store, request: str, say: Callable[[str], None]) -> AbstractCont
     return leases.hold(store, _folder(request), say)
 
 
+def was_held(store: Store, request: str, token: str) -> bool:
+    """Whether an owner of this token has held the request's lease, in this store."""
+    return leases.was_held(store, _folder(request), token)
+
+
 def saver(
     store: Store, request: str, lease: Lease, minutes: float, say: Callable[[str], None]
 ) -> Callable[[Callable[[], State], Moment], None]:

@@ -1,0 +1,239 @@
+"""A command that is killed between any two of its writes, and repeated until it ends, does everything once: each place
+of a kill is the last one of one life, and the next life is the same command."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import random
+import signal
+import sqlite3
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system import commander
+from tests.system.commander import CHAIN, PROMOTION, ROLLBACK, TRAINING
+from vgg16.config.types import Experiment, Question, Study
+from vgg16.promotion import ledger
+from vgg16.storage.store import FolderStore
+from vgg16.training import checkpoints
+
+pytestmark = pytest.mark.system
+log = logging.getLogger(__name__)
+
+NAME = "vgg16-digits"
+
+
+class Home:
+    """A home whose commands are processes, each a child of one that has imported everything."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.lives = folder, 0
+        folder.mkdir()
+        self.store = FolderStore(folder / "store")
+        self.processes = multiprocessing.get_context("forkserver")
+        self.processes.set_forkserver_preload([commander.__name__])
+
+    def obey(self, command: str, end: str | float | None = None, /, **arguments: Any) -> Any:
+        """What a command answers, None where it was killed."""
+        self.lives += 1
+        answer = self.folder / f"answer{self.lives}"
+        process = self.processes.Process(
+            target=commander.obey, args=(self.folder, command, arguments, answer, end), daemon=False
+        )
+        process.start()
+        process.join()
+        if process.exitcode == -signal.SIGKILL:
+            return None
+        assert process.exitcode == 0, process.exitcode
+        return json.loads(answer.read_text())
+
+    def sql(self, query: str) -> list[Any]:
+        with sqlite3.connect(self.folder / "mlflow.db") as database:
+            return database.execute(query).fetchall()
+
+    @property
+    def entries(self) -> list[tuple[str, str]]:
+        return [(entry.action, entry.version) for entry in ledger.entries(self.store, NAME)]
+
+    def left_over(self) -> list[str]:
+        """What a kill has left: runs that are called running, checkpoints, chains without an end, processes."""
+        running = [f"{name} runs" for (name,) in self.sql("select name from runs where status = 'RUNNING'")]
+        kept = [f"{left.request} is kept" for left in checkpoints.unfinished(self.store)]
+        deadline = time.monotonic() + 20  # of a killed one, a process that answers ends when it has answered
+        while (alive := self._processes()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return running + kept + self.store.keys("chains/begun/") + alive
+
+    def _processes(self) -> list[str]:
+        mine = f"VGG16_HOME={self.folder}".encode()
+        alive = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if mine in (process / "environ").read_bytes().split(b"\0"):
+                    alive.append(f"process {process.name}")
+        return alive
+
+    @property
+    def stages(self) -> dict[str, str]:
+        return {str(number): stage for number, stage in self.sql("select version, current_stage from model_versions")}
+
+
+def tiny(name: str, **settings: Any) -> Experiment:
+    return Experiment.model_validate(
+        {
+            "name": name,
+            "description": "for tests",
+            "dataset": {"name": "digits", "limit": 100},
+            "backbone": {"name": "vgg11", "width": 0.05, "batch_norm": "after"},
+            "head": {"units": [16]},
+            "phases": [{"epochs": 1, "optimizer": {"learning_rate": 0.01}}],
+            "batch_size": 25,
+            "gate": {"floor": 0.0, "max_ece": 1, "max_latency_ms": 1e6},
+        }
+        | settings
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Where version 1 is in production, by a run that was killed at every place."""
+    home = Home(tmp_path_factory.mktemp("repeats") / "home")
+    for place in TRAINING | PROMOTION | CHAIN:
+        assert home.obey("run", place, experiments=[tiny("one")]) is None, place
+    return home
+
+
+@pytest.mark.timeout(600)
+def test_a_run_that_is_killed_at_every_place_trains_once_and_its_version_is_judged(home: Home) -> None:
+    answer = home.obey("run", experiments=[tiny("one")])
+    assert (answer["verdict"], answer["stage"], answer["production"]) == ("promote", "Production", "1")
+    assert home.entries == [("promote", "1")]
+    assert home.stages == {"1": "Production"}
+    assert len(list((home.folder / "trained").iterdir())) == 1
+    assert home.left_over() == []
+    # It came to its end: the same command is another run now.
+    again = home.obey("run", experiments=[tiny("one")])
+    assert again["challenger"]["version"] == "2"
+
+
+@pytest.mark.timeout(600)
+def test_a_promotion_that_is_killed_at_every_place_is_made_once_and_a_person_is_told_that_it_is(home: Home) -> None:
+    forced = {"name": NAME, "version": "2", "force": True, "reason": "a demonstration"}
+    for place in PROMOTION:
+        assert home.obey("promote", place, **forced) is None, place
+    # What is left by then is nothing but the answer.
+    refused = home.obey("promote", **forced)
+    assert refused["message"] == f"{NAME} version 2 is in production already."
+    assert home.entries == [("promote", "1"), ("promote", "2")]
+    assert home.stages == {"1": "Archived", "2": "Production"}
+
+
+def test_a_promotion_that_is_cut_off_ends_as_it_would_have(home: Home) -> None:
+    again = {"name": NAME, "version": "1", "force": True, "reason": "the other one"}
+    before = len(home.entries)
+    for place in ("the entry is written", "that is noted"):
+        assert home.obey("promote", place, **again) is None, place
+    answer = home.obey("promote", **again)
+    assert (answer["stage"], answer["forced"], answer["previous"]) == ("Production", True, "2")
+    assert answer["reasons"][0] == "forced: the other one"
+    assert home.entries[before:] == [("promote", "1")]
+
+
+def test_a_rollback_that_was_cut_off_is_finished_once_and_one_that_was_followed_is_followed_by_another(
+    home: Home,
+) -> None:
+    before = len(home.entries)
+    for place in ROLLBACK:
+        assert home.obey("rollback", place, name=NAME) is None, place
+    answer = home.obey("rollback", name=NAME, reason="again")
+    assert (answer["version"], answer["previous"], answer["reasons"]) == ("2", "1", ["asked for"])
+    assert home.entries[before:] == [("rollback", "2")]
+    assert home.stages["2"] == "Production"
+    assert home.obey("rollback", name=NAME)["version"] == "1"
+    assert home.entries[before:] == [("rollback", "2"), ("rollback", "1")]
+
+
+def test_a_rollback_to_a_version_is_exact(home: Home) -> None:
+    home.obey("promote", name=NAME, version="2", force=True, reason="once more")
+    before = len(home.entries)
+    assert home.obey("rollback", "the entry is written", name=NAME, to="1") is None
+    for changed in (True, False, False):
+        answer = home.obey("rollback", name=NAME, to="1")
+        assert (answer["version"], answer["changed"]) == ("1", changed)
+    assert home.entries[before:] == [("rollback", "1")]
+    refused = home.obey("rollback", name=NAME, to="2")
+    assert refused["error"] == "refused"
+    assert "version 2 was not in production before version 1" in refused["message"]
+    assert home.obey("rollback", name=NAME, to="9")["error"] == "request"
+
+
+@pytest.mark.timeout(600)
+def test_a_study_that_is_killed_has_one_run_and_trains_each_member_once(home: Home) -> None:
+    question = Question(name="width", members=(tiny("one"), tiny("wider", seed=3)))
+    study = Study(name="widths", description="for tests", questions=(question,))
+    lives = len(list((home.folder / "trained").iterdir()))
+    places = ("the run is created", "the study is named", "the run is noted", "it is registered")
+    for place in (*places, "the run is called finished", "its report is written"):
+        assert home.obey("study", place, name=study) is None, place
+    answer = home.obey("study", name=study)
+    assert [run["experiment"] for run in answer["runs"]] == ["one", "wider"]
+    assert len(list((home.folder / "trained").iterdir())) == lives + 1
+    assert home.sql("select count(*) from tags where key = 'vgg16.study'") == [(1,)]
+    assert home.left_over() == []
+
+
+@pytest.mark.kills
+@pytest.mark.timeout(3600)
+def test_forty_kills_at_random_lose_nothing_and_leave_nothing(tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(10**6)
+    log.info("seed %d", seed)
+    chance = random.Random(seed)
+    home, kills, production = Home(tmp_path / "home"), 0, ""
+    home.obey("run", experiments=[tiny("first")])
+    number = 0
+    while kills < 40:
+        number += 1
+        command = chance.choice(["run", "study", "promote", "rollback"])
+        versions, entries = sorted(home.stages), home.entries
+        (production,) = [version for version, stage in home.stages.items() if stage == "Production"]
+        others = [version for version in versions if version != production]
+        earlier = [version for version in ledger.productions(ledger.entries(home.store, NAME)) if version != production]
+        arguments: dict[str, Any] = {"experiments": [tiny(f"run{number}", seed=number)]}
+        if command == "study":
+            question = Question(name="seed", members=(tiny(f"study{number}", seed=number),))
+            arguments = {"name": Study(name=f"seeds{number}", description="for tests", questions=(question,))}
+        elif command == "promote" and others:
+            arguments = {"name": NAME, "version": chance.choice(others), "force": True, "reason": "by chance"}
+        elif command == "rollback" and earlier:
+            arguments = {"name": NAME, "to": chance.choice(earlier)}
+        else:
+            command = "run"
+        answer = None
+        while answer is None:
+            # Longer than the first of its lives takes: some end by themselves.
+            answer = home.obey(command, chance.uniform(0.3, 20) if kills < 40 else None, **arguments)
+            kills += answer is None
+        log.info("%s %s after %d kills: %s", command, arguments.get("version", ""), kills, answer)
+        if command == "promote":
+            assert home.entries[len(entries) :] == [("promote", arguments["version"])]
+            assert home.stages[arguments["version"]] == "Production"
+        elif command == "rollback":
+            assert home.entries[len(entries) :] == [("rollback", arguments["to"])]
+            assert home.stages[arguments["to"]] == "Production"
+        elif command == "run":
+            promoted = answer["stage"] == "Production"
+            version = answer["challenger"]["version"]
+            assert home.entries[len(entries) :] == [("promote", version)] * promoted
+            assert home.stages[version if promoted else production] == "Production"
+        assert list(home.stages.values()).count("Production") == 1
+        assert home.left_over() == []
+    requests = home.sql("select value, count(*) from tags where key = 'vgg16.request' group by value")
+    assert [count for _, count in requests] == [1] * len(requests)
+    steps = home.sql("select run_uuid, step, count(*) from metrics where key = 'val_loss' group by run_uuid, step")
+    assert [(step, count) for _, step, count in steps] == [(1, 1)] * len(requests)
