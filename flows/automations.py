@@ -108,7 +108,12 @@ NOTIFICATIONS: tuple[tuple[Row, str], ...] = (
                 "type": "event",
                 "posture": "Reactive",
                 "match": {"prefect.resource.id": "vgg16.model.*"},
-                "expect": ["vgg16.promoted", "vgg16.rolled-back", "vgg16.moved-by-hand"],
+                "expect": [
+                    "vgg16.promoted",
+                    "vgg16.rolled-back",
+                    "vgg16.moved-by-hand",
+                    "vgg16.waits-no-more",
+                ],
                 "threshold": 1,
                 "within": 0,
             },

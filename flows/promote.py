@@ -106,11 +106,12 @@ def _decide(request: PromotionRequest, scorer: FreshProcess) -> Decision:
         forced=request.force,
     )
     if (not request.force and (verdict.verdict != "promote" or waits)) or request.stage == "staging":
+        if kept == "Staging":
+            tasks.begin_wait(version)
+        tasks.tell_waiting(version.name)
         return _ended(decided, version)
     _put_into_production(version, standing, judged, verdict, forced=request.force)
-    ended = _ended(decided.model_copy(update={"stage": "Production"}), version)
-    tasks.end_promotion(version.name, len(standing.history) + 1)
-    return ended
+    return _finished(decided.model_copy(update={"stage": "Production"}), version, len(standing.history) + 1)
 
 
 def _put_into_production(
@@ -161,10 +162,8 @@ def _already(standing: Standing, version: ModelVersion, request: PromotionReques
     if cut_off:
         say(f"promotion   of {entry.at}, by {entry.by}, was cut off; it is finished now")
         _tell_of_promotion(version, entry.reasons)
-    ended = _ended(_earlier(entry, standing, "Production"), version)
-    if cut_off:
-        tasks.end_promotion(version.name, entry.number)
-    return ended
+        return _finished(_earlier(entry, standing, "Production"), version, entry.number)
+    return _ended(_earlier(entry, standing, "Production"), version)
 
 
 def _earlier(entry: LedgerEntry, standing: Standing, stage: Stage) -> Decision:
@@ -179,6 +178,17 @@ def _earlier(entry: LedgerEntry, standing: Standing, stage: Stage) -> Decision:
         previous=entry.previous if stage == "Production" else standing.champion,
         forced=entry.forced,
     )
+
+
+def _finished(decision: Decision, version: ModelVersion, number: int) -> Decision:
+    """The rest of a promotion, of which the ledger has the entry of this number, and the note that nothing is left."""
+    # What was forced has shown nothing, and is shown to be better than nobody.
+    if not decision.forced:
+        tasks.end_waits(version)
+    tasks.tell_waiting(version.name)
+    ended = _ended(decision, version)
+    tasks.end_promotion(version.name, number)
+    return ended
 
 
 def _ended(decision: Decision, version: ModelVersion) -> Decision:
@@ -234,6 +244,7 @@ def _rolled_back(version: str, previous: str, reason: str, name: str) -> Decisio
     text = f"{name} version {version} is in production again, version {previous} is not: {reason}"
     tell_of("rolled-back", name, text)
     say(f"rollback    {text}")
+    tasks.tell_waiting(name)
     return _back_in_production(name, version, previous, (reason,))
 
 

@@ -213,7 +213,31 @@ def _settle(name: str) -> Reconciliation:
     settled = stages.settle(name, here())
     if settled.text:
         tell_of("moved-by-hand", name, settled.text)
+    _tell_of_ended(name, stages.end_waits(name, None, here()))
     return settled
+
+
+def _tell_of_ended(name: str, waits: Sequence[str]) -> None:
+    for text in waits:
+        tell_of("waits-no-more", name, text)
+
+
+@task(name="begin wait", **IO)
+def begin_wait(version: ModelVersion) -> None:
+    """A version waits in Staging from now on, for a person or for more images."""
+    stages.begin_wait(version, here())
+
+
+@task(name="end waits", **IO)
+def end_waits(promoted: ModelVersion) -> None:
+    """End the waits in Staging of those that a promoted version is at least as good as, on the same images."""
+    _tell_of_ended(promoted.name, stages.end_waits(promoted.name, promoted, here()))
+
+
+@task(name="tell waiting", **IO)
+def tell_waiting(name: str) -> None:
+    """Say who waits in Staging."""
+    stages.tell_waiting(name, here())
 
 
 @task(name="write ledger", **_COMPUTE)

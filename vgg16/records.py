@@ -127,7 +127,8 @@ class Verdict(Frozen):
 
 
 class ModelVersion(Frozen):
-    """A registered version. Stages and versions are strings, as MLflow's servers answer them."""
+    """A registered version. Stages and versions are strings, as MLflow's servers answer them. One in Staging waits for
+    `waits_for`, until the date `waits_until`, YYYY-MM-DD; "" where it does not wait, or for no end."""
 
     name: str
     version: str
@@ -136,6 +137,8 @@ class ModelVersion(Frozen):
     experiment: str
     verdict: str = ""
     metrics: dict[str, float] = Field(default_factory=dict)
+    waits_for: Literal["", "a person", "more images"] = ""
+    waits_until: str = ""
 
     @property
     def uri(self) -> str:

@@ -165,7 +165,7 @@ def test_a_setting_newer_than_0_1_changes_a_request_only_where_it_asks_for_somet
         patience: int = 0
 
     monkeypatch.setitem(canonical.FIELDS, NewerRules, canonical.FIELDS[GateRules])
-    monkeypatch.setitem(canonical.NEWER, NewerRules, {"patience": 0})
+    monkeypatch.setitem(canonical.NEWER, NewerRules, canonical.NEWER[GateRules] | {"patience": 0})
     monkeypatch.setitem(canonical.OLD_NAMES, NewerRules, canonical.OLD_NAMES.get(GateRules, {}))
     old = SHIPPED.experiments["digits-scratch"]
 

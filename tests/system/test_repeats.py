@@ -10,12 +10,15 @@ import random
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conftest import Answer
 from tests.system import commander
 from tests.system.commander import CHAIN, PROMOTION, ROLLBACK, TRAINING
 from vgg16.config.types import Experiment, Question, Study
@@ -78,6 +81,10 @@ class Home:
                 if mine in (process / "environ").read_bytes().split(b"\0"):
                     alive.append(f"process {process.name}")
         return alive
+
+    @property
+    def waiting(self) -> list[str]:
+        return [version for version, stage in self.stages.items() if stage == "Staging"]
 
     @property
     def stages(self) -> dict[str, str]:
@@ -186,6 +193,32 @@ def test_a_study_that_is_killed_has_one_run_and_trains_each_member_once(home: Ho
     assert len(list((home.folder / "trained").iterdir())) == lives + 1
     assert home.sql("select count(*) from tags where key = 'vgg16.study'") == [(1,)]
     assert home.left_over() == []
+
+
+@pytest.mark.timeout(600)
+def test_two_versions_that_wait_still_do_after_a_weekly_run_a_forced_promotion_and_a_rollback(
+    home: Home, vgg16: Callable[..., Answer]
+) -> None:
+    """Seen by whoever asks, and told each time."""
+    for version in ("2", "3"):
+        assert home.obey("promote", name=NAME, version=version, stage="staging")["stage"] == "Staging"
+    weekly = home.obey("run", experiments=[tiny("weekly", seed=7, gate={"floor": 1.0})])
+    version = weekly["challenger"]["version"]
+    assert (weekly["verdict"], weekly["stage"], weekly["production"]) == ("refuse", "Archived", "1")
+    assert home.waiting == ["2", "3"]
+    forced = {"name": NAME, "version": version, "force": True, "reason": "a demonstration"}
+    assert home.obey("promote", **forced)["stage"] == "Production"
+    assert home.waiting == ["2", "3"]
+    assert home.obey("rollback", name=NAME)["version"] == "1"
+    assert home.waiting == ["2", "3"]
+    until = (datetime.now(UTC).date() + timedelta(days=90)).isoformat()
+    seen = vgg16("status", "--json", VGG16_HOME=str(home.folder)).json["waiting"]
+    assert seen == [{"model": NAME, "version": n, "waits_for": "a person", "until": until} for n in ("2", "3")]
+    shown = vgg16("models", NAME, VGG16_HOME=str(home.folder)).stdout
+    assert shown.count(f"a person, until {until}") == 2
+    # A person decides on one; the other waits on.
+    assert home.obey("promote", name=NAME, version="2", force=True, reason="it is good")["stage"] == "Production"
+    assert home.waiting == ["3"]
 
 
 @pytest.mark.kills

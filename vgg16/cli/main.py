@@ -42,7 +42,11 @@ COMMANDS = {
         "show_",
         "Layers, shapes, parameters and FLOPs, without training; or with --settings what can be set.",
     ),
-    "status": Entry("vgg16.cli.status", "status", "The last ten scheduled runs with their verdicts, and the next."),
+    "status": Entry(
+        "vgg16.cli.status",
+        "status",
+        "The last ten scheduled runs with their verdicts, the next, and what waits in Staging.",
+    ),
     "study": Entry("vgg16.cli.run", "study", "Several experiments that answer questions, and their report."),
     "ui": Entry("vgg16.cli.servers", "ui", "The MLflow UI, opened at the comparison of the last run's members."),
     "up": Entry(

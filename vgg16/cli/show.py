@@ -170,6 +170,8 @@ def _member(name: str, run: Answer | None) -> Answer:
 
 
 def status(answer: Answer) -> None:
+    if answer["waiting"]:
+        table("waits in Staging; `vgg16 promote MODEL VERSION` judges it again", answer["waiting"])
     if not answer["server"]:
         click.echo("No Prefect server is named, so nothing is scheduled. `vgg16 up` starts one here.")
         return
@@ -203,6 +205,7 @@ def models(answer: Answer) -> None:
                 "version": version["version"],
                 "stage": version["stage"],
                 "verdict": version["verdict"],
+                "waits for": version["waits_for"] + f", until {version['waits_until']}" * bool(version["waits_until"]),
                 "gate top-1": metric_with_interval(version["metrics"], "gate_top1"),
                 "test top-1": metric_with_interval(version["metrics"], "test_top1") or "kept",
                 "experiment": version["experiment"],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import getpass
 import os
+from datetime import UTC, date, datetime
 from typing import Any
 
-from vgg16.promotion import reconcile
+from vgg16.promotion import reconcile, waiting
 from vgg16.promotion.reconcile import Reconciliation
 from vgg16.promotion.records import Standing
+from vgg16.records import ModelVersion
 from vgg16.workplace.workplace import Workplace
 
 
@@ -28,6 +30,30 @@ def decide(standing: Standing, facts: dict[str, Any], workplace: Workplace) -> N
     """Append the ledger entry that comes next, made by this user now. Raises ConflictError where another decision came
     first."""
     reconcile.decide(workplace.tracker.registry, workplace.store, standing, facts, _user())
+
+
+def begin_wait(version: ModelVersion, workplace: Workplace) -> None:
+    """A version waits in Staging from now on."""
+    waiting.begin(workplace.tracker, version, _today())
+
+
+def end_waits(name: str, promoted: ModelVersion | None, workplace: Workplace) -> list[str]:
+    """End the waits in Staging whose time is over, and those of versions that the one which the gates have `promoted`
+    is at least as good as on the same images; what ended, and why."""
+    ended = waiting.end(workplace.tracker, name, _today(), promoted)
+    for text in ended:
+        workplace.say(f"waiting     {text}")
+    return ended
+
+
+def tell_waiting(name: str, workplace: Workplace) -> None:
+    """Say who waits in Staging."""
+    if text := waiting.in_words(name, waiting.of(workplace.tracker.registry, name)):
+        workplace.say(f"waiting     {text}")
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 def _user() -> str:

@@ -206,8 +206,14 @@ class Registry(Protocol):
         """What MLflow shows of a registered model's stages, in two requests however many versions there are."""
 
     def move(self, name: str, version: str, stage: Stage) -> None:
-        """Stage and alias of a version, together; the one it takes the place of is archived. Running twice is running
-        once."""
+        """Stage and alias of a version, together; the one that it replaces in production is archived. In Staging
+        several wait, of which the last to come has the alias. Running twice is running once."""
+
+    def wait(self, version: ModelVersion, until: str) -> None:
+        """Say on a version until which date, YYYY-MM-DD, it waits in Staging."""
+
+    def end_wait(self, version: ModelVersion, reason: str) -> None:
+        """Archive a version that waited in Staging, and say on it why."""
 
     def follow(self, name: str, production: str) -> None:
         """Make stages and alias what the ledger says: this version in production, "" for none. A version that was

@@ -32,6 +32,9 @@ _LEDGER = "vgg16.ledger"
 _CLAIM = "vgg16.ledger-claim."
 _FOLLOWED = "vgg16.followed"
 _PROMOTING = "vgg16.promoting"
+# Tags of a version: the date until which it waits in Staging, and why it does no more.
+_WAITS_UNTIL = "vgg16.waits_until"
+_WAITED = "vgg16.waited"
 # What goes into a filter of MLflow's.
 _NAME = r"[\w.-]+"
 # How often a row that several processes write at one moment is tried again; each time one of them has written it.
@@ -44,8 +47,8 @@ _ABOUT_MODEL = """\
 All versions that `vgg16` trained on **{dataset}**. Each has its model card as description, and what the gates said of \
 it in the tags `vgg16.verdict` and `vgg16.reasons`.
 
-- Alias `champion` is the version in production (stage Production), alias `challenger` the one that awaits a decision \
-(Staging). What both replaced is Archived.
+- Alias `champion` is the version in production (stage Production); what it replaced is Archived. All that await a \
+decision are in Staging, the last one with the alias `challenger`.
 - Where the stage is: on the page of each version, and in this list once the switch *New model registry UI* is off.
 - The ledger decides, and stages and aliases follow it: `vgg16 history {name}` tells who promoted what, when and why.
 """
@@ -156,14 +159,25 @@ class MlflowRegistry:
     def move(self, name: str, version: str, stage: Stage) -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning, message=".*stage.*")
-            alone = stage in ("Staging", "Production")
+            alone = stage == "Production"  # in Staging there is a queue
             _write(self.client.transition_model_version_stage, name, version, stage, archive_existing_versions=alone)
         for of_stage, alias in ALIASES.items():
             holder = self.client.get_registered_model(name).aliases.get(alias)
             if of_stage == stage:
                 _write(self.client.set_registered_model_alias, name, alias, version)
             elif holder is not None and str(holder) == version:
-                _write(self.client.delete_registered_model_alias, name, alias)
+                others = [other for other, found in self.state(name).stages.items() if found == of_stage]
+                if others:
+                    _write(self.client.set_registered_model_alias, name, alias, others[-1])
+                else:
+                    _write(self.client.delete_registered_model_alias, name, alias)
+
+    def wait(self, version: ModelVersion, until: str) -> None:
+        _write(self.client.set_model_version_tag, version.name, version.version, _WAITS_UNTIL, until)
+
+    def end_wait(self, version: ModelVersion, reason: str) -> None:
+        _write(self.client.set_model_version_tag, version.name, version.version, _WAITED, reason[:5000])
+        self.move(version.name, version.version, "Archived")
 
     def follow(self, name: str, production: str) -> None:
         state = self.state(name)
@@ -306,6 +320,8 @@ class MlflowRegistry:
 
 def _version(made: MlflowVersion, run: RunData | None) -> ModelVersion:
     data = run or RunData()  # deleted for good, and the version is still of use
+    waits = made.current_stage == "Staging"
+    undecided = made.tags.get("vgg16.verdict") == "undecided"
     return ModelVersion(
         name=made.name,
         version=str(made.version),
@@ -314,6 +330,8 @@ def _version(made: MlflowVersion, run: RunData | None) -> ModelVersion:
         experiment=data.tags.get("vgg16.experiment", ""),
         verdict=made.tags.get("vgg16.verdict", ""),
         metrics=data.metrics,
+        waits_for=("more images" if undecided else "a person") if waits else "",
+        waits_until=made.tags.get(_WAITS_UNTIL, "") if waits else "",
     )
 
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from vgg16.config import catalog, written
 from vgg16.config.canonical import NEWER
 from vgg16.config.overrides import RENAMED, flat
-from vgg16.config.types import RENAMED_POLICIES, Experiment, Split
+from vgg16.config.types import RENAMED_POLICIES, Experiment, GateRules, Split
 from vgg16.data.images import ImageSet
 from vgg16.errors import RequestError
 from vgg16.records import DatasetRef, TrackedRun, TrainingRequest
@@ -260,7 +260,8 @@ def _dataset(text: str) -> DatasetRef | None:
 def _params(logged: dict[str, str]) -> dict[str, str]:
     """A run's parameters as they are called now: of one recipe, whatever version logged it, they are the same, and a
     setting that an earlier one did not know has the value that asks for what it did."""
-    newer = {key: str(value) for key, value in NEWER[Experiment].items()} if "batch_size" in logged else {}
+    newer = {**NEWER[Experiment], **{f"gate.{key}": value for key, value in NEWER[GateRules].items()}}
+    newer = {key: str(value) for key, value in newer.items()} if "batch_size" in logged else {}
     params = newer | {RENAMED.get(key, key): value for key, value in logged.items()}
     policy = params.get("gate.policy", "")
     return params | ({"gate.policy": RENAMED_POLICIES[policy]} if policy in RENAMED_POLICIES else {})

@@ -36,6 +36,8 @@ class GateRules(Frozen):
     """Largest model file."""
     approval: bool = False
     """What may be promoted waits in Staging for a person."""
+    waits_days: int = Field(default=90, ge=1, le=36500)
+    """How many days a version waits in Staging, for a person or for more images, before it is archived."""
 
     @model_validator(mode="before")
     @classmethod

@@ -65,7 +65,7 @@ def verdict(facts: RunFacts) -> str:
     if facts.run.verdict != "promote":
         passed = "The gate did not let it pass, and somebody put it there all the same."
     sentences: dict[Standing, str] = {
-        "overtaken": f"{became} and waited in Staging, where another one has taken its place.",
+        "overtaken": f"{became} and waited in Staging, until a better one was promoted or its time was over.",
         "production": f"{became} and is in production. {passed}",
         "waiting": f"{became} and passed the gate. It waits in Staging until a person promotes it.",
         "undecided": f"{became}. The gate's {gate} cannot tell whether it is good enough, so it waits in Staging.",
