@@ -85,12 +85,12 @@ CASES = {
     "better, but the split has judged often": (
         evidence(evaluation_of(900), against(60, 37), judgement=40),
         "undecided",
-        "0.025 / 40 (judgement 40 of these images)",
+        "at alpha 9.5e-06 (judgement 40 of these images, 0.025 in all)",
     ),
     "the same at the first judgement": (
         evidence(evaluation_of(900), against(60, 37)),
         "promote",
-        "p = 0.012 at alpha 0.025",
+        "p = 0.012 at alpha 0.015 (judgement 1 of",
     ),
     "better but below the floor": (evidence(evaluation_of(400), against(60, 20)), "refuse", "below 0.5"),
     "one superclass is worse": (
@@ -147,7 +147,7 @@ CASES = {
     "perhaps worse than the reference": (
         evidence(evaluation_of(900), against(30, 30, role="reference"), policy="non-inferior"),
         "undecided",
-        "at the least -1.5, asked -0.5",
+        "at the least -1.7, asked -0.5",
     ),
     "better on the classes that both know": (
         evidence(

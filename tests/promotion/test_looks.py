@@ -37,6 +37,19 @@ def test_looks_at_the_same_images_are_counted_and_the_same_look_once(store: Stor
     assert looks.count(store, "vgg16-other", old_look("2")) == 1
 
 
+def test_the_same_two_versions_on_the_same_images_are_no_new_look_whichever_is_in_production(store: Store) -> None:
+    assert [look_at(store, version, range(50)) for version in "23"] == [1, 2]
+    # Version 3 went into production, and then a person asks for 1 and for 2 again.
+    assert look_at(store, "1", range(50), opponents=("3",)) == 2
+    assert look_at(store, "1", range(50), opponents=("2",)) == 1
+    assert look_at(store, "2", range(50), opponents=("3",)) == 3
+    assert look_at(store, "3", range(50), opponents=("2",)) == 3
+    # On other images, or against another reference, it is one.
+    assert look_at(store, "1", range(60), opponents=("3",)) == 4
+    assert look_at(store, "1", range(50), opponents=("3",), reference="3") == 5
+    assert len(store.keys(f"judgements/{NAME}/")) == 5
+
+
 def test_under_non_inferior_looks_at_fresh_images_against_one_reference_are_counted(store: Store) -> None:
     counted = [looks.count(store, NAME, old_look(v, f"week {v}", reference="1")) for v in "234"]
     assert counted == [1, 2, 3]

@@ -93,8 +93,14 @@ class Evidence:
 
     @property
     def alpha(self) -> float:
-        """The alpha of this judgement: the k-th of a split is made at a k-th, or looking often would find something."""
-        return self.rules.alpha / max(self.judgement, 1)
+        """The alpha of this judgement: the k-th of a split spends 6 / (pi k)^2 of all, which adds up to one over any
+        number of them, or looking often would find something."""
+        return self.rules.alpha * _share(self.judgement)
+
+
+def _share(judgement: int) -> float:
+    """What the k-th judgement spends of alpha; the reciprocals of the squares add up to pi^2 / 6 (Euler)."""
+    return 6 / (math.pi * max(judgement, 1)) ** 2
 
 
 @dataclass(frozen=True)
@@ -225,8 +231,8 @@ def _points(difference: float) -> str:
 
 
 def _alpha(evidence: Evidence) -> str:
-    alpha, number = evidence.rules.alpha, evidence.judgement
-    return f"{alpha:g}" if number <= 1 else f"{alpha:g} / {number} (judgement {number} of these images)"
+    number = max(evidence.judgement, 1)
+    return f"{evidence.alpha:.2g} (judgement {number} of these images, {evidence.rules.alpha:g} in all)"
 
 
 def significantly_better(evidence: Evidence) -> bool:

@@ -36,9 +36,9 @@ def count(store: Store, name: str, look: Judgement) -> int:
     """How often versions of a registered model have been judged on any of these gate pictures, or against this
     reference, this look included.
 
-    Every look is stored before its verdict exists. The same look again, after a kill or by another person, shows
-    nothing new and counts once. A look of an earlier version of this code does not list its pictures, and counts where
-    they are the very same, at the same size and with the same labels.
+    Every look is stored before its verdict exists. The same look again, after a kill, by another person or because the
+    two have changed places, shows nothing new and counts once. A look of an earlier version of this code does not list
+    its pictures, and counts where they are the very same, at the same size and with the same labels.
     """
     looks = [Judgement.model_validate_json(content) for content in numbered(store, f"judgements/{name}")]
     while (place := _place(look, looks)) is None:
@@ -69,8 +69,9 @@ def _place(look: Judgement, looks: Sequence[Judgement]) -> int | None:
 
 
 def _same(one: Judgement, other: Judgement) -> bool:
-    compared = (one.version, one.opponents, one.reference) == (other.version, other.opponents, other.reference)
-    return compared and _same_pictures(one, other)
+    # Whichever of them is the challenger: the same images show the same of the same versions.
+    versions, others = ({look.version, *look.opponents} for look in (one, other))
+    return (versions, one.reference) == (others, other.reference) and _same_pictures(one, other)
 
 
 def _same_pictures(one: Judgement, other: Judgement) -> bool:

@@ -22,8 +22,8 @@ class GateRules(Frozen):
     """better promotes what is significantly better than the champion; non-inferior, for retraining on fresh data, what
     is at most noninferiority_margin worse than the best version that was ever promoted."""
     alpha: float = Field(default=0.025, gt=0, lt=0.5)
-    """Chance that a challenger which is not better passes the first judgement of a split; the k-th is made at a k-th
-    of it."""
+    """Chance that of all challengers which are not better any passes, however often a split has judged: the first
+    judgement is made at 0.61 of it, the k-th at a k^2-th of that."""
     noninferiority_margin: float = Field(default=0.005, gt=0, lt=1)
     """Loss of top-1 that the policy non-inferior accepts."""
     min_gain: float = Field(default=0.02, ge=0, lt=1)
