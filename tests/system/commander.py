@@ -85,7 +85,9 @@ def obey(home: Path, command: str, arguments: dict[str, Any], answer: Path, end:
         tasks.validate_data = _all_holds  # type: ignore[assignment]
     _call_around(loop.Loop, "train", before=(home / "trained" / str(os.getpid())).touch)
     if isinstance(end, float):
-        threading.Timer(end, _die).start()
+        timer = threading.Timer(end, _die)
+        timer.daemon = True
+        timer.start()
     elif end:
         owner, name, done = PLACES[end]
         _call_around(owner, name, **{"after" if done else "before": _die})

@@ -68,7 +68,7 @@ class Home:
         """What a kill has left: runs that are called running, checkpoints, chains without an end, processes."""
         running = [f"{name} runs" for (name,) in self.sql("select name from runs where status = 'RUNNING'")]
         kept = [f"{left.request} is kept" for left in checkpoints.unfinished(self.store)]
-        deadline = time.monotonic() + 20  # of a killed one, a process that answers ends when it has answered
+        deadline = time.monotonic() + 60  # of a killed one, a process that answers ends when it has answered
         while (alive := self._processes()) and time.monotonic() < deadline:
             time.sleep(0.2)
         return running + kept + self.store.keys("chains/begun/") + alive
@@ -221,6 +221,9 @@ def test_two_versions_that_wait_still_do_after_a_weekly_run_a_forced_promotion_a
     assert home.waiting == ["3"]
 
 
+KILLS = 40
+
+
 @pytest.mark.kills
 @pytest.mark.timeout(3600)
 def test_forty_kills_at_random_lose_nothing_and_leave_nothing(tmp_path: Path) -> None:
@@ -228,9 +231,12 @@ def test_forty_kills_at_random_lose_nothing_and_leave_nothing(tmp_path: Path) ->
     log.info("seed %d", seed)
     chance = random.Random(seed)
     home, kills, production = Home(tmp_path / "home"), 0, ""
-    home.obey("run", experiments=[tiny("first")])
+    start = time.monotonic()
+    home.obey("run", 3600.0, experiments=[tiny("first")])
+    # Some end before.
+    most = 1.2 * (time.monotonic() - start)
     number = 0
-    while kills < 40:
+    while kills < KILLS:
         number += 1
         command = chance.choice(["run", "study", "promote", "rollback"])
         versions, entries = sorted(home.stages), home.entries
@@ -247,12 +253,14 @@ def test_forty_kills_at_random_lose_nothing_and_leave_nothing(tmp_path: Path) ->
             arguments = {"name": NAME, "to": chance.choice(earlier)}
         else:
             command = "run"
-        answer = None
-        while answer is None:
-            # Longer than the first of its lives takes: some end by themselves.
-            answer = home.obey(command, chance.uniform(0.3, 20) if kills < 40 else None, **arguments)
-            kills += answer is None
-        log.info("%s %s after %d kills: %s", command, arguments.get("version", ""), kills, answer)
+        answer, ends = None, [chance.uniform(0.3, most) for _ in range(chance.randint(1, 4))]
+        for end in (*ends, 3600.0):
+            answer = home.obey(command, end, **arguments)
+            if answer:
+                break
+            kills += 1
+        assert answer
+        log.info("%s, %d kills by now: %s", command, kills, answer)
         if command == "promote":
             assert home.entries[len(entries) :] == [("promote", arguments["version"])]
             assert home.stages[arguments["version"]] == "Production"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from vgg16.errors import RequestError
+from vgg16.records import DatasetRef
 from vgg16.tracking import views
 from vgg16.tracking.connect import connect
 from vgg16.tracking.protocol import Tracker
@@ -83,3 +84,21 @@ def test_a_name_is_checked_and_a_version_found_without_reading_all_versions(
 @pytest.mark.parametrize("chain", ["", "0123456789ab"])
 def test_a_view_fits_into_a_tag_of_an_experiment(chain: str) -> None:
     assert len(views.view("All runs", views.complete(chain), 1)) < 5000  # MLflow's limit of such a tag
+
+
+def test_a_fresh_study_begins_anew_and_leaves_no_run_that_runs_for_ever(tracker: Any) -> None:
+    ref = DatasetRef(name="many", digest="d" * 64, key="", class_names=(), splits={})
+    client = tracker.registry.client
+
+    def begun(fresh: bool) -> str:
+        with tracker.runs.start_study("widths", "request", ref, {}, fresh=fresh) as run_id:
+            return str(run_id)
+
+    first = begun(False)
+    client.update_run(first, status="RUNNING")  # as a kill leaves it
+    second = begun(True)
+    assert second != first
+    assert client.get_run(first).info.status == "KILLED"
+    assert begun(False) == second
+    assert client.get_run(second).info.status == "FINISHED"
+    assert "vgg16.fresh" in client.get_run(second).data.tags
