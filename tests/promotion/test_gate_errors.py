@@ -84,14 +84,14 @@ def evidence(
     return gates.Evidence(scored, {}, pairs, judgement, rules)
 
 
-def verdicts(gain: float, times: int, images: int = IMAGES) -> Counter[str]:
-    """How the first judgements of so many splits end, of challengers that are better by `gain`."""
+def verdicts(gain: float, times: int, images: int = IMAGES, judgement: int = 1) -> Counter[str]:
+    """How the first judgements of so many splits end, or later ones, of challengers that are better by `gain`."""
     random = np.random.default_rng(0)
     counts: Counter[str] = Counter()
     for _ in range(times):
         split = Split(random, images)
         champion, challenger = (Model(top1).answer(split) for top1 in (START, START + gain))
-        counts[gates.judge(evidence(split, challenger, {"champion": champion}, GateRules(), 1)).verdict] += 1
+        counts[gates.judge(evidence(split, challenger, {"champion": champion}, GateRules(), judgement)).verdict] += 1
     return counts
 
 
@@ -101,6 +101,10 @@ def test_of_two_equal_models_the_challenger_is_promoted_in_at_most_three_of_a_hu
 
 def test_a_challenger_two_points_better_is_promoted_in_ninety_five_of_a_hundred_cases() -> None:
     assert verdicts(0.02, 4000)["promote"] >= 0.95 * 4000
+
+
+def test_images_that_judged_nine_times_still_find_a_challenger_three_points_better() -> None:
+    assert verdicts(0.03, 500, judgement=10)["promote"] >= 0.95 * 500
 
 
 def test_a_challenger_one_point_worse_is_never_promoted() -> None:
