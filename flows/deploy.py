@@ -14,16 +14,19 @@ import sys
 import tempfile
 from contextlib import nullcontext
 
-from vgg16.errors import Vgg16Error
-from vgg16.workplace import installation, reach, settings
+from vgg16.errors import RequestError, Vgg16Error
+from vgg16.workplace import installation, settings
 
 
 def deploy() -> None:
     """Make pools, deployments and automations what this code says. Raises Vgg16Error."""
     settings.apply()
-    reach.reach_prefect()
     # Prefect reads the settings when it is imported.
     from vgg16.flows import automations
+    from vgg16.workplace import prefect
+
+    if prefect.prepare() is None:
+        raise RequestError("No Prefect server is named.", "Set PREFECT_API_URL.")
 
     asyncio.run(automations.make_pools())
     _deploy_all()

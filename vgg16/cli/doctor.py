@@ -15,12 +15,13 @@ import click
 import httpx
 from packaging.requirements import Requirement
 
-from vgg16.cli import show
+from vgg16.cli import prepare, show
 from vgg16.cli.command import Answer, answers
 from vgg16.config import project as project_file
 from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import Frozen
 from vgg16.errors import Vgg16Error
+from vgg16.stack.leftovers import sweep
 from vgg16.workplace import installation, reach, settings
 from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import open_workplace
@@ -96,18 +97,20 @@ def mlflow() -> str:
     """The tracking server or database answers."""
     uri = settings.load().tracking_uri
     if settings.load().artifacts is None:
-        reach.reach(uri, "MLflow", "MLFLOW_TRACKING_URI")
+        reach.prepare(writes=False)
     return f"{uri} ({len(open_workplace().tracker.registry.names())} registered models)"
 
 
 def prefect() -> str:
     """The Prefect server answers; without one, flows run in this process."""
-    if not settings.load().prefect_server:
-        return "no server named: flows run in this process"
-    from prefect.settings import PREFECT_API_URL
+    server = prepare.prefect_server()
+    return f"{server.address} ({server.named_by})" if server else "no server named: flows run in this process"
 
-    reach.reach(PREFECT_API_URL.value() or "", "Prefect", "PREFECT_API_URL")
-    return str(PREFECT_API_URL.value())
+
+def leftovers() -> str:
+    """No temporary server is there whose run was killed: those that are, end here."""
+    ended = sweep(settings.load().home)
+    return f"{ended} temporary servers of killed runs: ended" if ended else "nothing is left of killed runs"
 
 
 def servers() -> str:
@@ -116,7 +119,7 @@ def servers() -> str:
     versions = []
     if named.artifacts is None:
         versions.append(("mlflow", httpx.get(f"{named.tracking_uri.rstrip('/')}/version", timeout=5).text.strip()))
-    if named.prefect_server:
+    if prepare.prefect_server():
         from prefect.client.orchestration import get_client
 
         with get_client(sync_client=True) as client:
@@ -129,7 +132,7 @@ def servers() -> str:
 
 def workers() -> str:
     """Every work pool of ours has a worker, and no run waits for one."""
-    if not settings.load().prefect_server:
+    if not prepare.prefect_server():
         return "none needed: no Prefect server is named"
     from vgg16.flows import server
 
@@ -145,7 +148,7 @@ def workers() -> str:
 
 def runs() -> str:
     """No flow run is called running that has fallen silent, and no slot is held by a run that has ended."""
-    if not settings.load().prefect_server:
+    if not prepare.prefect_server():
         return "no Prefect server is named"
     from vgg16.flows import server
 
@@ -208,6 +211,7 @@ CHECKS: tuple[Callable[[], str], ...] = (
     tensorflow,
     mlflow,
     prefect,
+    leftovers,
     servers,
     workers,
     runs,

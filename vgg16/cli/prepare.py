@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from vgg16.flows import progress
+from vgg16.stack import leftovers
 from vgg16.workplace import reach
 from vgg16.workplace.settings import Settings
 from vgg16.workplace.workplace import Workplace, open_workplace
+
+if TYPE_CHECKING:
+    from vgg16.workplace.prefect import NamedServer
 
 
 def open_console() -> Settings:
@@ -20,14 +25,24 @@ def open_console() -> Settings:
 
 
 def prepare_flows() -> Settings:
-    """`open_console`, and a server for the flows."""
+    """`open_console`, and a server for the flows; the temporary ones of killed runs end."""
     settings = open_console()
-    if not settings.prefect_server:
+    if prefect_server() is None:
+        leftovers.sweep(settings.home)
         # Prefect reads the settings when it is imported.
         from vgg16.flows import temporary_server
 
         temporary_server.start()
     return settings
+
+
+def prefect_server() -> NamedServer | None:
+    """The Prefect server that is named, which answers; None in a home without one. Prefect can be imported after it."""
+    reach.prepare(writes=False)
+    # It imports Prefect, for half a second and more.
+    from vgg16.workplace import prefect
+
+    return prefect.prepare()
 
 
 def open_reader() -> Workplace:

@@ -17,7 +17,7 @@ def status() -> Answer:
     """The last ten scheduled runs with their verdicts, the next, and what waits in Staging."""
     workplace = prepare.open_reader()
     queue = _waiting(workplace)
-    if not workplace.settings.prefect_server:
+    if prepare.prefect_server() is None:
         return {"runs": [], "next": None, "server": "", "waiting": queue}
     # Prefect reads its settings when it is imported.
     from vgg16.flows.server import scheduled

@@ -35,6 +35,7 @@ def start(settings: Settings) -> str:
     command += ["--backend-store-uri", settings.tracking_uri, "--default-artifact-root", str(settings.artifacts)]
     # The runners of MLflow's own jobs would be eight more processes with 2 GB, and nothing here asks for such a job.
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment.pop("TMPDIR", None)  # of this process, which it outlives
     with log.open("w") as output:
         server = subprocess.Popen(
             command, stdout=output, stderr=output, start_new_session=True, cwd=settings.home, env=environment

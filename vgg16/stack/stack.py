@@ -24,7 +24,7 @@ from vgg16.stack.pools import POOLS
 from vgg16.stack.services import BIN, Service, services
 from vgg16.stack.state import State
 from vgg16.storage import files
-from vgg16.workplace import installation
+from vgg16.workplace import foreign, installation
 
 Say = Callable[[str], None]
 
@@ -49,6 +49,7 @@ FOREIGN = ("PREFECT_", "MLFLOW_", "AWS_", "VGG16_")
 
 def up(home: Path, say: Say) -> list[dict[str, Any]]:
     """Start what is missing, wait until all answer, and return each service's name, url, pid, log and ok."""
+    foreign.ask_loopback_directly(os.environ)
     with _locked(home, say) as stack:
         return stack.up()
 

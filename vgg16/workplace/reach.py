@@ -6,55 +6,58 @@ import os
 import shutil
 from base64 import b64encode
 from configparser import ConfigParser
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 
 from vgg16.errors import Vgg16Error
-from vgg16.workplace.settings import Settings, apply, load
+from vgg16.workplace import scratch
+from vgg16.workplace.settings import Settings, apply
 
 # A run of the digits writes about 60 MB; with less than this a disk is as good as full.
 FREE_BYTES = 200_000_000
+# What names the servers of the home's own stack.
+STACK = "this home's stack"
 
 
 def prepare(*, writes: bool = True) -> Settings:
-    """Apply, make the home, and refuse a silent server and, for what `writes`, a full or read-only home."""
+    """Apply, make the home, and refuse a silent server and, for what `writes`, a full or read-only home. Prefect's
+    server is of no concern here: `workplace.prefect` is for what starts flows."""
     settings = apply()
     _check_home(settings.home, writes)
+    with suppress(OSError):  # a home that is only read
+        scratch.work_below(settings.home)
     if settings.artifacts is None:
-        reach(settings.tracking_uri, "MLflow", "MLFLOW_TRACKING_URI")
-    if settings.prefect_server:
-        reach_prefect()
+        reach(settings.tracking_uri, "MLflow", _named_by("MLFLOW_TRACKING_URI", settings))
     if "AWS_ENDPOINT_URL_S3" in settings.supplied:
-        reach(settings.supplied["AWS_ENDPOINT_URL_S3"], "S3", "AWS_ENDPOINT_URL_S3")
+        reach(settings.supplied["AWS_ENDPOINT_URL_S3"], "S3", STACK)
     return settings
 
 
-def reach_prefect() -> None:
-    """Raises Vgg16Error where the Prefect server does not answer."""
-    from prefect.settings import PREFECT_API_URL
-
-    reach(PREFECT_API_URL.value() or "", "Prefect", "PREFECT_API_URL")
+def _named_by(variable: str, settings: Settings) -> str:
+    return STACK if variable in settings.supplied else variable
 
 
-def reach(address: str, what: str, variable: str) -> None:
+def reach(address: str, what: str, named_by: str) -> None:
     """Raises Vgg16Error where the server at this address does not answer, or does not let us in, before its client
-    would try for minutes."""
+    would try for minutes. `named_by` is the variable, file or profile that names it, or STACK."""
     page, secrets = _CLOSED_PAGES[what]
+    server = f"The {what} server at {address}" + ("" if named_by == STACK else f", named by {named_by},")
     try:
         answer = httpx.get(f"{address.rstrip('/')}/{page}", headers=_login(what), timeout=5)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         ours = "This home's stack has it: `vgg16 up` starts it again, `vgg16 down` goes without."
         raise Vgg16Error(
-            f"The {what} server at {address} does not answer: {error}.",
-            ours if variable in load().supplied else f"Start it, or correct or unset {variable}.",
+            f"{server} does not answer: {error}.",
+            ours if named_by == STACK else f"Start it, or correct or unset {named_by}.",
         ) from None
     if answer.status_code == 401:
-        raise Vgg16Error(f"The {what} server at {address} refuses the user name or the password.", f"Set {secrets}.")
+        raise Vgg16Error(f"{server} refuses the user name or the password.", f"Set {secrets}.")
     if answer.status_code == 403 and "Invalid Host" in answer.text:
         raise Vgg16Error(
-            f"The {what} server does not answer to the name in {address}.",
-            f"Correct {variable}, or start the server with that name among its --allowed-hosts.",
+            f"{server} does not answer to that name.",
+            "Correct the address, or start the server with that name among its --allowed-hosts.",
         )
 
 

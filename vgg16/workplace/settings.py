@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import math
 import os
-import tomllib
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from vgg16.config import project_file
 from vgg16.errors import RequestError, Vgg16Error
+from vgg16.storage import urls
+from vgg16.workplace import foreign
 
 HOME = ".vgg16"
+_PROFILES = Path("~/.prefect/profiles.toml")
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql", "databricks")
 
 # The variables of ours that a person sets, and what each means. The reference of the docs is made of these two tables.
 VARIABLES = {
@@ -36,7 +38,8 @@ VARIABLES = {
 }
 # Those of others that we honour.
 HONOURED = {
-    "PREFECT_API_URL": "the Prefect server that shows the flows; `PREFECT_PROFILE` and the active profile name one too",
+    "PREFECT_API_URL": "the Prefect server that shows the flows; Prefect's profiles and the files that it reads in the "
+    "working folder (`.env`, `prefect.toml`, `pyproject.toml`) name one too",
     "PREFECT_API_AUTH_STRING": "its `user:password`",
     "MLFLOW_TRACKING_URI": "the MLflow server or database that keeps runs and models; else the home's `mlflow.db`",
     "MLFLOW_TRACKING_USERNAME": "its user; `MLFLOW_TRACKING_PASSWORD` and `MLFLOW_TRACKING_TOKEN` belong to it",
@@ -57,7 +60,6 @@ class Settings:
     store: str
     tracking_uri: str
     artifacts: Path | None
-    prefect_server: bool
     train_on: Literal["inline", "pool"]
     checkpoint_minutes: float
     moved_by_hand: Literal["undo", "adopt"]
@@ -68,18 +70,16 @@ class Settings:
 @cache
 def load() -> Settings:
     """Read the environment. Writes nothing."""
+    foreign.check_ours(os.environ, VARIABLES)
     home = _home()
     supplied = _supplied(home)
     tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or supplied.get("MLFLOW_TRACKING_URI", "")
-    prefect_server = "PREFECT_API_URL" in supplied or _names_a_prefect_server()
+    _check_tracking_uri(tracking_uri)
+    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3"):
+        urls.server("AWS_ENDPOINT_URL_S3", endpoint)
     train_on = os.environ.get("VGG16_TRAIN_ON") or "inline"
     if train_on not in ("inline", "pool"):
         raise RequestError(f"VGG16_TRAIN_ON: expected inline or pool, found {train_on!r}.")
-    if train_on == "pool" and not prefect_server:
-        raise RequestError(
-            "VGG16_TRAIN_ON=pool sends training to the workers of a Prefect server, but none is named.",
-            "Set PREFECT_API_URL, or start one with `vgg16 up`.",
-        )
     moved_by_hand = os.environ.get("VGG16_MOVED_BY_HAND") or "undo"
     if moved_by_hand not in ("undo", "adopt"):
         raise RequestError(f"VGG16_MOVED_BY_HAND: expected undo or adopt, found {moved_by_hand!r}.")
@@ -95,7 +95,6 @@ def load() -> Settings:
         store=os.environ.get("VGG16_STORE") or supplied.get("VGG16_STORE") or str(home / "store"),
         tracking_uri=tracking_uri or f"sqlite:///{home / 'mlflow.db'}",
         artifacts=None if tracking_uri.startswith(("http://", "https://")) else home / "mlflow",
-        prefect_server=prefect_server,
         train_on="pool" if train_on == "pool" else "inline",
         checkpoint_minutes=checkpoint_minutes,
         moved_by_hand="adopt" if moved_by_hand == "adopt" else "undo",
@@ -107,7 +106,7 @@ def load() -> Settings:
 def _dask() -> str:
     """The address of a cluster's scheduler, which is trusted with passwords: what goes there is encrypted."""
     address = os.environ.get("VGG16_DASK", "")
-    parts = urlsplit(address)
+    parts = urls.split("VGG16_DASK", address)
     if address and not (parts.scheme == "tls" or (parts.scheme == "tcp" and parts.hostname in ("127.0.0.1", "::1"))):
         raise RequestError(
             f"VGG16_DASK: expected tls://HOST:PORT, found {address!r}.",
@@ -117,12 +116,20 @@ def _dask() -> str:
 
 
 def apply() -> Settings:
-    """Set what libraries read when they are imported. Writes nothing."""
+    """Set what libraries read when they are imported, and set aside, with a word, what would lead them elsewhere.
+    Writes no file. Raises RequestError for a proxy that is none."""
     settings = load()
+    _set_others_aside()
     os.environ.update(settings.supplied)
     for name, value in _environment(settings).items():
         os.environ.setdefault(name, value)
     return settings
+
+
+@cache
+def _set_others_aside() -> None:
+    foreign.tell(foreign.set_aside(os.environ))
+    foreign.ask_loopback_directly(os.environ)
 
 
 def _supplied(home: Path) -> dict[str, str]:
@@ -147,7 +154,9 @@ def _supplied(home: Path) -> dict[str, str]:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    values = {
+    return {
+        # It makes its folder when it is imported: in the person's only where there is something of theirs.
+        **({} if _PROFILES.expanduser().is_file() else {"PREFECT_HOME": str(settings.home / "prefect")}),
         "TF_ENABLE_ONEDNN_OPTS": "1",  # TensorFlow leaves it off on many CPUs, where it trains four times as fast
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "KERAS_HOME": str(settings.home / "keras"),
@@ -164,34 +173,34 @@ def _environment(settings: Settings) -> dict[str, str]:
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_CLIENT_MAX_RETRIES": "7",  # four minutes: a server that restarts stops no run
     }
-    if not settings.prefect_server:
-        values |= {"PREFECT_HOME": str(settings.home / "prefect"), "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true"}
-    return values
+
+
+def _check_tracking_uri(address: str) -> None:
+    scheme = urls.split("MLFLOW_TRACKING_URI", address).scheme.partition("+")[0]
+    if scheme in ("http", "https"):
+        urls.server("MLFLOW_TRACKING_URI", address)
+    # A folder of files is what MLflow itself takes only where it is asked to.
+    elif address and scheme not in _DATABASES and not os.environ.get("MLFLOW_ALLOW_FILE_STORE"):
+        near = "" if "/" in address.partition("://")[0] else f" Did you mean http://{address.rpartition('://')[2]}?"
+        raise RequestError(
+            f"MLFLOW_TRACKING_URI: expected a server or a database, found {address!r}.",
+            f"http://HOST:PORT, sqlite:////PATH or postgresql://USER:PASSWORD@HOST/NAME.{near}",
+        )
 
 
 def _home() -> Path:
     named = os.environ.get("VGG16_HOME")
     if named:
-        return Path(named).expanduser().absolute()
+        try:
+            return Path(named).expanduser().absolute()
+        except RuntimeError:
+            raise RequestError(
+                f"VGG16_HOME: {named!r} begins with the home of a user that there is not.", "Name the folder in full."
+            ) from None
     here = Path.cwd()
     there = next((folder / HOME for folder in (here, *here.parents) if (folder / HOME).is_dir()), None)
     ours = project_file.find()
     return there or (ours.parent if ours and not project_file.obstacle(ours) else here) / HOME
-
-
-def _names_a_prefect_server() -> bool:
-    """Whether PREFECT_API_URL, or the user's active Prefect profile, names a server."""
-    if os.environ.get("PREFECT_API_URL"):
-        return True
-    profiles = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser() / "profiles.toml"
-    try:
-        content = tomllib.loads(profiles.read_text())
-    except FileNotFoundError:
-        return False
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise RequestError(f"Prefect's profiles in {profiles} cannot be read: {error}.") from None
-    active = os.environ.get("PREFECT_PROFILE", content.get("active", ""))
-    return "PREFECT_API_URL" in content.get("profiles", {}).get(active, {})
 
 
 def as_link(address: str) -> str:

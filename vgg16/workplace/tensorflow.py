@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+from vgg16.errors import Vgg16Error
 from vgg16.quiet import muted
 from vgg16.workplace.settings import apply
 
@@ -13,7 +17,12 @@ def import_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-    import keras
+    # Its file keras.json, in KERAS_HOME, is read when it is imported.
+    try:
+        import keras
+    except ValueError as error:
+        place = Path(os.environ["KERAS_HOME"], "keras.json")
+        raise Vgg16Error(f"Keras cannot read {place}: {error}.", "Correct or remove that file.") from None
 
     from vgg16.training.devices import grow_memory
 
@@ -21,3 +30,6 @@ def import_tensorflow() -> None:
 
     tf.get_logger().setLevel("ERROR")
     keras.config.disable_interactive_logging()
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
