@@ -83,6 +83,7 @@ def retrain(
     chosen, notes = catalog.choose(experiments, overrides or [], catalog.travelled(experiments, own))
     for note in notes:
         say(note)
+    tasks.check_feasible(chosen, own, every=True)
     clock = _Clock()
     if unless_unchanged:
         earlier = tasks.find_unchanged(chain_digest(chosen, tasks.fetch_data(chosen[0].dataset)))

@@ -52,6 +52,7 @@ def study(
     row, notes = studies.choose(name, overrides or [], catalog.travelled(own_members, own))
     for note in notes:
         say(note)
+    tasks.check_feasible(row.members, own, every=False)
     dataset, _ = ingest(row.members[0].dataset)
     with study_run(row, dataset, fresh, tasks.here()) as parent:
         members: list[Member] = []

@@ -7,10 +7,10 @@ it when it runs: a server learns of the flows without them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from prefect import task
+from prefect import runtime, task
 from prefect.artifacts import create_image_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.tasks import exponential_backoff
@@ -92,6 +92,13 @@ def validate_data(ref: DatasetRef) -> ValidationReport:
 
 
 # Training
+
+
+def check_feasible(experiments: Sequence[Experiment], bases: Mapping[str, Experiment], *, every: bool) -> None:
+    """Refuse what cannot be trained before data are read. A worker waits for another that is at the same work."""
+    from vgg16.steps import feasible
+
+    feasible.check(experiments, bases, here(), every=every, waits=bool(runtime.deployment.id))
 
 
 @task(name="train", **_COMPUTE)

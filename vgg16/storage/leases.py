@@ -128,6 +128,20 @@ def lapsed(store: Store, folder: str, generation: int, owner: Owner) -> bool:
     return bool(beat.get("released")) or owner.gone() or silent > LAPSE_SECONDS
 
 
+def check_free(store: Store, folder: str) -> None:
+    """Raises BusyError where a process that lives on this machine has the lease; of others nothing is said."""
+    last = latest(store, folder)
+    if last and last[1].place == _place() and not lapsed(store, folder, *last):
+        raise _busy(last[1])
+
+
+def _busy(owner: Owner) -> BusyError:
+    return BusyError(
+        f"The same work is being done already, by {owner}.",
+        "Wait for it, or end that process: what it has done so far is kept, and the same command goes on.",
+    )
+
+
 def _take(store: Store, folder: str, say: Callable[[str], None]) -> Lease:
     """Create the next generation once the last has lapsed: by its beats, or because they do not change while this
     machine watches."""
@@ -156,10 +170,7 @@ def _take(store: Store, folder: str, say: Callable[[str], None]) -> Lease:
             return lease
         beat = (generation, store.read(_beat_key(folder, generation)))
         if owner.place == me.place or beat != (watched or beat):
-            raise BusyError(
-                f"The same work is being done already, by {owner}.",
-                "Wait for it, or end that process: what it has done so far is kept, and the same command goes on.",
-            )
+            raise _busy(owner)
         if watched is None:
             watched, start = beat, time.monotonic()
             say(f"waiting     for {owner}, which may have been killed: at most {LAPSE_SECONDS:.0f} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import SplitResult, urlsplit
 
 from vgg16.errors import RequestError
@@ -14,8 +15,14 @@ def split(name: str, address: str) -> SplitResult:
         _ = parts.port
         address.encode()
     except ValueError as error:
-        raise RequestError(f"{name}: {address!r} is no address: {error}.", f"Correct or unset {name}.") from None
+        reason = f"{name}: {hidden(address)!r} is no address: {error}."
+        raise RequestError(reason, f"Correct or unset {name}.") from None
     return parts
+
+
+def hidden(address: str) -> str:
+    """The address as it may be shown: without the password in it."""
+    return re.sub(r"(://[^:/@]*):[^/@]*@", r"\1:***@", address)
 
 
 def server(name: str, address: str) -> SplitResult:
@@ -23,6 +30,6 @@ def server(name: str, address: str) -> SplitResult:
     parts = split(name, address)
     if parts.scheme in ("http", "https") and parts.hostname:
         return parts
-    bare = address.partition("://")[2] if "://" in address else address
+    bare = hidden(address).partition("://")[2] if "://" in address else address
     hint = f"Did you mean http://{bare.lstrip('/')}?" if bare.strip("/") else ""
-    raise RequestError(f"{name}: expected http://HOST:PORT or https://HOST, found {address!r}.", hint)
+    raise RequestError(f"{name}: expected http://HOST:PORT or https://HOST, found {hidden(address)!r}.", hint)

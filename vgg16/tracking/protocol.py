@@ -42,6 +42,9 @@ def model_name(dataset: str) -> str:
 class Runs(Protocol):
     """Runs: begun and ended, searched, and read as they stand."""
 
+    def check_place(self, dataset: str) -> None:
+        """Raises Vgg16Error where MLflow takes no runs of this dataset, as its experiment was deleted there."""
+
     def start(self, request: TrainingRequest, tags: Mapping[str, str], run_id: str = "") -> AbstractContextManager[str]:
         """The active run of a training, a new one or that of `run_id` again, with the experiment as its parameters;
         yields its id. `tags` are set beside those of the request. An exception inside ends it as FAILED, an

@@ -20,7 +20,7 @@ from vgg16.config.canonical import NEWER
 from vgg16.config.overrides import RENAMED, flat
 from vgg16.config.types import RENAMED_POLICIES, Experiment, GateRules, Split
 from vgg16.data.images import ImageSet
-from vgg16.errors import RequestError
+from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef, TrackedRun, TrainingRequest
 from vgg16.tracking import views
 from vgg16.tracking.protocol import RunState
@@ -35,6 +35,16 @@ class MlflowRuns:
         self.artifacts = artifacts
 
     # Begun and ended
+
+    def check_place(self, dataset: str) -> None:
+        experiment = self.client.get_experiment_by_name(dataset)
+        if experiment is not None and experiment.lifecycle_stage == "deleted":
+            number = experiment.experiment_id
+            raise Vgg16Error(
+                f"The runs of {dataset} belong to MLflow's experiment {dataset}, number {number}, which was deleted.",
+                f"Bring it back: MLFLOW_TRACKING_URI={mlflow.get_tracking_uri()} mlflow experiments restore "
+                f"--experiment-id {number}",
+            )
 
     @contextmanager
     def start(self, request: TrainingRequest, tags: Mapping[str, str], run_id: str = "") -> Iterator[str]:
@@ -241,6 +251,7 @@ class MlflowRuns:
             self.client.set_experiment_tag(experiment_id, tag, view)
 
     def _experiment(self, name: str) -> str:
+        self.check_place(name)
         experiment = self.client.get_experiment_by_name(name)
         if experiment is not None:
             return str(experiment.experiment_id)

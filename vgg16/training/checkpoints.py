@@ -65,6 +65,11 @@ def was_held(store: Store, request: str, token: str) -> bool:
     return leases.was_held(store, _folder(request), token)
 
 
+def check_free(store: Store, request: str) -> None:
+    """Raises BusyError where a process of this machine that lives holds the lease of a request."""
+    leases.check_free(store, _folder(request))
+
+
 def saver(
     store: Store, request: str, lease: Lease, minutes: float, say: Callable[[str], None]
 ) -> Callable[[Callable[[], State], Moment], None]:

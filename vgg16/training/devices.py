@@ -29,27 +29,35 @@ def grow_memory() -> None:
         tf.config.experimental.set_memory_growth(gpu, True)
 
 
-@contextmanager
-def using(device: Device, replicas: int = 1) -> Iterator[None]:
-    """Compute on this device inside; `auto` is the first GPU, else the CPU. With several `replicas`, a model that is
-    built inside has a copy on as many devices of that kind. Raises Vgg16Error for a GPU that TensorFlow cannot see, and
-    for too few devices."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if device == "gpu" and not gpus:
+def check_device(device: Device, replicas: int = 1) -> None:
+    """Raises Vgg16Error for a GPU that TensorFlow cannot see, and for too few devices."""
+    if device == "gpu" and not tf.config.list_physical_devices("GPU"):
         physical = tf.config.list_physical_devices()
         names = ", ".join(each.name.removeprefix("/physical_device:") for each in physical)
         raise Vgg16Error(
             f"device=gpu: TensorFlow sees no GPU, only {names}.",
             "Is the driver there (nvidia-smi), and was CUDA installed (make GPU=1 setup)? Or set device=auto.",
         )
+    kind = _kind(device)
+    there = len(tf.config.list_logical_devices(kind))
+    if replicas > there:
+        raise Vgg16Error(
+            f"replicas={replicas}: TensorFlow sees {there} {kind} here.",
+            f"Set replicas={there}, or let CUDA_VISIBLE_DEVICES name more GPUs.",
+        )
+
+
+def _kind(device: Device) -> str:
+    return "GPU" if device != "cpu" and tf.config.list_physical_devices("GPU") else "CPU"
+
+
+@contextmanager
+def using(device: Device, replicas: int = 1) -> Iterator[None]:
+    """Compute on this device inside; `auto` is the first GPU, else the CPU. With several `replicas`, a model that is
+    built inside has a copy on as many devices of that kind. Raises as `check_device`."""
+    check_device(device, replicas)
     if replicas > 1:
-        kind = "GPU" if gpus and device != "cpu" else "CPU"
-        logical = [each.name for each in tf.config.list_logical_devices(kind)]
-        if len(logical) < replicas:
-            raise Vgg16Error(
-                f"replicas={replicas}: TensorFlow sees {len(logical)} {kind} here.",
-                f"Set replicas={len(logical)}, or let CUDA_VISIBLE_DEVICES name more GPUs.",
-            )
+        logical = [each.name for each in tf.config.list_logical_devices(_kind(device))]
         with _mirrored(*logical[:replicas]).scope():
             yield
     else:

@@ -55,6 +55,7 @@ SET_ASIDE = {
 # Set, where others are taken away: what they would do otherwise comes from a file, too.
 PINNED = {"KERAS_BACKEND": "tensorflow", "TF2_BEHAVIOR": "1"}
 
+_OURS = "VGG16_"
 # Kubernetes and Docker tell a pod of each service beside it, by its name: one that is called vgg16 is no setting.
 _OF_A_SERVICE = re.compile(
     r"VGG16_(.+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
@@ -114,12 +115,12 @@ def check_ours(environment: Mapping[str, str], known: Collection[str]) -> None:
     for name in sorted(environment):
         if name in known and not is_text(environment[name]):
             raise RequestError(f"{name}: expected UTF-8, found {environment[name]!r}.")
-        if not name.startswith("VGG16_") or name in known or name in _INTERNAL or _OF_A_SERVICE.fullmatch(name):
+        if not name.startswith(_OURS) or name in known or name in _INTERNAL or _OF_A_SERVICE.fullmatch(name):
             continue
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name.removeprefix(_OURS), [other.removeprefix(_OURS) for other in known], n=1)
         raise RequestError(
             f"There is no variable {name}.",
-            f"Did you mean {near[0]}? Else unset it." if near else f"There are: {', '.join(known)}. Unset it.",
+            f"Did you mean {_OURS}{near[0]}? Else unset it." if near else f"There are: {', '.join(known)}. Unset it.",
         )
 
 

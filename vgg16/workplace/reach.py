@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from vgg16.errors import Vgg16Error
+from vgg16.storage import urls
 from vgg16.workplace import scratch
 from vgg16.workplace.settings import Settings, apply
 
@@ -43,7 +44,7 @@ def reach(address: str, what: str, named_by: str) -> None:
     """Raises Vgg16Error where the server at this address does not answer, or does not let us in, before its client
     would try for minutes. `named_by` is the variable, file or profile that names it, or STACK."""
     page, secrets = _CLOSED_PAGES[what]
-    server = f"The {what} server at {address}" + ("" if named_by == STACK else f", named by {named_by},")
+    server = f"The {what} server at {urls.hidden(address)}" + ("" if named_by == STACK else f", named by {named_by},")
     try:
         answer = httpx.get(f"{address.rstrip('/')}/{page}", headers=_login(what), timeout=5)
     except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -183,7 +183,7 @@ def _check_tracking_uri(address: str) -> None:
     elif address and scheme not in _DATABASES and not os.environ.get("MLFLOW_ALLOW_FILE_STORE"):
         near = "" if "/" in address.partition("://")[0] else f" Did you mean http://{address.rpartition('://')[2]}?"
         raise RequestError(
-            f"MLFLOW_TRACKING_URI: expected a server or a database, found {address!r}.",
+            f"MLFLOW_TRACKING_URI: expected a server or a database, found {urls.hidden(address)!r}.",
             f"http://HOST:PORT, sqlite:////PATH or postgresql://USER:PASSWORD@HOST/NAME.{near}",
         )
 
