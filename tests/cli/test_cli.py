@@ -57,7 +57,9 @@ def test_help_imports_no_command(vgg16: Command) -> None:
     assert sorted(imported) == ["vgg16.cli", "vgg16.cli.command", "vgg16.cli.main", "vgg16.errors"]
 
 
-def test_the_temporary_server_is_prefects_own_in_a_session_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_temporary_server_is_prefects_own_in_a_session_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from prefect.server.api.server import SubprocessASGIServer
 
     from vgg16.flows.temporary_server import _ServerOfItsOwnSession
@@ -70,10 +72,14 @@ def test_the_temporary_server_is_prefects_own_in_a_session_of_its_own(monkeypatc
     monkeypatch.setattr(subprocess, "Popen", note)
     server = object.__new__(_ServerOfItsOwnSession)
     server.port = 4242
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "vgg16:secret")
     SubprocessASGIServer._run_uvicorn_command(server)
     server._run_uvicorn_command()
     theirs, ours = started
-    assert ours == theirs | {"start_new_session": True}
+    assert [*ours["args"][:2], "uvicorn", *ours["args"][3:]] == theirs["args"]
+    assert ours["start_new_session"]
+    assert ours["env"]["PREFECT_SERVER_API_AUTH_STRING"] == "vgg16:secret"
 
 
 def test_list_shows_the_catalog_and_makes_no_home(vgg16: Command, tmp_path: Path) -> None:

@@ -13,16 +13,35 @@ from pathlib import Path
 from typing import Any
 
 import dotenv
-from prefect.context import refresh_global_settings_context
-from prefect.settings import Settings as PrefectSettings
-from prefect.settings import load_profiles
 
 from vgg16.errors import RequestError
+from vgg16.quiet import muted
 from vgg16.storage import urls
 from vgg16.workplace import foreign, reach
 from vgg16.workplace.settings import Settings, apply
 
 URL = "PREFECT_API_URL"
+
+
+def _unreadable(error: Exception) -> RequestError:
+    """What Prefect says of its settings, without the values, which may be secrets."""
+    urls.server(URL, os.environ.get(URL) or "http://127.0.0.1")
+    lines = [line.partition("[type=")[0].strip() for line in str(error).splitlines() if "pydantic.dev" not in line]
+    return RequestError(
+        f"Prefect cannot read its settings: {' '.join(lines)}.",
+        "They are the variables that begin with PREFECT_, the files .env, prefect.toml and pyproject.toml of the "
+        "working folder, and its profiles.",
+    )
+
+
+try:
+    with muted(2):  # of wrong settings it prints the values
+        from prefect.context import refresh_global_settings_context
+        from prefect.settings import Settings as PrefectSettings
+        from prefect.settings import load_profiles
+except (OSError, ValueError) as refused:  # pydantic's and TOML's are ValueErrors
+    raise _unreadable(refused) from None
+
 # What a person may say to Prefect's client in a home without a server; the rest is of servers, or leads to one.
 _OF_THE_CLIENT = (
     *("PREFECT_HOME", "PREFECT_DEBUG_MODE", "PREFECT_API_REQUEST_TIMEOUT"),
@@ -46,9 +65,8 @@ def named() -> NamedServer | None:
     settings = apply()
     try:
         address, profiles = PrefectSettings().api.url, load_profiles()
-    except (OSError, ValueError) as error:  # pydantic's and TOML's are ValueErrors
-        lines = [line.strip() for line in str(error).splitlines() if "errors.pydantic.dev" not in line]
-        raise RequestError(f"Prefect cannot read its settings: {' '.join(lines)}.", _PLACES) from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(error) from None
     profile = os.environ.get("PREFECT_PROFILE") or profiles.active_name or ""
     if profile and profile not in profiles.names:
         raise RequestError(f"Prefect has no profile {profile!r}.", f"There are: {', '.join(profiles.names)}.")
@@ -57,12 +75,6 @@ def named() -> NamedServer | None:
     server = NamedServer(address, _named_by(settings, profile))
     urls.server(server.named_by, address)
     return server
-
-
-_PLACES = (
-    "They are the variables that begin with PREFECT_, the files .env, prefect.toml and pyproject.toml of the working "
-    "folder, and its profiles."
-)
 
 
 def _named_by(settings: Settings, profile: str) -> str:
