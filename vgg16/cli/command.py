@@ -24,6 +24,7 @@ def answers(
         @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
         @functools.wraps(command)
         def run(*args: Any, as_json: bool, **kwargs: Any) -> Answer:
+            _check_text(kwargs)
             try:
                 answer = command(*args, **kwargs)
             except Vgg16Error as error:
@@ -37,6 +38,21 @@ def answers(
         return run
 
     return decorate
+
+
+# Parameters whose values are paths, which any bytes can be.
+_PATHS = ("images", "sources", "source")
+
+
+def _check_text(values: Mapping[str, Any]) -> None:
+    """Raises RequestError for an argument that is not UTF-8, which neither a server nor a file of ours could keep."""
+    for name, value in values.items():
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and name not in _PATHS and not text.isascii():
+                try:
+                    text.encode()
+                except UnicodeEncodeError:
+                    raise RequestError(f"{name}: expected UTF-8, found {text!r}.") from None
 
 
 class Entry(NamedTuple):

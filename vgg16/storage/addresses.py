@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from vgg16.errors import RequestError
+from vgg16.storage import urls
 from vgg16.storage.store import FolderStore, Store, Stream
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def open_store(address: str) -> Store:
     """The store at `s3://bucket/prefix` or in a folder. Raises RequestError for any other kind of address."""
-    parts = urlsplit(address)
+    parts = urls.split("VGG16_STORE", address)
     if parts.scheme == "s3" and parts.netloc:
         return _bucket(parts.netloc, parts.path)
     if parts.scheme:
@@ -40,7 +40,7 @@ def open_object(address: str, start: int, validator: str) -> AbstractContextMana
 
 def open_prefix(address: str) -> Objects:
     """What lies below `s3://bucket/prefix`, to be listed and read. Raises RequestError for any other address."""
-    parts = urlsplit(address)
+    parts = urls.split("The address", address)
     if parts.scheme != "s3" or not parts.netloc:
         raise RequestError(f"Expected s3://bucket/prefix, found {address}.")
     from vgg16.storage.objects import open_objects

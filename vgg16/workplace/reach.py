@@ -47,7 +47,7 @@ def reach(address: str, what: str, named_by: str) -> None:
     server = f"The {what} server at {urls.hidden(address)}" + ("" if named_by == STACK else f", named by {named_by},")
     try:
         answer = httpx.get(f"{address.rstrip('/')}/{page}", headers=_login(what), timeout=5)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # certificates that are no file, too
         ours = "This home's stack has it: `vgg16 up` starts it again, `vgg16 down` goes without."
         raise Vgg16Error(
             f"{server} does not answer: {error}.",

@@ -22,7 +22,8 @@ _NAME, _LOCK = "vgg16-", "lock"
 def work_below(home: Path) -> Path:
     """Let all that this process and its children write for a while lie in a folder of its own, below TMPDIR where a
     person has set it, else in the home. Removes what killed processes have left there."""
-    root = Path(os.environ.get("TMPDIR") or home / "tmp")
+    own = os.environ.get("TMPDIR", "")
+    root = Path(own).absolute() if own and Path(own).is_dir() else home / "tmp"
     root.mkdir(parents=True, exist_ok=True)
     for folder in root.glob(f"{_NAME}*-{os.getuid()}"):
         _remove_if_left(folder)

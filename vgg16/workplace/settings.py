@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -75,8 +76,10 @@ def load() -> Settings:
     supplied = _supplied(home)
     tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or supplied.get("MLFLOW_TRACKING_URI", "")
     _check_tracking_uri(tracking_uri)
-    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3"):
-        urls.server("AWS_ENDPOINT_URL_S3", endpoint)
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "VGG16_WEBHOOK"):
+        if address := os.environ.get(name):
+            urls.server(name, address)
+    _check_store(os.environ.get("VGG16_STORE", ""))
     train_on = os.environ.get("VGG16_TRAIN_ON") or "inline"
     if train_on not in ("inline", "pool"):
         raise RequestError(f"VGG16_TRAIN_ON: expected inline or pool, found {train_on!r}.")
@@ -107,7 +110,9 @@ def _dask() -> str:
     """The address of a cluster's scheduler, which is trusted with passwords: what goes there is encrypted."""
     address = os.environ.get("VGG16_DASK", "")
     parts = urls.split("VGG16_DASK", address)
-    if address and not (parts.scheme == "tls" or (parts.scheme == "tcp" and parts.hostname in ("127.0.0.1", "::1"))):
+    if address and not (
+        (parts.scheme == "tls" and parts.hostname) or (parts.scheme == "tcp" and parts.hostname in ("127.0.0.1", "::1"))
+    ):
         raise RequestError(
             f"VGG16_DASK: expected tls://HOST:PORT, found {address!r}.",
             "What is sent to a cluster is not encrypted otherwise; on this machine tcp://127.0.0.1:PORT will do.",
@@ -188,15 +193,26 @@ def _check_tracking_uri(address: str) -> None:
         )
 
 
+def _check_store(address: str) -> None:
+    if "://" not in address:
+        _expanded("VGG16_STORE", address)
+    elif address.startswith("s3://") and not re.fullmatch(r"[\w.-]+", address.split("/")[2], re.ASCII):
+        raise RequestError(f"VGG16_STORE: {address!r} names no bucket.", "Expected s3://bucket/prefix.")
+
+
+def _expanded(name: str, folder: str) -> Path:
+    try:
+        return Path(folder).expanduser().absolute()
+    except RuntimeError:
+        raise RequestError(
+            f"{name}: {folder!r} begins with the home of a user that there is not.", "Name the folder in full."
+        ) from None
+
+
 def _home() -> Path:
     named = os.environ.get("VGG16_HOME")
     if named:
-        try:
-            return Path(named).expanduser().absolute()
-        except RuntimeError:
-            raise RequestError(
-                f"VGG16_HOME: {named!r} begins with the home of a user that there is not.", "Name the folder in full."
-            ) from None
+        return _expanded("VGG16_HOME", named)
     here = Path.cwd()
     there = next((folder / HOME for folder in (here, *here.parents) if (folder / HOME).is_dir()), None)
     ours = project_file.find()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 from vgg16.errors import Vgg16Error
@@ -13,7 +14,8 @@ from vgg16.workplace.settings import apply
 def import_tensorflow() -> None:
     """Apply, and import TensorFlow without what its C++ side prints before it has read any log level."""
     apply()
-    with muted(2):
+    # Of flags that it does not know it says so, and ends the process.
+    with nullcontext() if os.environ.get("TF_XLA_FLAGS") or os.environ.get("XLA_FLAGS") else muted(2):
         import tensorflow as tf
 
         tf.config.list_physical_devices()

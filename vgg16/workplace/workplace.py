@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from vgg16.config.types import Dataset
+from vgg16.errors import RequestError, first_line
 from vgg16.records import DatasetRef, EpochMetrics
 from vgg16.storage import addresses, publishing
 from vgg16.storage.store import Store
@@ -86,10 +87,14 @@ class Workplace:
     @cached_property
     def tracker(self) -> Tracker:
         """The MLflow that the settings name."""
-        # Seconds, which what only reads the store does not wait for.
-        from vgg16.tracking.connect import connect
+        try:
+            # Seconds, which what only reads the store does not wait for.
+            from vgg16.tracking.connect import connect
 
-        return connect(self.settings.tracking_uri, self.settings.artifacts)
+            return connect(self.settings.tracking_uri, self.settings.artifacts)
+        except ValueError as error:
+            reason = f"MLflow does not take its settings: {first_line(error)}."
+            raise RequestError(reason, "They are the variables that begin with MLFLOW_.") from None
 
     def say(self, text: str) -> None:
         """Show one line."""
