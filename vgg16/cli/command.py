@@ -46,13 +46,14 @@ _PATHS = ("images", "sources", "source")
 
 def _check_text(values: Mapping[str, Any]) -> None:
     """Raises RequestError for an argument that is not UTF-8, which neither a server nor a file of ours could keep."""
+    spelt = {parameter.name: parameter.opts[0] for parameter in click.get_current_context().command.params}
     for name, value in values.items():
         for text in value if isinstance(value, tuple) else (value,):
-            if isinstance(text, str) and name not in _PATHS and not text.isascii():
+            if isinstance(text, str) and name not in _PATHS:
                 try:
                     text.encode()
                 except UnicodeEncodeError:
-                    raise RequestError(f"{name}: expected UTF-8, found {text!r}.") from None
+                    raise RequestError(f"{spelt.get(name, name)}: expected UTF-8, found {text!r}.") from None
 
 
 class Entry(NamedTuple):

@@ -62,7 +62,7 @@ def _warn_of_changes(ours: Project, name: str, workplace: Workplace) -> None:
 
 def _experiment(ours: Project, name: str) -> str:
     """The experiment that a name means; a dataset's is the recipe that suits this machine."""
-    if name not in ours.catalog.experiments and Path(name).exists():
+    if name and name not in ours.catalog.experiments and Path(name).exists():
         dataset = Path(name).absolute().stem.lower()
         raise RequestError(
             f"{name} is no experiment but a {'folder' if Path(name).is_dir() else 'file'}.",

@@ -194,6 +194,7 @@ def check(experiment: Experiment, rows: Catalog = SHIPPED) -> None:
     _check_named(experiment, "backbone", experiment.backbone.name, SHIPPED.backbones)
     row = backbone(experiment.backbone.name)
     _check_blocks(experiment, row)
+    _check_width(experiment, row)
     options = experiment.backbone
     if not row.blocks and options != BackboneChoice(name=row.name):
         reason = f"{row.name} takes no width, batch_norm or dropout."
@@ -219,6 +220,14 @@ def _check_blocks(experiment: Experiment, row: Backbone) -> None:
                 f"trains={phase.trains}, but {row.name} has {depth} blocks.",
                 f"Choose all, head, or block1 to block{depth}.",
             )
+
+
+def _check_width(experiment: Experiment, row: Backbone) -> None:
+    width, fewest = experiment.backbone.width, min((filters for _, filters in row.blocks), default=0)
+    if row.blocks and width * fewest < 1:
+        reason = f"backbone.width={width:g} leaves no filter of the {fewest} in the first block."
+        hint = f"Choose {1 / fewest:.2g} or more."
+        raise SettingError(experiment.name, "backbone.width", width, reason, hint)
 
 
 def _check_base(member: Experiment, row: Backbone, base: str, by_name: Mapping[str, Experiment]) -> None:

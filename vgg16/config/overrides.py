@@ -176,7 +176,7 @@ def _parse(setting: str) -> tuple[str, Any]:
         raise RequestError(f"--set expects KEY=VALUE, found {setting!r}.", "For example: --set phases.0.epochs=2")
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # thousands of brackets
         value = text
     return ("dataset.name" if key == "dataset" else key), value
 

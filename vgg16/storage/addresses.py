@@ -40,7 +40,7 @@ def open_object(address: str, start: int, validator: str) -> AbstractContextMana
 
 def open_prefix(address: str) -> Objects:
     """What lies below `s3://bucket/prefix`, to be listed and read. Raises RequestError for any other address."""
-    parts = urls.split("The address", address)
+    parts = urls.split("An address in S3", address)
     if parts.scheme != "s3" or not parts.netloc:
         raise RequestError(f"Expected s3://bucket/prefix, found {address}.")
     from vgg16.storage.objects import open_objects

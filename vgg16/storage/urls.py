@@ -16,7 +16,7 @@ def split(name: str, address: str) -> SplitResult:
         address.encode()
     except ValueError as error:
         reason = f"{name}: {hidden(address)!r} is no address: {error}."
-        raise RequestError(reason, f"Correct or unset {name}.") from None
+        raise RequestError(reason, f"Correct or unset {name}." if name.isupper() else "") from None
     return parts
 
 

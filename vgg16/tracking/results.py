@@ -17,7 +17,7 @@ from mlflow.entities import Metric
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from vgg16.config.types import Experiment, Split
+from vgg16.config.types import KEPT, Experiment, Split
 from vgg16.data.images import Labels
 from vgg16.evaluation.answers import Answers
 from vgg16.records import EpochMetrics, Evaluation
@@ -130,7 +130,8 @@ class MlflowResults:
         self.client.log_artifacts(run_id, str(folder))
 
     def experiment(self, run_id: str) -> Experiment:
-        return Experiment.model_validate(mlflow.artifacts.load_dict(f"runs:/{run_id}/experiment.json"))
+        kept = mlflow.artifacts.load_dict(f"runs:/{run_id}/experiment.json")
+        return Experiment.model_validate(kept, context=KEPT)
 
     def evaluations(self, run_id: str) -> list[Evaluation]:
         evaluations = []

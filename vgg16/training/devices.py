@@ -38,6 +38,8 @@ def check_device(device: Device, replicas: int = 1) -> None:
             f"device=gpu: TensorFlow sees no GPU, only {names}.",
             "Is the driver there (nvidia-smi), and was CUDA installed (make GPU=1 setup)? Or set device=auto.",
         )
+    if replicas == 1:
+        return
     kind = _kind(device)
     there = len(tf.config.list_logical_devices(kind))
     if replicas > there:

@@ -3,7 +3,7 @@
 from vgg16.config.types.dataset import SPLITS, Archive, Dataset, DatasetChoice, Fit, Framing, SmallClasses, Split
 from vgg16.config.types.experiment import Experiment, Question, Study
 from vgg16.config.types.facts import EXPECTATIONS, FACTS, MEASURES, TEXTS, Expectation, Profile
-from vgg16.config.types.frozen import Frozen
+from vgg16.config.types.frozen import KEPT, Frozen
 from vgg16.config.types.gate import RENAMED_POLICIES, RENAMED_RULES, GateRules
 from vgg16.config.types.network import Backbone, BackboneChoice, Head, Pretrained
 from vgg16.config.types.training import Augmentation, Device, Optimizer, Phase, Precision, Schedule
@@ -11,6 +11,7 @@ from vgg16.config.types.training import Augmentation, Device, Optimizer, Phase, 
 __all__ = [
     "EXPECTATIONS",
     "FACTS",
+    "KEPT",
     "MEASURES",
     "RENAMED_POLICIES",
     "RENAMED_RULES",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from vgg16.config.types.facts import Expectation
-from vgg16.config.types.frozen import Frozen, OrNone
+from vgg16.config.types.frozen import Frozen, OrNone, Setting
 
 Split = Literal["train", "val", "gate", "test"]
 
@@ -114,7 +114,7 @@ class Dataset(Frozen):
         return values | {"class_names": sorted(name for names in values["superclasses"].values() for name in names)}
 
 
-class DatasetChoice(Frozen):
+class DatasetChoice(Setting):
     """Which dataset, and how much of it."""
 
     name: str

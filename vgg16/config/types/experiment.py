@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from vgg16.config.types.dataset import DatasetChoice
-from vgg16.config.types.frozen import Frozen, OrNone
+from vgg16.config.types.frozen import OrNone, Setting
 from vgg16.config.types.gate import GateRules
 from vgg16.config.types.network import BackboneChoice, Head
 from vgg16.config.types.training import Augmentation, Device, Phase, Precision
 
 
-class Experiment(Frozen):
+class Experiment(Setting):
     """One row: dataset + backbone + head + phases + gate."""
 
     name: str
@@ -80,7 +80,7 @@ class Experiment(Frozen):
         return sum(phase.epochs for phase in self.phases)
 
 
-class Question(Frozen):
+class Question(Setting):
     """One question of a study: its own members, or one that follows from the best member of an earlier question."""
 
     name: str
@@ -95,7 +95,7 @@ class Question(Frozen):
     """Pairs whose difference the report gives: members, or questions for the best member of each."""
 
 
-class Study(Frozen):
+class Study(Setting):
     """One row: questions, and the language of the report that answers them."""
 
     name: str

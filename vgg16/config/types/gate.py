@@ -6,14 +6,14 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from vgg16.config.types.frozen import Frozen
+from vgg16.config.types.frozen import Setting
 
 # Version 0.1's names of gate rules and policies.
 RENAMED_RULES = {"level": "alpha", "margin": "noninferiority_margin", "worth": "min_gain"}
 RENAMED_POLICIES = {"no-worse": "non-inferior"}
 
 
-class GateRules(Frozen):
+class GateRules(Setting):
     """What a challenger must show on the gate split. Shares and differences of top-1 are 0 to 1."""
 
     floor: float = Field(default=0.5, ge=0, le=1)

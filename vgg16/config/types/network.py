@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
-from vgg16.config.types.frozen import Frozen
+from vgg16.config.types.frozen import Frozen, Setting
 
 
-class Head(Frozen):
+class Head(Setting):
     """What follows the base: pooling, the fully connected layers `fc1`, `fc2` ..., then `predictions`."""
 
     pooling: Literal["flatten", "average"] = "flatten"
     """The base's maps made flat, or their average."""
-    units: tuple[PositiveInt, ...] = (512,)
+    units: tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...] = (512,)
     """Units of the fully connected layers fc1, fc2 ...; [] for none."""
     batch_norm: bool = False
     """Batch normalisation before each dense layer."""
@@ -49,7 +49,7 @@ class Backbone(Frozen):
     classes: int = 1000
 
 
-class BackboneChoice(Frozen):
+class BackboneChoice(Setting):
     """A row of the backbones and, for the VGG family, its options."""
 
     name: str = "vgg16"

@@ -6,18 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vgg16.config.types.frozen import Frozen, OrNone
+from vgg16.config.types.frozen import OrNone, Setting
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 Device = Literal["auto", "cpu", "gpu"]
 
 
-class Optimizer(Frozen):
+class Optimizer(Setting):
     """What updates the weights."""
 
     name: Literal["adam", "sgd"] = "adam"
     """The optimizer."""
-    learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
+    learning_rate: float = Field(default=1e-3, gt=0)
     """The highest learning rate, after the warm-up."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     """Of SGD: the share of the step before that the next one keeps."""
@@ -26,21 +26,21 @@ class Optimizer(Frozen):
     average: float = Field(default=0.0, ge=0, lt=1)
     """Above 0: the momentum of an exponential moving average of the weights, which is then evaluated and kept. It
     is less in a phase of few steps, so that the average looks back over a tenth of them."""
-    weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    weight_decay: float = Field(default=0.0, ge=0)
     """Each step shrinks a weight by learning rate times this of itself, decoupled from the gradient (arXiv 1711.05101);
     biases and normalisations are spared."""
 
 
-class Schedule(Frozen):
+class Schedule(Setting):
     """How the learning rate moves within a phase."""
 
     name: Literal["constant", "cosine"] = "cosine"
     """After the warm-up: constant, or a cosine down to zero."""
-    warmup_epochs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    warmup_epochs: float = Field(default=0.0, ge=0, le=1_000_000)
     """Epochs of a linear warm-up from zero."""
 
 
-class Augmentation(Frozen):
+class Augmentation(Setting):
     """Random changes of training images; other splits are never changed."""
 
     shift: int = Field(default=0, ge=0, le=64)
@@ -49,7 +49,7 @@ class Augmentation(Frozen):
     """Mirror left to right, every second image on average."""
 
 
-class Phase(Frozen):
+class Phase(Setting):
     """One stretch of training, with an optimizer and a schedule of its own."""
 
     trains: str = Field(
