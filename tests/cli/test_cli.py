@@ -157,6 +157,23 @@ REQUESTS = {
 }
 
 
+NOT_TEXT = {
+    "--reason": ["rollback", "vgg16-digits", "--reason", "caf\udce9"],
+    "--set": ["show", "digits-scratch", "--set", "base=\udcff"],
+    "name": ["history", "\udcff"],
+}
+
+
+@pytest.mark.parametrize("what", NOT_TEXT)
+def test_an_argument_that_is_not_utf8_is_refused_before_anything_is_made(
+    vgg16: Command, tmp_path: Path, what: str
+) -> None:
+    refused = vgg16(*NOT_TEXT[what], "--json", cwd=tmp_path, VGG16_HOME="")
+    assert refused.status == 2, refused.stderr
+    assert refused.json["error"]["message"].startswith(f"{what}: expected UTF-8")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture(scope="module")
 def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("empty-home")

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import pickle
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from vgg16.config import catalog
 from vgg16.config.catalog import SHIPPED
 from vgg16.config.overrides import SettingError, apply_settings, flat
+from vgg16.config.types import KEPT, Experiment
 from vgg16.errors import RequestError
 
 SCRATCH = SHIPPED.experiments["digits-scratch"]
@@ -157,3 +159,39 @@ def test_an_impossible_run_is_refused(names: list[str], settings: list[str], rea
     with pytest.raises(RequestError) as refused:
         catalog.choose(names, settings)
     assert reason in str(refused.value)
+
+
+ABSURD = {
+    "phases.0.epochs": ("1e23", "100000000000000000000000"),
+    "batch_size": ("true",),
+    "seed": ("false",),
+    "head.units": ("[true]", "[100000000000000]", "[" * 5000),
+    "gate.max_megabytes": ("Infinity", "inf", "NaN"),
+    "gate.max_latency_ms": ("-Infinity", "1e999"),
+    "gate.floor": ("true",),
+    "label_smoothing": ("true",),
+    "phases.0.schedule.warmup_epochs": ("1e300", "Infinity"),
+    "phases.0.optimizer.weight_decay": ("NaN", "true"),
+    "dataset.limit": ("true",),
+    "image_size": ("true",),
+    "backbone.width": ("1e-300", "0.01", "NaN"),
+}
+
+
+@pytest.mark.parametrize("key", ABSURD)
+def test_absurd_numbers_are_refused_where_they_are_asked_for(key: str) -> None:
+    for value in ABSURD[key]:
+        with pytest.raises(RequestError):
+            catalog.choose(["digits-scratch"], [f"{key}={value}"])
+
+
+def test_true_is_a_value_where_it_is_asked_for_and_none_where_there_may_be_none() -> None:
+    settings = ["reproducible=true", "backbone.width=0.05", "dataset.limit=none", "augmentation.flip=true"]
+    (made,), _ = catalog.choose(["digits-scratch"], settings)
+    assert (made.reproducible, made.dataset.limit, made.augmentation.flip) == (True, None, True)
+
+
+def test_what_an_earlier_version_has_kept_is_read_though_it_would_be_refused_now() -> None:
+    kept = SHIPPED.experiments["digits-scratch"].model_dump(mode="json")
+    kept["gate"]["max_megabytes"] = math.inf
+    assert Experiment.model_validate(kept, context=KEPT).gate.max_megabytes == math.inf

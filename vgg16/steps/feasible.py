@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vgg16.config.catalog import SHIPPED
+from vgg16.config.catalog import SHIPPED, dataset
 from vgg16.config.types import Experiment
 from vgg16.data import published
 from vgg16.errors import Vgg16Error
@@ -30,11 +30,13 @@ def check(
     can. Who `waits` for another process that trains the same is not refused for it."""
     workplace.tracker.runs.check_place(experiments[0].dataset.name)
     rows = {**SHIPPED.experiments, **bases}
+    # To know a request takes its data: only where one may be the same.
+    watched = not waits and checkpoints.anybody_trains(workplace.store)
     failures = []
     for experiment in experiments:
         try:
             _check(experiment, workplace)
-            if not waits and (request := _request(experiment, rows, workplace)):
+            if watched and (request := _request(experiment, rows, workplace)):
                 checkpoints.check_free(workplace.store, request.digest)
         except Vgg16Error as error:
             if every:
@@ -62,7 +64,8 @@ def _check(experiment: Experiment, workplace: Workplace) -> None:
 
 def _request(experiment: Experiment, rows: Mapping[str, Experiment], workplace: Workplace) -> TrainingRequest | None:
     """The request as it will be, None where its data, or what it starts from, are yet to be made."""
-    if published.recall(workplace.store, experiment.dataset.name) is None:
+    made_here = experiment.dataset.name in SHIPPED.datasets and not dataset(experiment.dataset.name).archive
+    if not made_here and published.recall(workplace.store, experiment.dataset.name) is None:
         return None
     base = experiment.base or ""
     if base in rows:
@@ -70,5 +73,5 @@ def _request(experiment: Experiment, rows: Mapping[str, Experiment], workplace: 
         base = find_base(first, workplace) if first else ""
         if not base:
             return None
-    dataset = fetch(experiment.dataset, "", "", workplace)
-    return TrainingRequest(experiment=experiment, dataset=dataset, base=base)
+    ref = fetch(experiment.dataset, "", "", workplace)
+    return TrainingRequest(experiment=experiment, dataset=ref, base=base)

@@ -130,9 +130,14 @@ def lapsed(store: Store, folder: str, generation: int, owner: Owner) -> bool:
 
 def check_free(store: Store, folder: str) -> None:
     """Raises BusyError where a process that lives on this machine has the lease; of others nothing is said."""
+    if owner := holder(store, folder):
+        raise _busy(owner)
+
+
+def holder(store: Store, folder: str) -> Owner | None:
+    """The process of this machine that lives and has the lease of a folder, None for none."""
     last = latest(store, folder)
-    if last and last[1].place == _place() and not lapsed(store, folder, *last):
-        raise _busy(last[1])
+    return last[1] if last and last[1].place == _place() and not lapsed(store, folder, *last) else None
 
 
 def _busy(owner: Owner) -> BusyError:

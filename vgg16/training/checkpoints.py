@@ -65,6 +65,12 @@ def was_held(store: Store, request: str, token: str) -> bool:
     return leases.was_held(store, _folder(request), token)
 
 
+def anybody_trains(store: Store) -> bool:
+    """Whether a process of this machine that lives holds the lease of any request."""
+    requests = {key.split("/")[1] for key in store.keys("checkpoints/") if "/lease/" in key}
+    return any(leases.holder(store, _folder(request)) for request in requests)
+
+
 def check_free(store: Store, request: str) -> None:
     """Raises BusyError where a process of this machine that lives holds the lease of a request."""
     leases.check_free(store, _folder(request))

@@ -18,7 +18,7 @@ from vgg16.workplace import foreign
 
 HOME = ".vgg16"
 _PROFILES = Path("~/.prefect/profiles.toml")
-_DATABASES = ("sqlite", "postgresql", "mysql", "mssql", "databricks")
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 # The variables of ours that a person sets, and what each means. The reference of the docs is made of these two tables.
 VARIABLES = {
@@ -186,9 +186,10 @@ def _check_tracking_uri(address: str) -> None:
         urls.server("MLFLOW_TRACKING_URI", address)
     # A folder of files is what MLflow itself takes only where it is asked to.
     elif address and scheme not in _DATABASES and not os.environ.get("MLFLOW_ALLOW_FILE_STORE"):
-        near = "" if "/" in address.partition("://")[0] else f" Did you mean http://{address.rpartition('://')[2]}?"
+        shown = urls.hidden(address)
+        near = "" if "/" in shown.partition("://")[0] else f" Did you mean http://{shown.rpartition('://')[2]}?"
         raise RequestError(
-            f"MLFLOW_TRACKING_URI: expected a server or a database, found {urls.hidden(address)!r}.",
+            f"MLFLOW_TRACKING_URI: expected a server or a database, found {shown!r}.",
             f"http://HOST:PORT, sqlite:////PATH or postgresql://USER:PASSWORD@HOST/NAME.{near}",
         )
 
