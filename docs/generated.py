@@ -21,6 +21,7 @@ from vgg16.config.study_entries import QuestionEntry, StudyEntry
 from vgg16.config.types import EXPECTATIONS, Expectation, Experiment
 from vgg16.evaluation.corruptions import KINDS
 from vgg16.tracking.tags import METRICS, TAGS
+from vgg16.workplace.foreign import SET_ASIDE
 from vgg16.workplace.settings import HONOURED, VARIABLES
 
 if TYPE_CHECKING:
@@ -177,6 +178,16 @@ def honoured() -> str:
     return table(("variable", "means"), [(f"`{name}`", meaning) for name, meaning in HONOURED.items()])
 
 
+def set_aside() -> str:
+    """The variables of others that would lead them away from what was asked."""
+    rows: dict[str, list[str]] = {}
+    effect = ""
+    for name, meaning in SET_ASIDE.items():
+        effect = effect if meaning.startswith("the same") else meaning
+        rows.setdefault(effect, []).append(f"`{name}`")
+    return table(("variable", "what it would do"), [(", ".join(names), effect) for effect, names in rows.items()])
+
+
 MAKERS: tuple[Callable[[], str], ...] = (
     commands,
     experiment_settings,
@@ -190,6 +201,7 @@ MAKERS: tuple[Callable[[], str], ...] = (
     corruptions,
     variables,
     honoured,
+    set_aside,
 )
 
 

@@ -15,7 +15,6 @@ ODD = {
     "VGG16_DASK": ("tls://[", "tls://", "tcp://1.2.3.4:1", "tls://h:99999"),
     "VGG16_MOVED_BY_HAND": ("keep",),
     "VGG16_WEBHOOK": ("http://[", "hooks.example/x", "http://"),
-    "VGG16_STOER": ("/tmp",),
     "MLFLOW_TRACKING_URI": (
         "localhost:5000",
         "127.0.0.1:5000",
