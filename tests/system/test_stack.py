@@ -139,13 +139,27 @@ def test_a_busy_port_is_left_to_its_owner_and_down_leaves_nothing(vgg16: Callabl
         assert f"port {port}" in up.stderr or "mlflow is on" in up.stderr
         urls = {service["name"]: service["url"] for service in up.json["services"]}
         assert urls["mlflow"] != f"http://127.0.0.1:{port}"
+    register_a_version(urls["mlflow"])
     ours = everything(home)
     down = vgg16("down", "--json", VGG16_HOME=str(home))
     assert {service["name"] for service in down.json["services"]} == set(urls)
     assert everything(home) == []
     assert not any(processes.alive(process) for process in ours)
     assert vgg16("down", "--json", VGG16_HOME=str(home)).json == {"services": []}
-    assert vgg16("models", "--json", VGG16_HOME=str(home)).json == {"models": []}
+    behind = vgg16("models", "--json", VGG16_HOME=str(home))
+    assert behind.status == 1
+    assert "`vgg16 up` brings back 1 version." in behind.json["error"]["message"]
+
+
+def register_a_version(url: str) -> None:
+    """A version as a run registers it, without its files."""
+
+    def post(call: str, **body: Any) -> Any:
+        return httpx.post(f"{url}/api/2.0/mlflow/{call}", json=body).raise_for_status().json()
+
+    run_id = post("runs/create", experiment_id="0")["run"]["info"]["run_id"]
+    post("registered-models/create", name="vgg16-digits")
+    post("model-versions/create", name="vgg16-digits", source=f"runs:/{run_id}/model", run_id=run_id)
 
 
 def test_interrupted_it_ends_what_it_started(vgg16: Callable[..., Any], tmp_path: Path) -> None:
@@ -160,3 +174,4 @@ def test_interrupted_it_ends_what_it_started(vgg16: Callable[..., Any], tmp_path
     up.send_signal(2)
     assert up.wait(120) == 130
     assert everything(home) == []
+    assert vgg16("models", "--json", VGG16_HOME=str(home)).json == {"models": []}  # it keeps nothing

@@ -92,7 +92,7 @@ def show_(name: str, overrides: tuple[str, ...], with_settings: bool) -> Answer:
     # `list` need not wait for what these import: HTTP's client, and Keras.
     from vgg16.workplace import reach
 
-    reach.prepare(writes=False)
+    reach.prepare(writes=False, reads=False)
     import_tensorflow()
     from vgg16.network import build, describe
 

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from vgg16.errors import Vgg16Error
-from vgg16.stack import postgresql, processes
+from vgg16.stack import kept, postgresql, processes
 from vgg16.stack.configuration import PORTS, Configuration, load_secrets
 from vgg16.stack.pools import POOLS
 from vgg16.stack.services import BIN, Service, services
@@ -95,6 +95,7 @@ class _Stack:
             self._end(started)
             raise
         content["up"] = True
+        content.pop("kept", None)
         self.state.save()
         processes.private(self.folder / "env", configuration.exports())
         for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "VGG16_STORE", "AWS_ENDPOINT_URL_S3"):
@@ -103,10 +104,14 @@ class _Stack:
         return self._answer(running=True)
 
     def down(self) -> list[dict[str, Any]]:
-        ended = self._answer(running=False)
+        ended, content = self._answer(running=False), self.state.content
+        if content["up"] or ended:
+            content.pop("kept", None)
+            amount = kept.ask(content["variables"]) if self.state.process("mlflow") else None
+            content |= {"kept": amount} if amount else {}
         for stage in STAGES:
             self._end([service["name"] for service in self.state.services if service["name"] in stage])
-        self.state.content["up"] = False
+        content["up"] = False
         self.state.save()
         (self.folder / "env").unlink(missing_ok=True)
         return ended
@@ -164,7 +169,7 @@ class _Stack:
 
     def _end_outdated(self, rows: Mapping[str, Service]) -> None:
         for row in rows.values():
-            if self.state.process(row.name) and self.state.service(row.name)["request"] != row.request:
+            if self.state.is_outdated(row.name, row.request):
                 self._end([row.name])
         if not self.state.process("prefect"):
             # A worker that has lost its server goes on, but hears of no cancellation any more.
@@ -176,6 +181,7 @@ class _Stack:
         path = {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
         if checkout := installation.checkout():
             path["PYTHONPATH"] = str(checkout)
+        self.state.remove([row.name])
         log = self.state.log(row.name)
         if row.name == "deployments":
             self.state.content["deployed"] = False

@@ -1,5 +1,5 @@
-"""What runs of a stack, as the file `stack.json` keeps it for the next call. vgg16/workplace/settings.py reads the
-variables there."""
+"""What runs of a stack, as the file `stack.json` keeps it for the next call. vgg16/workplace/stack_file.py reads it for
+other commands."""
 
 from __future__ import annotations
 
@@ -12,16 +12,25 @@ import psutil
 
 from vgg16.errors import Vgg16Error
 from vgg16.stack import processes
+from vgg16.workplace.stack_file import is_same, started_in
 
 
 class State:
-    """The file's content: whether the stack is `up`, its `database`, `ports`, `variables` and running `services`, and
-    whether the deployments are made (`deployed`)."""
+    """The file's content: whether the stack is `up`, its `database`, `ports`, `variables` and running `services`,
+    whether the deployments are made (`deployed`), and, of one that is down, what it has `kept`.
+
+    In a home that was copied while its stack ran the services are the original's, and none of them is known here; in
+    one that was moved they are ours still, by the marks of where they were started.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.content: dict[str, Any] = {"up": False, "database": "", "ports": {}, "services": [], "variables": {}}
-        self.content |= read_json(folder / "stack.json")
+        kept = read_json(folder / "stack.json")
+        self.content |= kept or {"kept": {"versions": 0, "empty": True}}
+        origin = started_in(self.services)
+        if origin and not is_same(origin, folder) and (origin / "stack.json").exists():
+            self.content |= {"up": False, "ports": {}, "services": []}
 
     def save(self) -> None:
         """Write the file, for this user's eyes only."""
@@ -51,9 +60,17 @@ class State:
         """Forget services that have ended."""
         self.content["services"] = [service for service in self.services if service["name"] not in names]
 
+    def is_outdated(self, name: str, request: str) -> bool:
+        """Whether the service runs that was started by another request, or where the home was before it moved."""
+        service = self.service(name)
+        if not self.process(name):
+            return False
+        return service["request"] != request or not is_same(Path(service["log"]).parents[1], self.folder)
+
     def mark(self, name: str) -> str:
         """What the environment of the service's processes holds, see `processes`."""
-        return f"{self.folder}/{name}"
+        service = self.service(name)
+        return f"{started_in([service]) if service else self.folder}/{name}"
 
     def log(self, name: str) -> Path:
         """The service's log, in a folder of its own, which is made."""

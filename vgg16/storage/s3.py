@@ -92,15 +92,7 @@ class S3Store:
 
 def make_bucket(name: str, endpoint: str, key_id: str, secret: str) -> bool:
     """Whether the S3 server at this endpoint takes objects into the bucket, which is made if missing."""
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id=key_id,
-        aws_secret_access_key=secret,
-        aws_session_token="",
-        region_name="us-east-1",
-        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, connect_timeout=3),
-    )
+    client = _client_at(endpoint, key_id, secret)
     try:
         with suppress(client.exceptions.BucketAlreadyOwnedByYou):
             client.create_bucket(Bucket=name)
@@ -109,6 +101,28 @@ def make_bucket(name: str, endpoint: str, key_id: str, secret: str) -> bool:
     except (BotoCoreError, ClientError):
         return False
     return True
+
+
+def is_empty(name: str, endpoint: str, key_id: str, secret: str) -> bool:
+    """Whether the bucket at this endpoint has no object. Raises OSError where it cannot be asked."""
+    try:
+        page = _client_at(endpoint, key_id, secret).list_objects_v2(Bucket=name, MaxKeys=1)
+    except (BotoCoreError, ClientError) as error:
+        raise OSError(str(error)) from None
+    return not page.get("Contents")
+
+
+def _client_at(endpoint: str, key_id: str, secret: str) -> S3Client:
+    """A client of this server alone, whatever the environment names; it tries once."""
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
+        aws_session_token="",
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, connect_timeout=3),
+    )
 
 
 def open_bucket(name: str, prefix: str) -> S3Store:

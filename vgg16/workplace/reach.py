@@ -13,7 +13,7 @@ import httpx
 
 from vgg16.errors import Vgg16Error
 from vgg16.storage import urls
-from vgg16.workplace import scratch
+from vgg16.workplace import scratch, stack_file
 from vgg16.workplace.settings import Settings, apply
 
 # A run of the digits writes about 60 MB; with less than this a disk is as good as full.
@@ -22,13 +22,18 @@ FREE_BYTES = 200_000_000
 STACK = "this home's stack"
 
 
-def prepare(*, writes: bool = True) -> Settings:
-    """Apply, make the home, and refuse a silent server and, for what `writes`, a full or read-only home. Prefect's
-    server is of no concern here: `workplace.prefect` is for what starts flows."""
+def prepare(*, writes: bool = True, reads: bool = True) -> Settings:
+    """Apply, make the home, and refuse a full or read-only home for what `writes`, and for what `reads` what is kept a
+    home whose data are behind a stack that is down, and a silent server. Prefect's server is of no concern here:
+    `workplace.prefect` is for what starts flows."""
     settings = apply()
+    if reads:
+        stack_file.check(settings.home)
     _check_home(settings.home, writes)
     with suppress(OSError):  # a home that is only read
         scratch.work_below(settings.home)
+    if not reads:
+        return settings
     if settings.artifacts is None:
         reach(settings.tracking_uri, "MLflow", _named_by("MLFLOW_TRACKING_URI", settings))
     if "AWS_ENDPOINT_URL_S3" in settings.supplied:

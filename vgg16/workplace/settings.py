@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -12,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from vgg16.config import project_file
-from vgg16.errors import RequestError, Vgg16Error
+from vgg16.errors import RequestError
 from vgg16.storage import urls
-from vgg16.workplace import foreign
+from vgg16.workplace import foreign, stack_file
 
 HOME = ".vgg16"
 _PROFILES = Path("~/.prefect/profiles.toml")
@@ -142,13 +141,8 @@ def _supplied(home: Path) -> dict[str, str]:
 
     Store, endpoint and keys belong together: all of them are the stack's, or none.
     """
-    try:
-        stack = json.loads((home / "stack" / "stack.json").read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValueError) as error:
-        raise Vgg16Error(f"{home / 'stack' / 'stack.json'} cannot be read: {error}.", "Repair or remove it.") from None
-    if not stack["up"]:
+    stack = stack_file.read(home)
+    if not stack.get("up"):
         return {}
     own = [name for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI") if os.environ.get(name)]
     if os.environ.get("PREFECT_PROFILE"):

@@ -14,7 +14,7 @@ from vgg16.errors import RequestError, first_line
 from vgg16.records import DatasetRef, EpochMetrics
 from vgg16.storage import addresses, publishing
 from vgg16.storage.store import Store
-from vgg16.workplace import settings
+from vgg16.workplace import settings, stack_file
 from vgg16.workplace.settings import Settings
 
 if TYPE_CHECKING:
@@ -128,5 +128,8 @@ class Workplace:
 
 
 def open_workplace(display: Display | None = None) -> Workplace:
-    """The workplace of this process, with what libraries read in the environment set."""
-    return Workplace(settings.apply(), display or Silence())
+    """The workplace of this process, with what libraries read in the environment set. Raises Vgg16Error where the data
+    of the home are behind a stack that is down."""
+    applied = settings.apply()
+    stack_file.check(applied.home)
+    return Workplace(applied, display or Silence())

@@ -1,0 +1,110 @@
+"""A home whose stack is down, was moved or was copied: what its commands know of that from `stack.json`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import call
+from vgg16.errors import Vgg16Error
+from vgg16.stack.state import State
+from vgg16.workplace import reach, settings, stack_file
+from vgg16.workplace.workplace import open_workplace
+
+
+def written(home: Path, **changes: Any) -> Path:
+    """The home with the file of a stack of one service that ran there."""
+    folder = home / "stack"
+    folder.mkdir(parents=True)
+    service = {"name": "s3", "pid": 1, "create_time": 0.0, "log": str(folder / "s3" / "log"), "request": ""}
+    content = {"up": False, "variables": {"VGG16_STORE": "s3://vgg16/store"}, "services": [], "deployed": True}
+    if changes.get("up"):
+        content |= {"services": [service]}
+    (folder / "stack.json").write_text(json.dumps(content | changes))
+    return home
+
+
+@pytest.fixture(autouse=True)
+def fresh_settings() -> Iterator[None]:
+    settings.load.cache_clear()
+    yield
+    settings.load.cache_clear()
+
+
+# What `down` noted, and what `vgg16 up` is said to bring; "" where the home is free.
+KEPT = {
+    "several versions": ({"kept": {"versions": 4, "empty": False}}, "back 4 versions."),
+    "one version": ({"kept": {"versions": 1, "empty": False}}, "back 1 version."),
+    "a dataset alone": ({"kept": {"versions": 0, "empty": False}}, "them back."),
+    "what an earlier version brought down": ({}, "them back."),
+    "nothing": ({"kept": {"versions": 0, "empty": True}}, ""),
+    "what never came up": ({"deployed": False}, ""),
+}
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_a_home_knows_what_is_behind_its_stack(tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes, back = KEPT[case]
+    monkeypatch.setenv("VGG16_HOME", str(written(tmp_path, **changes)))
+    for door in (reach.prepare, lambda: reach.prepare(writes=False), open_workplace):
+        settings.load.cache_clear()
+        if not back:
+            door()
+            continue
+        with pytest.raises(Vgg16Error) as told:
+            door()
+        assert told.value.status == 1
+        assert f"`vgg16 up` brings {back}" in told.value.message
+    reach.prepare(reads=False)  # `show` of a shipped experiment needs nothing of it
+    for free in (*stack_file.FREE, ""):
+        with monkeypatch.context() as environment:
+            for name in {*stack_file.FREE} - {free}:
+                environment.setenv(name, str(tmp_path))
+            if free and back:
+                with pytest.raises(Vgg16Error):
+                    stack_file.check(tmp_path)
+            else:
+                stack_file.check(tmp_path)
+
+
+def test_the_command_line_begins_no_second_world(tmp_path: Path) -> None:
+    home = written(tmp_path, kept={"versions": 4, "empty": False})
+    for command in (("models",), ("run", "digits-scratch"), ("data", "fetch", "digits")):
+        refused = call(*command, "--json", VGG16_HOME=str(home))
+        assert refused.status == 1
+        assert "`vgg16 up` brings back 4 versions." in refused.json["error"]["message"]
+    assert {path.name for path in home.iterdir()} == {"stack"}
+
+
+def test_a_stack_is_up_where_it_was_started_and_nowhere_else(tmp_path: Path) -> None:
+    home = written(tmp_path / "home", up=True)
+    linked, copied, moved = (tmp_path / name for name in ("linked", "copied", "moved"))
+    linked.symlink_to(home)
+    shutil.copytree(home, copied)
+    assert [stack_file.read(each)["up"] for each in (home, linked, copied)] == [True, True, False]
+    # Of the original's services the copy knows none, so that its `down` ends none and its `up` starts others.
+    assert [len(State(each / "stack").services) for each in (home, linked, copied)] == [1, 1, 0]
+    home.rename(moved)
+    assert not stack_file.read(moved)["up"]
+    state = State(moved / "stack")
+    # They still run by what they were marked with where the home was.
+    assert state.mark("s3") == f"{home}/stack/s3"
+    assert state.mark("mlflow") == f"{moved}/stack/mlflow"
+    for each in (copied, moved):
+        with pytest.raises(Vgg16Error, match="behind its stack"):
+            stack_file.check(each)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"up": true, "variables": {"A": 1}, "services": []}', "\xff"]
+)
+def test_a_damaged_file_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / "stack").mkdir()
+    (tmp_path / "stack" / "stack.json").write_text(content, encoding="latin-1")
+    with pytest.raises(Vgg16Error, match=r"stack\.json cannot be read: .*Remove it, then `vgg16 up`"):
+        stack_file.read(tmp_path)
