@@ -1,4 +1,5 @@
-"""A home that version 0.1 wrote: what it kept is read, promoted, rolled back, resumed and fine-tuned from.
+"""A home that version 0.1 wrote, copied beside itself: what it kept is read, promoted, rolled back, resumed and
+fine-tuned from in the copy, and no byte of the original changes; then in the original.
 
 `tests/homes/0.1` holds it, with what 0.1 itself answered there (`expected.json`). `@HOME@` stands where its path was.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sqlite3
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +22,8 @@ from tests.conftest import Answer
 from vgg16.config.canonical import NEWER
 from vgg16.config.overrides import RENAMED
 from vgg16.config.types import Experiment
+from vgg16.promotion import reconcile
+from vgg16.storage.files import sha256_of
 from vgg16.workplace import settings
 from vgg16.workplace.workplace import Workplace, open_workplace
 
@@ -49,10 +53,29 @@ def unpack(home: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home, at a path with a space."""
     folder = tmp_path_factory.mktemp("a home") / "of 0.1"
     unpack(folder)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The digest of every file below a folder."""
+    return {str(path.relative_to(folder)): sha256_of(path) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def untouched(original: Path) -> dict[str, str]:
+    """What is in the original before anything is done in its copy."""
+    return contents(original)
+
+
+@pytest.fixture(scope="module")
+def home(original: Path, untouched: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its copy, at a path with what addresses take for their own."""
+    folder = tmp_path_factory.mktemp("copies") / "its copy? #1 %41 é'"
+    shutil.copytree(original, folder)
     return folder
 
 
@@ -74,7 +97,8 @@ def command(vgg16: Callable[..., Answer], home: Path) -> Callable[..., Answer]:
 def test_versions_runs_and_the_ledger_are_what_they_were(command: Callable[..., Answer]) -> None:
     assert command("models").json["models"] == EXPECTED["models"]
     for name, entries in EXPECTED["history"].items():
-        assert command("history", name).json["entries"] == entries
+        told = command("history", name).json["entries"]
+        assert told == [{**entry, "previous_digest": ""} for entry in entries]
     expected = EXPECTED["compare"]
     for run in expected["runs"]:
         # Settings of the gate have other names now, and old runs are shown with them, and with what 0.1 did where there
@@ -218,3 +242,35 @@ def test_a_new_training_starts_from_an_old_model(command: Callable[..., Answer])
     assert done.status == 0, done.stderr
     assert expected["message"] in done.stderr
     assert [(run["model"], run["status"]) for run in done.json["runs"]] == [(expected["model"], "finished")]
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_the_original_was_never_touched_and_does_the_same_without_its_copy(
+    vgg16: Callable[..., Answer],
+    original: Path,
+    untouched: dict[str, str],
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from mlflow.tracking._tracking_service import utils
+
+    assert contents(original) == untouched
+    assert {path.name for path in home.parent.iterdir()} == {home.name}
+    copied = contents(home)
+    resumed = vgg16(*EXPECTED["resume"]["command"][1:], "--json", VGG16_HOME=str(original))
+    assert EXPECTED["resume"]["message"] in resumed.stderr
+    # The rest in this process, which has worked in the copy.
+    utils._artifact_repos_cache.clear()
+    monkeypatch.setenv("VGG16_HOME", str(original))
+    settings.load.cache_clear()
+    workplace = open_workplace()
+    registry, store, name = workplace.tracker.registry, workplace.store, "vgg16-digits"
+    for action, version in (("rollback", "1"), ("promote", "2")):
+        now = reconcile.settle(registry, store, name).standing
+        facts = {"name": name, "action": action, "version": version, "verdict": None, "reasons": ("a test",)}
+        reconcile.decide(registry, store, now, facts, "tests")
+        assert reconcile.settle(registry, store, name).standing.champion == version
+    model, class_names = registry.load(f"models:/{name}@champion")
+    assert model.output_shape[-1] == len(class_names) == 10
+    settings.load.cache_clear()
+    assert contents(home) == copied

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vgg16.stack import processes
 from vgg16.stack.state import read_json
+from vgg16.storage import addresses
 
 # Where a service is looked for; SeaweedFS's inner ports are moved away from the usual ones, which others like too.
 PORTS = {"prefect": 4200, "mlflow": 5000, "s3": 8333, "postgresql": 5432} | {
@@ -41,7 +42,7 @@ class Configuration:
     def database_url(self, name: str, driver: str, sqlite: str) -> str:
         """Of SQLAlchemy, with the driver for PostgreSQL or the one for SQLite."""
         if self.database == "sqlite":
-            return f"sqlite+{sqlite}:///{self.folder / name / f'{name}.db'}"
+            return addresses.sqlite(self.folder / name / f"{name}.db", sqlite)
         return f"postgresql+{driver}://{name}:{self.secrets[name]}@127.0.0.1:{self.ports['postgresql']}/{name}"
 
     @property

@@ -9,9 +9,11 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from vgg16.errors import Vgg16Error
 from vgg16.workplace.settings import Settings
@@ -26,7 +28,9 @@ def start(settings: Settings) -> str:
         return settings.tracking_uri.rstrip("/")
     running = _started(settings)
     if running and _is_healthy(running["url"]):
-        return str(running["url"])
+        if running["address"] == settings.tracking_uri:
+            return str(running["url"])
+        stop(settings)  # it looks for the database where the home was before it moved
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
@@ -40,7 +44,9 @@ def start(settings: Settings) -> str:
         server = subprocess.Popen(
             command, stdout=output, stderr=output, start_new_session=True, cwd=settings.home, env=environment
         )
-    (settings.home / "mlflow-ui.json").write_text(json.dumps({"url": url, "pid": server.pid}))
+    (settings.home / "mlflow-ui.json").write_text(
+        json.dumps({"url": url, "pid": server.pid, "address": settings.tracking_uri})
+    )
     deadline = time.monotonic() + START_SECONDS
     while not _is_healthy(url):
         if server.poll() is not None or time.monotonic() > deadline:
@@ -65,12 +71,14 @@ def stop(settings: Settings) -> None:
 
 
 def _started(settings: Settings) -> dict[str, Any]:
-    """The url and pid of the server that was started last, {} where there was none."""
+    """The url, pid and database's address of the server that was started last and runs, {} where there is none. It
+    works in the home, wherever that was moved; that of a home which this one is a copy of is not ours."""
     try:
         server: dict[str, Any] = json.loads((settings.home / "mlflow-ui.json").read_text())
-    except (FileNotFoundError, ValueError):
+        ours = Path(psutil.Process(server["pid"]).cwd()).samefile(settings.home)
+        return {"address": settings.tracking_uri, **server, "url": str(server["url"])} if ours else {}
+    except (OSError, ValueError, TypeError, KeyError, psutil.Error):
         return {}
-    return server
 
 
 def _is_healthy(url: str) -> bool:

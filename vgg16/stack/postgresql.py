@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
+
 from vgg16.errors import Vgg16Error
 from vgg16.stack.processes import as_user
 
@@ -44,6 +46,7 @@ def runs_as() -> str:
 def initialise(folder: Path, password: str) -> None:
     """Make a cluster there unless there is one; its superuser is `vgg16`."""
     if (folder / "data" / "PG_VERSION").exists():
+        _forget_copied_server(folder / "data")
         return
     shutil.rmtree(folder, ignore_errors=True)  # half a cluster is none
     folder.mkdir(mode=0o700)
@@ -61,6 +64,18 @@ def initialise(folder: Path, password: str) -> None:
     if done.returncode:
         raise Vgg16Error(f"PostgreSQL's initdb failed: {done.stderr.strip()}", f"Look at the folder {folder}.")
     draft.rename(folder / "data")
+
+
+def _forget_copied_server(data: Path) -> None:
+    """A copy of a cluster that ran names the original's server, and would not start beside it."""
+    lock = data / "postmaster.pid"
+    try:
+        server = psutil.Process(int(lock.read_text().split()[0]))
+        copied = not Path(server.cwd()).samefile(data)
+    except (OSError, ValueError, IndexError, psutil.Error):
+        return  # PostgreSQL itself sees that nobody runs
+    if copied:
+        lock.unlink()
 
 
 def command(folder: Path, port: int) -> list[str]:

@@ -16,6 +16,8 @@ from typing import Any
 
 import psutil
 
+from vgg16.storage.files import sync
+
 # In the environment of all that a stack starts: which service of which home it belongs to.
 MARK = "VGG16_STACK"
 
@@ -153,4 +155,6 @@ def private(path: Path, text: str) -> None:
     draft.unlink(missing_ok=True)
     draft.touch(mode=0o600)
     draft.write_text(text)
+    sync(draft)
     draft.replace(path)
+    sync(path.parent)

@@ -12,7 +12,8 @@ import psutil
 
 from vgg16.errors import Vgg16Error
 from vgg16.stack import processes
-from vgg16.workplace.stack_file import is_same, started_in
+from vgg16.storage.files import is_same_file
+from vgg16.workplace.stack_file import started_in
 
 
 class State:
@@ -29,7 +30,7 @@ class State:
         kept = read_json(folder / "stack.json")
         self.content |= kept or {"kept": {"versions": 0, "empty": True}}
         origin = started_in(self.services)
-        if origin and not is_same(origin, folder) and (origin / "stack.json").exists():
+        if origin and not is_same_file(origin, folder) and (origin / "stack.json").exists():
             self.content |= {"up": False, "ports": {}, "services": []}
 
     def save(self) -> None:
@@ -65,7 +66,7 @@ class State:
         service = self.service(name)
         if not self.process(name):
             return False
-        return service["request"] != request or not is_same(Path(service["log"]).parents[1], self.folder)
+        return service["request"] != request or not is_same_file(Path(service["log"]).parents[1], self.folder)
 
     def mark(self, name: str) -> str:
         """What the environment of the service's processes holds, see `processes`."""

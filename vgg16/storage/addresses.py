@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 from vgg16.errors import RequestError
 from vgg16.storage import urls
@@ -17,12 +19,27 @@ if TYPE_CHECKING:
 
 def open_store(address: str) -> Store:
     """The store at `s3://bucket/prefix` or in a folder. Raises RequestError for any other kind of address."""
-    parts = urls.split("VGG16_STORE", address)
-    if parts.scheme == "s3" and parts.netloc:
-        return _bucket(parts.netloc, parts.path)
-    if parts.scheme:
+    urls.split("VGG16_STORE", address)
+    bucket, prefix = _split(address)
+    if bucket:
+        return _bucket(bucket, prefix)
+    if re.match(r"[A-Za-z][\w+.-]*:", address):
         raise RequestError(f"VGG16_STORE: expected a folder or s3://bucket/prefix, found {address}.")
     return FolderStore(Path(address).expanduser().absolute())
+
+
+def sqlite(file: Path, driver: str = "") -> str:
+    """The address of a database file for SQLAlchemy, which takes a question mark for the beginning of options: then it
+    is one of SQLite's own addresses, where it can be quoted."""
+    if "?" not in str(file):
+        return f"sqlite{driver and '+'}{driver}:///{file}"
+    # With a driver named, or MLflow would make folders of what it takes for a path.
+    return f"sqlite+{driver or 'pysqlite'}:///file:{quote(str(file))}?uri=true"
+
+
+def path_of(address: str) -> Path:
+    """The path of a `file://` address, as MLflow keeps it."""
+    return Path(unquote(address.removeprefix("file://")))
 
 
 def download(address: str, target: Path) -> None:
@@ -34,19 +51,25 @@ def download(address: str, target: Path) -> None:
 
 def open_object(address: str, start: int, validator: str) -> AbstractContextManager[Stream]:
     """The bytes of the object `s3://bucket/key`, as S3Store.stream gives them."""
-    bucket, _, key = address.removeprefix("s3://").partition("/")
+    bucket, key = _split(address)
     return _bucket(bucket, "").stream(key, start, validator)
 
 
 def open_prefix(address: str) -> Objects:
     """What lies below `s3://bucket/prefix`, to be listed and read. Raises RequestError for any other address."""
-    parts = urls.split("An address in S3", address)
-    if parts.scheme != "s3" or not parts.netloc:
+    bucket, prefix = _split(address)
+    if not bucket:
         raise RequestError(f"Expected s3://bucket/prefix, found {address}.")
     from vgg16.storage.objects import open_objects
 
-    # A question mark and a hash may be part of a key.
-    return open_objects(parts.netloc, address.removeprefix(f"s3://{parts.netloc}"))
+    return open_objects(bucket, prefix)
+
+
+def _split(address: str) -> tuple[str, str]:
+    """Bucket and prefix of `s3://bucket/prefix`, of which a question mark and a hash may be part; "" for any other."""
+    scheme, _, rest = address.partition("://")
+    bucket, _, prefix = rest.partition("/")
+    return (bucket, prefix) if scheme.lower() == "s3" else ("", "")
 
 
 def _bucket(name: str, prefix: str) -> S3Store:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
@@ -21,7 +22,8 @@ from vgg16.config.types import Framing
 from vgg16.data.images import Images
 from vgg16.errors import Vgg16Error, first_line
 from vgg16.network.classifier import Classifier
-from vgg16.storage.files import sha256_of
+from vgg16.storage.addresses import path_of
+from vgg16.storage.files import sha256_of, sync_below
 from vgg16.tracking import serving
 
 # A logged model's file, and the tag of models and versions in MLflow's database that keeps its digest.
@@ -66,6 +68,10 @@ def log(client: mlflow.MlflowClient, classifier: Classifier, example: Images) ->
             # It would load and trace the model once more in this process.
             validate_serving_input=False,
         )
+        location = client.get_logged_model(info.model_id).artifact_location
+        if location.startswith("file://"):
+            sync_below(path_of(location))
+        # Last: by its digest a model is known to be whole.
         client.set_logged_model_tags(info.model_id, {SHA256: sha256_of(file)})
     return str(info.model_uri)
 
@@ -113,7 +119,8 @@ def _read(logged: LoggedModel, folder: Path) -> Classifier:
 
     # What is raised of a damaged file is of many kinds.
     try:
-        metadata = mlflow.models.Model.load(str(folder)).metadata or {}
+        # Given a path, it would take a question mark or a hash in the home's name for parts of an address.
+        metadata = mlflow.models.Model.from_dict(yaml.safe_load((folder / "MLmodel").read_text())).metadata or {}
     except Exception as error:
         raise _damaged(logged, f"its MLmodel cannot be read: {first_line(error)}") from None
     if "class_names" not in metadata:

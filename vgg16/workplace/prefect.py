@@ -16,7 +16,7 @@ import dotenv
 
 from vgg16.errors import RequestError
 from vgg16.quiet import muted
-from vgg16.storage import urls
+from vgg16.storage import addresses, urls
 from vgg16.workplace import foreign, reach
 from vgg16.workplace.settings import Settings, apply
 
@@ -129,7 +129,10 @@ def prepare() -> NamedServer | None:
 
 def _temporary(folder: Path) -> dict[str, str]:
     """What a flow with a temporary server needs, whatever the files of the working folder say."""
+    # Prefect would take a question mark for the end of its database's path.
+    database = addresses.sqlite(folder / "prefect.db", "aiosqlite") if "?" in str(folder) else ""
     return {
+        **({"PREFECT_SERVER_DATABASE_CONNECTION_URL": database} if database else {}),
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
         "PREFECT_API_AUTH_STRING": f"vgg16:{secrets.token_hex(16)}",
         "PREFECT_PROFILES_PATH": str(folder / "profiles.toml"),

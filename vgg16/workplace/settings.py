@@ -12,7 +12,7 @@ from typing import Literal
 
 from vgg16.config import project_file
 from vgg16.errors import RequestError
-from vgg16.storage import urls
+from vgg16.storage import addresses, urls
 from vgg16.workplace import foreign, stack_file
 
 HOME = ".vgg16"
@@ -66,6 +66,11 @@ class Settings:
     dask: str = ""
     supplied: dict[str, str] = field(default_factory=dict, repr=False)
 
+    @property
+    def owns_database(self) -> bool:
+        """Whether runs and models are in the home's own `mlflow.db`."""
+        return self.tracking_uri == addresses.sqlite(self.home / "mlflow.db")
+
 
 @cache
 def load() -> Settings:
@@ -95,7 +100,7 @@ def load() -> Settings:
     return Settings(
         home=home,
         store=os.environ.get("VGG16_STORE") or supplied.get("VGG16_STORE") or str(home / "store"),
-        tracking_uri=tracking_uri or f"sqlite:///{home / 'mlflow.db'}",
+        tracking_uri=tracking_uri or addresses.sqlite(home / "mlflow.db"),
         artifacts=None if tracking_uri.startswith(("http://", "https://")) else home / "mlflow",
         train_on="pool" if train_on == "pool" else "inline",
         checkpoint_minutes=checkpoint_minutes,

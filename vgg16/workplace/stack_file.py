@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vgg16.errors import Vgg16Error
+from vgg16.storage.files import is_same_file
 
 # Who sets both of them says where everything is, stack or not.
 FREE = ("VGG16_STORE", "MLFLOW_TRACKING_URI")
@@ -30,7 +31,7 @@ def read(home: Path) -> dict[str, Any]:
         raise _damaged(file, str(error)) from None
     if not whole:
         raise _damaged(file, "its variables are no texts")
-    if origin and not is_same(origin, file.parent):
+    if origin and not is_same_file(origin, file.parent):
         content["up"] = False
     return dict(content)
 
@@ -43,14 +44,6 @@ def _damaged(file: Path, why: str) -> Vgg16Error:
 def started_in(services: list[dict[str, Any]]) -> Path | None:
     """The folder of the stack whose processes these are, None for none: their logs are absolute paths."""
     return Path(services[0]["log"]).parents[1] if services else None
-
-
-def is_same(one: Path, other: Path) -> bool:
-    """Whether both are one folder that is there, by whatever way it is reached."""
-    try:
-        return one == other or one.samefile(other)
-    except OSError:
-        return False
 
 
 def check(home: Path) -> None:

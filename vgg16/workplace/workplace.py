@@ -14,6 +14,7 @@ from vgg16.errors import RequestError, first_line
 from vgg16.records import DatasetRef, EpochMetrics
 from vgg16.storage import addresses, publishing
 from vgg16.storage.store import Store
+from vgg16.tracking import moved
 from vgg16.workplace import settings, stack_file
 from vgg16.workplace.settings import Settings
 
@@ -87,6 +88,8 @@ class Workplace:
     @cached_property
     def tracker(self) -> Tracker:
         """The MLflow that the settings name."""
+        if self.settings.owns_database:
+            moved.follow_home(self.home, self.store)
         try:
             # Seconds, which what only reads the store does not wait for.
             from vgg16.tracking.connect import connect
