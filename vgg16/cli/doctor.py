@@ -22,6 +22,7 @@ from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import Frozen
 from vgg16.errors import Vgg16Error
 from vgg16.stack.leftovers import sweep
+from vgg16.storage import probing
 from vgg16.workplace import installation, reach, settings
 from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import open_workplace
@@ -75,8 +76,9 @@ def project() -> str:
 
 
 def store() -> str:
-    """The store answers."""
+    """The store answers, and lets one of several writers win."""
     store = open_workplace().store
+    probing.check(store)
     return f"{store.address} ({len(store.keys('ledger/'))} ledger entries)"
 
 

@@ -7,8 +7,8 @@ how soon somebody else tries: an owner that was taken for dead and lives on find
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import socket
 import tempfile
 import threading
@@ -20,11 +20,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
+from pydantic import ValidationError
 
 from vgg16.config.types import Frozen
 from vgg16.errors import Vgg16Error
 from vgg16.storage.store import ExistsError, Store
 
+# The tokens of the leases that this process holds.
+_HELD: set[str] = set()
 BEAT_SECONDS = 5.0
 LAPSE_SECONDS = 30.0  # six beats: a busy disk or network may swallow some
 
@@ -38,8 +41,8 @@ class LostLeaseError(Vgg16Error):
 
 
 class Owner(Frozen):
-    """A process: its host; `place`, where its pid means something; when it started and when it took the lease, both in
-    seconds since 1970; a token of this one holding."""
+    """A process: its host; `place`, where its pid means something, and the store, for a copy of one is nobody's work;
+    when it started and when it took the lease, both in seconds since 1970; a token of this one holding."""
 
     host: str
     place: str
@@ -52,15 +55,28 @@ class Owner(Frozen):
         since = datetime.fromtimestamp(self.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         return f"process {self.pid} on {self.host}, since {since}"
 
-    def gone(self) -> bool:
+    def gone(self, store: Store) -> bool:
         """Whether the process is known to be gone; of another machine nothing is known."""
-        if self.place != _place():
+        if self.place != _place(store):
             return False
         try:
             process = psutil.Process(self.pid)
-            return process.create_time() != self.started or process.status() == psutil.STATUS_ZOMBIE
+            if process.create_time() != self.started or process.status() == psutil.STATUS_ZOMBIE:
+                return True
+            # One of this process that it does not know of: it was taken, and the answer was lost.
+            return self.pid == os.getpid() and self.token not in _HELD
         except psutil.NoSuchProcess:
             return True
+
+
+_NOBODY = Owner(host="nowhere", place="", pid=0, started=0, at=0, token="")
+
+
+class _Beat(Frozen):
+    """When an owner last said that it lives, in seconds since 1970, or that it needs the lease no more."""
+
+    at: float
+    released: bool = False
 
 
 class Lease:
@@ -80,7 +96,7 @@ class Lease:
         """Say that the owner lives, or that it needs the lease no more."""
         with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
             draft = Path(folder, "beat")
-            draft.write_text(json.dumps({"at": time.time(), "released": released}))
+            draft.write_text(_Beat(at=time.time(), released=released).model_dump_json())
             self.store.upload(draft, _beat_key(self.folder, self.generation))
 
     def beats(self, stop: threading.Event) -> None:
@@ -94,7 +110,13 @@ class Lease:
 def hold(store: Store, folder: str, say: Callable[[str], None] = lambda _: None) -> Iterator[Lease]:
     """Hold the lease of a folder of the store. Waits, and says so, for an owner that may have been killed; raises
     BusyError that names an owner that lives."""
-    lease = _take(store, folder, say)
+    token = uuid.uuid4().hex
+    _HELD.add(token)
+    try:
+        lease = _take(store, folder, token, say)
+    except BaseException:
+        _HELD.discard(token)
+        raise
     stop = threading.Event()
     heart = threading.Thread(target=lease.beats, args=(stop,), daemon=True)
     heart.start()
@@ -106,26 +128,42 @@ def hold(store: Store, folder: str, say: Callable[[str], None] = lambda _: None)
         with suppress(Exception):  # a lease that is not released lapses
             lease.check()
             lease.beat(released=True)
+        _HELD.discard(token)
 
 
 def latest(store: Store, folder: str) -> tuple[int, Owner] | None:
-    """The highest generation and its owner, None where there was none."""
-    keys = store.keys(f"{folder}/lease/")
-    content = store.read(keys[-1]) if keys else None
-    return (int(Path(keys[-1]).stem), Owner.model_validate_json(content)) if content else None
+    """The highest generation and its owner, None where there was none. What is no lease there is passed over; of one
+    that is damaged nobody is the owner, and it has lapsed."""
+    pattern = re.compile(rf"{re.escape(folder)}/lease/(\d{{6,}})\.json")
+    generations = [int(match[1]) for key in store.keys(f"{folder}/lease/") if (match := pattern.fullmatch(key))]
+    if not generations:
+        return None
+    content = store.read(f"{folder}/lease/{max(generations):06}.json")
+    if content is None:  # ended this very moment
+        return None
+    return max(generations), _owner(content)
+
+
+def _owner(content: bytes) -> Owner:
+    try:
+        return Owner.model_validate_json(content)
+    except ValidationError:
+        return _NOBODY
 
 
 def was_held(store: Store, folder: str, token: str) -> bool:
     """Whether an owner of this token has held the lease of this folder, in this store."""
     contents = (store.read(key) for key in store.keys(f"{folder}/lease/"))
-    return any(content and Owner.model_validate_json(content).token == token for content in contents)
+    return any(content and _owner(content).token == token for content in contents)
 
 
 def lapsed(store: Store, folder: str, generation: int, owner: Owner) -> bool:
     """Whether the owner let go, is gone, or has not been heard of for long by this machine's clock."""
-    beat = json.loads(store.read(_beat_key(folder, generation)) or "{}")
-    silent = time.time() - beat.get("at", owner.at)
-    return bool(beat.get("released")) or owner.gone() or silent > LAPSE_SECONDS
+    try:
+        beat = _Beat.model_validate_json(store.read(_beat_key(folder, generation)) or "")
+    except ValidationError:  # none yet, or damaged
+        beat = _Beat(at=owner.at)
+    return beat.released or owner.gone(store) or time.time() - beat.at > LAPSE_SECONDS
 
 
 def check_free(store: Store, folder: str) -> None:
@@ -137,7 +175,7 @@ def check_free(store: Store, folder: str) -> None:
 def holder(store: Store, folder: str) -> Owner | None:
     """The process of this machine that lives and has the lease of a folder, None for none."""
     last = latest(store, folder)
-    return last[1] if last and last[1].place == _place() and not lapsed(store, folder, *last) else None
+    return last[1] if last and last[1].place == _place(store) and not lapsed(store, folder, *last) else None
 
 
 def _busy(owner: Owner) -> BusyError:
@@ -147,16 +185,16 @@ def _busy(owner: Owner) -> BusyError:
     )
 
 
-def _take(store: Store, folder: str, say: Callable[[str], None]) -> Lease:
+def _take(store: Store, folder: str, token: str, say: Callable[[str], None]) -> Lease:
     """Create the next generation once the last has lapsed: by its beats, or because they do not change while this
     machine watches."""
     me = Owner(
         host=socket.gethostname(),
-        place=_place(),
+        place=_place(store),
         pid=os.getpid(),
         started=psutil.Process().create_time(),
         at=time.time(),
-        token=uuid.uuid4().hex,
+        token=token,
     )
     watched: object = None
     start = time.monotonic()
@@ -186,9 +224,10 @@ def _beat_key(folder: str, generation: int) -> str:
     return f"{folder}/beats/{generation:06}"
 
 
-def _place() -> str:
-    """This boot of this kernel and, of its containers, this one: where a pid names one process."""
+def _place(store: Store) -> str:
+    """This boot of this kernel and, of its containers, this one, where a pid names one process; and the store."""
     try:
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
+        boot = f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:  # no Linux
-        return socket.gethostname()
+        boot = socket.gethostname()
+    return f"{boot} {store.address}"

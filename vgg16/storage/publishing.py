@@ -4,21 +4,41 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field, ValidationError
+
+from vgg16.config.types import Frozen
 from vgg16.errors import Vgg16Error
-from vgg16.storage.files import draft_in, sha256_of
+from vgg16.storage.files import draft_in, make_folder, sha256_of
 from vgg16.storage.store import ExistsError, Store
 
 MANIFEST = "manifest.json"
 
 
-def publish(store: Store, key: str, folder: Path) -> None:
+class _File(Frozen):
+    bytes: int
+    sha256: str
+
+
+class _Manifest(Frozen):
+    """What is published: each file by its name, which leads to no other folder."""
+
+    files: dict[Annotated[str, Field(pattern=r"^[^/\\\x00]+$")], _File]
+
+
+def publish(store: Store, key: str, folder: Path, *, anew: bool = False) -> None:
     """Upload a folder's files below `key`, each with its size and digest in the manifest that comes last.
 
-    Running twice is running once: a key that has its manifest is left as it is.
+    Running twice is running once: a key that has its manifest is left as it is, unless the manifest is damaged, a file
+    beside it on this machine differs from it, or all is to be written `anew`.
     """
     if store.read(f"{key}/{MANIFEST}") is not None:
-        return
+        kept = _manifest(store, key)
+        if kept and not anew and _is_sound(store, key, kept):
+            return
+        # First, so that a kill leaves none that is not true.
+        store.delete(f"{key}/{MANIFEST}")
     files = {}
     for path in sorted(folder.iterdir()):
         files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
@@ -30,37 +50,62 @@ def publish(store: Store, key: str, folder: Path) -> None:
         return
 
 
+def is_published(store: Store, key: str) -> bool:
+    """Whether a manifest that can be read is there."""
+    return _manifest(store, key) is not None
+
+
+def bytes_of(store: Store, key: str) -> int:
+    """The size of all files of a published object by its manifest, 0 where none can be read."""
+    manifest = _manifest(store, key)
+    return sum(file.bytes for file in manifest.files.values()) if manifest else 0
+
+
 def fetch(store: Store, key: str, cache: Path) -> Path:
     """A local folder with a published object's files, each checked against the manifest.
 
-    Raises Vgg16Error where the manifest is missing (an interrupted publish) or a file differs from it.
+    Raises Vgg16Error where the manifest is missing (an interrupted publish) or damaged, or a file differs from it.
     """
-    manifest = store.read(f"{key}/{MANIFEST}")
+    manifest = _manifest(store, key)
     if manifest is None:
         raise Vgg16Error(
-            f"{store.address}/{key} is not whole: it has no {MANIFEST}.",
-            "Its publishing was interrupted; ask for it again (`vgg16 data fetch`) and it is completed.",
+            f"{store.address}/{key} is not whole: it has no {MANIFEST} that can be read.",
+            "Its publishing was interrupted, or it was damaged; ask for it again (`vgg16 data fetch`, with --source "
+            "where it came from an archive) and it is completed.",
         )
     own = store.local_path(key)
     folder = own or cache / key
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, facts in json.loads(manifest)["files"].items():
+    make_folder(folder)
+    for name, file in manifest.files.items():
         path = folder / name
-        if own is None and not _same(path, facts):
+        if own is None and not _same(path, file):
             with draft_in(folder) as draft:
                 store.download(f"{key}/{name}", draft)
                 draft.replace(path)
-        if not _same(path, facts):
+        if not _same(path, file):
             raise Vgg16Error(
-                f"{store.address}/{key}/{name} differs from its manifest: expected {facts['bytes']} bytes with "
-                f"sha256 {facts['sha256'][:12]}..., found {_described(path)}.",
+                f"{store.address}/{key}/{name} differs from its manifest: expected {file.bytes} bytes with "
+                f"sha256 {file.sha256[:12]}..., found {_described(path)}.",
                 f"Remove {store.address}/{key} and fetch it again.",
             )
     return folder
 
 
-def _same(path: Path, facts: dict[str, object]) -> bool:
-    return path.is_file() and path.stat().st_size == facts["bytes"] and sha256_of(path) == facts["sha256"]
+def _manifest(store: Store, key: str) -> _Manifest | None:
+    try:
+        return _Manifest.model_validate_json(store.read(f"{key}/{MANIFEST}") or "")
+    except ValidationError:
+        return None
+
+
+def _is_sound(store: Store, key: str, manifest: _Manifest) -> bool:
+    """Whether the files are what the manifest says; those of a bucket are looked at when they are fetched."""
+    folder = store.local_path(key)
+    return folder is None or all(_same(folder / name, file) for name, file in manifest.files.items())
+
+
+def _same(path: Path, file: _File) -> bool:
+    return path.is_file() and path.stat().st_size == file.bytes and sha256_of(path) == file.sha256
 
 
 def _described(path: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +19,14 @@ from vgg16.storage.store import ExistsError, Stream
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+# The name, in the metadata of an object that is created, of who created it.
+_WRITER = "vgg16-writer"
+_PROBE = "probes/written-once"
+# What servers say that do not know the condition.
+_UNKNOWN = ("NotImplemented", "InvalidArgument", "InvalidRequest")
+# Seconds before each try of a write that met another one at work.
+_CONFLICT_PAUSES = (0.0, 0.2, 0.5, 1.0)
+
 
 class S3Store:
     """A store in an S3 bucket; credentials and endpoint are those of the standard AWS variables and profiles."""
@@ -26,6 +36,7 @@ class S3Store:
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.address = f"s3://{bucket}/{self.prefix}".rstrip("/")
         self.client = client
+        self._honest = False
 
     def local_path(self, key: str) -> None:  # noqa: ARG002  # the signature is the protocol's
         return None
@@ -37,12 +48,65 @@ class S3Store:
             return None
 
     def create(self, key: str, content: bytes) -> None:
+        if not self._honest:
+            self._probe()
+        if not self._put_new(key, content):
+            raise ExistsError(key)
+
+    def _put_new(self, key: str, content: bytes) -> bool:
+        """Write an object on condition that there is none; whether it is ours. Raises Vgg16Error for a server that
+        knows no such condition."""
+        token = uuid.uuid4().hex
+        for pause in _CONFLICT_PAUSES:
+            time.sleep(pause)
+            try:
+                self.client.put_object(
+                    Bucket=self.bucket,
+                    Key=self.prefix + key,
+                    Body=content,
+                    IfNoneMatch="*",
+                    Metadata={_WRITER: token},
+                )
+                return True
+            except (BotoCoreError, ClientError) as error:
+                # A write whose answer was lost is repeated, and refused for being there already.
+                writer = self._writer(key)
+                if writer is not None and writer == token:
+                    return True
+                code = error.response["Error"].get("Code", "") if isinstance(error, ClientError) else ""
+                if code in _UNKNOWN:
+                    raise self._unfit(f"answers {code} to a conditional write") from None
+                if isinstance(error, ClientError) and code not in ("PreconditionFailed", "ConditionalRequestConflict"):
+                    raise
+                if writer is not None:
+                    return False
+                if isinstance(error, BotoCoreError):
+                    raise
+                # Another write was at work, and did not end well.
+        return False
+
+    def _writer(self, key: str) -> str | None:
+        """What the writer of an object called itself, "" for one that did not; None where there is no object."""
         try:
-            self.client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=content, IfNoneMatch="*")
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):
-                raise ExistsError(key) from None
-            raise
+            return self.client.head_object(Bucket=self.bucket, Key=self.prefix + key)["Metadata"].get(_WRITER, "")
+        except (BotoCoreError, ClientError):
+            return None
+
+    def _probe(self) -> None:
+        """Raises Vgg16Error where the server does not honour conditions: each of two writers would take itself for the
+        first. The object of the probe stays, so that one more write of it, which must be refused, tells."""
+        if all(
+            self._put_new(_PROBE, b"Written once: a second write on condition must be refused.\n") for _ in range(2)
+        ):
+            raise self._unfit("writes over what is there though it was asked not to")
+        self._honest = True
+
+    def _unfit(self, what: str) -> Vgg16Error:
+        return Vgg16Error(
+            f"The S3 server of {self.address} {what}: it does not honour If-None-Match, by which of two writers one "
+            "wins, and two would overwrite each other's work.",
+            "Use a server that does (Amazon S3, MinIO, SeaweedFS 4, Ceph 20), without a proxy that drops the header.",
+        )
 
     def upload(self, source: Path, key: str) -> None:
         self.client.upload_file(str(source), self.bucket, self.prefix + key)

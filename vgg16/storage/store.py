@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,7 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from vgg16.storage.files import draft_in
+from vgg16.errors import Vgg16Error
+from vgg16.storage.files import draft_in, is_same_file, sync
+
+# What file systems say that have no hard links.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 class ExistsError(Exception):
@@ -29,7 +34,8 @@ class Stream:
 
 
 class Store(Protocol):
-    """Bytes under keys such as `ledger/vgg16-digits/000001.json`. Every write is whole or absent."""
+    """Bytes under keys such as `ledger/vgg16-digits/000001.json`. Every write is whole or absent, and survives a power
+    cut once it is made."""
 
     address: str
 
@@ -40,7 +46,8 @@ class Store(Protocol):
         """The object's bytes, None where there is none."""
 
     def create(self, key: str, content: bytes) -> None:
-        """Write an object that must not exist yet, else ExistsError: of two writers one wins."""
+        """Write an object that must not exist yet, else ExistsError: of two writers one wins, and knows it. Raises
+        Vgg16Error where the store cannot promise that."""
 
     def upload(self, source: Path, key: str) -> None:
         """Write a file's content, replacing what was there."""
@@ -61,6 +68,7 @@ class FolderStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.address = str(folder)
+        self._honest = False
 
     def local_path(self, key: str) -> Path:
         return self.folder / key
@@ -72,18 +80,48 @@ class FolderStore:
             return None
 
     def create(self, key: str, content: bytes) -> None:
-        with draft_in(self.local_path(key).parent) as draft:
+        target = self.local_path(key)
+        with draft_in(target.parent) as draft:
             draft.write_bytes(content)
-            try:
-                # A link fails where the name is taken, and until then nobody sees half a file.
-                os.link(draft, self.local_path(key))
-            except FileExistsError:
-                raise ExistsError(key) from None
+            sync(draft)
+            # A link fails where the name is taken, and until then nobody sees half a file.
+            if not self._link(draft, target):
+                raise ExistsError(key)
+            if not self._honest:
+                if self._link(draft, target, repeated=True):
+                    target.unlink()
+                    raise self._unfit("links a name that is taken")
+                self._honest = True
+            sync(target.parent)
+
+    def _link(self, draft: Path, target: Path, *, repeated: bool = False) -> bool:
+        """Give the draft this name where nobody has it; whether that was done."""
+        try:
+            os.link(draft, target)
+        except FileExistsError:
+            # A network's file system repeats what was not answered, and meets its own link.
+            return not repeated and is_same_file(draft, target)
+        except OSError as error:
+            if error.errno in _NO_LINKS:
+                raise self._unfit(f"makes no hard links ({error.strerror})") from None
+            raise
+        return True
+
+    def _unfit(self, what: str) -> Vgg16Error:
+        return Vgg16Error(
+            f"The file system of {self.folder} {what}, and by a link one of two writers wins: without, two would "
+            "overwrite each other's work.",
+            "Put the store on another disk or into a bucket: VGG16_STORE=FOLDER or s3://bucket/prefix; or the home: "
+            "VGG16_HOME=FOLDER.",
+        )
 
     def upload(self, source: Path, key: str) -> None:
-        with draft_in(self.local_path(key).parent) as draft:
+        target = self.local_path(key)
+        with draft_in(target.parent) as draft:
             shutil.copyfile(source, draft)
-            draft.replace(self.local_path(key))
+            sync(draft)
+            draft.replace(target)
+            sync(target.parent)
 
     def download(self, key: str, target: Path) -> None:
         shutil.copyfile(self.local_path(key), target)
