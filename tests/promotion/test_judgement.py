@@ -298,8 +298,7 @@ def entry(number: int, action: str, version: str, previous: str = "") -> LedgerE
 
 def test_the_ledger_answers_what_was_appended_in_its_order(store: Store) -> None:
     written = [entry(1, "promote", "1"), entry(2, "promote", "4", "1"), entry(3, "rollback", "1", "4")]
-    for one in written:
-        ledger.append(store, one)
+    written = [ledger.append(store, one) for one in written]
     assert ledger.entries(store, "vgg16-x") == written
     assert ledger.entries(store, "vgg16-other") == []
     assert store.keys("ledger/")[0] == "ledger/vgg16-x/000001.json"

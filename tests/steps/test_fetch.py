@@ -311,6 +311,76 @@ def test_a_dataset_that_was_removed_from_the_store_is_fetched_again(home: Path, 
     assert (home / "store" / ref.key / "manifest.json").is_file()
 
 
+def damage(folder: Path, name: str, content: Callable[[bytes], bytes]) -> None:
+    (folder / name).write_bytes(content((folder / name).read_bytes()))
+
+
+def flip(content: bytes) -> bytes:
+    return content[:-5] + bytes([content[-5] ^ 1]) + content[-4:]
+
+
+def with_right_digests(folder: Path) -> None:
+    """A manifest that is true of what lies there."""
+    (folder / "manifest.json").unlink()
+    names = ("class_names.json", "images.npy", "labels.npy", "splits.npy")
+    files_there = {
+        name: {"bytes": (folder / name).stat().st_size, "sha256": files.sha256_of(folder / name)} for name in names
+    }
+    (folder / "manifest.json").write_text(json.dumps({"files": files_there}))
+
+
+# What may happen to a dataset in the store.
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "flipped": lambda folder: damage(folder, "images.npy", flip),
+    "cut": lambda folder: damage(folder, "labels.npy", lambda content: content[:-1]),
+    "gone": lambda folder: (folder / "splits.npy").unlink(),
+    "another's": lambda folder: (damage(folder, "images.npy", flip), with_right_digests(folder))[1],
+    "no array": lambda folder: (damage(folder, "images.npy", lambda _: b"no array"), with_right_digests(folder))[1],
+}
+# What makes its manifest one that says nothing: then it was never fetched.
+MANIFESTS = {
+    "half": b'{"files": {"images.npy": {"by',
+    "a list": b"[]",
+    "foreign": b'{"version": 3, "layers": []}',
+    "leading out": b'{"files": {"../../current.json": {"bytes": 1, "sha256": "0"}}}',
+    "binary": bytes(range(256)),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_a_damaged_dataset_is_told_and_its_source_mends_it(home: Path, good: Path, case: str) -> None:
+    ref = fetch(DatasetChoice(name="cifar100"), str(good))
+    sound = {path.name: path.read_bytes() for path in (home / "store" / ref.key).iterdir()}
+    DAMAGES[case](home / "store" / ref.key)
+    with pytest.raises(Vgg16Error) as told:
+        fetch(DatasetChoice(name="cifar100"))
+    assert told.value.hint == f"It is written anew by: vgg16 data fetch cifar100 --source {good}"
+    sha256 = files.sha256_of(good)
+    assert fetch(DatasetChoice(name="cifar100"), str(good), sha256) == ref
+    assert fetch(DatasetChoice(name="cifar100")) == ref
+    assert {path.name: path.read_bytes() for path in (home / "store" / ref.key).iterdir()} == sound
+
+
+@pytest.mark.parametrize("case", MANIFESTS)
+def test_a_dataset_whose_manifest_says_nothing_is_fetched_again(home: Path, good: Path, case: str) -> None:
+    ref = fetch(DatasetChoice(name="cifar100"), str(good))
+    manifest = home / "store" / ref.key / "manifest.json"
+    whole = manifest.read_bytes()
+    manifest.write_bytes(MANIFESTS[case])
+    with pytest.raises(Vgg16Error, match=r"it has no manifest\.json that can be read"):
+        open_workplace().dataset(ref)
+    assert fetch(DatasetChoice(name="cifar100"), str(good)) == ref
+    assert manifest.read_bytes() == whole
+
+
+def test_a_generated_dataset_that_is_damaged_is_made_again(home: Path) -> None:
+    ref = fetch(DatasetChoice(name="digits"))
+    for case in ("flipped", "no array"):
+        DAMAGES[case](home / "store" / ref.key)
+        assert fetch(DatasetChoice(name="digits")) == ref
+        assert open_workplace().dataset(ref).digest() == ref.digest
+
+
 def official_at(monkeypatch: pytest.MonkeyPatch, content: bytes, *addresses: str) -> None:
     """The row as if this were the official archive, at these addresses."""
     assert ROW.archive

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from vgg16.errors import Vgg16Error
 from vgg16.records import EpochMetrics
 from vgg16.storage import leases
 from vgg16.storage.leases import LostLeaseError, hold
-from vgg16.storage.publishing import publish
+from vgg16.storage.publishing import fetch, publish
 from vgg16.storage.store import FolderStore, Store
 from vgg16.training import checkpoints
 from vgg16.training.checkpoints import State
@@ -178,7 +181,7 @@ def test_a_loss_that_is_nan_or_infinite_is_kept_as_it_was(store: Store) -> None:
     divergence = Divergence(kind="loss", epoch=1, step=3, loss=nan)
     progress = BEGINNING.model_copy(update={"epochs": epochs, "divergence": divergence, "complete": True})
     with checkpoints.hold(store, "r", quiet) as lease:
-        checkpoints.save(store, "r", State(progress, [], [], []), lease)
+        checkpoints.save(store, "r", replace(state(1), progress=progress), lease)
     loaded = checkpoints.load(store, "r")
     assert loaded is not None
     assert repr(loaded.progress) == repr(progress)
@@ -230,6 +233,90 @@ def test_a_damaged_checkpoint_is_passed_over(store: Store, tmp_path: Path) -> No
     assert len(loaded.progress.epochs) == 1
 
 
+def npz(**arrays: Any) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+# What may lie in a checkpoint under a right digest.
+ARRAYS = {
+    "nothing": b"",
+    "no archive": b"PK torn",
+    "no array": npz(),
+    "other arrays": npz(weights=np.zeros(3)),
+    "no optimizer": npz(**{"variables 00000": np.zeros(3), "best 00000": np.zeros(3)}),
+    "no best": npz(**{"variables 00000": np.zeros(3), "optimizer 00000": np.zeros(3)}),
+    "an object": npz(**{"variables 00000": np.array([{}], object)}),
+    "half": npz(**{"variables 00000": np.zeros(999)})[:700],
+}
+PROGRESS = {"no JSON": b"{", "a list": b"[]", "another progress": b'{"phase": 1}', "no text": b"\xff\xfe"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [*(("arrays.npz", case) for case in ARRAYS.values()), *(("progress.json", case) for case in PROGRESS.values())],
+    ids=[*ARRAYS, *PROGRESS],
+)
+def test_a_checkpoint_of_a_right_digest_with_other_content_is_passed_over(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    store = FolderStore(tmp_path / "store")
+    with checkpoints.hold(store, "r", quiet) as lease:
+        checkpoints.save(store, "r", state(1), lease)
+        checkpoints.save(store, "r", state(2), lease)
+    newest = "checkpoints/r/states/000001-000002-00000000"
+    folder = tmp_path / "folder"
+    shutil.copytree(store.folder / newest, folder)
+    (folder / "manifest.json").unlink()
+    (folder / name).write_bytes(content)
+    publish(store, newest, folder, anew=True)
+    fetch(store, newest, tmp_path)  # its digests are right
+    loaded = checkpoints.load(store, "r")
+    assert loaded is not None
+    assert len(loaded.progress.epochs) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff"])
+def test_what_is_damaged_beside_the_states_is_passed_over(store: Store, content: bytes) -> None:
+    def put(key: str) -> None:
+        store.delete(key)
+        store.create(key, content)
+
+    with checkpoints.hold(store, "r", quiet) as lease:
+        checkpoints.save(store, "r", state(1), lease)
+    for key in ("lease/000001.json", "lease/000007 (copy).json", "lease/notes.txt", "beats/000001", "run.json"):
+        put(f"checkpoints/r/{key}")
+    put("checkpoints/r/states/of another hand/manifest.json")
+    put("checkpoints/r/states/000009-000009-00000000/manifest.json")
+    for name in ("arrays.npz", "progress.json"):
+        put(f"checkpoints/r/states/of another hand/{name}")
+    assert checkpoints.noted_run(store, "r") == ""
+    (left,) = checkpoints.unfinished(store)
+    assert (left.lapsed, left.epochs) == (True, 1)
+    loaded = checkpoints.load(store, "r")
+    assert loaded is not None
+    with checkpoints.hold(store, "r", quiet) as lease:
+        assert lease.generation == 2
+        put("checkpoints/r/beats/000002")
+        lease.check()
+        with pytest.raises(leases.BusyError), checkpoints.hold(store, "r", quiet):
+            pass
+
+
+def test_a_copy_of_a_store_is_nobodys_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "LAPSE_SECONDS", 0.3)
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.1)
+    store, copy = FolderStore(tmp_path / "store"), FolderStore(tmp_path / "copy")
+    told: list[str] = []
+    with checkpoints.hold(store, "r", quiet) as lease:
+        shutil.copytree(store.folder, copy.folder)
+        with checkpoints.hold(copy, "r", told.append) as another:
+            assert another.generation == 2
+        lease.check()
+    assert all("which may have been killed" in line for line in told)
+
+
 def test_the_state_of_a_later_owner_counts_whatever_a_lost_one_still_wrote(store: Store) -> None:
     with checkpoints.hold(store, "r", quiet) as lost:
         checkpoints.save(store, "r", state(1), lost)
@@ -255,7 +342,7 @@ def test_what_is_unfinished_is_told_until_it_is_dropped(store: Store) -> None:
     assert checkpoints.unfinished(store)[0].lapsed
     assert checkpoints.noted_run(store, "r") == "ab12"
     checkpoints.drop(store, "r")
-    assert store.keys("") == []
+    assert store.keys("checkpoints/") == []
     assert checkpoints.unfinished(store) == []
     assert checkpoints.noted_run(store, "r") == ""
     with pytest.raises(LostLeaseError, match="ended by somebody else"):

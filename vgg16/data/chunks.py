@@ -128,9 +128,14 @@ def record_key(name: str, chunk: Chunk) -> str:
 
 
 def recorded(chunk: Chunk, name: str, store: Store) -> pa.Table | None:
-    """The record of a chunk that was read before, one row for each file; None for one that was not."""
+    """The record of a chunk that was read before, one row for each file; None for one that was not. A damaged one is
+    removed, so that the chunk is read again."""
     content = store.read(record_key(name, chunk))
-    return None if content is None else pq.read_table(pa.BufferReader(content))
+    try:
+        return None if content is None else pq.read_table(pa.BufferReader(content))
+    except (pa.ArrowException, OSError):
+        store.delete(record_key(name, chunk))
+        return None
 
 
 def has_unread(record: pa.Table) -> bool:

@@ -14,12 +14,16 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
+from pydantic import ValidationError
+
 from vgg16.promotion.ledger import numbered
 from vgg16.promotion.records import Judgement
 from vgg16.storage.store import ExistsError, Store
 
 # Bytes of a sha256.
 _DIGEST = 32
+# A look whose file is damaged may have shown any picture, and counts.
+_UNREADABLE = Judgement(images_digest="", version="", opponents=(), reference="")
 
 
 def keep_gate(store: Store, name: str, pictures: Iterable[bytes]) -> str:
@@ -40,13 +44,13 @@ def count(store: Store, name: str, look: Judgement) -> int:
     two have changed places, shows nothing new and counts once. A look of an earlier version of this code does not list
     its pictures, and counts where they are the very same, at the same size and with the same labels.
     """
-    looks = [Judgement.model_validate_json(content) for content in numbered(store, f"judgements/{name}")]
+    looks = [_read(content) for content in numbered(store, f"judgements/{name}")]
     while (place := _place(look, looks)) is None:
         key = f"judgements/{name}/{len(looks) + 1:06d}.json"
         with suppress(ExistsError):
             store.create(key, look.model_dump_json(indent=1).encode())
         # Ours, or that of another process which was first.
-        looks.append(Judgement.model_validate_json(store.read(key) or b""))
+        looks.append(_read(store.read(key) or b""))
 
     pictures = functools.cache(functools.partial(_pictures, store, name))
 
@@ -56,11 +60,18 @@ def count(store: Store, name: str, look: Judgement) -> int:
         return not pictures(gate) or not pictures(look.gate).isdisjoint(pictures(gate))
 
     def counts(other: Judgement) -> bool:
-        if look.reference and other.reference == look.reference:
+        if other == _UNREADABLE or (look.reference and other.reference == look.reference):
             return True
         return _same_pictures(other, look) or bool(other.gate and look.gate and shares(other.gate))
 
     return 1 + sum(counts(other) for other in looks[:place])
+
+
+def _read(content: bytes) -> Judgement:
+    try:
+        return Judgement.model_validate_json(content)
+    except ValidationError:
+        return _UNREADABLE
 
 
 def _place(look: Judgement, looks: Sequence[Judgement]) -> int | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from vgg16.errors import RefusedError
+from vgg16.errors import RefusedError, Vgg16Error
 from vgg16.promotion import ledger
 from vgg16.promotion.records import LedgerEntry, Standing
 from vgg16.storage.store import Store
@@ -84,7 +84,7 @@ def trouble(registry: Registry, store: Store, name: str, by_hand: ByHand = "undo
     try:
         state, history = _read(registry, store, name)
         moved = moved_by_hand(registry, store, name)
-    except RefusedError as error:
+    except Vgg16Error as error:
         return str(error)
     promoted = ledger.productions(history)[-1:]
     if moved:
@@ -145,8 +145,7 @@ def decide(registry: Registry, store: Store, now: Standing, facts: dict[str, Any
     registry.claim_ledger(entry.name, store.address)
     if entry.action == "promote":
         registry.begin_promotion(entry.name, entry.number)
-    ledger.append(store, entry)
-    return entry
+    return ledger.append(store, entry)
 
 
 def _read(registry: Registry, store: Store, name: str) -> tuple[RegistryState, list[LedgerEntry]]:

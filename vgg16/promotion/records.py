@@ -16,6 +16,8 @@ class LedgerEntry(Frozen):
     `previous` is the version that was in production before, "" where none was. `verdict` is what the gates said, None
     where nothing was judged; `dataset_digest` is that of the images behind the evidence. `reference` is the version
     that challengers must not be worse than from now on: the last one that was significantly better than all before it.
+    `previous_digest` is the sha256 of the entry before, byte for byte; "" in the first one and in what earlier versions
+    wrote.
     """
 
     number: int
@@ -31,6 +33,7 @@ class LedgerEntry(Frozen):
     evidence: dict[str, float] = Field(default_factory=dict)
     dataset_digest: str = ""
     reference: str = ""
+    previous_digest: str = ""
 
 
 class Judgement(Frozen):

@@ -77,7 +77,11 @@ def _begun_key(request: str) -> str:
 def earlier_end(store: Store, digest: str) -> str:
     """How and when a chain of this digest ended, "" where none did."""
     content = store.read(f"chains/{digest}.json")
-    return str(json.loads(content)["ended"]) if content else ""
+    try:
+        return str(json.loads(content)["ended"]) if content else ""
+    except (ValueError, TypeError, KeyError):  # damaged: it is done again, and kept again
+        store.delete(f"chains/{digest}.json")
+        return ""
 
 
 def keep_end(store: Store, digest: str, ended: str) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from vgg16.config import catalog
 from vgg16.config.catalog import KEPT_WEIGHTS
 from vgg16.data.images import ImageSet
+from vgg16.errors import Vgg16Error, first_line
 from vgg16.network.classifier import Classifier
 from vgg16.network.weights import Weights, read_weights, weights_of
 from vgg16.records import DatasetRef, EpochMetrics, TrackedRun, TrainingRequest
@@ -162,16 +163,21 @@ def _keep_features(dataset: DatasetRef, workplace: Workplace) -> Keep:
 
     def keep(digest: str, compute: Callable[[], Features]) -> Features:
         key = f"features/{dataset.name}/{digest}"
-        if store.read(f"{key}/{publishing.MANIFEST}") is not None:
-            workplace.say(f"  features    {digest[:8]}, kept in the store")
-            folder = workplace.fetch(key)
-            return {part: np.load(folder / f"{part}.npy") for part in ("train", "val")}
+        if publishing.is_published(store, key):
+            try:
+                folder = workplace.fetch(key)
+                kept = {part: np.load(folder / f"{part}.npy") for part in ("train", "val")}
+            except (Vgg16Error, ValueError, EOFError, FileNotFoundError) as error:
+                workplace.say(f"  features    {digest[:8]} are damaged, and computed again: {first_line(error)}")
+            else:
+                workplace.say(f"  features    {digest[:8]}, kept in the store")
+                return kept
         start = time.perf_counter()
         features = compute()
         with tempfile.TemporaryDirectory(prefix="vgg16-") as draft:
             for part, array in features.items():
                 np.save(Path(draft, f"{part}.npy"), array)
-            publishing.publish(store, key, Path(draft))
+            publishing.publish(store, key, Path(draft), anew=True)
         seconds = time.perf_counter() - start
         workplace.say(f"  features    {digest[:8]}, computed once in {seconds:.0f} s and kept in the store")
         return features

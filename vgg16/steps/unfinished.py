@@ -38,8 +38,11 @@ def _kept(request: TrainingRequest, fits: Callable[[State], bool], workplace: Wo
     store = workplace.store
     run_id = checkpoints.noted_run(store, request.digest)
     run_state = workplace.tracker.runs.state(run_id) if run_id else ""
-    state = checkpoints.load(store, request.digest)
-    misfit = run_state != "complete" and state is not None and not fits(state)
+    states = [] if run_state == "complete" else checkpoints.states(store, request.digest)
+    # Of a state that does not fit, the one before it may.
+    tried = False
+    state = next((kept for kept in states if (tried := True) and fits(kept)), None)
+    misfit = tried and state is None
     if misfit:
         name = request.experiment.name
         workplace.say(f"training    the checkpoint of {name} does not fit this code: it starts anew, in a new run")

@@ -22,6 +22,8 @@ from vgg16.config.types import RENAMED_POLICIES, Experiment, GateRules, Split
 from vgg16.data.images import ImageSet
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef, TrackedRun, TrainingRequest
+from vgg16.storage.addresses import path_of
+from vgg16.storage.files import sync_below
 from vgg16.tracking import views
 from vgg16.tracking.protocol import RunState
 from vgg16.tracking.tags import COLOR, DATASET, FRESH, GUESSED, LEASE, NOTE, PARENT
@@ -143,6 +145,10 @@ class MlflowRuns:
         self.client.set_tag(run_id, NOTE, text)
 
     def mark_finished(self, run_id: str) -> None:
+        files = self.client.get_run(run_id).info.artifact_uri
+        if files.startswith("file://"):
+            # On the disk before anybody relies on it, and the checkpoints go.
+            sync_below(path_of(files))
         self.client.set_tag(run_id, "vgg16.status", "finished")
 
     # Read and searched

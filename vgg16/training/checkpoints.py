@@ -7,7 +7,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from vgg16.config.types import Frozen
 from vgg16.errors import Vgg16Error, first_line
 from vgg16.storage import leases
 from vgg16.storage.leases import Lease, LostLeaseError
-from vgg16.storage.publishing import MANIFEST, fetch, publish
+from vgg16.storage.publishing import MANIFEST, bytes_of, fetch, publish
 from vgg16.storage.store import Store
 from vgg16.training.records import Progress
 
@@ -139,20 +139,31 @@ def save(store: Store, request: str, state: State, lease: Lease) -> None:
 
 def load(store: Store, request: str) -> State | None:
     """The newest state that is whole, None where there is none."""
+    return next(states(store, request), None)
+
+
+def states(store: Store, request: str) -> Iterator[State]:
+    """Every state that is whole, the newest first."""
     for key in _whole(store, request):
         with tempfile.TemporaryDirectory(prefix="vgg16-") as cache:
             try:
-                return _read(fetch(store, key, Path(cache)))
-            # Damaged, or of a version of this code that kept something else.
-            except (Vgg16Error, ValueError, KeyError):
+                folder = fetch(store, key, Path(cache))
+            except Vgg16Error:
                 continue
-    return None
+            try:
+                state = _read(folder)
+            # Damaged, or of a version of this code that kept something else: what is raised then is of many kinds.
+            except Exception:  # noqa: S112
+                continue
+        yield state
 
 
 def _read(folder: Path) -> State:
     progress = Progress.model_validate(json.loads((folder / "progress.json").read_text()))
     with np.load(folder / "arrays.npz", allow_pickle=False) as file:
         parts = {part: [file[name] for name in sorted(file) if name.startswith(f"{part} ")] for part in _PARTS}
+    if not parts["variables"] or not parts["optimizer"] or (progress.best and not parts["best"]):
+        raise ValueError("the arrays of a network or its optimizer are missing")
     return State(progress, **parts)
 
 
@@ -169,7 +180,10 @@ def note_run(store: Store, request: str, run_id: str) -> None:
 
 def noted_run(store: Store, request: str) -> str:
     """The id that was kept, "" for none."""
-    return str(json.loads(store.read(f"{_folder(request)}/run.json") or "{}").get("run_id", ""))
+    try:
+        return str(json.loads(store.read(f"{_folder(request)}/run.json") or "{}").get("run_id", ""))
+    except (ValueError, AttributeError):  # damaged: it is logged in a new run
+        return ""
 
 
 def clear(store: Store, request: str) -> None:
@@ -194,11 +208,8 @@ def unfinished(store: Store) -> list[Unfinished]:
 
 def _describe(store: Store, request: str) -> Unfinished:
     lease = leases.latest(store, _folder(request))
-    sizes: dict[str, int] = {}
-    for key in _whole(store, request):
-        files = json.loads(store.read(f"{key}/{MANIFEST}") or '{"files": {}}')["files"]
-        sizes[key] = sum(file["bytes"] for file in files.values())
-    newest = next(iter(sizes), "-0-0")
+    sizes = {key: bytes_of(store, key) for key in _whole(store, request)}
+    newest = next((key for key in sizes if re.search(r"-\d+-\d+$", key)), "-0-0")
     return Unfinished(
         request=request,
         owner=str(lease[1]) if lease else "",

@@ -105,6 +105,8 @@ def _calibrate(model: keras.Model, data: ImageSet) -> float:
 
 def can_resume(experiment: Experiment, data: ImageSet, base: Weights | None, state: State) -> bool:
     """Whether training can be resumed from this state: its arrays have the shapes that this code gives them."""
+    if not 0 <= state.progress.phase < len(experiment.phases):
+        return False
     phase, precision = experiment.phases[state.progress.phase], precision_of(experiment)
     with using(experiment.device), computing_in(precision):
         model = build_for(experiment, data, base, state.progress.phase)

@@ -71,8 +71,28 @@ def fetch(choice: DatasetChoice, source: str, sha256: str, workplace: Workplace)
             if choice.limit is None and choice.per_class is None:
                 return ref
             arrays = workplace.dataset(ref)
-        part = splits.choose(dataset, arrays, choice)
-        return published.save(workplace.store, dataset, part, folders.scratch)
+        return _keep(dataset, splits.choose(dataset, arrays, choice), folders, workplace)
+
+
+def _keep(dataset: Dataset, images: ImageSet, folders: Folders, workplace: Workplace) -> DatasetRef:
+    """Publish a dataset, and write it anew where what was there under its digest is damaged."""
+    there = published.is_there(workplace.store, dataset.name, images)
+    ref = published.save(workplace.store, dataset, images, folders.scratch)
+    if there and (trouble := _trouble(ref, workplace)):
+        workplace.say(f"data        {trouble.message} It is written anew.")
+        published.save(workplace.store, dataset, images, folders.scratch, anew=True)
+    return ref
+
+
+def _trouble(ref: DatasetRef, workplace: Workplace) -> Vgg16Error | None:
+    """What is wrong with a published dataset, None where its files are what their manifest and its digest say."""
+    try:
+        digest = workplace.dataset(ref).digest()
+    except Vgg16Error as error:
+        return error
+    if digest == ref.digest:
+        return None
+    return Vgg16Error(f"{workplace.store.address}/{ref.key} holds another dataset: its digest is {digest}.")
 
 
 def _added(choice: DatasetChoice, workplace: Workplace) -> DatasetRef:
@@ -82,11 +102,14 @@ def _added(choice: DatasetChoice, workplace: Workplace) -> DatasetRef:
         hint = f"{nearest(choice.name, SHIPPED.datasets)} {ADD}"
         raise RequestError(f"There is no dataset {choice.name!r} in {workplace.store.address}.", hint)
     if choice.limit is None and choice.per_class is None:
+        if trouble := _trouble(current.dataset, workplace):
+            hint = f"Add it again, from the same source: vgg16 data add {choice.name} SOURCE"
+            raise Vgg16Error(trouble.message, hint)
         return current.dataset
     dataset = workplace.dataset_row(current.dataset)
     with scratch_folders(workplace, choice.name) as folders:
         part = splits.choose(dataset, workplace.dataset(current.dataset), choice)
-        return published.save(workplace.store, dataset, part, folders.scratch)
+        return _keep(dataset, part, folders, workplace)
 
 
 @dataclass(frozen=True)
@@ -105,13 +128,18 @@ def _whole(request: FetchRequest, before: Fetched | None, folders: Folders, work
     if current:
         fresh = current != before and current.source == request.source
         if fresh or (current.sha256 == request.sha256 if request.sha256 else not request.source):
-            return current.dataset
+            trouble = _trouble(current.dataset, workplace)
+            if trouble and not request.source:
+                hint = f"It is written anew by: vgg16 data fetch {request.dataset.name} --source {current.source}"
+                raise Vgg16Error(trouble.message, hint)
+            if not trouble:
+                return current.dataset
     file = local_file(request.source) if request.source else None
     if file:
         origin, sha256 = str(file), _verified(file, request.source, request.sha256)
     else:
         file, origin, sha256 = _downloaded(request, folders.downloads, workplace)
-    if current and current.sha256 == sha256:
+    if current and current.sha256 == sha256 and not _trouble(current.dataset, workplace):
         return current.dataset
     if sha256 != request.archive.sha256:
         workplace.say(
@@ -123,7 +151,7 @@ def _whole(request: FetchRequest, before: Fetched | None, folders: Folders, work
         # The next call would refuse the same bytes.
         shutil.rmtree(folders.downloads, ignore_errors=True)
         raise
-    ref = published.save(workplace.store, request.dataset, arrays, folders.scratch)
+    ref = _keep(request.dataset, arrays, folders, workplace)
     fetched = Fetched(dataset=ref, source=origin, sha256=sha256, at=datetime.now(UTC).isoformat())
     published.remember(workplace.store, fetched, folders.scratch)
     return ref
