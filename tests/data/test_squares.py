@@ -117,6 +117,38 @@ def test_a_damaged_shard_is_told_and_nothing_is_kept_of_it(pictures: PictureSet,
     assert len(pictures.at(9).images) == 60
 
 
+def test_pictures_of_a_damaged_shard_come_back_from_their_source(tmp_path: Path) -> None:
+    """And so do those of a missing one, of a damaged index, and of files that a power cut left too short."""
+    workplace = at_home(tmp_path / "home")
+    classes(tmp_path / "photos", 20)
+    entry = row(source=str(tmp_path / "photos"))
+    ref = add(entry, workplace).dataset
+    index = workplace.dataset(ref).index  # type: ignore[attr-defined]
+    whole = expected(workplace.dataset(ref), tmp_path / "photos", 16)  # type: ignore[arg-type]
+    shard, cache = workplace.home / "store" / index.shards[0], workplace.home / "cache" / "squares"
+
+    def flip_shard() -> None:
+        shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+        shutil.rmtree(cache)
+        with pytest.raises(Vgg16Error, match="Add the dataset's source again"):
+            len(workplace.dataset(ref).images)
+
+    def cut_index() -> None:
+        (workplace.home / "store" / ref.key / "index.parquet").write_bytes(b"PAR1")
+        with pytest.raises(Vgg16Error, match=r"index\.parquet differs"):
+            workplace.dataset(ref)
+
+    def cut_squares() -> None:
+        for file in cache.rglob("*.rgb"):
+            file.write_bytes(file.read_bytes()[:-1])
+
+    for damage in (flip_shard, shard.unlink, cut_index, cut_squares):
+        damage()
+        if damage is not cut_squares:
+            assert add(entry, workplace).dataset == ref
+        assert (workplace.dataset(ref).at(16).images[:] == whole).all()
+
+
 def test_a_shard_opens_where_people_look_at_data(pictures: PictureSet, workplace: Workplace) -> None:
     import pandas as pd
     import pyarrow.parquet as pq

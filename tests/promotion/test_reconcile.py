@@ -298,6 +298,23 @@ def test_a_client_with_another_store_is_refused(model: Registry, folder: FolderS
             refused(model, other, NAME)
     assert f"VGG16_STORE={folder.address}" in reconcile.trouble(model, other, NAME)
     assert in_production(model) == (["1"], "1")
+    # A folder that is gone is named to nobody.
+    folder.folder.rename(tmp_path / "moved")
+    with pytest.raises(
+        RefusedError, match=f"is not on this machine: .* vgg16.ledger of {NAME} in MLflow to {other.address}"
+    ):
+        reconcile.standing(model, FolderStore(other.folder), NAME)
+
+
+def test_a_damaged_ledger_moves_nothing_and_is_told_by_the_doctor(model: Registry, folder: FolderStore) -> None:
+    promote(model, folder, "1")
+    promote(model, folder, "2")
+    folder.local_path(f"ledger/{NAME}/000001.json").write_bytes(b"{")
+    for refused in (reconcile.standing, reconcile.settle):
+        with pytest.raises(ledger.DamagedError):
+            refused(model, folder, NAME)
+    assert "000001.json, cannot be read" in reconcile.trouble(model, folder, NAME)
+    assert in_production(model) == (["2"], "2")
 
 
 def test_a_ledger_that_lost_entries_decides_nothing(model: Registry, folder: FolderStore) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 
 from tests.conftest import call
 from vgg16.errors import Vgg16Error
+from vgg16.stack import mlflow_ui, postgresql
 from vgg16.stack.state import State
 from vgg16.workplace import reach, settings, stack_file
 from vgg16.workplace.workplace import open_workplace
@@ -98,6 +101,39 @@ def test_a_stack_is_up_where_it_was_started_and_nowhere_else(tmp_path: Path) -> 
     for each in (copied, moved):
         with pytest.raises(Vgg16Error, match="behind its stack"):
             stack_file.check(each)
+
+
+def test_a_copied_cluster_forgets_the_server_of_its_original(tmp_path: Path) -> None:
+    original, copied = tmp_path / "original", tmp_path / "copied"
+    for folder in (original, copied):
+        (folder / "data").mkdir(parents=True)
+        (folder / "data" / "PG_VERSION").write_text("15")
+    server = subprocess.Popen(["sleep", "60"], cwd=original / "data")
+    try:
+        for folder in (original, copied):
+            (folder / "data" / "postmaster.pid").write_text(f"{server.pid}\n/data\n")
+            postgresql.initialise(folder, "")
+    finally:
+        server.kill()
+        server.wait()
+    assert [(folder / "data" / "postmaster.pid").exists() for folder in (original, copied)] == [True, False]
+
+
+def test_the_ui_of_an_original_is_not_that_of_its_copy(tmp_path: Path) -> None:
+    homes = [tmp_path / name for name in ("original", "copy")]
+    for home in homes:
+        home.mkdir()
+    server = subprocess.Popen(["sleep", "60"], cwd=homes[0], start_new_session=True)
+    try:
+        for home, ours in zip(homes, (True, False), strict=True):
+            (home / "mlflow-ui.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "pid": server.pid}))
+            found = mlflow_ui._started(replace(settings.load(), home=home))
+            assert bool(found) == ours
+        (homes[0] / "mlflow-ui.json").write_text("[]")
+        assert mlflow_ui._started(replace(settings.load(), home=homes[0])) == {}
+    finally:
+        server.kill()
+        server.wait()
 
 
 @pytest.mark.parametrize(

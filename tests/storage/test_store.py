@@ -1,6 +1,7 @@
 """Objects in a folder and in a real S3 server."""
 
 import fcntl
+import re
 import subprocess
 import sys
 import threading
@@ -8,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 
 from vgg16.errors import RequestError, Vgg16Error
-from vgg16.storage.addresses import open_store
+from vgg16.storage.addresses import open_prefix, open_store, sqlite
 from vgg16.storage.publishing import fetch, publish
 from vgg16.storage.s3 import S3Store
 from vgg16.storage.store import ExistsError, FolderStore, Store
@@ -78,6 +80,19 @@ def test_a_damaged_object_is_refused(store: Store, folder: Path, tmp_path: Path,
         fetch(store, "datasets/x", tmp_path / "cache")
 
 
+@pytest.mark.parametrize("name", ["a.bin", "manifest.json"])
+def test_what_is_published_again_mends_what_is_damaged(store: Store, folder: Path, tmp_path: Path, name: str) -> None:
+    publish(store, "datasets/x", folder)
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(b"half")
+    store.upload(damaged, f"datasets/x/{name}")
+    with pytest.raises(Vgg16Error, match=re.escape(name)):
+        fetch(store, "datasets/x", tmp_path / "cache")
+    # What lies in a bucket is looked at by who fetches it, and then asks for all anew.
+    publish(store, "datasets/x", folder, anew=isinstance(store, S3Store) and name == "a.bin")
+    assert (fetch(store, "datasets/x", tmp_path / "cache") / "a.bin").read_bytes() == b"a" * 1000
+
+
 def test_a_damaged_cache_is_fetched_anew(s3: S3Store, folder: Path, tmp_path: Path) -> None:
     publish(s3, "datasets/cached", folder)
     cached = fetch(s3, "datasets/cached", tmp_path / "cache")
@@ -134,8 +149,27 @@ def test_an_address_names_its_kind_of_store(tmp_path: Path, monkeypatch: pytest.
     bucket = open_store("s3://bucket/some/prefix/")
     assert isinstance(bucket, S3Store)
     assert bucket.address == "s3://bucket/some/prefix"
-    with pytest.raises(RequestError, match="VGG16_STORE"):
-        open_store("ftp://somewhere/else")
+    # What an address of the web ends at may be part of a prefix.
+    for prefix in ("runs#2", "runs?x=1", "a b/%41", "[x"):
+        assert open_store(f"s3://bucket/{prefix}").address == f"s3://bucket/{prefix}"
+        assert open_prefix(f"s3://bucket/{prefix}").address == f"s3://bucket/{prefix}"
+    for folder in ("what? is=this", "a#b:c", "[x", "file"):
+        assert open_store(str(tmp_path / folder)).address == str(tmp_path / folder)
+    for wrong in ("ftp://somewhere/else", "s3://", "s3:/bucket", "file:///tmp/store", "http://[x"):
+        with pytest.raises(RequestError, match="VGG16_STORE"):
+            open_store(wrong)
+
+
+@pytest.mark.parametrize("name", ["plain", "what? is=this", "a#b", "100%41", 'it\'s "é"', "file:x?uri=true"])
+def test_a_database_is_where_its_address_was_made_for(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    engine = sqlalchemy.create_engine(sqlite(folder / "x.db"))
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("CREATE TABLE t (x)"))
+    engine.dispose()
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.db")] == [Path(name, "x.db")]
+    assert sqlite(folder / "x.db", "aiosqlite").startswith("sqlite+aiosqlite:///")
 
 
 def test_a_store_in_a_folder_goes_without_boto3(tmp_path: Path) -> None:

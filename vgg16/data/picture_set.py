@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vgg16.config.types import SPLITS, Framing, Split
 from vgg16.data.images import Digests, Images, Labels, Pixels, counts_of, find_rows
+from vgg16.errors import Vgg16Error
 
 # The pixels of all pictures of an index at a side, framed so.
 Opener = Callable[["Index", int, Framing], Pixels]
@@ -251,5 +252,6 @@ class Squares:
             with self._files[shard].open("rb", buffering=0) as file:
                 for place in np.flatnonzero(shards == shard):
                     offset = int(self._index.position[chosen[place]]) * images[place].nbytes
-                    os.preadv(file.fileno(), [images[place]], offset)
+                    if os.preadv(file.fileno(), [images[place]], offset) < images[place].nbytes:
+                        raise Vgg16Error(f"{self._files[shard]} ends too early.", "Remove it: it is made again.")
         return images

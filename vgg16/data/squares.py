@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,7 +25,7 @@ from vgg16.data.decode import VERSION, decode
 from vgg16.data.images import Images
 from vgg16.data.picture_set import Index, Squares
 from vgg16.errors import Vgg16Error
-from vgg16.storage.files import draft_in, sha256_of
+from vgg16.storage.files import draft_in, sha256_of, sync
 from vgg16.storage.store import Store
 
 # Pictures that are decoded before they are written.
@@ -45,7 +45,15 @@ class SquareCache:
     def open(self, index: Index, side: int, framing: Framing) -> Squares:
         """The pictures of an index, uint8 [n, side, side, 3]; decoded now where they are not yet."""
         files = [self._file(shard, side, framing) for shard in index.shards]
-        missing = [number for number, file in enumerate(files) if not file.exists()]
+        # A file that a power cut has left too short is decoded again.
+        ends = np.zeros(len(files), np.int64)
+        np.maximum.at(ends, index.shard, index.position.astype(np.int64) + 1)
+        needed = (ends * side * side * 3).tolist()
+        missing = [
+            number for number, file in enumerate(files) if not file.is_file() or file.stat().st_size < needed[number]
+        ]
+        for number in {*range(len(files))} - {*missing}:
+            os.utime(files[number])  # before room is made of what was not opened for long
         if missing:
             sizes = np.bincount(index.shard, minlength=len(files))
             total, done = int(sizes[missing].sum()), 0
@@ -55,8 +63,6 @@ class SquareCache:
                     self._decode(index.shards[number], side, framing, files[number])
                     done += int(sizes[number])
                     on_decoded(done, total)
-        for file in files:
-            os.utime(file)
         return Squares(index, side, files)
 
     def keep(self, shard: str, side: int, framing: Framing, squares: Sequence[Images]) -> None:
@@ -64,6 +70,7 @@ class SquareCache:
         with draft_in(self.folder) as draft:
             with draft.open("wb") as file:
                 file.writelines(square.data for square in squares)
+            sync(draft)
             draft.replace(self._file(shard, side, framing))
 
     def _file(self, shard: str, side: int, framing: Framing) -> Path:
@@ -92,18 +99,23 @@ class SquareCache:
             with draft.open("wb") as target, ThreadPoolExecutor(os.cpu_count()) as pool:
                 for batch in _batches(shards.read(source)):
                     target.writelines(pool.map(square, batch))
+            sync(draft)
             draft.replace(file)
 
 
 @contextmanager
 def _local(store: Store, shard: str) -> Iterator[Path]:
-    """The shard as a file of this machine. Raises Vgg16Error where it is not what its name, its sha256, says."""
+    """The shard as a file of this machine. Raises Vgg16Error where it is not what its name, its sha256, says; one in a
+    folder is then put aside, so that adding the source again writes it anew."""
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
         own = store.local_path(shard)
         file = own or Path(folder, "shard.parquet")
         if own is None:
             store.download(shard, file)
         if not file.is_file() or sha256_of(file) != Path(shard).stem:
+            if own is not None:
+                with suppress(OSError):
+                    own.replace(own.with_suffix(".damaged"))
             raise Vgg16Error(
                 f"{store.address}/{shard} is missing or damaged: expected a file whose sha256 is its name.",
                 "Add the dataset's source again: vgg16 data add NAME SOURCE",

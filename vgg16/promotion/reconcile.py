@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from vgg16.errors import RefusedError, Vgg16Error
@@ -154,7 +155,7 @@ def _read(registry: Registry, store: Store, name: str) -> tuple[RegistryState, l
     if state.ledger not in ("", store.address):
         raise RefusedError(
             f"The ledger of {name} is in {state.ledger}, but the store here is {store.address}.",
-            f"Set VGG16_STORE={state.ledger}",
+            _way_to(state.ledger, name, store.address),
         )
     history = ledger.entries(store, name)
     if state.followed > len(history):
@@ -164,6 +165,15 @@ def _read(registry: Registry, store: Store, name: str) -> tuple[RegistryState, l
             "Is this folder on another machine? Set VGG16_STORE to the store that has them, or restore them.",
         )
     return state, history
+
+
+def _way_to(ledger_store: str, name: str, here: str) -> str:
+    if ledger_store.startswith("/") and not Path(ledger_store).exists():
+        return (
+            "That folder is not on this machine: work where it is. If it was moved and is the store here, set the tag "
+            f"vgg16.ledger of {name} in MLflow to {here}."
+        )
+    return f"Set VGG16_STORE={ledger_store}"
 
 
 def _standing(state: RegistryState, history: Sequence[LedgerEntry]) -> Standing:

@@ -49,7 +49,7 @@ def follow_home(home: Path, store: Store) -> None:
     except sqlite3.Error as error:
         raise Vgg16Error(
             f"{database} cannot be read, or made to say where its home is now: {error}.",
-            "Let this user write to the home, end what has the database open, or restore it from a backup.",
+            "Let this user write to the home, or copy it to where that is so; or restore it from a backup.",
         ) from None
 
 

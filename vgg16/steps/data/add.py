@@ -73,7 +73,7 @@ def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False, read: 
                 workplace.say(f"data        {warning}")
             parts = chunks.divide(listing.pictures, listing.files, dataset.framing)
             reading = Reading(listing.place, dataset.name, dataset.image_size, dataset.framing)
-            records = records_of(parts, reading, before, workplace, read)
+            records, mends = records_of(parts, reading, before, workplace, read)
         collected = collect(records)
         del records
         if len(collected.class_names) < 2:
@@ -94,7 +94,7 @@ def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False, read: 
         counted = {"files": len(listing.pictures), "unread_files": collected.unreadable}
         row = dataset.model_copy(update={"class_names": index.class_names, "small": excused, **counted})
         pictures = PictureSet(index, dataset.image_size, workplace.squares(dataset.name).open)
-        ref = published.save(workplace.store, row, pictures, folders.scratch)
+        ref = published.save(workplace.store, row, pictures, folders.scratch, anew=mends)
         now = datetime.now(UTC).isoformat()
         fetched = Fetched(dataset=ref, source=dataset.place, sha256=ref.digest, at=now)
         published.remember(workplace.store, fetched, folders.scratch)

@@ -25,10 +25,16 @@ SPARE_BYTES = 500_000_000
 
 def records_of(
     parts: Sequence[Chunk], reading: Reading, before: Fetched | None, workplace: Workplace, read: Reader
-) -> list[pa.Table]:
-    """The records of all chunks; those that are missing are read."""
+) -> tuple[list[pa.Table], bool]:
+    """The records of all chunks; those that are missing are read. And whether shards were gone whose pictures are read
+    again: then an index of before is not true any more."""
     store, name = workplace.store, reading.name
     records = [_kept(part, name, store) for part in parts]
+    gone = _without_gone_shards(parts, records, name, store)
+    mends = gone.count(None) > records.count(None)
+    if mends:
+        workplace.say("data        shards are missing or were damaged; their pictures are read again")
+        records, before = gone, None
     missing = [part for part, record in zip(parts, records, strict=True) if record is None]
     _check_space(sum(part.bytes for part in missing), workplace)
     total, numbers = sum(len(part.pictures) for part in missing), itertools.count(1)
@@ -46,7 +52,21 @@ def records_of(
             f"Pictures were read, and {store.address} has no record of them.",
             "Whoever reads them must have the same store: set VGG16_STORE alike on all machines.",
         )
-    return whole
+    return whole, mends
+
+
+def _without_gone_shards(
+    parts: Sequence[Chunk], records: Sequence[pa.Table | None], name: str, store: Store
+) -> list[pa.Table | None]:
+    """The records, with None for those of pictures in shards that the store does not have; these are removed."""
+    there = {"", *store.keys(f"datasets/{name}/shards")}
+    kept: list[pa.Table | None] = []
+    for part, record in zip(parts, records, strict=True):
+        whole = record is not None and there.issuperset(record["shard"].unique().to_pylist())
+        if record is not None and not whole:
+            store.delete(chunks.record_key(name, part))
+        kept.append(record if whole else None)
+    return kept
 
 
 def _kept(part: Chunk, name: str, store: Store) -> pa.Table | None:
@@ -78,7 +98,10 @@ def _pictures(before: Fetched | None, reading: Reading, workplace: Workplace) ->
     earlier vgg16 kept as arrays."""
     if before is None:
         return None
-    data = workplace.dataset(before.dataset)
+    try:
+        data = workplace.dataset(before.dataset)
+    except Vgg16Error:  # damaged: nothing is known of it, and all is read
+        return None
     alike = data.framing.largest_side == reading.framing.largest_side
     return data.index if isinstance(data, PictureSet) and alike else None
 
