@@ -562,11 +562,14 @@ def test_from_s3_into_s3_in_parts_with_checksums(s3: S3Store, vgg16: Command, tm
     assert gone.status == 1
     assert "s3://tests/store/archives/cifar100.tar cannot be read" in gone.json["error"]["message"]
 
-    # A damaged object is refused, not trained on.
+    # A damaged object is refused, not trained on, and its source mends it from wherever, a whole copy beside or not.
     s3.client.put_object(Bucket="tests", Key=key, Body=b"torn")
-    refused = vgg16("data", "validate", "cifar100", "--json", **bob)
+    carol = {"VGG16_HOME": str(tmp_path / "carol"), **variables}
+    refused = vgg16("data", "fetch", "cifar100", "--json", **carol)
     assert refused.status == 1
     assert "images.npy differs from its manifest" in refused.json["error"]["message"]
+    assert vgg16("data", "fetch", "cifar100", "--source", str(archive), "--json", **bob).json == done.json
+    assert vgg16("data", "fetch", "cifar100", "--json", **carol).json == done.json
 
 
 def test_wrong_keys_of_s3_are_told(s3: S3Store, vgg16: Command, tmp_path: Path) -> None:

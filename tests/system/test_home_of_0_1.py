@@ -270,7 +270,7 @@ def test_the_original_was_never_touched_and_does_the_same_without_its_copy(
         facts = {"name": name, "action": action, "version": version, "verdict": None, "reasons": ("a test",)}
         reconcile.decide(registry, store, now, facts, "tests")
         assert reconcile.settle(registry, store, name).standing.champion == version
-    model, class_names = registry.load(f"models:/{name}@champion")
-    assert model.output_shape[-1] == len(class_names) == 10
+    champion = registry.load(f"models:/{name}@champion")
+    assert champion.model.output_shape[-1] == len(champion.class_names) == 10
     settings.load.cache_clear()
     assert contents(home) == copied

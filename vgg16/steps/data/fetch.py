@@ -18,7 +18,7 @@ from vgg16.data.sources import cifar, generated
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef
 from vgg16.steps.data.scratch import Folders, scratch_folders
-from vgg16.storage import files
+from vgg16.storage import files, publishing
 from vgg16.storage.downloads import discard, download, local_file, without_secrets
 from vgg16.workplace.workplace import Workplace
 
@@ -74,19 +74,25 @@ def fetch(choice: DatasetChoice, source: str, sha256: str, workplace: Workplace)
         return _keep(dataset, splits.choose(dataset, arrays, choice), folders, workplace)
 
 
-def _keep(dataset: Dataset, images: ImageSet, folders: Folders, workplace: Workplace) -> DatasetRef:
-    """Publish a dataset, and write it anew where what was there under its digest is damaged."""
+def _keep(
+    dataset: Dataset, images: ImageSet, folders: Folders, workplace: Workplace, copies: Path | None = None
+) -> DatasetRef:
+    """Publish a dataset, and write it anew where what was there under its digest is damaged; `copies` as in
+    `_trouble`."""
     there = published.is_there(workplace.store, dataset.name, images)
     ref = published.save(workplace.store, dataset, images, folders.scratch)
-    if there and (trouble := _trouble(ref, workplace)):
+    if there and (trouble := _trouble(ref, workplace, copies)):
         workplace.say(f"data        {trouble.message} It is written anew.")
         published.save(workplace.store, dataset, images, folders.scratch, anew=True)
     return ref
 
 
-def _trouble(ref: DatasetRef, workplace: Workplace) -> Vgg16Error | None:
-    """What is wrong with a published dataset, None where its files are what their manifest and its digest say."""
+def _trouble(ref: DatasetRef, workplace: Workplace, copies: Path | None = None) -> Vgg16Error | None:
+    """What is wrong with a published dataset, None where its files are what their manifest and its digest say. Of a
+    store elsewhere the copies of this machine count, unless an empty folder is given for new ones."""
     try:
+        if copies:
+            publishing.fetch(workplace.store, ref.key, copies)
         digest = workplace.dataset(ref).digest()
     except Vgg16Error as error:
         return error
@@ -128,7 +134,7 @@ def _whole(request: FetchRequest, before: Fetched | None, folders: Folders, work
     if current:
         fresh = current != before and current.source == request.source
         if fresh or (current.sha256 == request.sha256 if request.sha256 else not request.source):
-            trouble = _trouble(current.dataset, workplace)
+            trouble = _trouble(current.dataset, workplace, folders.scratch if request.source and not fresh else None)
             if trouble and not request.source:
                 hint = f"It is written anew by: vgg16 data fetch {request.dataset.name} --source {current.source}"
                 raise Vgg16Error(trouble.message, hint)
@@ -139,7 +145,7 @@ def _whole(request: FetchRequest, before: Fetched | None, folders: Folders, work
         origin, sha256 = str(file), _verified(file, request.source, request.sha256)
     else:
         file, origin, sha256 = _downloaded(request, folders.downloads, workplace)
-    if current and current.sha256 == sha256 and not _trouble(current.dataset, workplace):
+    if current and current.sha256 == sha256 and not _trouble(current.dataset, workplace, folders.scratch):
         return current.dataset
     if sha256 != request.archive.sha256:
         workplace.say(
@@ -151,7 +157,7 @@ def _whole(request: FetchRequest, before: Fetched | None, folders: Folders, work
         # The next call would refuse the same bytes.
         shutil.rmtree(folders.downloads, ignore_errors=True)
         raise
-    ref = _keep(request.dataset, arrays, folders, workplace)
+    ref = _keep(request.dataset, arrays, folders, workplace, folders.scratch if request.source else None)
     fetched = Fetched(dataset=ref, source=origin, sha256=sha256, at=datetime.now(UTC).isoformat())
     published.remember(workplace.store, fetched, folders.scratch)
     return ref
