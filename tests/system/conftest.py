@@ -17,6 +17,9 @@ import pytest
 from tests.conftest import call
 from vgg16.stack.configuration import PORTS
 
+# What the file says of a stack that was never started.
+EMPTY = {"up": False, "database": "", "services": [], "variables": {}}
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -65,7 +68,7 @@ def started(name: str = "home", ports: dict[str, int] | None = None) -> Iterator
         home = Path(folder) / name
         if ports:
             (home / "stack").mkdir(parents=True)
-            (home / "stack" / "stack.json").write_text(json.dumps({"up": False, "ports": ports}))
+            (home / "stack" / "stack.json").write_text(json.dumps(EMPTY | {"ports": ports}))
         command = partial(call, VGG16_HOME=str(home))
         try:
             up = command("up", "--json")

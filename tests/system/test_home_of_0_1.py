@@ -21,7 +21,7 @@ import pytest
 from tests.conftest import Answer
 from vgg16.config.canonical import NEWER
 from vgg16.config.overrides import RENAMED
-from vgg16.config.types import Experiment
+from vgg16.config.types import Experiment, GateRules
 from vgg16.promotion import reconcile
 from vgg16.storage.files import sha256_of
 from vgg16.workplace import settings
@@ -104,7 +104,8 @@ def test_versions_runs_and_the_ledger_are_what_they_were(command: Callable[..., 
         # Settings of the gate have other names now, and old runs are shown with them, and with what 0.1 did where there
         # was no setting yet.
         renamed = {RENAMED.get(key, key): value for key, value in run["params"].items()}
-        run["params"] = {key: str(value) for key, value in NEWER[Experiment].items()} | renamed
+        newer = NEWER[Experiment] | {f"gate.{key}": value for key, value in NEWER[GateRules].items()}
+        run["params"] = {key: str(value) for key, value in newer.items()} | renamed
     assert command("compare").json == expected
 
 

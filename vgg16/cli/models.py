@@ -11,6 +11,7 @@ from vgg16.cli.command import Answer, answers
 from vgg16.errors import RefusedError, RequestError
 from vgg16.promotion import ledger
 from vgg16.promotion.records import Decision
+from vgg16.records import ModelVersion
 from vgg16.workplace.workplace import open_workplace
 
 
@@ -22,7 +23,13 @@ def models(name: str | None) -> Answer:
     registry = prepare.open_reader().tracker.registry
     names = [name] if name else registry.names()
     versions = [version for model in names for version in registry.known_versions(model)]
-    return {"models": [version.model_dump(mode="json") for version in versions]}
+    return {"models": [_facts(version) for version in versions]}
+
+
+def _facts(version: ModelVersion) -> Answer:
+    """A version as commands answer it: how long it waits, only where it does."""
+    waits = None if version.waits_for else {"waits_for", "waits_until"}
+    return version.model_dump(mode="json", exclude=waits)
 
 
 @click.command()

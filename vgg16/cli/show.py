@@ -205,7 +205,7 @@ def models(answer: Answer) -> None:
                 "version": version["version"],
                 "stage": version["stage"],
                 "verdict": version["verdict"],
-                "waits for": version["waits_for"] + f", until {version['waits_until']}" * bool(version["waits_until"]),
+                "waits for": ", until ".join(filter(None, (version.get("waits_for"), version.get("waits_until")))),
                 "gate top-1": metric_with_interval(version["metrics"], "gate_top1"),
                 "test top-1": metric_with_interval(version["metrics"], "test_top1") or "kept",
                 "experiment": version["experiment"],
