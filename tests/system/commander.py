@@ -75,6 +75,8 @@ def obey(home: Path, command: str, arguments: dict[str, Any], answer: Path, end:
     killed, or after how many seconds; None for neither. Who trains leaves a file in the folder `trained`
     of the home."""
     os.environ["VGG16_HOME"] = str(home)
+    # MLflow writes the address that a process connects to into its environment: here that of the test's own.
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
     (home / "trained").mkdir(exist_ok=True)
     settings.load.cache_clear()
     settings.apply()
