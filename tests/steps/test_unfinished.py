@@ -10,7 +10,7 @@ import pytest
 
 from vgg16.config.types import Experiment
 from vgg16.records import DatasetRef, TrainingRequest
-from vgg16.steps.unfinished import unfinished
+from vgg16.steps.fit import unfinished
 from vgg16.storage.store import FolderStore
 from vgg16.training import checkpoints
 
