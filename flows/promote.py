@@ -23,9 +23,18 @@ from vgg16.tracking.protocol import model_name
 
 # A decision that another one overtakes is made again on what is so by then.
 TRIES = 3
-# What the forms of the deployments offer: one registered model for each dataset.
+# What the forms of the deployments offer: the registered model of each shipped dataset, or the name of another. What a
+# form does not have its server refuses.
 RegisteredModel = Annotated[
-    str, WithJsonSchema({"type": "string", "enum": [model_name(dataset) for dataset in SHIPPED.datasets]})
+    str,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"title": "shipped", "type": "string", "enum": [model_name(dataset) for dataset in SHIPPED.datasets]},
+                {"title": "own", "type": "string", "pattern": f"^{model_name('')}[a-z0-9][a-z0-9_-]*$"},
+            ]
+        }
+    ),
 ]
 
 

@@ -59,7 +59,7 @@ def test_with_a_server_the_runs_and_their_artifacts_show_there(
         "run", "digits-scratch", *SMALL, "--json", VGG16_HOME=str(tmp_path / "home"), PREFECT_API_URL=prefect_server
     )
     assert done.status == 0, done.stderr
-    assert not (tmp_path / "home" / "prefect").exists()
+    assert not list((tmp_path / "home" / "prefect").glob("*.db*")), "no other server ran"
     flow_runs = httpx.post(f"{prefect_server}/flow_runs/filter", json={}).json()
     states = {run["name"].split()[0]: run["state"]["name"] for run in flow_runs}
     assert states["train"] == states["promote"] == "Completed"
@@ -229,13 +229,23 @@ def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(
     assert schedule["parameters"] == {"unless_unchanged": True}
     forms = {name: each["parameter_openapi_schema"]["properties"] for name, each in found.items()}
     assert forms["promote"]["stage"]["enum"] == ["staging", "production"]
-    assert forms["promote"]["name"]["enum"] == forms["rollback"]["name"]["enum"]
-    assert "vgg16-cifar100" in forms["promote"]["name"]["enum"]
+    assert forms["promote"]["name"]["anyOf"] == forms["rollback"]["name"]["anyOf"]
+    assert "vgg16-cifar100" in forms["promote"]["name"]["anyOf"][0]["enum"]
     # By name, in a list to choose from; or whole, a user's own.
     by_name, whole = forms["retrain"]["experiments"]["items"]["anyOf"]
     assert "digits-finetune" in by_name["enum"]
     assert whole == {"$ref": "#/definitions/Experiment"}
     assert forms["study"]["name"]["anyOf"][0]["enum"] == ["course"]
+
+
+@pytest.mark.parametrize(("name", "status"), [("vgg16-digits", 201), ("vgg16-pets", 201), ("pets", 409)])
+def test_models_of_a_users_own_can_be_promoted_from_a_server(deployed: str, name: str, status: int) -> None:
+    found = {each["name"]: each["id"] for each in asked(deployed, "deployments")}
+    asking = {"parameters": {"name": name, "version": "1"}}
+    made = httpx.post(f"{deployed}/deployments/{found['promote']}/create_flow_run", json=asking)
+    assert made.status_code == status
+    if made.is_success:
+        httpx.delete(f"{deployed}/flow_runs/{made.json()['id']}").raise_for_status()
 
 
 def test_a_deployment_refuses_an_unknown_experiment_before_any_worker_starts(deployed: str) -> None:
