@@ -126,7 +126,7 @@ REQUESTS = {
     "wrong type": (["run", "digits-scratch", "--set", "seed=one"], "integer"),
     "out of range": (["run", "digits-scratch", "--set", "batch_size=0"], "greater than or equal to 1"),
     "an infinite rate": (["run", "digits-scratch", "--set", "phases.0.optimizer.learning_rate=Infinity"], "finite"),
-    "no units": (["run", "digits-scratch", "--set", "head.units=[-5]"], "greater than 0"),
+    "no units": (["run", "digits-scratch", "--set", "head.units=[-5]"], "greater than or equal to 1"),
     "a block that is not there": (["run", "digits-scratch", "--set", "phases.0.trains=block9"], "block1 to block5"),
     "an empty base": (["run", "digits-finetune", "--set", "base="], "at least 1 character"),
     "a name that is none": (["models", "it's"], "no registered model"),

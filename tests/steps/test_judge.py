@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vgg16.config.types import SPLITS, Dataset, GateRules
+from vgg16.config.types import SPLITS, Dataset, Framing, GateRules
 from vgg16.data.images import Arrays
+from vgg16.network.classifier import Classifier
 from vgg16.promotion.records import GateResult, Standing
 from vgg16.records import DatasetRef, ModelVersion
 from vgg16.storage.store import FolderStore
@@ -37,7 +38,7 @@ def images_at(side: int) -> Arrays:
 class Files(Arrays):
     """As a dataset of files is: its pictures at any side."""
 
-    def at(self, side: int) -> Arrays:
+    def at(self, side: int, framing: Framing | None = None) -> Arrays:  # shades have no edges
         return images_at(side)
 
 
@@ -57,10 +58,10 @@ def model_of(classes: dict[str, float], side: int = 16) -> Any:
 class Shelf:
     """Registered models in memory: the champion is version 1, the challenger 2."""
 
-    def __init__(self, champion: tuple[Any, tuple[str, ...]], challenger: tuple[Any, tuple[str, ...]]) -> None:
+    def __init__(self, champion: Classifier, challenger: Classifier) -> None:
         self.models = {"models:/vgg16-shades/1": champion, "models:/vgg16-shades/2": challenger}
 
-    def load(self, uri: str) -> Any:
+    def load(self, uri: str) -> Classifier:
         return self.models[uri]
 
     def megabytes(self, _: str) -> float:
@@ -103,8 +104,8 @@ def judged(place: SimpleNamespace, champion: Any, challenger: Any) -> GateResult
     return judge(version, standing, "production", SameProcess(), place)  # type: ignore[arg-type]
 
 
-def knows(**classes: float) -> tuple[Any, tuple[str, ...]]:
-    return model_of(classes), tuple(classes)
+def knows(**classes: float) -> Classifier:
+    return Classifier(model_of(classes), tuple(classes))
 
 
 THREE = {"cat": 160.0, "ant": 40.0, "bee": 100.0}
@@ -179,13 +180,13 @@ def test_the_ledger_keeps_how_many_images_were_compared(place: Any) -> None:
 
 
 def test_each_model_sees_pictures_of_files_at_its_own_side(place: Any) -> None:
-    small = model_of(WORSE, side=8), tuple(WORSE)
+    small = Classifier(model_of(WORSE, side=8), tuple(WORSE))
     # Arrays have one side: a model of another cannot be asked.
     result = judged(place, small, knows(**BRIGHTNESS))
     assert result.verdict.verdict == "undecided"
     reason = "version 1: it cannot be used: it takes images of (8, 8, 3), those of the dataset are (16, 16, 3)."
     assert result.verdict.reasons == (f"nothing can be measured against the champion, {reason}",)
-    result = judged(place, knows(**WORSE), (small[0], tuple(BRIGHTNESS)))
+    result = judged(place, knows(**WORSE), Classifier(small.model, tuple(BRIGHTNESS)))
     assert (result.verdict.verdict, "it takes images of (8, 8, 3)" in result.verdict.reasons[0]) == ("refuse", True)
     arrays = images_at(16)
     place.dataset = lambda _: Files(arrays.images, arrays.labels, arrays.splits, arrays.class_names)
