@@ -47,7 +47,7 @@ class _ServerOfItsOwnSession(SubprocessASGIServer):
 
 def _environment(folder: Path) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    kept = ("PREFECT_SERVER_ANALYTICS_ENABLED", "PREFECT_API_AUTH_STRING")
+    kept = ("PREFECT_SERVER_ANALYTICS_ENABLED", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_DATABASE_CONNECTION_URL")
     own |= {name: os.environ[name] for name in kept if name in os.environ}
     # One that is started in a relative way is found from another folder, too.
     path = os.pathsep.join(str(Path(part).absolute()) for part in os.environ.get("PYTHONPATH", "").split(os.pathsep))
