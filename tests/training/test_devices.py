@@ -53,8 +53,12 @@ def test_a_gpu_that_is_there_may_be_insisted_on(gpus) -> None:
 
 
 def test_xla_compiles_a_training_step_to_the_same_loss(tensorflow, patches) -> None:
+    import keras
+
     from vgg16.network.build import build
 
+    # Of some weights the second loss is farther off, by rounding alone.
+    keras.utils.set_random_seed(0)
     options = BackboneChoice(name="vgg11", width=0.05, batch_norm="before")
     losses, weights = [], None
     for compiled in (False, True):
