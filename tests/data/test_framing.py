@@ -131,6 +131,17 @@ def test_a_profile_of_pictures_that_looked_otherwise_is_told(tmp_path: Path) -> 
         assert sum("remove the table [datasets.own.typical]" in line for line in heard.lines) == told
 
 
+def test_a_damaged_row_of_the_version_before_stops_no_next_one(workplace: Workplace, tmp_path: Path) -> None:
+    classes(tmp_path / "photos", 8)
+    fields = {"source": str(tmp_path / "photos"), "typical": {"mean_intensity": (100.0, 20.0)}}
+    ref = add(row(**fields), workplace).dataset
+    kept = workplace.store.local_path(f"{ref.key}/dataset.json")
+    assert kept
+    kept.write_bytes(b"{")
+    assert add(row(**fields), workplace).dataset == ref
+    assert workplace.dataset_row(ref).typical == {"mean_intensity": (100.0, 20.0)}
+
+
 def test_an_index_of_an_earlier_version_has_the_framing_that_there_was(workplace: Workplace, tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 

@@ -14,24 +14,11 @@ from vgg16.promotion import ledger, reconcile
 from vgg16.promotion.records import Standing
 from vgg16.records import DatasetRef
 from vgg16.storage.store import FolderStore, Store
-from vgg16.tracking.connect import connect
 from vgg16.tracking.protocol import Registry, RegistryState
 from vgg16.tracking.registry import MlflowRegistry
 
 NAME = "vgg16-pets"
 PETS = DatasetRef(name="pets", digest="d" * 64, key="", class_names=("cat", "dog"), splits={})
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry over a database of its own."""
-    import mlflow
-
-    before = mlflow.get_tracking_uri()
-    folder = tmp_path_factory.mktemp("registry")
-    yield connect(f"sqlite:///{folder / 'mlflow.db'}", folder / "mlflow").registry
-    mlflow.set_tracking_uri(before)
-    mlflow.set_registry_uri(before)
 
 
 @pytest.fixture

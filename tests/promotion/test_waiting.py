@@ -13,7 +13,6 @@ from tests.promotion.test_judgement import evaluation_of
 from vgg16.config.types import GateRules
 from vgg16.promotion import ledger, reconcile, waiting
 from vgg16.storage.store import FolderStore
-from vgg16.tracking.connect import connect
 from vgg16.tracking.protocol import Registry, Tracker
 
 NAME = "vgg16-pets"
@@ -26,18 +25,6 @@ RIGHT: dict[str, tuple[int, str]] = {
     "4": (910, "old"),
     "5": (900, "new"),
 }
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry over a database of its own."""
-    import mlflow
-
-    before = mlflow.get_tracking_uri()
-    folder = tmp_path_factory.mktemp("registry")
-    yield connect(f"sqlite:///{folder / 'mlflow.db'}", folder / "mlflow").registry
-    mlflow.set_tracking_uri(before)
-    mlflow.set_registry_uri(before)
 
 
 @pytest.fixture

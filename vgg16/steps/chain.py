@@ -13,12 +13,21 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+from pydantic import ValidationError
+
 from vgg16.config import canonical
-from vgg16.config.types import Experiment
+from vgg16.config.types import Experiment, Frozen
 from vgg16.records import DatasetRef, TrackedRun
 from vgg16.storage.store import ExistsError, Store
 from vgg16.workplace import installation
 from vgg16.workplace.workplace import Workplace
+
+
+class Begun(Frozen):
+    """A chain that has no verdict yet, and when it began."""
+
+    chain: str
+    at: str
 
 
 def request_digest(experiments: Sequence[Experiment], dataset: DatasetRef) -> str:
@@ -54,15 +63,23 @@ def begin(request: str, chain: str, fresh: bool, workplace: Workplace) -> str:
     store, key = workplace.store, _begun_key(request)
     if fresh:
         store.delete(key)
-    note = {"chain": chain, "at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")}
+    mine = Begun(chain=chain, at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"))
     try:
-        store.create(key, json.dumps(note).encode())
+        store.create(key, mine.model_dump_json().encode())
     except ExistsError:
-        begun = json.loads(store.read(key) or json.dumps(note))
-        if begun["chain"] != chain:
-            workplace.say(f"chain       goes on with what was begun on {begun['at']} and has no verdict yet")
-        return str(begun["chain"])
+        begun = _begun(store, key) or mine
+        if begun.chain != chain:
+            workplace.say(f"chain       goes on with what was begun on {begun.at} and has no verdict yet")
+        return begun.chain
     return chain
+
+
+def _begun(store: Store, key: str) -> Begun | None:
+    """What was begun, None where it came to its end meanwhile or its note is damaged."""
+    try:
+        return Begun.model_validate_json(store.read(key) or b"")
+    except ValidationError:
+        return None
 
 
 def end(store: Store, request: str) -> None:

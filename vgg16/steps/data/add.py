@@ -7,6 +7,7 @@ were decided are in its table, and the name stands for a version only when all o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from vgg16.data.collect import Collected, collect
 from vgg16.data.picture_set import Index, PictureSet
 from vgg16.data.records import Fetched, MovedPicture, UnreadPicture
 from vgg16.data.sources.opening import open_listing
-from vgg16.errors import RequestError
+from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef
 from vgg16.steps.data.reading import Reader, read_here, records_of
 from vgg16.steps.data.scratch import scratch_folders
@@ -65,7 +66,8 @@ def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False, read: 
                 "Choose another name, or say --replace: this becomes its next version.",
             )
         if before:
-            _warn_of_old_profile(dataset, workplace.dataset_row(before.dataset), workplace)
+            with suppress(Vgg16Error):  # a damaged row, which is written anew
+                _warn_of_old_profile(dataset, workplace.dataset_row(before.dataset), workplace)
         known = before.dataset.class_names if before else ()
         with open_listing(dataset.source, dataset.classes, folders.scratch, known) as listing:
             workplace.say(f"data        {dataset.name}: {len(listing.pictures):,} pictures in {dataset.place}")
