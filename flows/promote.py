@@ -117,7 +117,7 @@ def _decide(request: PromotionRequest, scorer: FreshProcess) -> Decision:
     if (not request.force and (verdict.verdict != "promote" or waits)) or request.stage == "staging":
         if kept == "Staging":
             tasks.begin_wait(version)
-        tasks.tell_waiting(version.name)
+        tasks.list_waiting(version.name)
         return _ended(decided, version)
     _put_into_production(version, standing, judged, verdict, forced=request.force)
     return _finished(decided.model_copy(update={"stage": "Production"}), version, len(standing.history) + 1)
@@ -194,7 +194,7 @@ def _finished(decision: Decision, version: ModelVersion, number: int) -> Decisio
     # What was forced has shown nothing, and is shown to be better than nobody.
     if not decision.forced:
         tasks.end_waits(version)
-    tasks.tell_waiting(version.name)
+    tasks.list_waiting(version.name)
     ended = _ended(decision, version)
     tasks.end_promotion(version.name, number)
     return ended
@@ -253,7 +253,7 @@ def _rolled_back(version: str, previous: str, reason: str, name: str) -> Decisio
     text = f"{name} version {version} is in production again, version {previous} is not: {reason}"
     tell_of("rolled-back", name, text)
     say(f"rollback    {text}")
-    tasks.tell_waiting(name)
+    tasks.list_waiting(name)
     return _back_in_production(name, version, previous, (reason,))
 
 

@@ -241,10 +241,10 @@ def end_waits(promoted: ModelVersion) -> None:
     _tell_of_ended(promoted.name, stages.end_waits(promoted.name, promoted, here()))
 
 
-@task(name="tell waiting", **IO)
-def tell_waiting(name: str) -> None:
+@task(name="list waiting", **IO)
+def list_waiting(name: str) -> None:
     """Say who waits in Staging."""
-    stages.tell_waiting(name, here())
+    stages.list_waiting(name, here())
 
 
 @task(name="write ledger", **_COMPUTE)

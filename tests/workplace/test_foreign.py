@@ -27,14 +27,14 @@ def source(package: str, file: str) -> str:
 @pytest.mark.parametrize("name", foreign.SET_ASIDE)
 def test_each_is_set_aside_and_told(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     environment = {name: "elsewhere", "MLFLOW_TRACKING_URI": "http://here", "TF_NUM_INTRAOP_THREADS": "2"}
-    foreign.tell(foreign.set_aside(environment))
+    foreign.warn(foreign.set_aside(environment))
     assert environment == {"MLFLOW_TRACKING_URI": "http://here", "TF_NUM_INTRAOP_THREADS": "2", **foreign.PINNED}
     assert capsys.readouterr().err == f"vgg16: {name} set aside, for it leads away from what is asked\n"
 
 
 def test_what_our_own_processes_hand_on_is_not_told_of(capsys: pytest.CaptureFixture[str]) -> None:
     ours = {"MLFLOW_TRACKING_URI": "sqlite:///a", "MLFLOW_REGISTRY_URI": "sqlite:///a", **foreign.PINNED}
-    foreign.tell(foreign.set_aside(ours))
+    foreign.warn(foreign.set_aside(ours))
     assert capsys.readouterr().err == ""
 
 
@@ -84,7 +84,7 @@ answer = {}
 for whose, run in (("champion's", champions), ("stranger's", strangers)):
     os.environ |= {"MLFLOW_RUN_ID": run, "MLFLOW_EXPERIMENT_ID": "99", "MLFLOW_RUN_CONTEXT": "{"}
     before = standing(run)
-    foreign.tell(foreign.set_aside(os.environ))
+    foreign.warn(foreign.set_aside(os.environ))
     answer[whose] = [ours(True) != run, standing(run) == before]
 print(json.dumps(answer))
 """

@@ -46,7 +46,7 @@ def end_waits(name: str, promoted: ModelVersion | None, workplace: Workplace) ->
     return ended
 
 
-def tell_waiting(name: str, workplace: Workplace) -> None:
+def list_waiting(name: str, workplace: Workplace) -> None:
     """Say who waits in Staging."""
     if text := waiting.in_words(name, waiting.of(workplace.tracker.registry, name)):
         workplace.say(f"waiting     {text}")

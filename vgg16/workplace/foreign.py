@@ -78,7 +78,7 @@ def set_aside(environment: MutableMapping[str, str]) -> list[str]:
     return wrong
 
 
-def tell(names: Collection[str]) -> None:
+def warn(names: Collection[str]) -> None:
     """One line on standard error that these were set aside."""
     if names:
         which = "it leads" if len(names) == 1 else "they lead"

@@ -118,7 +118,7 @@ def prepare() -> NamedServer | None:
     os.environ.setdefault("PREFECT_HOME", str(settings.home / "prefect"))
     ours = _temporary(Path(os.environ["PREFECT_HOME"]))
     others = [name for name in os.environ if name.startswith("PREFECT_") and not name.startswith(_OF_THE_CLIENT)]
-    foreign.tell([name for name in others if os.environ[name] not in ("", ours.get(name))])
+    foreign.warn([name for name in others if os.environ[name] not in ("", ours.get(name))])
     for name in others:
         del os.environ[name]
     os.environ.update(ours)

@@ -137,7 +137,7 @@ def apply() -> Settings:
 
 @cache
 def _set_others_aside() -> None:
-    foreign.tell(foreign.set_aside(os.environ))
+    foreign.warn(foreign.set_aside(os.environ))
     foreign.ask_loopback_directly(os.environ)
 
 
