@@ -57,6 +57,30 @@ def test_help_imports_no_command(vgg16: Command) -> None:
     assert sorted(imported) == ["vgg16.cli", "vgg16.cli.command", "vgg16.cli.main", "vgg16.errors"]
 
 
+IN_A_FINALIZER = """
+import signal, time, weakref
+from vgg16.cli import main
+
+class Connection: pass
+
+def work(**_):
+    connection = Connection()
+    weakref.finalize(connection, signal.raise_signal, signal.{signal})
+    del connection
+    time.sleep(20)
+
+main.cli.main = work
+main.main()
+"""
+
+
+@pytest.mark.parametrize(("name", "status", "said"), [("SIGINT", 130, "Interrupted."), ("SIGTERM", 143, "Terminated.")])
+def test_a_signal_that_comes_while_a_finalizer_runs_still_ends_the_command(name: str, status: int, said: str) -> None:
+    program = IN_A_FINALIZER.format(signal=name)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=15, check=False)
+    assert (done.returncode, done.stderr) == (status, f"vgg16: {said}\n")
+
+
 def test_the_temporary_server_is_prefects_own_in_a_session_of_its_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

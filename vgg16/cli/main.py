@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import sys
+import threading
 import traceback
 from typing import Any, NoReturn
 
@@ -56,6 +57,8 @@ COMMANDS = {
     ),
 }
 
+RESEND_SECONDS = 0.1
+
 # Errors of these libraries come from the world outside, not from a defect of ours.
 OUTSIDE = ("botocore", "boto3", "mlflow", "sqlalchemy", "sqlite3", "httpx", "prefect")
 
@@ -82,6 +85,7 @@ def main() -> NoReturn:
     """Run a command; every failure ends as a paragraph, and with `--json` as one object, and its exit status."""
     # Prefect hands a SIGTERM on after its own handling; an exception, unlike the default, ends its server as well.
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _resend
     as_json = "--json" in sys.argv
     stdout = _stdout_for_json() if as_json else sys.stdout
     try:
@@ -109,6 +113,18 @@ def main() -> NoReturn:
 
 def _terminate(*_: object) -> NoReturn:
     raise Terminated
+
+
+def _resend(unraisable: sys.UnraisableHookArgs) -> None:
+    """Send a signal once more that Python dropped, as it does with what is raised in a finalizer: boto3 runs many."""
+    signum = {KeyboardInterrupt: signal.SIGINT, Terminated: signal.SIGTERM}.get(unraisable.exc_type)
+    if signum is None:
+        sys.__unraisablehook__(unraisable)
+        return
+    # Later, when the finalizer has ended: at once, it would be dropped again.
+    again = threading.Timer(RESEND_SECONDS, os.kill, (os.getpid(), signum))
+    again.daemon = True
+    again.start()
 
 
 def _stdout_for_json() -> Any:
