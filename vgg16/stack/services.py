@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from vgg16.stack import postgresql, processes
+from vgg16.stack import postgresql, seaweedfs
 from vgg16.stack.configuration import ROLES, Configuration
 from vgg16.stack.pools import POOLS
 from vgg16.workplace import installation
@@ -60,34 +60,14 @@ def _s3(configuration: Configuration) -> Service:
     folder, url = configuration.folder / "s3", configuration.url("s3")
     keys = (configuration.secrets["s3_key_id"], configuration.secrets["s3_secret"])
 
-    def prepare() -> None:
-        credentials = dict(zip(("accessKey", "secretKey"), keys, strict=True))
-        actions = ["Admin", "Read", "Write", "List", "Tagging"]
-        identity = {"name": "vgg16", "credentials": [credentials], "actions": actions}
-        for made in (folder, folder / "data"):
-            made.mkdir(mode=0o700, exist_ok=True)
-        processes.private(folder / "identities.json", json.dumps({"identities": [identity]}))
-
     def answers(process: psutil.Process) -> bool:  # noqa: ARG001  # any server at this address that takes the keys
         # It imports boto3, which `down` goes without.
         from vgg16.storage.s3 import make_bucket
 
         return all(make_bucket(bucket, url, *keys) for bucket in ("vgg16", "mlflow"))
 
-    return Service("s3", url, _s3_command(configuration), answers, prepare=prepare)
-
-
-def _s3_command(configuration: Configuration) -> list[str]:
-    ports = configuration.ports
-    command = [str(BIN / "weed"), "server", "-dir=data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
-    command += ["-s3", "-s3.config=identities.json", f"-s3.port={ports['s3']}"]
-    command += [f"-s3.port.grpc={ports['s3 port.grpc']}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
-    for part in ("master", "volume", "filer"):
-        command += [f"-{part}.port={ports[f's3 {part}']}", f"-{part}.port.grpc={ports[f's3 {part}.grpc']}"]
-    # A bucket takes seven volumes at its first write; no other server waits to hear that this one goes.
-    command += ["-volume.max=1000", "-master.volumeSizeLimitMB=256", "-volume.preStopSeconds=0"]
-    # Else they would be in /tmp, and stay there.
-    return [*command, "-master.telemetry=false", "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock"]
+    command = seaweedfs.command(BIN / "weed", configuration.ports)
+    return Service("s3", url, command, answers, prepare=lambda: seaweedfs.prepare(folder, *keys))
 
 
 def _postgresql(configuration: Configuration) -> Service:

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from vgg16.errors import Vgg16Error
-from vgg16.stack import kept, postgresql, processes
+from vgg16.stack import kept, postgresql, processes, seaweedfs
 from vgg16.stack.configuration import PORTS, Configuration, load_secrets
 from vgg16.stack.pools import POOLS
 from vgg16.stack.services import BIN, Service, services
@@ -44,7 +44,7 @@ QUIET = {
 }
 
 # Of the user's own variables none may lead a server elsewhere.
-FOREIGN = ("PREFECT_", "MLFLOW_", "AWS_", "VGG16_")
+FOREIGN = ("PREFECT_", "MLFLOW_", "AWS_", "VGG16_", "WEED_")
 
 
 def up(home: Path, say: Say) -> list[dict[str, Any]]:
@@ -131,6 +131,7 @@ class _Stack:
     def _choose_ports(self) -> dict[str, int]:
         """The ports of what runs, and for the rest the usual ones or the first free ones after them."""
         chosen: dict[str, int] = {}
+        blocked = seaweedfs.blocked_ports()
         for name, usual in PORTS.items():
             wanted = self.state.content["ports"].get(name, usual)
             owner = name.partition(" ")[0]
@@ -139,7 +140,7 @@ class _Stack:
                 continue
             if self.state.service(owner):  # it died, and a child of it may still listen
                 self._end([owner])
-            chosen[name] = processes.free_port(wanted, chosen.values())
+            chosen[name] = processes.free_port(wanted, {*chosen.values(), *blocked})
             if chosen[name] != wanted and name in ("prefect", "mlflow", "s3"):
                 self.say(f"port {wanted} is taken: {name} is on {chosen[name]}")
         return chosen
@@ -236,5 +237,7 @@ class _Stack:
         flow_runs = all(name.startswith("worker") for name in names)
         if not processes.end(leaders, fast, STOP_SECONDS, children_first=flow_runs):
             raise Vgg16Error(f"{', '.join(names)}: not all processes could be ended.", "Look with: ps -ef")
+        if leaders.get(self.state.mark("s3")):
+            seaweedfs.remove_sockets(self.state.service("s3")["ports"].values())
         self.state.remove(names)
         self.state.save()
