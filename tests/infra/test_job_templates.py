@@ -54,8 +54,8 @@ def test_a_job_on_kubernetes_has_its_gpus_shared_memory_toleration_and_secret() 
     (container,) = pod["containers"]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == 2
     assert container["envFrom"] == [{"secretRef": {"name": "team"}}]
-    assert container["volumeMounts"] == [{"name": "shm", "mountPath": "/dev/shm"}]
-    assert pod["volumes"] == [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "16Gi"}}]
+    assert {"name": "shm", "mountPath": "/dev/shm"} in container["volumeMounts"]
+    assert {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "16Gi"}} in pod["volumes"]
     assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
     assert pod["restartPolicy"] == "Never"
     assert "{{" not in json.dumps(job)

@@ -43,6 +43,7 @@ def serving(folder: Path) -> Iterator[Team]:
             "/etc/mlflow-auth.ini": str(folder / "mlflow-auth.ini"),
             "/data": str(folder / "data"),
             "/tmp/prefect-ui": str(folder / "prefect-ui"),
+            "/tmp/identities.json": str(folder / "identities.json"),
             "0.0.0.0": "127.0.0.1",
             "postgres:5432": f"127.0.0.1:{ports['postgres']}",
         }
