@@ -19,7 +19,7 @@ from vgg16.errors import Vgg16Error
 from vgg16.stack import processes, stack
 from vgg16.stack.configuration import PORTS, Configuration, load_secrets
 from vgg16.stack.pools import POOLS
-from vgg16.stack.services import services
+from vgg16.stack.services import Service, services
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,6 +94,18 @@ def test_every_service_needs_only_services_that_are_there_and_hides_its_secrets(
         assert set(row.needs) <= names
         for secret in configuration.secrets.values():
             assert secret not in " ".join(row.command)
+
+
+def test_no_variable_of_the_user_leads_a_server_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WEED_GRPC_CA", "AWS_ACCESS_KEY_ID", "PREFECT_API_URL", "MLFLOW_TRACKING_URI", "VGG16_STORE"):
+        monkeypatch.setenv(name, "of the user")
+    monkeypatch.setenv("LANG", "of the user")
+    begun = stack._Stack(tmp_path, lambda _: None)
+    begun._begin(Service("s3", "", [sys.executable, "-c", "import os; print(dict(os.environ))"], lambda _: True))
+    begun.children["s3"].wait()
+    inherited = begun.state.log("s3").read_text()
+    assert inherited.count("of the user") == 1
+    assert "'LANG': 'of the user'" in inherited
 
 
 def test_the_deployments_are_of_pools_that_have_a_worker() -> None:
