@@ -203,7 +203,8 @@ def _finished(decision: Decision, version: ModelVersion, number: int) -> Decisio
 def _ended(decision: Decision, version: ModelVersion) -> Decision:
     tasks.write_card(version)
     page = tasks.write_report(version.run_id)
-    say(f"verdict     {decision.verdict}: {decision.name} version {decision.version} goes to {decision.stage}")
+    forced = " by force" * (decision.forced and decision.verdict != "promote")
+    say(f"verdict     {decision.verdict}: {decision.name} version {decision.version} goes{forced} to {decision.stage}")
     return decision.model_copy(update={"report": page})
 
 

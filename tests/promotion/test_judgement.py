@@ -79,7 +79,7 @@ CASES = {
         "undecided",
         "not surely better",
     ),
-    "equal, of many images": (evidence(evaluation_of(900), against(30, 30)), "refuse", "no better than the champion"),
+    "equal, of many images": (evidence(evaluation_of(900), against(30, 30)), "refuse", "less than 2.0 points better than the champion"),
     "worse": (evidence(evaluation_of(800), against(20, 90)), "refuse", "worse than the champion"),
     "how much worse": (evidence(evaluation_of(800), against(20, 90)), "refuse", "-7.0 points (-9.0 to -5.0)"),
     "better, but the split has judged often": (
@@ -101,7 +101,7 @@ CASES = {
     "one of twenty superclasses is worse by chance": (
         evidence(evaluation_of(900), against(90, 30, groups={f"group {i}": (2, 8 if i else 2) for i in range(20)})),
         "promote",
-        "no superclass is significantly worse",
+        "no superclass is shown to be worse",
     ),
     "worse on corrupted images": (
         evidence(evaluation_of(900), against(60, 20, corrupted=(-0.05, 0.001))),
@@ -113,7 +113,17 @@ CASES = {
         "refuse",
         "error 0.2500 (0.2000 to 0.3000) is over 0.1",
     ),
-    "perhaps badly calibrated": (evidence(evaluation_of(900, ece=(0.05, 0.3))), "promote", "within 0.1"),
+    "perhaps badly calibrated": (
+        evidence(evaluation_of(900, ece=(0.05, 0.3))),
+        "promote",
+        "(0.0500 to 0.3000): not shown to be over 0.1",
+    ),
+    "well calibrated": (evidence(evaluation_of(900, ece=(0.01, 0.1))), "promote", "(0.0100 to 0.1000) is within 0.1"),
+    "perhaps worse on corrupted images": (
+        evidence(evaluation_of(900), against(60, 20, corrupted=(-0.04, 0.02))),
+        "promote",
+        "not shown to be worse on corrupted images than the champion: -4.0 points, p = 0.02",
+    ),
     "no number": (evidence(evaluation_of(900, loss=math.nan), against(60, 20)), "refuse", "loss on gate is nan"),
     "infinite": (evidence(evaluation_of(900, loss=math.inf)), "refuse", "loss on gate is inf"),
     "too slow": (evidence(evaluation_of(900), max_latency_ms=4), "refuse", "one image takes 5 ms, over 4 ms"),
@@ -137,7 +147,7 @@ CASES = {
     "no worse than the reference": (
         evidence(evaluation_of(900), against(60, 20, role="reference"), policy="non-inferior"),
         "promote",
-        "no worse than the reference (version 3",
+        "not more than 0.5 points worse than the reference (version 3",
     ),
     "as good as the champion, but not as the reference": (
         evidence(evaluation_of(900), against(60, 20), against(20, 60, role="reference"), policy="non-inferior"),
@@ -177,7 +187,7 @@ CASES = {
             evaluation_of(900), against(30, 30, role="reference"), policy="non-inferior", noninferiority_margin=0.02
         ),
         "promote",
-        "no worse than",
+        "not more than 2.0 points worse than",
     ),
 }
 

@@ -120,7 +120,7 @@ CASES: dict[str, tuple[dict[str, float], dict[str, float], str, tuple[str, ...]]
         "promote",
         ("better than the champion (version 1", OF_THREE + "+", "(0.9842 to 1.0000) on 240 gate images reaches 0.6"),
     ),
-    "as good on the classes that both know": (THREE, BRIGHTNESS, "refuse", ("no better than", OF_THREE + "+0.0 ")),
+    "as good on the classes that both know": (THREE, BRIGHTNESS, "refuse", ("points better than", OF_THREE + "+0.0 ")),
     # A third of the cats are dogs to it, and would be cats among the three: that is for its floor.
     "takes others for the new class": (
         WORSE,
@@ -138,13 +138,13 @@ CASES: dict[str, tuple[dict[str, float], dict[str, float], str, tuple[str, ...]]
         {"ant": 40.0, "bee": 100.0, "kitten": 160.0, "dog": 220.0},
         BRIGHTNESS,
         "refuse",
-        ("no better", "does not know cat; kitten, which the champion knows, left out): +0.0 points"),
+        ("points better than", "does not know cat; kitten, which the champion knows, left out): +0.0 points"),
     ),
     "a class gone": (
         BRIGHTNESS | {"elk": 130.0},
         BRIGHTNESS,
         "refuse",
-        ("no better", "on the same 240 gate images; elk, which the champion knows, left out): +0.0 points"),
+        ("points better than", "on the same 240 gate images; elk, which the champion knows, left out): +0.0 points"),
     ),
     "the same classes in another order": (THREE | {"dog": 220.0}, BRIGHTNESS, "refuse", ("240 gate images): +0.0",)),
     "one class in common": (

@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from vgg16.cli.command import Answer
-from vgg16.cli.terminal import counts, paragraph, printable, program, short, table
+from vgg16.cli.layout import compared, tables
+from vgg16.cli.layout import history as ledger
+from vgg16.cli.terminal import counts, paragraph, printable, program, short, table, width
 from vgg16.reports.text import metric_with_interval, number
 
 MOST_LISTED = 20
@@ -61,7 +63,7 @@ def model(answer: Answer) -> None:
 
 def fetched(answer: Answer) -> None:
     splits = ", ".join(f"{split} {count}" for split, count in answer["splits"].items())
-    click.echo(f"{answer['dataset']} {answer['digest'][:8]}: {answer['classes']} classes; {splits}")
+    paragraph(f"{answer['dataset']} {answer['digest'][:8]}: {answer['classes']} classes; {splits}")
     click.echo(f"in {answer['address']}")
 
 
@@ -69,14 +71,15 @@ def added(answer: Answer) -> None:
     click.echo()
     table(
         f"{answer['dataset']} {answer['digest'][:8]}",
-        [{"class": name, "pictures": count} for name, count in answer["of_each_class"].items()],
+        [{"class": printable(name), "pictures": count} for name, count in answer["of_each_class"].items()],
+        whole=("class",),
     )
     splits = ", ".join(f"{split} {count}" for split, count in answer["splits"].items())
     smallest, largest = ("x".join(map(str, size)) for size in answer["sizes"])
     sizes = f"all of {smallest} pixels" if smallest == largest else f"from {smallest} to {largest} pixels"
-    click.echo(f"{answer['images']} pictures of {answer['classes']} classes, {sizes}; {splits}")
+    paragraph(f"{answer['images']} pictures of {answer['classes']} classes, {sizes}; {splits}")
     if unequal := _unequal(answer["of_each_class"]):
-        click.echo(unequal)
+        paragraph(unequal)
     if answer["unreadable"]:
         click.echo(f"{len(answer['unreadable'])} files are left out:")
         for one in answer["unreadable"][:MOST_LISTED]:
@@ -182,16 +185,8 @@ def status(answer: Answer) -> None:
 
 
 def compare(answer: Answer) -> None:
-    runs = answer["runs"]
-    settings = {key for run in runs for key in run["params"]} - {"name", "description"}
-    differing = sorted(key for key in settings if len({run["params"].get(key, "") for run in runs}) > 1)
-    rows: dict[str, list[str]] = {"run": [run["run_id"][:8] for run in runs]}
-    rows |= {key: [run["params"].get(key, "") for run in runs] for key in differing}
-    metrics = ("best_val_top1", "gate_top1", "test_top1", "test_top5", "test_loss", "train_seconds", "images_per_s")
-    rows |= {key: [metric_with_interval(run["metrics"], key) for run in runs] for key in metrics}
-    rows |= {key: [run[key] for run in runs] for key in ("status", "model", "verdict")}
-    names = [run["name"] for run in runs]
-    table("", [{"": key, **dict(zip(names, values, strict=True))} for key, values in rows.items()])
+    for line in compared.lines(answer["runs"], width()):
+        click.echo(line)
     for sentence in answer["recipes"]:
         paragraph(sentence)
 
@@ -219,9 +214,12 @@ def decision(answer: Answer) -> None:
     words = {"Production": "promoted", "Staging": "staged"}.get(answer["stage"], "not promoted")
     words = "undecided" if answer["verdict"] == "undecided" and words == "staged" else words
     color = "green" if words in ("promoted", "staged") else "yellow"
+    if answer.get("forced") and answer["verdict"] != "promote":
+        verdict = "refuse it" if answer["verdict"] == "refuse" else "cannot tell whether it is good enough"
+        words, color = f"{words} by force (the gates {verdict})", "yellow"
     click.secho(f"{answer['name']} version {answer['version']}: {words}, stage {answer['stage']}", fg=color, bold=True)
     for reason in answer["reasons"]:
-        click.echo(f"  - {reason}")
+        paragraph(f"- {reason}", indent=4, first=2)
     if answer["report"] and "runs" not in answer:
         click.echo(f"The report: {short(answer['report'])}")
 
@@ -232,39 +230,11 @@ def rolled_back(answer: Answer) -> None:
 
 
 def history(answer: Answer) -> None:
-    table(
-        "",
-        [
-            {
-                "": entry["number"],
-                "when": entry["at"],
-                "by": entry["by"],
-                "action": entry["action"] + " (forced)" * entry["forced"],
-                "version": entry["version"],
-                "before": entry["previous"],
-                "evidence": _evidence(entry["evidence"]),
-                "why": "; ".join(entry["reasons"]),
-            }
-            for entry in answer["entries"]
-        ],
-    )
-
-
-def _evidence(numbers: dict[str, float]) -> str:
-    """The difference of top-1 in points with its interval, or what each of the two had where it was not measured."""
-    percent = {key: f"{100 * value:.1f}" for key, value in numbers.items()}
-    parts = []
-    if numbers.keys() >= {"difference", "difference_low", "difference_high"}:
-        interval = f"{percent['difference_low']} to {percent['difference_high']}"
-        parts.append(f"{100 * numbers['difference']:+.1f} points ({interval})")
-    elif "challenger_gate_top1" in numbers:
-        before = f" after {percent['champion_gate_top1']}" if "champion_gate_top1" in numbers else ""
-        parts.append(f"{percent['challenger_gate_top1']} %{before}")
-    if "p" in numbers:
-        parts.append(f"p {numbers['p']:.3f}" if numbers["p"] >= 0.001 else "p < 0.001")
-    if "judgement" in numbers:
-        parts.append(f"judgement {numbers['judgement']:.0f}")
-    return ", ".join(parts)
+    if not answer["entries"]:
+        click.echo("none yet")
+        return
+    for line in ledger.lines(answer["entries"], width()):
+        click.echo(line)
 
 
 def predictions(answer: Answer) -> None:
@@ -282,6 +252,7 @@ def predictions(answer: Answer) -> None:
             }
             for picture in classified
         ],
+        whole=("image", "label"),
     )
     if len(classified) > 10:
         paragraph(f"{len(classified)} pictures: {counts(picture['label'] for picture in classified)}")
@@ -290,13 +261,16 @@ def predictions(answer: Answer) -> None:
     if answer["failed"]:
         click.secho(f"{len(answer['failed'])} could not be read:", fg="yellow")
     for picture in answer["failed"]:
-        paragraph(f"  {printable(picture['image'])}: {picture['reason']}")
+        click.echo(f"  {printable(picture['image'])}: {picture['reason']}")
 
 
 def checks(answer: Answer) -> None:
     for check in answer["checks"]:
         mark = click.style("ok  ", fg="green") if check["ok"] else click.style("FAIL", fg="red")
-        click.echo(f"{mark} {check['name']:<14} {check['detail']}")
+        first, *others = tables.wrapped(check["detail"], width(), 20)
+        click.echo(f"{mark} {check['name']:<14} {first.strip()}")
+        for line in others:
+            click.echo(line)
 
 
 def started(answer: Answer) -> None:

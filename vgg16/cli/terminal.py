@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
+
+from vgg16.cli.layout import tables
 
 
-def table(title: str, rows: list[dict[str, Any]]) -> None:
-    """Rows of the same keys as a table, as wide as the terminal; nothing is cut where there is none."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200
+def table(title: str, rows: list[dict[str, Any]], whole: Sequence[str] = ()) -> None:
+    """Rows of the same keys, as wide as the terminal; where there is none, each row is a line. The columns `whole` are
+    names with spaces, which are never broken."""
     if not rows:
         click.echo("none yet")
         return
-    drawn = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for key in rows[0]:
-        numeric = all(_numeric(row[key]) for row in rows)
-        drawn.add_column(key, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        drawn.add_row(*("" if value is None else str(value) for value in row.values()))
-    console.print(drawn, markup=False)
+    if title:
+        click.secho(title, bold=True)
+    for line in tables.lines(rows, width(), whole):
+        click.echo(line)
 
 
-def paragraph(text: str) -> None:
-    """A text of several lines, the further ones indented."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
-    click.echo(click.wrap_text(text, width, subsequent_indent="    "))
+def width() -> int | None:
+    """The columns of the terminal, None where standard output is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def paragraph(text: str, indent: int = 4, first: int = 0) -> None:
+    """A text in lines as wide as the terminal, the further ones indented so far; one line where there is none."""
+    for line in tables.wrapped(text, width(), indent, first):
+        click.echo(line)
 
 
 def counts(values: Iterable[str], most: int = 10) -> str:
@@ -59,7 +58,3 @@ def short(address: str) -> str:
 def program() -> str:
     """How this program can be called again: by its name, or where that is not on the PATH, by its file."""
     return "vgg16" if shutil.which("vgg16") else os.path.relpath(sys.argv[0])
-
-
-def _numeric(value: object) -> bool:
-    return value is None or bool(re.fullmatch(r"(-?[\d,]+(\.\d+)?%?)?", str(value)))

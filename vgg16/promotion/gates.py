@@ -183,7 +183,8 @@ def _superior(opponent: Opponent, evidence: Evidence) -> Finding:
         return Finding(True, f"better than {comparison}")
     high = opponent.interval[1]
     if high < evidence.rules.min_gain:
-        return Finding(False, f"{'worse' if high < 0 else 'no better'} than {comparison}")
+        shown = "worse" if high < 0 else f"less than {100 * evidence.rules.min_gain:.1f} points better"
+        return Finding(False, f"{shown} than {comparison}")
     return Finding(None, f"not surely better than {comparison}")
 
 
@@ -193,11 +194,12 @@ def _non_inferior(opponent: Opponent, evidence: Evidence) -> Finding:
     least, _ = opponent.interval_at(1 - 2 * evidence.alpha)
     bound = f"at alpha {_alpha(evidence)} at the least {_points(least)}, asked {_points(-margin)}"
     comparison = f"{_comparison(opponent)}; {bound}"
+    worse = f"more than {100 * margin:.1f} points worse than {comparison}"
     if least >= -margin:
-        return Finding(True, f"no worse than {comparison}")
+        return Finding(True, f"not {worse}")
     if opponent.interval[1] < 0:
         return Finding(False, f"worse than {comparison}")
-    return Finding(None, f"not surely as good as {comparison}")
+    return Finding(None, f"perhaps {worse}")
 
 
 def _comparison(opponent: Opponent) -> str:
@@ -251,7 +253,7 @@ def no_superclass_worse(evidence: Evidence) -> Finding:
             worse.append(
                 f"worse on {name} than the {opponent.role}: {lost} images lost, {won} won, p = {p_values[name]:.2g}"
             )
-    return Finding(not worse, "; ".join(worse) or _beside(evidence, "no superclass is significantly worse"))
+    return Finding(not worse, "; ".join(worse) or _beside(evidence, "no superclass is shown to be worse"))
 
 
 def calibrated(evidence: Evidence) -> Finding:
@@ -259,18 +261,21 @@ def calibrated(evidence: Evidence) -> Finding:
     evaluation, most = evidence.challenger.evaluation, evidence.rules.max_ece
     low, high = evaluation.ece_interval
     error = f"calibration error {evaluation.ece:.4f} ({low:.4f} to {high:.4f})"
-    return Finding(low <= most, f"{error} is {'within' if low <= most else 'over'} {most:g}")
+    if low > most:
+        return Finding(False, f"{error} is over {most:g}")
+    return Finding(True, f"{error} is within {most:g}" if high <= most else f"{error}: not shown to be over {most:g}")
 
 
 def robust(evidence: Evidence) -> Finding:
     """On corrupted images it is not significantly worse than what is in production."""
-    worse = [
-        f"worse on corrupted images than the {opponent.role}: {_points(difference)} points, p = {p:.2g}"
+    measured = [
+        (p <= CORRUPTION_ALPHA, f"the {opponent.role}: {_points(difference)} points, p = {p:.2g}")
         for opponent in evidence.opponents
         for difference, p in (opponent.corrupted,)
-        if p <= CORRUPTION_ALPHA
     ]
-    return Finding(not worse, "; ".join(worse) or _beside(evidence, "not worse on corrupted images"))
+    if any(worse for worse, _ in measured):
+        return Finding(False, "; ".join(f"worse on corrupted images than {text}" for worse, text in measured if worse))
+    return Finding(True, "; ".join(f"not shown to be worse on corrupted images than {text}" for _, text in measured))
 
 
 def _beside(evidence: Evidence, reason: str) -> str:
