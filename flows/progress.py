@@ -29,6 +29,13 @@ LINE_SECONDS = 30.0  # of silence, after which long work says a line where no ba
 console = Console(stderr=True, quiet=True, highlight=False)
 
 
+@contextmanager
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """On a terminal say what goes on until it has ended, and then take that away; the function says something else."""
+    with Console(stderr=True).status(what, spinner="line") as status:
+        yield status.update
+
+
 def say(text: str) -> None:
     """One line for the person and for the run's log."""
     console.print(text, soft_wrap=True, markup=False)

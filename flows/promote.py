@@ -167,7 +167,10 @@ def _already(standing: Standing, version: ModelVersion, request: PromotionReques
     if entry.evidence:
         tasks.score_on_test(version)
     if entry.verdict is None or (request.approved and not cut_off):
-        raise RefusedError(f"{version.name} version {version.version} is in production already.")
+        raise RefusedError(
+            f"{version.name} version {version.version} is in production already.",
+            f"`vgg16 history {version.name}` shows since when, and why.",
+        )
     if cut_off:
         say(f"promotion   of {entry.at}, by {entry.by}, was cut off; it is finished now")
         _tell_of_promotion(version, entry.reasons)
@@ -237,7 +240,10 @@ def _to_bring_back(name: str, standing: Standing, to: str) -> str:
     if not to:
         if not standing.before:
             first = f"version {standing.champion} is the first" if standing.champion else "nothing is in production"
-            raise RefusedError(f"{name} has no earlier production version to bring back: {first}.")
+            raise RefusedError(
+                f"{name} has no earlier production version to bring back: {first}.",
+                f"`vgg16 models {name}` lists its versions, `vgg16 promote {name} VERSION` judges one.",
+            )
         return standing.before
     tasks.find_version(name, to)
     earlier = [version for version in ledger.productions(standing.history) if version != standing.champion]

@@ -79,7 +79,11 @@ CASES = {
         "undecided",
         "not surely better",
     ),
-    "equal, of many images": (evidence(evaluation_of(900), against(30, 30)), "refuse", "less than 2.0 points better than the champion"),
+    "equal, of many images": (
+        evidence(evaluation_of(900), against(30, 30)),
+        "refuse",
+        "less than 2.0 points better than the champion",
+    ),
     "worse": (evidence(evaluation_of(800), against(20, 90)), "refuse", "worse than the champion"),
     "how much worse": (evidence(evaluation_of(800), against(20, 90)), "refuse", "-7.0 points (-9.0 to -5.0)"),
     "better, but the split has judged often": (

@@ -85,7 +85,7 @@ VARIABLES = {"PREFECT_API_DATABASE_CONNECTION_URL": "sqlite+aiosqlite:////nowher
 RUN = """
 import json, os, sys, time
 from vgg16.cli import prepare
-prepare.prepare_flows()
+prepare.prepare_flows("a test")
 from prefect.client.orchestration import get_client
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import get_current_settings

@@ -54,7 +54,7 @@ def list_(kind: str | None) -> Answer:
                 "name": row.name,
                 "dataset": row.members[0].dataset.name,
                 "questions": ", ".join(question.name for question in row.questions),
-                "members": len(row.members) + sum(bool(question.best_of) for question in row.questions),
+                "members": row.size,
                 "about": row.description,
             }
             for row in rows.studies.values()
@@ -90,14 +90,16 @@ def show_(name: str, overrides: tuple[str, ...], with_settings: bool) -> Answer:
         image_size, classes = experiment.image_size, len(dataset.class_names or _added(dataset.name))
         input_size = dataset.input_side(image_size)
     # `list` need not wait for what these import: HTTP's client, and Keras.
+    from vgg16.flows import progress
     from vgg16.workplace import reach
 
-    reach.prepare(writes=False, reads=False)
-    import_tensorflow()
-    from vgg16.network import build, describe
+    with progress.working(f"building {name}"):
+        reach.prepare(writes=False, reads=False)
+        import_tensorflow()
+        from vgg16.network import build, describe
 
-    model = build.build(row, options, head, input_size=input_size, image_size=image_size, classes=classes)
-    return describe.describe(model, name).model_dump(mode="json")
+        model = build.build(row, options, head, input_size=input_size, image_size=image_size, classes=classes)
+        return describe.describe(model, name).model_dump(mode="json")
 
 
 def _added(name: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import click
 
-from vgg16.cli import prepare, project, show
+from vgg16.cli import prepare, project, show, terminal
 from vgg16.cli.command import Answer, answers
 from vgg16.config.types import DatasetChoice
 from vgg16.flows import progress
@@ -37,7 +37,7 @@ def add(name: str, sources: tuple[str, ...], image_size: int | None, replace: bo
     """
     ours = project.load()
     row, entry = project.dataset_entry(ours, name, sources, image_size, replace=replace)
-    prepare.open_console()
+    prepare.open_console(f"data        {name}, from {', '.join(map(terminal.printable, sources))}")
     workplace = open_workplace(progress)
     added = adding.add(row, workplace, replace=replace, read=_reader(workplace))
     written = project.keep_entry(ours, entry, floor=min(0.95, round(added.largest_share + 0.1, 2)))
@@ -79,7 +79,7 @@ def _reader(workplace: Workplace) -> Reader:
     """This machine, or a cluster, which a flow sends the pictures to."""
     if not workplace.settings.dask:
         return read_here
-    prepare.prepare_flows()
+    prepare.serve_flows(workplace.settings)
     # Prefect reads its settings when it is imported.
     from vgg16.flows.add import read_on_cluster
 
@@ -110,7 +110,7 @@ def fetch(dataset: str, source: str, sha256: str) -> Answer:
 
     Without --source: the dataset as it was fetched before, else from its official address.
     """
-    prepare.open_console()
+    prepare.open_console(f"data        {dataset}")
     workplace = open_workplace(progress)
     ref = fetching.fetch(DatasetChoice(name=dataset), source, sha256, workplace)
     return {
@@ -127,7 +127,7 @@ def fetch(dataset: str, source: str, sha256: str) -> Answer:
 @with_source
 def validate(dataset: str, source: str, sha256: str) -> Answer:
     """Check a dataset against its expectations and write its Data Docs."""
-    prepare.prepare_flows()
+    prepare.prepare_flows(f"data        {dataset}")
     # Prefect reads its settings when it is imported.
     from vgg16.flows.ingest import ingest
 

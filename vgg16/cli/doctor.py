@@ -21,6 +21,7 @@ from vgg16.config import project as project_file
 from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import Frozen
 from vgg16.errors import Vgg16Error
+from vgg16.flows import progress
 from vgg16.stack.leftovers import sweep
 from vgg16.storage import probing
 from vgg16.workplace import installation, reach, settings
@@ -222,12 +223,13 @@ CHECKS: tuple[Callable[[], str], ...] = (
 )
 
 
-def checks() -> list[Check]:
-    """Every check's result; one that fails keeps no other from being made."""
-    return [_result(check) for check in CHECKS]
+def checks(say: Callable[[str], None]) -> list[Check]:
+    """Every check's result, said before it is made; one that fails keeps no other from being made."""
+    return [_result(check, say) for check in CHECKS]
 
 
-def _result(check: Callable[[], str]) -> Check:
+def _result(check: Callable[[], str], say: Callable[[str], None]) -> Check:
+    say(f"checking {check.__name__}")
     try:
         return Check(name=check.__name__, ok=True, detail=check())
     except Exception as error:
@@ -238,7 +240,8 @@ def _result(check: Callable[[], str]) -> Check:
 @answers(show.checks, refused=show.checks)
 def doctor() -> Answer:
     """What is reachable, missing or broken, and the fix."""
-    made = [check.model_dump() for check in checks()]
+    with progress.working("checking") as say:
+        made = [check.model_dump() for check in checks(say)]
     broken = [check["name"] for check in made if not check["ok"]]
     if broken:
         raise Vgg16Error(f"{len(broken)} of {len(made)} checks failed: {', '.join(broken)}.", "", {"checks": made})

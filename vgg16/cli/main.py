@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -57,6 +58,17 @@ COMMANDS = {
     ),
 }
 
+# What a command that was cut off does when it is called again.
+_GOES_ON, _FINISHES = "What is done is kept, and the same command goes on there", "The same command finishes it"
+AGAIN = {
+    "data": _GOES_ON,
+    "promote": _FINISHES,
+    "rollback": _FINISHES,
+    "run": _GOES_ON,
+    "study": _GOES_ON,
+    "up": "`vgg16 down` ends what runs, and the same command starts what is missing",
+}
+
 RESEND_SECONDS = 0.1
 
 # Errors of these libraries come from the world outside, not from a defect of ours.
@@ -94,9 +106,9 @@ def main() -> NoReturn:
             _print_json(answer, stdout)
         sys.exit(0)
     except (KeyboardInterrupt, click.Abort):
-        error, status = Vgg16Error("Interrupted."), 130
+        error, status = Vgg16Error("Interrupted.", _again()), 130
     except Terminated:
-        error, status = Vgg16Error("Terminated."), 143
+        error, status = Vgg16Error("Terminated.", _again()), 143
     except click.ClickException as refused:
         error = RequestError(refused.format_message(), _usage(refused))
         status = error.status
@@ -109,6 +121,14 @@ def main() -> NoReturn:
     else:
         click.secho(f"vgg16: {error}", fg="red", err=True)
     sys.exit(status)
+
+
+def _again() -> str:
+    """What can be done after this call was cut off, with the command; "" for one that only reads."""
+    # What was asked to begin anew has begun, and would not go on.
+    arguments = [argument for argument in sys.argv[1:] if argument != "--fresh"]
+    does = AGAIN.get(arguments[0] if arguments else "")
+    return f"{does}: {shlex.join(['vgg16', *arguments])}" if does else ""
 
 
 def _terminate(*_: object) -> NoReturn:

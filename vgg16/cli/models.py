@@ -8,7 +8,9 @@ import click
 
 from vgg16.cli import prepare, show
 from vgg16.cli.command import Answer, answers
+from vgg16.cli.terminal import by_force
 from vgg16.errors import RefusedError, RequestError
+from vgg16.flows import progress
 from vgg16.promotion import ledger
 from vgg16.promotion.records import Decision
 from vgg16.records import ModelVersion
@@ -20,9 +22,10 @@ from vgg16.workplace.workplace import open_workplace
 @answers(show.models)
 def models(name: str | None) -> Answer:
     """Registered versions with their stages and verdicts."""
-    registry = prepare.open_reader().tracker.registry
-    names = [name] if name else registry.names()
-    versions = [version for model in names for version in registry.known_versions(model)]
+    with progress.working("asking MLflow"):
+        registry = prepare.open_reader().tracker.registry
+        names = [name] if name else registry.names()
+        versions = [version for model in names for version in registry.known_versions(model)]
     return {"models": [_facts(version) for version in versions]}
 
 
@@ -43,9 +46,9 @@ def promote(name: str, version: str, stage: Literal["staging", "production"], fo
     """Judge a version and, if the evidence is good enough, put it into production."""
     if force and not reason.strip():
         raise RequestError("--force expects a --reason, which the ledger keeps.", 'For example: --reason "demo today"')
-    prepare.open_console()
+    settings = prepare.open_console(f"promote     {name} version {version}, to {stage}")
     open_workplace().tracker.registry.version(name, version)
-    prepare.prepare_flows()
+    prepare.serve_flows(settings)
     # Prefect reads its settings when it is imported.
     from vgg16.flows import promote as flows
 
@@ -54,7 +57,7 @@ def promote(name: str, version: str, stage: Literal["staging", "production"], fo
         why = "may not be promoted" if decision.verdict == "refuse" else "is not promoted, for it is undecided"
         raise RefusedError(
             f"{name} version {version} {why}: {'; '.join(decision.reasons)}.",
-            "--force --reason TEXT promotes it all the same, and the ledger keeps that.",
+            f"All the same, with a reason that the ledger keeps: {by_force(name, version)}",
             decision.model_dump(mode="json"),
         )
     return decision.model_dump(mode="json")
@@ -67,9 +70,9 @@ def promote(name: str, version: str, stage: Literal["staging", "production"], fo
 @answers(show.rolled_back)
 def rollback(name: str, to: str, reason: str) -> Answer:
     """Bring back the version that was in production before."""
-    prepare.open_console()
+    settings = prepare.open_console(f"rollback    {name}{' to version ' * bool(to)}{to}")
     open_workplace().tracker.registry.check_name(name)
-    prepare.prepare_flows()
+    prepare.serve_flows(settings)
     from vgg16.flows import promote as flows  # after the settings, as in `promote`
 
     answer: Answer = flows.rollback(name, reason, to).model_dump(mode="json")
@@ -81,7 +84,8 @@ def rollback(name: str, to: str, reason: str) -> Answer:
 @answers(show.history)
 def history(name: str) -> Answer:
     """The ledger: every promotion and rollback, who, when and why."""
-    workplace = prepare.open_reader()
-    workplace.tracker.registry.check_name(name)
-    entries = ledger.entries(workplace.store, name)
+    with progress.working("asking MLflow"):
+        workplace = prepare.open_reader()
+        workplace.tracker.registry.check_name(name)
+        entries = ledger.entries(workplace.store, name)
     return {"entries": [entry.model_dump(mode="json") for entry in entries]}

@@ -26,13 +26,14 @@ def predict(images: tuple[str, ...], model_uri: str | None) -> Answer:
     transparency becomes white. Files that cannot be read are listed with the reason.
     """
     paths = find_pictures(images)
-    registry = prepare.open_reader().tracker.registry
-    uri = model_uri or _only_champion(registry.champions())
-    import_tensorflow()
-    # It imports Keras.
-    from vgg16.evaluation.predict import predict_pictures
+    with progress.working("loading the model"):
+        registry = prepare.open_reader().tracker.registry
+        uri = model_uri or _only_champion(registry.champions())
+        import_tensorflow()
+        # It imports Keras.
+        from vgg16.evaluation.predict import predict_pictures
 
-    classifier = registry.load(uri)
+        classifier = registry.load(uri)
     progress.console.quiet = False
     with progress.counting("pictures") as on_step:
         predictions, failed = predict_pictures(classifier, paths, on_step)

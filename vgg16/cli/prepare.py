@@ -15,18 +15,24 @@ if TYPE_CHECKING:
     from vgg16.workplace.prefect import NamedServer
 
 
-def open_console() -> Settings:
+def open_console(begins: str) -> Settings:
     """The settings, applied; progress is reported on standard error from now on, without Prefect's own lines, which
-    would repeat it."""
+    would repeat it. What `begins` is said first: what comes next may import for seconds."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     settings = reach.prepare()
     progress.console.quiet = False
+    progress.say(begins)
     return settings
 
 
-def prepare_flows() -> Settings:
+def prepare_flows(begins: str) -> Settings:
     """`open_console`, and a server for the flows; the temporary ones of killed runs end."""
-    settings = open_console()
+    settings = open_console(begins)
+    return serve_flows(settings)
+
+
+def serve_flows(settings: Settings) -> Settings:
+    """A server for the flows, whose console is open; the temporary ones of killed runs end."""
     if prefect_server() is None:
         leftovers.sweep(settings.home)
         # Prefect reads the settings when it is imported.

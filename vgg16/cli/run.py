@@ -12,7 +12,9 @@ from vgg16.cli.command import Answer, answers
 from vgg16.config import catalog, studies
 from vgg16.config.project import Project
 from vgg16.errors import RequestError, Vgg16Error
+from vgg16.flows import progress
 from vgg16.records import TrackedRun
+from vgg16.reports.text import plural
 from vgg16.workplace.workplace import Workplace, open_workplace
 
 
@@ -29,7 +31,8 @@ def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -
     ours = project.load()
     rows = ours.requested([_experiment(ours, name) for name in experiments])
     chosen, _ = catalog.choose(rows, overrides, ours.catalog)
-    home = prepare.prepare_flows().home
+    names = ", ".join(experiment.name for experiment in chosen)
+    home = prepare.prepare_flows(f"run         {names}").home
     workplace = open_workplace()
     for dataset in {experiment.dataset.name: None for experiment in chosen}:
         _warn_of_changes(ours, dataset, workplace)
@@ -86,7 +89,7 @@ def study(name: str, overrides: tuple[str, ...], fresh: bool) -> Answer:
     ours = project.load()
     row = ours.requested_study(name)
     chosen, _ = studies.choose(row, list(overrides), ours.catalog)
-    prepare.prepare_flows()
+    prepare.prepare_flows(f"study       {name}: {plural(chosen.size, 'member')}")
     workplace = open_workplace()
     bases = project.bases_with_kept_weights(catalog.bases_of(chosen.members, ours.catalog.experiments), workplace)
     from vgg16.flows import study as flow  # after the settings, as in `run`
@@ -100,13 +103,14 @@ def study(name: str, overrides: tuple[str, ...], fresh: bool) -> Answer:
 @answers(show.compare)
 def compare(runs: tuple[str, ...]) -> Answer:
     """Runs side by side: what differed and what came out. Without RUN, the members of the last run."""
-    tracked = prepare.open_reader().tracker.runs
-    compared = [tracked.find(run) for run in runs] or tracked.last_chain()
-    # It imports NumPy, which `run` refuses a wrong request without.
-    from vgg16.reports import recipes
+    with progress.working("asking MLflow"):
+        tracked = prepare.open_reader().tracker.runs
+        compared = [tracked.find(run) for run in runs] or tracked.last_chain()
+        # It imports NumPy, which `run` refuses a wrong request without.
+        from vgg16.reports import recipes
 
-    ended = [(run.params, run.metrics["best_val_top1"]) for run in compared]
-    return {"runs": [_facts(run) for run in compared], "recipes": recipes.recipes(ended)}
+        ended = [(run.params, run.metrics["best_val_top1"]) for run in compared]
+        return {"runs": [_facts(run) for run in compared], "recipes": recipes.recipes(ended)}
 
 
 @click.command()
@@ -117,12 +121,13 @@ def report(run: str) -> Answer:
 
     RUN is the beginning of its id. The page is kept in the home, and beside the run in MLflow.
     """
-    workplace = prepare.open_reader()
-    # It imports what draws, which `run` refuses a wrong request without.
-    from vgg16.steps import report as reporting
+    with progress.working("writing the page"):
+        workplace = prepare.open_reader()
+        # It imports what draws, which `run` refuses a wrong request without.
+        from vgg16.steps import report as reporting
 
-    chosen = reporting.find_run(run, workplace)
-    return {"page": str(reporting.write_report(chosen.run_id, workplace)), "run_id": chosen.run_id}
+        chosen = reporting.find_run(run, workplace)
+        return {"page": str(reporting.write_report(chosen.run_id, workplace)), "run_id": chosen.run_id}
 
 
 def _facts(run: TrackedRun) -> Answer:

@@ -22,9 +22,11 @@ def ui(stop: bool) -> Answer:
     if stop:
         mlflow_ui.stop(settings.load())
         return {"url": ""}
-    runs = prepare.open_reader().tracker.runs
-    page = runs.comparison(runs.last_chain())
-    url = mlflow_ui.start(settings.load()) + page
+    with progress.working("asking MLflow") as say:
+        runs = prepare.open_reader().tracker.runs
+        page = runs.comparison(runs.last_chain())
+        say("starting the MLflow UI")
+        url = mlflow_ui.start(settings.load()) + page
     if sys.stdout.isatty() and (
         sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):
@@ -41,6 +43,7 @@ def up() -> Answer:
     """
     home = settings.load().home
     progress.console.quiet = False
+    progress.say(f"up          {home / 'stack'}: what is not running is started")
     services = stack.up(home, progress.say)
     return {"services": services, "env": str(home / "stack" / "env")}
 
@@ -50,4 +53,5 @@ def up() -> Answer:
 def down() -> Answer:
     """End what `vgg16 up` started; its data stay in the home."""
     progress.console.quiet = False
+    progress.say("down        what runs is asked to end")
     return {"services": stack.down(settings.load().home, progress.say)}

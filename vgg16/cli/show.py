@@ -10,7 +10,7 @@ import click
 from vgg16.cli.command import Answer
 from vgg16.cli.layout import compared, tables
 from vgg16.cli.layout import history as ledger
-from vgg16.cli.terminal import counts, paragraph, printable, program, short, table, width
+from vgg16.cli.terminal import by_force, counts, paragraph, printable, program, short, table, width
 from vgg16.reports.text import metric_with_interval, number
 
 MOST_LISTED = 20
@@ -140,6 +140,24 @@ def run(answer: Answer) -> None:
         click.echo(f"  a few answers             {vgg16} predict {short(answer['samples'])}/*.png")
     if answer["report"]:
         click.echo(f"  the report, on one page   {short(answer['report'])}")
+    for does, line in _next_steps(answer):
+        click.echo(f"  {does:<24}  {line}")
+
+
+def _next_steps(answer: Answer) -> list[tuple[str, str]]:
+    """What can be done about a version that did not come into production, each with its command."""
+    name, version = answer["challenger"]["name"], answer["challenger"]["version"]
+    if answer["stage"] == "Production":
+        return []
+    if answer["verdict"] == "promote":
+        return [("approve it", f"{program()} promote {name} {version}")]
+    experiment = next((run["experiment"] for run in answer["runs"] if _is(run["model"], name, version)), "")
+    again = [("train it otherwise", f"{program()} run {experiment} --set seed=2")] if experiment else []
+    return [*again, ("promote it all the same", by_force(name, version))]
+
+
+def _is(model: Answer | None, name: str, version: str) -> bool:
+    return model is not None and (model["name"], model["version"]) == (name, version)
 
 
 def report(answer: Answer) -> None:

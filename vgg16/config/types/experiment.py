@@ -111,3 +111,8 @@ class Study(Setting):
     def members(self) -> tuple[Experiment, ...]:
         """The members of all questions, but those that follow from an answer."""
         return tuple(member for question in self.questions for member in question.members)
+
+    @property
+    def size(self) -> int:
+        """How many members are trained, with those that follow from an answer."""
+        return len(self.members) + sum(bool(question.best_of) for question in self.questions)
