@@ -9,7 +9,6 @@ from vgg16.cli.command import Answer, answers
 from vgg16.config import catalog, schema
 from vgg16.config.types import Backbone, BackboneChoice, Experiment
 from vgg16.errors import RequestError
-from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import open_workplace
 
 
@@ -90,15 +89,13 @@ def show_(name: str, overrides: tuple[str, ...], with_settings: bool) -> Answer:
         image_size, classes = experiment.image_size, len(dataset.class_names or _added(dataset.name))
         input_size = dataset.input_side(image_size)
     # `list` need not wait for what these import: HTTP's client, and Keras.
-    from vgg16.flows import progress
-    from vgg16.workplace import reach
+    from vgg16.cli import prepare
 
-    with progress.working(f"building {name}"):
-        reach.prepare(writes=False, reads=False)
-        import_tensorflow()
+    with prepare.tensorflow(f"building {name}"):
         from vgg16.network import build, describe
 
-        model = build.build(row, options, head, input_size=input_size, image_size=image_size, classes=classes)
+        with build.explain_out_of_memory(name):
+            model = build.build(row, options, head, input_size=input_size, image_size=image_size, classes=classes)
         return describe.describe(model, name).model_dump(mode="json")
 
 

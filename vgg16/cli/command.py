@@ -3,6 +3,7 @@ imported when it is called."""
 
 from __future__ import annotations
 
+import difflib
 import functools
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -74,6 +75,17 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # the name is click's
         """The names, sorted as click sorts them."""
         return sorted(self.entries)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is called. Raises UsageError with the nearest ones for a name that none has."""
+        name = args[0]
+        if name not in self.entries and not name.startswith("-"):
+            near = difflib.get_close_matches(name, self.entries, n=3, cutoff=0.5)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command, from its module; None where there is none of this name."""

@@ -47,7 +47,7 @@ COMMANDS = {
     "status": Entry(
         "vgg16.cli.status",
         "status",
-        "The last ten scheduled runs with their verdicts, the next, and what waits in Staging.",
+        "The last runs, trained by hand or scheduled, with their verdicts, the next, and what waits in Staging.",
     ),
     "study": Entry("vgg16.cli.run", "study", "Several experiments that answer questions, and their report."),
     "ui": Entry("vgg16.cli.servers", "ui", "The MLflow UI, opened at the comparison of the last run's members."),
@@ -110,7 +110,7 @@ def main() -> NoReturn:
     except Terminated:
         error, status = Vgg16Error("Terminated.", _again()), 143
     except click.ClickException as refused:
-        error = RequestError(refused.format_message(), _usage(refused))
+        error = _as_request(refused)
         status = error.status
     except Exception as caught:
         error = _explained(caught)
@@ -167,9 +167,18 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _usage(error: click.ClickException) -> str:
+def _as_request(error: click.ClickException) -> RequestError:
     context = getattr(error, "ctx", None)
-    return f"{context.command_path} --help tells more." if context else ""
+    if not context:
+        return RequestError(error.format_message())
+    takes_settings = any("--set" in parameter.opts for parameter in context.command.params)
+    if isinstance(error, click.NoSuchOption) and takes_settings:
+        # It imports the settings, whose types take a moment.
+        from vgg16.config.overrides import as_setting
+
+        if setting := as_setting(error.option_name, sys.argv):
+            return RequestError(error.message, f"Did you mean {setting}?")
+    return RequestError(error.format_message(), f"{context.command_path} --help tells more.")
 
 
 def _explained(error: Exception) -> Vgg16Error:

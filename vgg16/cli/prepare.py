@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from vgg16.flows import progress
 from vgg16.stack import leftovers
 from vgg16.workplace import reach
 from vgg16.workplace.settings import Settings
+from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import Workplace, open_workplace
 
 if TYPE_CHECKING:
@@ -40,6 +43,15 @@ def serve_flows(settings: Settings) -> Settings:
 
         temporary_server.start()
     return settings
+
+
+@contextmanager
+def tensorflow(what: str) -> Iterator[None]:
+    """With TensorFlow imported, for what touches no store; on a terminal it is said `what` that is for."""
+    with progress.working(what):
+        reach.prepare(writes=False, reads=False)
+        import_tensorflow()
+        yield
 
 
 def prefect_server() -> NamedServer | None:

@@ -191,15 +191,24 @@ def _member(name: str, run: Answer | None) -> Answer:
 
 
 def status(answer: Answer) -> None:
+    if answer["trained"]:
+        table("trained last", [_trained(one) for one in answer["trained"]])
     if answer["waiting"]:
         table("waits in Staging; `vgg16 promote MODEL VERSION` judges it again", answer["waiting"])
     if not answer["server"]:
         click.echo("No Prefect server is named, so nothing is scheduled. `vgg16 up` starts one here.")
         return
-    table("", [{key: run[key] for key in ("when", "took", "state", "reason")} for run in answer["runs"]])
+    table("scheduled", [{key: run[key] for key in ("when", "took", "state", "reason")} for run in answer["runs"]])
     following = answer["next"]
     click.echo(f"next: {following['when']}, {following['deployment']}" if following else "next: nothing is scheduled")
     click.echo(f"{answer['server']}")
+
+
+def _trained(run: Answer) -> Answer:
+    ended = {"verdict": run["verdict"] if run["status"] == "finished" else run["status"]}
+    return (
+        {key: run[key] for key in ("ended", "experiment")} | {"run": run["run_id"][:8], "model": run["model"]} | ended
+    )
 
 
 def compare(answer: Answer) -> None:

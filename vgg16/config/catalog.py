@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vgg16.config import entries, study_entries
-from vgg16.config.overrides import SettingError, apply_settings, nearest
+from vgg16.config.overrides import SettingError, apply_settings
 from vgg16.config.types import Backbone, BackboneChoice, Dataset, Experiment, Phase, Study
 from vgg16.errors import RequestError
+from vgg16.suggestions import nearest
 
 Row = TypeVar("Row")
 

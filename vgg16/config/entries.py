@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from vgg16.config.lines import KeyPath
-from vgg16.config.overrides import MergeError, explain, merge, nearest, short
+from vgg16.config.overrides import MergeError, Problem, explain, merge, short
 from vgg16.config.types import RENAMED_RULES, DatasetChoice, Experiment, Frozen
+from vgg16.suggestions import nearest
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -53,13 +55,26 @@ def row(kind: type[Row], values: Mapping[str, Any], path: KeyPath) -> Row:
     try:
         made = kind.model_validate(values)
     except ValidationError as error:
-        problems = [(tuple(map(str, problem.path)), problem.text, problem.hint) for problem in explain(kind, error)]
-        raise MistakesError(
-            [Mistake(path=path + place, text=text, suggestion=hint or ALLOWED) for place, text, hint in problems]
-        ) from None
+        raise MistakesError([_mistake(problem, path) for problem in explain(kind, error)]) from None
     if converted := list(_converted(values, made.model_dump(mode="json"), path)):
         raise MistakesError(converted)
     return made
+
+
+def _mistake(problem: Problem, path: KeyPath) -> Mistake:
+    hint = problem.hint or ALLOWED
+    if problem.example and isinstance(problem.path[-1], str):
+        hint = f"{hint} For example: {problem.path[-1]} = {_in_toml(problem.example)}"
+    return Mistake(path=path + tuple(map(str, problem.path)), text=problem.text, suggestion=hint)
+
+
+def _in_toml(example: str) -> str:
+    """A right value as TOML writes it: a text in quotes."""
+    try:
+        tomllib.loads(f"value = {example}")
+    except tomllib.TOMLDecodeError:
+        return json.dumps(example)
+    return example
 
 
 def _converted(given: Any, taken: Any, path: KeyPath) -> Iterator[Mistake]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from vgg16.config.entries import Mistake, MistakesError
 from vgg16.config.lines import KeyPath
-from vgg16.config.overrides import nearest, short
+from vgg16.config.overrides import short
 from vgg16.config.types.facts import EXPECTATIONS, FACTS, TEXTS, Expectation
+from vgg16.suggestions import nearest
 
 _VALUES = ("min_value", "max_value", "value_set", "mostly")
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from vgg16.config.types import RENAMED_POLICIES, RENAMED_RULES, Experiment
+from vgg16 import suggestions
+from vgg16.config.types import RENAMED_POLICIES, RENAMED_RULES, DatasetChoice, Experiment
 from vgg16.errors import RequestError
+from vgg16.suggestions import nearest
 
 # What pydantic says in Python's own words.
 _KINDS = {
@@ -18,9 +20,17 @@ _KINDS = {
     "dict_type": "expected a table",
     "tuple_type": "expected a list",
     "list_type": "expected a list",
+    "int_type": "expected an integer",
+    "int_parsing": "expected an integer",
+    "int_from_float": "expected an integer",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "string_type": "expected a text",
 }
-# Names that a suggestion lists.
-MOST_NAMES = 40
+# What has every setting.
+_ANY = Experiment(name="", description="", dataset=DatasetChoice(name=""))
 # Characters of a value that an error shows.
 LONGEST = 80
 
@@ -52,12 +62,14 @@ class MergeError(Exception):
 
 
 class Problem(NamedTuple):
-    """What pydantic refuses: the path of the key and its value, why, and what to write instead."""
+    """What pydantic refuses: the path of the key and its value, why, what to write instead, and a right value where one
+    of the wrong type shows what was meant."""
 
     path: tuple[str | int, ...]
     value: Any
     text: str
     hint: str
+    example: str = ""
 
 
 def merge(values: Any, change: Any, path: tuple[str, ...] = ()) -> Any:
@@ -100,7 +112,7 @@ def _problem(kind: type[BaseModel], details: Any) -> Problem:
         model = _model_at(kind, path[:-1]) or kind
         if new := RENAMED.get(".".join(map(str, path))):
             return Problem(path, value, "no such setting.", f"It is now {new}.")
-        return Problem(path, value, "no such setting.", nearest(str(path[-1])[:LONGEST], sorted(model.model_fields)))
+        return Problem(path, value, "no such setting.", _unknown_field(kind, model, path))
     # A validator of ours raises ValueError, whose text pydantic puts its kind before.
     what = str(details["ctx"]["error"]) if details["type"] == "value_error" else details["msg"]
     what = _KINDS.get(details["type"], what)
@@ -109,7 +121,22 @@ def _problem(kind: type[BaseModel], details: Any) -> Problem:
     meaning = (field.description or "").replace("\n", " ") if field else ""
     options = details.get("ctx", {}).get("expected", "")
     hint = _nearest_option(str(value), options) if details["type"] == "literal_error" else meaning
-    return Problem(path, value, f"{what}." if isinstance(value, dict) else f"{what}, found {short(value)}.", hint)
+    if isinstance(value, dict):
+        shown = f"{what}, found a table." if details["type"] in _KINDS else f"{what}."
+    else:
+        shown = f"{what}, found {short(value)}."
+    example = suggestions.example(field, value) if field and details["type"] in _KINDS else ""
+    return Problem(path, value, shown, hint, example)
+
+
+def _unknown_field(kind: type[BaseModel], model: type[BaseModel], path: Sequence[str | int]) -> str:
+    """What may be meant by a key that a model does not have: of an experiment, what other tools call so, too."""
+    name, fields = str(path[-1])[:LONGEST], sorted(model.model_fields)
+    hint = nearest(name, fields)
+    near = suggestions.settings(name, list(flat(_ANY.model_dump(mode="json"))))
+    if kind is Experiment and near and hint.startswith("There are"):
+        return f"Did you mean {' or '.join(near)}?"
+    return hint
 
 
 def _nearest_option(value: str, options: str) -> str:
@@ -216,18 +243,33 @@ def apply_settings(experiments: Sequence[Experiment], settings: Sequence[str]) -
 
 def _unknown(key: str, value: Any, experiments: Sequence[str], keys: Sequence[str]) -> SettingError:
     names, reason = ", ".join(experiments), f"--set {key}: no such setting"
-    return SettingError(names, key, value, f"{reason}.", nearest(key, keys), f"{reason} in {names}.")
+    near = suggestions.settings(key, keys)
+    hint = f"Did you mean {' or '.join(as_typed(other, value) for other in near)}?"
+    all_of_them = f"`vgg16 show {experiments[0]} --settings` lists all."
+    return SettingError(names, key, value, f"{reason}.", hint if near else all_of_them, f"{reason} in {names}.")
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """A suggestion for a name that there is not: the nearest ones, else all."""
-    there = list(names)
-    holding = [other for other in there if len(name) > 2 and name in other]
-    near = list(dict.fromkeys([*holding, *difflib.get_close_matches(name, there, n=3)]))[:3]
-    if near:
-        return f"Did you mean {' or '.join(near)}?"
-    more = ", ..." if len(there) > MOST_NAMES else ""
-    return f"There are: {', '.join(there[:MOST_NAMES])}{more}." if there else "There is none."
+def as_typed(key: str, value: Any) -> str:
+    """A setting as it is typed."""
+    return f"--set {key}={short(value) if not isinstance(value, str) else value[:LONGEST]}"
+
+
+def as_setting(option: str, arguments: Sequence[str]) -> str:
+    """The setting that was meant by an option that there is not, as it is typed, with the value that these arguments of
+    the program give it; "" for none."""
+    keys = list(flat(_ANY.model_dump(mode="json")))
+    name = option.lstrip("-").replace("-", "_")
+    near = [key for key in suggestions.settings(name, keys) if key not in ("name", "description")]
+    if not near:
+        return ""
+    given = next((place for place, argument in enumerate(arguments) if argument.partition("=")[0] == option), None)
+    if given is None:
+        return ""
+    _, equals, value = arguments[given].partition("=")
+    if not equals:
+        following = arguments[given + 1 : given + 2]
+        value = following[0] if following and not following[0].startswith("-") else "VALUE"
+    return as_typed(near[0], value)
 
 
 def _validated(values: dict[str, Any]) -> Experiment:
@@ -237,5 +279,7 @@ def _validated(values: dict[str, Any]) -> Experiment:
         problem = explain(Experiment, error)[0]
     key = ".".join(str(part) for part in problem.path)
     reason = f"--set {key}: {problem.text}" if key else problem.text
-    hint = f"`vgg16 show {values['name']} --settings` shows what is allowed."
-    raise SettingError(values["name"], key, problem.value if key else None, reason, problem.hint or hint, reason)
+    hint = problem.hint or f"`vgg16 show {values['name']} --settings` shows what is allowed."
+    if problem.example:
+        hint = f"{hint} For example: {as_typed(key, problem.example)}"
+    raise SettingError(values["name"], key, problem.value if key else None, reason, hint, reason)

@@ -13,8 +13,9 @@ from vgg16.config import catalog, dataset_entries, entries, study_entries
 from vgg16.config.catalog import SHIPPED, Catalog
 from vgg16.config.entries import Mistake, MistakesError
 from vgg16.config.lines import KeyPath, key_lines, line_of
-from vgg16.config.overrides import SettingError, nearest
+from vgg16.config.overrides import SettingError
 from vgg16.config.types import Dataset, Experiment, Study
+from vgg16.suggestions import nearest
 
 TABLES = ("datasets", "experiments", "studies")
 

@@ -13,7 +13,7 @@ from typing import Any
 from vgg16.config import catalog, own_rows
 from vgg16.config.catalog import SHIPPED, Catalog
 from vgg16.config.entries import Mistake, MistakesError
-from vgg16.config.lines import key_lines, line_of
+from vgg16.config.lines import DEEPEST, KeyPath, key_lines, line_of
 from vgg16.config.project_file import find, obstacle
 from vgg16.config.types import Experiment, Study
 from vgg16.errors import RequestError
@@ -105,12 +105,29 @@ def _read(path: Path) -> Catalog:
     try:
         return own_rows.with_own(tables, path.parent)
     except RecursionError:
+        deep = _deep_key(tables)
         too_deep = Mistake(path=(), text="too many experiments extend each other in a row.", suggestion="Shorten that.")
-        raise ProjectError(path, [(1, too_deep)]) from None
+        if deep:
+            hint = "No setting does; one is written: table.key = value."
+            too_deep = Mistake(path=deep, text=f"nests more than {DEEPEST} deep.", suggestion=hint)
+        raise ProjectError(path, [(line_of(deep, key_lines(text)), too_deep)]) from None
     except MistakesError as error:
         lines = key_lines(text)
         placed = [(line_of(mistake.path, lines), mistake) for mistake in error.mistakes]
         raise ProjectError(path, placed) from None
+
+
+def _deep_key(tables: dict[str, Any]) -> KeyPath:
+    """The first key that no table of ours could have, and which nests deeper than code that follows it may; () for
+    none."""
+    waiting: list[tuple[KeyPath, Any]] = [((), tables)]
+    while waiting:
+        path, values = waiting.pop()
+        if len(path) > DEEPEST:
+            return path
+        inside = values.items() if isinstance(values, dict) else enumerate(values)
+        waiting += [((*path, str(key)), inner) for key, inner in inside if isinstance(inner, dict | list)]
+    return ()
 
 
 def _text(path: Path) -> str:
@@ -136,5 +153,10 @@ def _syntax(error: Exception, text: str) -> tuple[int, Mistake]:
     hint = "Texts stand in quotes, tables in [brackets], and each key once."
     if any(word in reason for word in ("overwrite", "already", "mutate", "declare")):
         hint = 'Beside dataset.limit the dataset is dataset.name = "..."; each table and key stands once.'
+    if isinstance(error, RecursionError):
+        depth = [line.count("[") + line.count("{") for line in text.splitlines()]
+        hint = "A setting is a value, or a list of values: [512, 512]."
+        deepest = depth.index(max(depth)) + 1
+        return deepest, Mistake(path=(), text="brackets nest too deep to be read.", suggestion=hint)
     line = int(position[1]) if position and position[1] else text.rstrip("\n").count("\n") + 1
     return line, Mistake(path=(), text=f"{reason}.", suggestion=hint)

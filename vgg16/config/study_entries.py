@@ -10,9 +10,10 @@ from pydantic import Field
 
 from vgg16.config.entries import Mistake, MistakesError, check_name, experiment, extended, row, table
 from vgg16.config.lines import KeyPath
-from vgg16.config.overrides import MergeError, apply_settings, merge, nearest
+from vgg16.config.overrides import MergeError, apply_settings, merge
 from vgg16.config.types import Experiment, Frozen, Question, Study
 from vgg16.errors import RequestError
+from vgg16.suggestions import nearest
 
 
 class QuestionEntry(Frozen):

@@ -6,12 +6,16 @@ Layers carry the names that Keras gave them in `keras.applications.VGG16`: `bloc
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import layers
 
 from vgg16.config.types import Backbone, BackboneChoice, Head
+from vgg16.errors import Vgg16Error
 from vgg16.network.fused import FusedBatchNormalization
 from vgg16.network.normalization import NO_NORMALIZATION, Normalization
 
@@ -47,6 +51,16 @@ def build(
     x = _head(x, head)
     probabilities = layers.Dense(classes, activation="softmax", dtype="float32", name="predictions")(x)
     return keras.Model(image, probabilities, name=backbone.name)
+
+
+@contextmanager
+def explain_out_of_memory(name: str) -> Iterator[None]:
+    """Raises Vgg16Error where the weights of a network that is built inside do not fit into memory."""
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError):
+        hint = "Choose fewer head.units, a smaller backbone.width or head.pooling=average."
+        raise Vgg16Error(f"The weights of {name} do not fit into the memory of this machine.", hint) from None
 
 
 def _head(x: Any, head: Head) -> Any:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from vgg16.config.catalog import SHIPPED
-from vgg16.config.overrides import nearest
 from vgg16.config.types import Archive, Dataset, DatasetChoice
 from vgg16.data import published, splits
 from vgg16.data.images import ImageSet
@@ -20,6 +19,7 @@ from vgg16.records import DatasetRef
 from vgg16.steps.data.scratch import Folders, scratch_folders
 from vgg16.storage import files, publishing
 from vgg16.storage.downloads import discard, download, local_file, without_secrets
+from vgg16.suggestions import nearest
 from vgg16.workplace.workplace import Workplace
 
 ADD = "Pictures of your own become one: vgg16 data add NAME FOLDER"
