@@ -16,6 +16,7 @@ from vgg16.flows import server, tasks
 from vgg16.flows.progress import LINE_SECONDS, say
 from vgg16.flows.train import train, train_flow
 from vgg16.records import TrackedRun, TrainingRequest
+from vgg16.reports.text import by_cause
 from vgg16.workplace import settings
 
 POLL_SECONDS = 2.0
@@ -32,15 +33,18 @@ def train_each(requests: Sequence[TrainingRequest], on_trained: Callable[[], Non
         return [_train_here(request, train_flow(on_trained)) for request in requests]
     runs, failures = _train_on_pool(requests)
     if failures:
-        causes = "; ".join(f"{name}: {error.message}" for name, error in failures.items())
+        causes = by_cause({name: error.message for name, error in failures.items()})
         raise Vgg16Error(f"{len(failures)} of {len(requests)} experiments were not trained. {causes}.")
     return runs
 
 
-def try_each(requests: Sequence[TrainingRequest]) -> tuple[list[TrackedRun], dict[str, Vgg16Error]]:
-    """The same, where one that fails does not stop the others: the runs, and by the member's name why it failed."""
+def try_each(
+    requests: Sequence[TrainingRequest], on_ended: Callable[[], None]
+) -> tuple[list[TrackedRun], dict[str, Vgg16Error]]:
+    """The same, where one that fails does not stop the others: the runs, and by the member's name why it failed.
+    `on_ended` is called after each."""
     if settings.load().train_on == "pool":
-        return _train_on_pool(requests)
+        return _train_on_pool(requests, on_ended)
     runs: list[TrackedRun] = []
     failures: dict[str, Vgg16Error] = {}
     for request in requests:
@@ -50,6 +54,7 @@ def try_each(requests: Sequence[TrainingRequest]) -> tuple[list[TrackedRun], dic
             failures[request.experiment.name] = error
         except Exception as error:  # hours of others need not wait for its fix
             failures[request.experiment.name] = Vgg16Error(f"{type(error).__name__}: {error}")
+        on_ended()
     return runs, failures
 
 
@@ -70,10 +75,12 @@ def _parameters(request: TrainingRequest) -> dict[str, Any]:
     }
 
 
-def _train_on_pool(requests: Sequence[TrainingRequest]) -> tuple[list[TrackedRun], dict[str, Vgg16Error]]:
+def _train_on_pool(
+    requests: Sequence[TrainingRequest], on_ended: Callable[[], None] = lambda: None
+) -> tuple[list[TrackedRun], dict[str, Vgg16Error]]:
     sent = {request.experiment.name: _send(request) for request in requests}
     say(f"training    {len(sent)} experiments, sent to the work pool gpu")
-    failures = {name: Vgg16Error(cause) for name, cause in _wait(sent).items()}
+    failures = {name: Vgg16Error(cause) for name, cause in _wait(sent, on_ended).items()}
     finished = [request for request in requests if request.experiment.name not in failures]
     runs = [tasks.find_run(request.experiment, request.chain) for request in finished]
     return [run for run in runs if run], failures
@@ -91,7 +98,7 @@ def _send(request: TrainingRequest) -> Any:
     return flow_run.id
 
 
-def _wait(sent: dict[str, Any]) -> dict[str, str]:
+def _wait(sent: dict[str, Any], on_ended: Callable[[], None] = lambda: None) -> dict[str, str]:
     """Until each of these flow runs has ended, saying how they stand; by name the cause of each that failed."""
     failures: dict[str, str] = {}
     states: dict[str, str] = {}
@@ -112,6 +119,7 @@ def _wait(sent: dict[str, Any]) -> dict[str, str]:
                 del waiting[name]
                 if not state.is_completed():
                     failures[name] = f"{state.name}: {state.message}"
+                on_ended()
         idle = [name for name in waiting if states[name] in ("Scheduled", "Late")]
         if len(idle) < len(waiting):
             spoke = time.monotonic()

@@ -88,8 +88,9 @@ def training(name: str, epochs: int) -> Iterator[TrainingCallbacks]:
             pace.reset()
             bar.update(task, metrics=f"val_top1 {metrics.val_top1:.4f}")
             say(
-                f"  epoch {metrics.epoch:>2}/{epochs}  train_loss {metrics.train_loss:7.4f}  "
-                f"train_top1 {metrics.train_top1:.4f}  val_loss {metrics.val_loss:7.4f}  "
+                # Within 80 columns, by the names that Keras has for them.
+                f"  epoch {metrics.epoch:>2}/{epochs}  loss {metrics.train_loss:7.4f}  "
+                f"top1 {metrics.train_top1:.4f}  val_loss {metrics.val_loss:7.4f}  "
                 f"val_top1 {metrics.val_top1:.4f}"
             )
 

@@ -21,6 +21,7 @@ from vgg16.flows.progress import say
 from vgg16.flows.server import cancel_children, name_of
 from vgg16.flows.train import with_base
 from vgg16.records import DatasetRef, LeftOut, Member, TrackedRun, TrainingRequest
+from vgg16.reports.text import by_cause, duration, grouped
 from vgg16.steps.chain import run_answer
 from vgg16.steps.study import study_run
 from vgg16.workplace import reach
@@ -56,6 +57,7 @@ def study(
     dataset, _ = ingest(row.members[0].dataset)
     with study_run(row, dataset, fresh, tasks.here()) as parent:
         members: list[Member] = []
+        count = _Count(row.size)
         for question in row.questions:
             requests = [
                 TrainingRequest(
@@ -69,10 +71,10 @@ def study(
                 )
                 for experiment in _members(question, row, members)
             ]
-            members += _answered(question, requests)
+            members += _answered(question, requests, count)
         if not any(member.run for member in members):
-            causes = "; ".join(f"{member.experiment.name}: {member.failure}" for member in members)
-            raise Vgg16Error(f"Every member failed. {causes}.")
+            causes = by_cause({member.experiment.name: member.failure for member in members})
+            raise Vgg16Error(f"Every member failed. {causes}.", "The same command tries them again.")
         pages = tasks.write_study(row, dataset, members, overrides or [], parent.run_id)
     seconds = round(time.perf_counter() - start, 1)
     return _answer(row, dataset, members, parent.run_id) | pages | {"seconds": seconds}
@@ -113,19 +115,43 @@ def _members(question: Question, row: Study, before: Sequence[Member]) -> list[E
     return [studies.follow(question, best, row)] if best else []
 
 
-def _answered(question: Question, requests: Sequence[TrainingRequest]) -> list[Member]:
+class _Count:
+    """How many members of a study are done, and how long the others may take: as those that were trained here took on
+    average, one after the other or side by side."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.done, self.trained = size, 0, 0
+        self.since = time.monotonic()
+
+    def found(self) -> str:
+        """Which of all members this one is, that was trained before."""
+        self.done += 1
+        if not self.trained:  # the time until here was spent on looking
+            self.since = time.monotonic()
+        return f"{self.done} of {self.size}"
+
+    def made(self) -> None:
+        """Say that one more has ended, and how long the others may take."""
+        self.done, self.trained = self.done + 1, self.trained + 1
+        left = self.size - self.done
+        seconds = left * (time.monotonic() - self.since) / self.trained
+        say(f"study       {self.done} of {self.size} done" + f", about {duration(seconds)} left" * bool(left))
+
+
+def _answered(question: Question, requests: Sequence[TrainingRequest], count: _Count) -> list[Member]:
     """The members of a question with the run of each, found or made, or why it failed."""
     runs: dict[str, TrackedRun] = {}
     for request in requests:
         run = tasks.find_trained(with_base(request))
         if run:
-            say(f"training    {request.experiment.name} is trained already, in run {run.run_id[:8]}")
+            which, name = count.found(), request.experiment.name
+            say(f"study       {which}: {name} is trained already, in run {run.run_id[:8]}")
             runs[request.experiment.name] = run
     missing = [request for request in requests if request.experiment.name not in runs]
-    made, failures = try_each(missing) if missing else ([], {})
+    made, failures = try_each(missing, count.made) if missing else ([], {})
     causes = {name: str(error) for name, error in failures.items()}
-    for name, cause in causes.items():
-        say(f"training    {name} is left out: {cause}")
+    for cause, names in grouped(causes).items():
+        say(f"training    {', '.join(names)} {'is' if len(names) == 1 else 'are'} left out: {cause}")
     runs |= {run.experiment: run for run in made}
     return [
         Member(

@@ -11,7 +11,7 @@ from vgg16.cli.command import Answer
 from vgg16.cli.layout import compared, tables
 from vgg16.cli.layout import history as ledger
 from vgg16.cli.terminal import by_force, counts, paragraph, printable, program, short, table, width
-from vgg16.reports.text import metric_with_interval, number
+from vgg16.reports.text import grouped, metric_with_interval, number
 
 MOST_LISTED = 20
 # A class with so many times fewer pictures than the largest is often missed by a network that learns them as they come.
@@ -169,8 +169,9 @@ def study(answer: Answer) -> None:
     for question, members in answer["questions"].items():
         click.echo()
         table(question, [_member(name, runs.get(name)) for name in members])
-    for member in answer["failed"]:
-        paragraph(f"{member['experiment']} is left out: {member['cause']}")
+    causes = {member["experiment"]: member["cause"] for member in answer["failed"]}
+    for cause, names in grouped(causes).items():
+        paragraph(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} left out: {cause}")
     models = [run["model"] for run in answer["runs"] if run["model"]]
     click.echo(f"\n{answer['seconds']:.0f} s in all. The report, in a browser: {short(answer['report'])}")
     if models:
@@ -205,10 +206,13 @@ def status(answer: Answer) -> None:
 
 
 def _trained(run: Answer) -> Answer:
-    ended = {"verdict": run["verdict"] if run["status"] == "finished" else run["status"]}
-    return (
-        {key: run[key] for key in ("ended", "experiment")} | {"run": run["run_id"][:8], "model": run["model"]} | ended
-    )
+    return {
+        "ended": run["ended"],
+        "experiment": run["experiment"],
+        "run": run["run_id"][:8],
+        "model": run["model"],
+        "verdict": run["verdict"] if run["status"] == "finished" else run["status"],
+    }
 
 
 def compare(answer: Answer) -> None:

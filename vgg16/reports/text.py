@@ -39,3 +39,23 @@ def percent_interval(interval: tuple[float, float]) -> str:
 def plural(count: int, word: str, several: str = "") -> str:
     """A count with its word, as `1 class` and `1,000 classes`; the plural is the word with an s unless it is given."""
     return f"{count:,} {word if count == 1 else several or word + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A time as a person says it."""
+    if seconds < 120:
+        return plural(round(seconds), "second")
+    return plural(round(seconds / 60), "minute") if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+
+
+def grouped(causes: Mapping[str, str]) -> dict[str, list[str]]:
+    """What each cause has happened to."""
+    names: dict[str, list[str]] = {}
+    for name, cause in causes.items():
+        names.setdefault(cause, []).append(name)
+    return names
+
+
+def by_cause(causes: Mapping[str, str]) -> str:
+    """Each cause once, behind all that it has happened to."""
+    return "; ".join(f"{', '.join(names)}: {cause}" for cause, names in grouped(causes).items())

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader
 from vgg16.records import Evaluation
 from vgg16.reports.run import classes, figures, following, needs, pictures, words
 from vgg16.reports.run.facts import RunFacts
-from vgg16.reports.text import number, percent, percent_interval, plural
+from vgg16.reports.text import duration, number, percent, percent_interval, plural
 
 # The best five of no more classes than these are all of them.
 BEST = 5
@@ -125,7 +125,7 @@ def _made(facts: RunFacts) -> dict[str, str]:
         "data": f"{dataset.name}, digest {dataset.digest}; {splits}",
         "source": facts.source,
         "trained": f"{datetime.fromtimestamp(run.started / 1000, UTC):%Y-%m-%d %H:%M} UTC"
-        + (f", for {words.duration(metrics['train_seconds'])}{rate}" if "train_seconds" in metrics else ""),
+        + (f", for {duration(metrics['train_seconds'])}{rate}" if "train_seconds" in metrics else ""),
         "one image takes": f"{metrics['latency_ms']:.1f} ms" if "latency_ms" in metrics else "",
         "code": ", ".join(filter(None, [run.code_version, f"commit {run.commit}" if run.commit else ""])),
     }

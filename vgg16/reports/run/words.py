@@ -8,7 +8,7 @@ from vgg16.records import Evaluation
 from vgg16.reports.run.classes import confused_pairs
 from vgg16.reports.run.facts import RunFacts, Standing
 from vgg16.reports.run.needs import WIDE
-from vgg16.reports.text import percent, percent_interval, plural
+from vgg16.reports.text import duration, percent, percent_interval, plural
 
 # A label for each standing, and what colours it: good, open, or bad.
 LABELS: dict[Standing, tuple[str, str]] = {
@@ -131,10 +131,3 @@ def no_need(scored: Evaluation) -> str:
         f"None stands out on {plural(scored.images, 'picture')} of {scored.split}: no class is surely harder than the "
         f"others, and no interval is wider than {100 * WIDE:.0f} points."
     )
-
-
-def duration(seconds: float) -> str:
-    """A time as a person says it."""
-    if seconds < 120:
-        return plural(round(seconds), "second")
-    return plural(round(seconds / 60), "minute") if seconds < 7200 else f"{seconds / 3600:.1f} hours"
