@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -55,6 +55,14 @@ def _check_text(values: Mapping[str, Any]) -> None:
                     text.encode()
                 except UnicodeEncodeError:
                     raise RequestError(f"{spelt.get(name, name)}: expected UTF-8, found {text!r}.") from None
+
+
+class SettingOption(click.Option):
+    """An option that takes settings."""
+
+    def meant(self, option: str, arguments: Sequence[str]) -> str:  # noqa: ARG002  # for those that know the settings
+        """The setting that was meant by an option that there is not, as it is typed; "" for none."""
+        return ""
 
 
 class Entry(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
-from vgg16.cli.command import Entry, LazyGroup
+from vgg16.cli.command import Entry, LazyGroup, SettingOption
 from vgg16.errors import RequestError, Vgg16Error, first_line
 
 COMMANDS = {
@@ -171,13 +171,10 @@ def _as_request(error: click.ClickException) -> RequestError:
     context = getattr(error, "ctx", None)
     if not context:
         return RequestError(error.format_message())
-    takes_settings = any("--set" in parameter.opts for parameter in context.command.params)
-    if isinstance(error, click.NoSuchOption) and takes_settings:
-        # It imports the settings, whose types take a moment.
-        from vgg16.config.overrides import as_setting
-
-        if setting := as_setting(error.option_name, sys.argv):
-            return RequestError(error.message, f"Did you mean {setting}?")
+    if isinstance(error, click.NoSuchOption):
+        for parameter in context.command.params:
+            if isinstance(parameter, SettingOption) and (setting := parameter.meant(error.option_name, sys.argv)):
+                return RequestError(error.message, f"Did you mean {setting}?")
     return RequestError(error.format_message(), f"{context.command_path} --help tells more.")
 
 

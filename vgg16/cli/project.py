@@ -12,10 +12,11 @@ from typing import Any
 import click
 
 from vgg16.cli import show
-from vgg16.cli.command import Answer, answers
+from vgg16.cli.command import Answer, SettingOption, answers
 from vgg16.config import catalog, own_rows, project, schema
 from vgg16.config.catalog import SHIPPED
 from vgg16.config.entries import MistakesError
+from vgg16.config.overrides import as_setting
 from vgg16.config.project import Project
 from vgg16.config.project_file import FILE
 from vgg16.config.types import MEASURES, Dataset, Experiment, Profile, Study
@@ -39,6 +40,14 @@ phases.0.epochs = 5                     # any setting, by the path that --set ta
 # [studies.sizes.questions.size]
 # members = [{ extends = "mine" }, { extends = "mine", name = "small", image_size = 24 }]
 """
+
+
+class Settings(SettingOption):
+    """The option `--set` of a command whose rows are experiments."""
+
+    def meant(self, option: str, arguments: Sequence[str]) -> str:
+        """The setting that was meant by an option that there is not, with the value that it has among the arguments."""
+        return as_setting(option, arguments)
 
 
 def load() -> Project:
