@@ -11,7 +11,7 @@ from vgg16.cli.command import Answer
 from vgg16.cli.layout import compared, tables
 from vgg16.cli.layout import history as ledger
 from vgg16.cli.terminal import by_force, counts, paragraph, printable, program, short, table, width
-from vgg16.reports.text import grouped, metric_with_interval, number
+from vgg16.reports.text import grouped, metric_with_interval, number, plural
 
 MOST_LISTED = 20
 # A class with so many times fewer pictures than the largest is often missed by a network that learns them as they come.
@@ -81,7 +81,8 @@ def added(answer: Answer) -> None:
     if unequal := _unequal(answer["of_each_class"]):
         paragraph(unequal)
     if answer["unreadable"]:
-        click.echo(f"{len(answer['unreadable'])} files are left out:")
+        count = len(answer["unreadable"])
+        click.echo(f"{plural(count, 'file')} {'is' if count == 1 else 'are'} left out:")
         for one in answer["unreadable"][:MOST_LISTED]:
             click.echo(f"  {printable(one['file'])}: {printable(one['reason'])}")
         if len(answer["unreadable"]) > MOST_LISTED:
@@ -172,11 +173,12 @@ def study(answer: Answer) -> None:
     causes = {member["experiment"]: member["cause"] for member in answer["failed"]}
     for cause, names in grouped(causes).items():
         paragraph(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} left out: {cause}")
-    models = [run["model"] for run in answer["runs"] if run["model"]]
+    registered = [run for run in answer["runs"] if run["model"]]
     click.echo(f"\n{answer['seconds']:.0f} s in all. The report, in a browser: {short(answer['report'])}")
-    if models:
-        name = models[0]["name"]
-        click.echo(f"Nothing was promoted; `{program()} promote {name} VERSION` judges one of these versions.")
+    if registered:
+        model = max(registered, key=lambda run: run["metrics"].get("best_val_top1", 0))["model"]
+        judge = f"{program()} promote {model['name']} {model['version']}"
+        click.echo(f"Nothing was promoted. This judges the best on val: {judge}")
 
 
 def _member(name: str, run: Answer | None) -> Answer:

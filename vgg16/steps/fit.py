@@ -19,6 +19,7 @@ from vgg16.network.classifier import Classifier
 from vgg16.network.weights import Weights, read_weights, weights_of
 from vgg16.records import DatasetRef, EpochMetrics, TrackedRun, TrainingRequest
 from vgg16.reports import figures
+from vgg16.reports.text import plural
 from vgg16.steps.chain import code_tags
 from vgg16.steps.epoch_queue import epoch_queue, kept_when_mlflow_fails
 from vgg16.storage import addresses, publishing, weights
@@ -122,7 +123,7 @@ def _beginning(request: TrainingRequest, run_id: str, state: State | None) -> st
     experiment = request.experiment
     if state is None:
         start = f" from {experiment.base}" if experiment.base else ""
-        return f"training    {experiment.name}{start}, {experiment.epochs} epochs"
+        return f"training    {experiment.name}{start}, {plural(experiment.epochs, 'epoch')}"
     epochs, step = len(state.progress.epochs), state.progress.tally.steps
     place = f"epoch {epochs} and step {step} of the next," if step else f"epoch {epochs}"
     return f"training    resumes {experiment.name} after {place} of {experiment.epochs}, in run {run_id[:8]}"
