@@ -55,8 +55,10 @@ def promote(name: str, version: str, stage: Literal["staging", "production"], fo
     decision: Decision = flows.promote(name, version, stage, force, reason)
     if decision.verdict != "promote" and not decision.forced:
         why = "may not be promoted" if decision.verdict == "refuse" else "is not promoted, for it is undecided"
+        # A person is shown them, each in a line.
+        reasons = f": {'; '.join(decision.reasons)}" * click.get_current_context().params["as_json"]
         raise RefusedError(
-            f"{name} version {version} {why}: {'; '.join(decision.reasons)}.",
+            f"{name} version {version} {why}{reasons}.",
             f"All the same, with a reason that the ledger keeps: {by_force(name, version)}",
             decision.model_dump(mode="json"),
         )

@@ -10,13 +10,11 @@ from vgg16.cli.layout import tables
 from vgg16.reports.text import metric_with_interval, number
 
 _METRICS = ("best_val_top1", "gate_top1", "test_top1", "test_top5", "test_loss", "train_seconds", "images_per_s")
-# By what a narrow table calls them, and the digits after the point where no interval stands beside it.
-_SHORT = {
-    "best_val_top1": ("best val top-1", 4),
-    "gate_top1": ("gate top-1", 4),
-    "test_top1": ("test top-1", 4),
-    "test_top5": ("top-5", 4),
-    "test_loss": ("loss", 4),
+# By what two narrow tables call them, and the digits after the point where no interval stands beside it.
+_SHARES = {"best_val_top1": ("best val top-1", 4), "gate_top1": ("gate top-1", 4), "test_top1": ("test top-1", 4)}
+_OTHERS = {
+    "test_top5": ("test top-5", 4),
+    "test_loss": ("test loss", 4),
     "train_seconds": ("seconds", 0),
     "images_per_s": ("images/s", 0),
 }
@@ -54,20 +52,22 @@ def _below(runs: list[Run], settings: list[str], width: int) -> list[str]:
         | {key: run[key] for key in ("status", "model", "verdict")}
         for mark, run in marked
     ]
-    metrics = [{"": mark} | _metrics(run["metrics"]) for mark, run in marked]
     values = [{"differs": key, "value: runs": _groups(key, marked)} for key in settings]
     parts = [
         tables.lines(who, width, whole=("name",)),
-        tables.lines(metrics, width),
+        *(
+            tables.lines([{"": mark} | _metrics(run["metrics"], shown) for mark, run in marked], width)
+            for shown in (_SHARES, _OTHERS)
+        ),
         tables.lines(values, width) if values else [],
     ]
     return [line for part in parts if part for line in ("", *part)][1:]
 
 
-def _metrics(metrics: dict[str, float]) -> dict[str, str]:
+def _metrics(metrics: dict[str, float], shown: dict[str, tuple[str, int]]) -> dict[str, str]:
     return {
         name: metric_with_interval(metrics, key) if f"{key}_low" in metrics else number(metrics.get(key), digits)
-        for key, (name, digits) in _SHORT.items()
+        for key, (name, digits) in shown.items()
     }
 
 
