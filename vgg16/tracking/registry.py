@@ -20,6 +20,7 @@ from vgg16.data.images import Images
 from vgg16.errors import RefusedError, RequestError, first_line
 from vgg16.network.classifier import Classifier
 from vgg16.records import DatasetRef, ModelVersion, Stage, TrackedRun, Verdict
+from vgg16.suggestions import nearest
 from vgg16.tracking import logged_models
 from vgg16.tracking.logged_models import SHA256, LoggedModel, is_final
 from vgg16.tracking.protocol import RegistryState, Runs, model_name
@@ -130,8 +131,8 @@ class MlflowRegistry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-        names = ", ".join(self.names())
-        hint = f"There are: {names}." if names else "Train one: vgg16 run digits-scratch"
+        names = self.names()
+        hint = nearest(name, names) if names else "Train one: vgg16 run digits-scratch"
         raise RequestError(f"There is no registered model {name!r}.", hint)
 
     def interchangeable(self, name: str, version: str, other: str) -> bool:
