@@ -15,6 +15,7 @@ from vgg16.steps.data import add as adding
 from vgg16.steps.data import fetch as fetching
 from vgg16.steps.data.reading import Reader, read_here
 from vgg16.steps.data.report import refused
+from vgg16.storage.downloads import without_secrets
 from vgg16.workplace.workplace import Workplace, open_workplace
 
 
@@ -37,7 +38,8 @@ def add(name: str, sources: tuple[str, ...], image_size: int | None, replace: bo
     """
     ours = project.load()
     row, entry = project.dataset_entry(ours, name, sources, image_size, replace=replace)
-    prepare.open_console(f"data        {name}, from {', '.join(map(terminal.printable, sources))}")
+    places = ", ".join(without_secrets(source) if "://" in source else source for source in sources)
+    prepare.open_console(f"data        {name}, from {terminal.printable(places)}")
     workplace = open_workplace(progress)
     added = adding.add(row, workplace, replace=replace, read=_reader(workplace))
     written = project.keep_entry(ours, entry, floor=min(0.95, round(added.largest_share + 0.1, 2)))
