@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,29 @@ def test_a_name_is_checked_and_a_version_found_without_reading_all_versions(
 
 @pytest.mark.parametrize("chain", ["", "0123456789ab"])
 def test_a_view_fits_into_a_tag_of_an_experiment(chain: str) -> None:
-    assert len(views.view("All runs", views.complete(chain), 1)) < 5000  # MLflow's limit of such a tag
+    apart = [f"phases.{number}.optimizer.learning_rate_schedule" for number in range(40)] if chain else []
+    assert len(views.view("All runs", views.complete(chain), 1, apart)) < 5000  # MLflow's limit of such a tag
+
+
+def test_the_view_of_the_last_run_compares_by_what_differs_among_its_members() -> None:
+    same = {"name": "a", "description": "one", "batch_size": "64", "backbone.batch_norm": "after", "seed": "1"}
+    runs = [
+        {**same, "head.units": "[]", "phases.1.epochs": "3"},
+        {**same, "name": "b", "backbone.batch_norm": "none", "head.units": "[16]"},
+    ]
+    # People compare by normalisation first; a setting that one of them lacks would leave it out of the drawing.
+    assert views.differing(runs) == ("backbone.batch_norm", "head.units")
+    assert views.differing([same, same]) == views.differing([]) == ()
+    state = json.loads(json.loads(views.view("Last run", "", 2, views.differing(runs)))["state"])
+    shown = [column for column in state["selectedColumns"] if column.startswith("params.")]
+    assert shown == ["params.`backbone.batch_norm`", "params.`head.units`"]
+    charts = {chart["type"]: chart for chart in state["compareRunCharts"]}
+    assert charts["PARALLEL"]["selectedParams"] == ["backbone.batch_norm", "head.units"]
+    assert charts["DIFFERENCE"]["metricSectionId"] == state["compareRunSections"][0]["uuid"]
+    # Of runs that nobody has looked at, those that are always shown.
+    other = json.loads(json.loads(views.view("All runs", "", 1))["state"])
+    assert other["selectedColumns"] == list(views.COLUMNS)
+    assert "DIFFERENCE" not in {chart["type"] for chart in other["compareRunCharts"]}
 
 
 def test_a_fresh_study_begins_anew_and_leaves_no_run_that_runs_for_ever(tracker: Any) -> None:

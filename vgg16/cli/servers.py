@@ -11,6 +11,7 @@ from vgg16.cli import prepare, show
 from vgg16.cli.command import Answer, answers
 from vgg16.flows import progress
 from vgg16.stack import mlflow_ui, stack
+from vgg16.tracking import links
 from vgg16.workplace import settings
 
 
@@ -26,7 +27,7 @@ def ui(stop: bool) -> Answer:
         runs = prepare.open_reader().tracker.runs
         page = runs.comparison(runs.last_chain())
         say("starting the MLflow UI")
-        url = mlflow_ui.start(settings.load()) + page
+        url = links.at(mlflow_ui.start(settings.load()), page)
     if sys.stdout.isatty() and (
         sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):

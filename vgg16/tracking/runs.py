@@ -24,9 +24,16 @@ from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef, TrackedRun, TrainingRequest
 from vgg16.storage.addresses import path_of
 from vgg16.storage.files import sync_below
-from vgg16.tracking import views
+from vgg16.tracking import links, views
 from vgg16.tracking.protocol import RunState
 from vgg16.tracking.tags import COLOR, DATASET, FRESH, GUESSED, LEASE, NOTE, PARENT
+
+# What an experiment's page says above its runs.
+_ABOUT = """\
+Every training on **{dataset}**, and the studies of it. The menu *Views* has `All runs` and `Last run`, with the \
+columns and charts that one compares by; `vgg16 ui` opens the last one. A run's report is `report.html` among its \
+artifacts.
+"""
 
 
 class MlflowRuns:
@@ -213,7 +220,8 @@ class MlflowRuns:
         experiment_id = raw[0].info.experiment_id
         runs = views.complete(members[0].chain)
         try:
-            self._keep_view(experiment_id, views.LAST, views.view("Last run", runs, 2))
+            view = views.view("Last run", runs, 2, views.differing([member.params for member in members]))
+            self._keep_view(experiment_id, views.LAST, view)
             for run, color in zip(raw, cycle(views.COLORS), strict=False):
                 if COLOR not in run.data.tags:
                     self.client.set_tag(run.info.run_id, COLOR, color)
@@ -222,8 +230,7 @@ class MlflowRuns:
             if error.error_code != "PERMISSION_DENIED":
                 raise
             shown = f"searchFilter={quote(runs)}"
-        # Without the workflow's type the page is laid out for traces of language models.
-        return f"/#/experiments/{experiment_id}/runs?{shown}&compareRunsMode=CHART&workflowType=machine_learning"
+        return links.runs(experiment_id, f"{shown}&compareRunsMode=CHART")
 
     def _tracked(self, run: Run) -> TrackedRun:
         tags, info = run.data.tags, run.info
@@ -263,7 +270,8 @@ class MlflowRuns:
             return str(experiment.experiment_id)
         # A local database would put the files into the working directory.
         location = (self.artifacts / name).as_uri() if self.artifacts else None
-        return str(self.client.create_experiment(name, artifact_location=location))
+        about = {NOTE: _ABOUT.format(dataset=name)}
+        return str(self.client.create_experiment(name, artifact_location=location, tags=about))
 
 
 def _dataset(text: str) -> DatasetRef | None:
@@ -286,6 +294,4 @@ def _params(logged: dict[str, str]) -> dict[str, str]:
 
 def _url(run: Run) -> str:
     """The run's page on the MLflow server, "" where the tracker is a database."""
-    server: str = mlflow.get_tracking_uri()
-    page = f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
-    return server.rstrip("/") + page if server.startswith("http") else ""
+    return links.at(mlflow.get_tracking_uri(), links.run(run.info.experiment_id, run.info.run_id))
