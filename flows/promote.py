@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from prefect import flow
@@ -19,21 +19,61 @@ from vgg16.promotion.ledger import ConflictError
 from vgg16.promotion.records import Decision, GateResult, LedgerEntry, Standing
 from vgg16.records import ModelVersion, Stage, Verdict
 from vgg16.steps.fresh_process import FreshProcess
-from vgg16.tracking.protocol import model_name
+from vgg16.tracking.protocol import model_name, own_name
 
 # A decision that another one overtakes is made again on what is so by then.
 TRIES = 3
-# What the forms of the deployments offer: the registered model of each shipped dataset, or the name of another. What a
-# form does not have its server refuses.
+# What the forms of the deployments offer, with help on each field: a registered model to choose, at first that of each
+# shipped dataset, later those that there are (`tasks.offer_models`); or the name of another. What a form does not have
+# its server refuses.
+_OTHER = rf"^{model_name('')}[a-z0-9][a-z0-9_-]*(\.study)?$"
 RegisteredModel = Annotated[
     str,
     WithJsonSchema(
         {
+            "description": "The registered model: `vgg16-DATASET`; of a member of a study `vgg16-DATASET.study`.",
             "anyOf": [
-                {"title": "shipped", "type": "string", "enum": [model_name(dataset) for dataset in SHIPPED.datasets]},
-                {"title": "own", "type": "string", "pattern": f"^{model_name('')}[a-z0-9][a-z0-9_-]*$"},
-            ]
+                {"title": "registered", "type": "string", "enum": [model_name(name) for name in SHIPPED.datasets]},
+                {"title": "other", "type": "string", "pattern": _OTHER},
+            ],
         }
+    ),
+]
+Version = Annotated[
+    str, WithJsonSchema({"type": "string", "description": "The number of the version that is judged, such as 3."})
+]
+Target = Annotated[
+    Literal["staging", "production"],
+    WithJsonSchema(
+        {
+            "type": "string",
+            "enum": ["staging", "production"],
+            "description": "How far it may come: production asks for all gates, staging only whether it works.",
+        }
+    ),
+]
+Force = Annotated[
+    bool,
+    WithJsonSchema(
+        {"type": "boolean", "description": "Promote it whatever the verdict; the ledger keeps that, with the reason."}
+    ),
+]
+Reason = Annotated[
+    str, WithJsonSchema({"type": "string", "description": "Why, for the ledger; with force it must be given."})
+]
+Approved = Annotated[
+    bool,
+    WithJsonSchema(
+        {
+            "type": "boolean",
+            "description": "You approve it. Without, a version whose experiment asks for a person waits in Staging.",
+        }
+    ),
+]
+Earlier = Annotated[
+    str,
+    WithJsonSchema(
+        {"type": "string", "description": "This earlier production version; empty for the one before the present one."}
     ),
 ]
 
@@ -57,11 +97,11 @@ def promote_flow(scorer: FreshProcess | None) -> Any:
     @flow(name="promote", flow_run_name="promote {name} {version}")
     def promote(  # noqa: PLR0917  # the fields of the deployment's form
         name: RegisteredModel,
-        version: str,
-        stage: Literal["staging", "production"] = "production",
-        force: bool = False,
-        reason: str = "",
-        approved: bool = True,
+        version: Version,
+        stage: Target = "production",
+        force: Force = False,
+        reason: Reason = "",
+        approved: Approved = True,
     ) -> Decision:
         """Judge a registered version and move its stage as the verdict says.
 
@@ -85,6 +125,9 @@ promote = promote_flow(None)
 
 
 def _decide(request: PromotionRequest, scorer: FreshProcess) -> Decision:
+    if own_name(request.name) != request.name:
+        entered = tasks.enter_member(tasks.find_version(request.name, request.version))
+        request = replace(request, name=entered.name, version=entered.version)
     standing = tasks.repair_stages(request.name)
     version = tasks.find_version(request.name, request.version)
     if version.version == standing.champion:
@@ -110,6 +153,7 @@ def _decide(request: PromotionRequest, scorer: FreshProcess) -> Decision:
         version=version.version,
         verdict=verdict.verdict,
         reasons=verdict.reasons,
+        warnings=verdict.warnings,
         stage=kept,
         previous=standing.champion,
         forced=request.force,
@@ -138,9 +182,10 @@ def _put_into_production(
         "dataset_digest": judged.dataset_digest,
         "reference": reference,
     }
-    tasks.write_ledger(standing, facts | verdict.model_dump())
+    reasons = (*verdict.reasons, *(f"warning: {text}" for text in verdict.warnings))
+    tasks.write_ledger(standing, facts | {"verdict": verdict.verdict, "reasons": reasons})
     tasks.repair_stages(version.name)
-    _tell_of_promotion(version, verdict.reasons)
+    _tell_of_promotion(version, reasons)
     # What was forced although it could not be asked has no answers on test either.
     if judged.evidence:
         tasks.score_on_test(version)
@@ -212,7 +257,7 @@ def _ended(decision: Decision, version: ModelVersion) -> Decision:
 
 
 @flow(name="rollback", flow_run_name="rollback {name}")
-def rollback(name: RegisteredModel, reason: str = "", to: str = "") -> Decision:
+def rollback(name: RegisteredModel, reason: Reason = "", to: Earlier = "") -> Decision:
     """Bring back the version that was in production before, or an earlier one, `to` which; that one being in
     production, nothing changes.
 

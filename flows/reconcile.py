@@ -27,6 +27,7 @@ def stages() -> Any:
             settled.append(tasks.check_stages(name))
         except Vgg16Error as error:
             refused.append(error)
+    tasks.offer_models()
     if refused:
         raise Vgg16Error(" ".join(map(str, refused)))
     ends = {reconciliation.ended for reconciliation in settled}

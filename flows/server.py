@@ -4,10 +4,13 @@ works on the pools, and what is stuck. And what it is told: events of models, an
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import httpx
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterName,
@@ -31,6 +34,8 @@ from vgg16.stack.pools import POOLS
 ENDS = {"Production": "Promoted", "Staging": "Awaiting approval", "refuse": "Refused", "undecided": "Undecided"}
 VERDICTS = {"Promoted": "promote", "Awaiting approval": "promote", "Refused": "refuse", "Undecided": "undecided"}
 SKIPPED = "Skipped (unchanged)"
+# What follows it in the help of a form's field is what waits now.
+_WAITING = " In Staging, the first one first: "
 # Of the hourly checks of stages only those are listed that ended so: the others would push every retraining out.
 _NOTEWORTHY = ("Undone", "Adopted", "Failed", "Crashed")
 _LAST = 10
@@ -155,6 +160,28 @@ def cancel_children(flow_run_id: Any) -> None:
         for child in client.read_flow_runs(flow_run_filter=children):
             if child.deployment_id and child.state and not child.state.is_final():
                 client.set_flow_run_state(child.id, Cancelling())
+
+
+def offer(staged: Mapping[str, Sequence[str]]) -> None:
+    """Let the forms of `promote` and `rollback` offer the registered models that there are, first those of which
+    versions wait in Staging, and say which these are, the first one first. Nothing where a server has no such form, or
+    is busy: the next decision does it again."""
+    if not staged:
+        return
+    names = sorted(staged, key=lambda name: (not staged[name], name))
+    waiting = "; ".join(f"{name} {', '.join(staged[name])}" for name in names if staged[name])
+    forms = DeploymentFilter(name=DeploymentFilterName(any_=["promote", "rollback"]))
+    with suppress(httpx.HTTPError), get_client(sync_client=True) as client:
+        for deployment in client.read_deployments(deployment_filter=forms):
+            schema: dict[str, Any] = deployment.parameter_openapi_schema or {}
+            with suppress(KeyError, IndexError, TypeError):  # a form that somebody has made
+                fields = schema["properties"]
+                fields["name"]["anyOf"][0] |= {"title": "registered", "enum": names}
+                if "version" in fields:
+                    described = str(fields["version"]["description"]).partition(_WAITING)[0]
+                    fields["version"]["description"] = described + (_WAITING + waiting) * bool(waiting)
+                form = DeploymentUpdate.model_validate({"parameter_openapi_schema": schema})
+                client.update_deployment(deployment.id, form)
 
 
 def tell_of(event: str, name: str, text: str) -> None:

@@ -76,6 +76,7 @@ def study(
             causes = by_cause({member.experiment.name: member.failure for member in members})
             raise Vgg16Error(f"Every member failed. {causes}.", "The same command tries them again.")
         pages = tasks.write_study(row, dataset, members, overrides or [], parent.run_id)
+        tasks.offer_models()
     seconds = round(time.perf_counter() - start, 1)
     return _answer(row, dataset, members, parent.run_id) | pages | {"seconds": seconds}
 

@@ -17,7 +17,7 @@ from prefect.tasks import exponential_backoff
 
 from vgg16.config.types import DatasetChoice, Experiment, Study
 from vgg16.flows import progress
-from vgg16.flows.server import tell_of
+from vgg16.flows.server import offer, tell_of
 from vgg16.promotion.records import GateResult, Standing
 from vgg16.records import (
     DatasetRef,
@@ -146,9 +146,16 @@ def read_again(run: TrackedRun) -> TrackedRun:
 
 
 @task(name="register", **IO)
-def register_model(run: TrackedRun, model_uri: str) -> TrackedRun:
-    """The run's model becomes a version of the dataset's registered model; its checkpoints have served."""
-    return register.register(run, model_uri, here())
+def register_model(run: TrackedRun, model_uri: str, of_study: bool = False) -> TrackedRun:
+    """The run's model becomes a version of the dataset's registered model, or of the one for members of its studies;
+    its checkpoints have served."""
+    return register.register(run, model_uri, here(), of_study=of_study)
+
+
+@task(name="enter", **IO)
+def enter_member(member: ModelVersion) -> ModelVersion:
+    """A study's member becomes a version of the dataset's own model."""
+    return register.enter(member, here())
 
 
 @task(name="find base", **IO)
@@ -245,6 +252,13 @@ def end_waits(promoted: ModelVersion) -> None:
 def list_waiting(name: str) -> None:
     """Say who waits in Staging."""
     stages.list_waiting(name, here())
+    offer(stages.staged(here()))
+
+
+@task(name="offer models", **IO)
+def offer_models() -> None:
+    """Let the forms on the server offer what there is to promote."""
+    offer(stages.staged(here()))
 
 
 @task(name="write ledger", **_COMPUTE)

@@ -68,7 +68,9 @@ def _train(request: TrainingRequest, on_trained: Callable[[], None]) -> TrackedR
         except BusyError as busy:
             _wait_for(busy)
             continue
-        return tasks.register_model(tasks.evaluate_model(run, model_uri), model_uri) if model_uri else run
+        if not model_uri:
+            return run
+        return tasks.register_model(tasks.evaluate_model(run, model_uri), model_uri, of_study=bool(request.parent))
 
 
 def with_base(request: TrainingRequest) -> TrainingRequest:

@@ -120,15 +120,18 @@ class Speed(Frozen):
 
 
 class Verdict(Frozen):
-    """What the gates said, each reason a sentence."""
+    """What the gates said, each reason a sentence; and what no gate forbids but a user should know, each `warning` a
+    sentence too."""
 
     verdict: Outcome
     reasons: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 class ModelVersion(Frozen):
     """A registered version. Stages and versions are strings, as MLflow's servers answer them. One in Staging waits for
-    `waits_for`, until the date `waits_until`, YYYY-MM-DD; "" where it does not wait, or for no end."""
+    `waits_for`, until the date `waits_until`, YYYY-MM-DD; "" where it does not wait, or for no end. `warnings` are
+    those of its last verdict."""
 
     name: str
     version: str
@@ -136,6 +139,7 @@ class ModelVersion(Frozen):
     run_id: str
     experiment: str
     verdict: str = ""
+    warnings: tuple[str, ...] = ()
     metrics: dict[str, float] = Field(default_factory=dict)
     waits_for: Literal["", "a person", "more images"] = ""
     waits_until: str = ""

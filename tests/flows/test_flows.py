@@ -231,6 +231,9 @@ def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(
     assert forms["promote"]["stage"]["enum"] == ["staging", "production"]
     assert forms["promote"]["name"]["anyOf"] == forms["rollback"]["name"]["anyOf"]
     assert "vgg16-cifar100" in forms["promote"]["name"]["anyOf"][0]["enum"]
+    assert [
+        field for name in ("promote", "rollback") for field, of in forms[name].items() if not of["description"]
+    ] == []
     # By name, in a list to choose from; or whole, a user's own.
     by_name, whole = forms["retrain"]["experiments"]["items"]["anyOf"]
     assert "digits-finetune" in by_name["enum"]
@@ -248,7 +251,43 @@ def answered(method: str, url: str, **given: Any) -> httpx.Response:
     return answer
 
 
-@pytest.mark.parametrize(("name", "status"), [("vgg16-digits", 201), ("vgg16-pets", 201), ("pets", 409)])
+def test_the_forms_offer_the_models_that_there_are_and_say_what_waits_first(deployed: str) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from vgg16.flows.server import offer
+
+    def forms() -> dict[str, Any]:
+        return {each["name"]: each for each in asked(deployed, "deployments")}
+
+    def offered(staged: dict[str, list[str]]) -> dict[str, Any]:
+        with temporary_settings({PREFECT_API_URL: deployed}):
+            offer(staged)
+        return {name: each["parameter_openapi_schema"]["properties"] for name, each in forms().items()}
+
+    before = forms()
+    try:
+        for _ in range(2):
+            found = offered({"vgg16-a": [], "vgg16-pets": ["2", "5"], "vgg16-pets.study": []})
+            for form in ("promote", "rollback"):
+                assert found[form]["name"]["anyOf"][0]["enum"] == ["vgg16-pets", "vgg16-a", "vgg16-pets.study"]
+            help_of_version = found["promote"]["version"]["description"]
+            assert help_of_version.endswith("such as 3. In Staging, the first one first: vgg16-pets 2, 5")
+        after = forms()
+        kept = ("schedules", "work_pool_name", "concurrency_options", "job_variables", "parameters", "description")
+        assert [after[name][key] for name in after for key in kept] == [
+            before[name][key] for name in after for key in kept
+        ]
+        assert after["retrain"]["parameter_openapi_schema"] == before["retrain"]["parameter_openapi_schema"]
+    finally:
+        shipped = before["promote"]["parameter_openapi_schema"]["properties"]["name"]["anyOf"][0]["enum"]
+        found = offered({name: [] for name in shipped})
+    assert found["promote"]["version"]["description"].endswith("such as 3.")
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("vgg16-digits", 201), ("vgg16-pets", 201), ("vgg16-pets.study", 201), ("pets", 409), ("vgg16-pets.other", 409)],
+)
 def test_models_of_a_users_own_can_be_promoted_from_a_server(deployed: str, name: str, status: int) -> None:
     found = {each["name"]: each["id"] for each in asked(deployed, "deployments")}
     asking = {"parameters": {"name": name, "version": "1"}}

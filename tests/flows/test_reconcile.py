@@ -30,6 +30,7 @@ ENDS = {
 
 @pytest.mark.parametrize("names", ENDS)
 def test_the_check_of_stages_ends_as_what_it_found(monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]) -> None:
+    monkeypatch.setattr(tasks, "offer_models", lambda: None)
     monkeypatch.setattr(tasks, "find_models", lambda: list(names))
     monkeypatch.setattr(tasks, "check_stages", FOUND.__getitem__)
     name, message = ENDS[names]
@@ -47,6 +48,7 @@ def test_a_model_whose_ledger_is_elsewhere_hides_no_other(monkeypatch: pytest.Mo
             raise RefusedError("The ledger of vgg16-b is in s3://other.", "Set VGG16_STORE=s3://other")
         return FOUND[name]
 
+    monkeypatch.setattr(tasks, "offer_models", lambda: None)
     monkeypatch.setattr(tasks, "find_models", lambda: list(FOUND))
     monkeypatch.setattr(tasks, "check_stages", check)
     with pytest.raises(Vgg16Error, match="Set VGG16_STORE=s3://other"):

@@ -113,7 +113,7 @@ def _without_prefect() -> None:
         for name, value in list(vars(module).items()):
             if isinstance(value, Flow | Task):
                 setattr(module, name, value.fn)
-            elif name == "tell_of" or (name.startswith("create_") and name.endswith("_artifact")):
+            elif name in ("tell_of", "offer") or (name.startswith("create_") and name.endswith("_artifact")):
                 setattr(module, name, lambda *_, **__: None)
     train_flow, promote_flow = train.train_flow, promote.promote_flow
     members.train_flow = lambda on_trained: train_flow(on_trained).fn

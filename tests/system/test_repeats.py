@@ -88,7 +88,8 @@ class Home:
 
     @property
     def stages(self) -> dict[str, str]:
-        return {str(number): stage for number, stage in self.sql("select version, current_stage from model_versions")}
+        query = "select version, current_stage from model_versions"
+        return {str(number): stage for number, stage in self.sql(f"{query} where name = '{NAME}'")}
 
 
 def tiny(name: str, **settings: Any) -> Experiment:
@@ -191,6 +192,9 @@ def test_a_study_that_is_killed_has_one_run_and_trains_each_member_once(home: Ho
     answer = home.obey("study", name=study)
     assert [run["experiment"] for run in answer["runs"]] == ["one", "wider"]
     assert len(list((home.folder / "trained").iterdir())) == lives + 1
+    # What a chain has trained is the dataset's own, and what a study has a version of another name.
+    assert [run["model"]["name"] for run in answer["runs"]] == [NAME, f"{NAME}.study"]
+    assert home.stages == {"1": "Production", "2": "Archived"}
     assert home.sql("select count(*) from tags where key = 'vgg16.study'") == [(1,)]
     assert home.left_over() == []
 
@@ -200,8 +204,13 @@ def test_two_versions_that_wait_still_do_after_a_weekly_run_a_forced_promotion_a
     home: Home, vgg16: Callable[..., Answer]
 ) -> None:
     """Seen by whoever asks, and told each time."""
-    for version in ("2", "3"):
-        assert home.obey("promote", name=NAME, version=version, stage="staging")["stage"] == "Staging"
+    assert home.obey("promote", name=NAME, version="2", stage="staging")["stage"] == "Staging"
+    # The study's member becomes a version of the dataset's model, once.
+    member = {"name": f"{NAME}.study", "version": "1", "stage": "staging"}
+    for place in ("the version is made", "it is registered"):
+        assert home.obey("promote", place, **member) is None, place
+    entered = home.obey("promote", **member)
+    assert (entered["name"], entered["version"], entered["stage"]) == (NAME, "3", "Staging")
     weekly = home.obey("run", experiments=[tiny("weekly", seed=7, gate={"floor": 1.0})])
     version = weekly["challenger"]["version"]
     assert (weekly["verdict"], weekly["stage"], weekly["production"]) == ("refuse", "Archived", "1")

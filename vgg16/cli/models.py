@@ -58,8 +58,8 @@ def promote(name: str, version: str, stage: Literal["staging", "production"], fo
         # A person is shown them, each in a line.
         reasons = f": {'; '.join(decision.reasons)}" * click.get_current_context().params["as_json"]
         raise RefusedError(
-            f"{name} version {version} {why}{reasons}.",
-            f"All the same, with a reason that the ledger keeps: {by_force(name, version)}",
+            f"{decision.name} version {decision.version} {why}{reasons}.",
+            f"All the same, with a reason that the ledger keeps: {by_force(decision.name, decision.version)}",
             decision.model_dump(mode="json"),
         )
     return decision.model_dump(mode="json")

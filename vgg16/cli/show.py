@@ -241,6 +241,13 @@ def models(answer: Answer) -> None:
             for version in answer["models"]
         ],
     )
+    warned(answer)
+
+
+def warned(answer: Answer) -> None:
+    for version in answer["models"]:
+        for warning in version["warnings"] if version["stage"] in ("Production", "Staging") else []:
+            paragraph(f"{version['name']} version {version['version']}, warning: {warning}")
 
 
 def decision(answer: Answer) -> None:
@@ -253,6 +260,8 @@ def decision(answer: Answer) -> None:
     click.secho(f"{answer['name']} version {answer['version']}: {words}, stage {answer['stage']}", fg=color, bold=True)
     for reason in answer["reasons"]:
         paragraph(f"- {reason}", indent=4, first=2)
+    for warning in answer["warnings"]:
+        paragraph(f"- warning: {warning}", indent=4, first=2)
     if answer["report"] and "runs" not in answer:
         click.echo(f"The report: {short(answer['report'])}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vgg16.config.types import GateRules
 from vgg16.promotion.shared_classes import SharedClasses
 from vgg16.records import Evaluation, Speed, Verdict
-from vgg16.statistics import Correct, PairedComparison, holm, mcnemar_p, paired_t_p
+from vgg16.statistics import Correct, PairedComparison, holm, mcnemar_p, paired_t_p, proportion_interval
 
 # Chances of a false alarm where both models are equally good: of all superclasses together, and of the corruptions.
 SUPERCLASS_ALPHA = 0.05
@@ -21,6 +21,10 @@ CORRUPTION_ALPHA = 0.01
 # How far numbers may be from those of the training process: another device adds in another order.
 SAME_TOP1 = 0.002
 SAME_LOSS = 0.01
+# A version that is right on less than this part of what it is right on otherwise is warned of.
+WEAK = 0.5
+_IN = {"noise": "under noise", "blur": "when blurred", "brightness": "in other brightness"}
+_IN |= {"contrast": "in low contrast", "jpeg": "after JPEG"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ def compare(  # noqa: PLR0917  # two models and the images they are compared on
 class Evidence:
     """What the gates judge. `trained` are the numbers that the challenger's training run logged for the same images.
     Without `opponents` nothing is in production, or nothing that can be compared with, for the reasons `unmeasured`.
-    `judgement` counts how often the split, or the reference, has judged, this time included."""
+    `judgement` counts how often the split, or the reference, has judged, this time included. `corrupted` is the
+    challenger's top-1 on `sampled` gate images as they are (the key "") and in each corruption, {} where not asked."""
 
     challenger: Scored
     trained: Mapping[str, float]
@@ -90,6 +95,8 @@ class Evidence:
     judgement: int
     rules: GateRules
     unmeasured: tuple[str, ...] = ()
+    corrupted: Mapping[str, float] = field(default_factory=dict)
+    sampled: int = 0
 
     @property
     def alpha(self) -> float:
@@ -310,6 +317,19 @@ def too_few(evidence: Evidence) -> str:
     return f"the gate has fewer than {least} images of {which}, too few to tell that one got worse: {names}"
 
 
+def weaknesses(evidence: Evidence) -> tuple[str, ...]:
+    """In which corruptions it is right on less than half of what it is right on otherwise, on the same images. No gate:
+    a first version has nothing that it could be worse than, and a later one may be as weak as the champion is."""
+    clean = evidence.corrupted.get("", 0.0)
+    found = []
+    for kind, top1 in evidence.corrupted.items():
+        if top1 < WEAK * clean:
+            low, high = proportion_interval(round(top1 * evidence.sampled), evidence.sampled)
+            share = f"{top1:.4f} ({low:.4f} to {high:.4f}) of {evidence.sampled} gate images"
+            found.append(f"{_IN.get(kind, kind)} right on only {share}, on {clean:.4f} of them as they are")
+    return tuple(found)
+
+
 def judge(evidence: Evidence, stage: Literal["staging", "production"] = "production") -> Verdict:
     """`refuse` where a gate of the stage is not passed, with the reasons of these; else `undecided` where the images
     are too few to tell, with what they leave open; else `promote`, with all reasons. What they cannot tell of single
@@ -320,6 +340,8 @@ def judge(evidence: Evidence, stage: Literal["staging", "production"] = "product
     if failed:
         return Verdict(verdict="refuse", reasons=failed)
     few = tuple(filter(None, [too_few(evidence)] if stage == "production" else []))
+    warnings = weaknesses(evidence) if stage == "production" else ()
     if undecided:
-        return Verdict(verdict="undecided", reasons=undecided + few)
-    return Verdict(verdict="promote", reasons=tuple(finding.reason for finding in findings if finding.reason) + few)
+        return Verdict(verdict="undecided", reasons=undecided + few, warnings=warnings)
+    reasons = tuple(finding.reason for finding in findings if finding.reason)
+    return Verdict(verdict="promote", reasons=reasons + few, warnings=warnings)

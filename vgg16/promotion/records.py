@@ -72,14 +72,15 @@ class Standing(Frozen):
 
 
 class Decision(Frozen):
-    """How a judgement ended: what the gates said (None for a rollback), the stage that the version has now, the
-    production version before it, and the page on the version's run, "" for none. `changed` is False where a rollback
-    to this version found it in production."""
+    """How a judgement ended: what the gates said (None for a rollback) and warned of, the stage that the version has
+    now, the production version before it, and the page on the version's run, "" for none. `changed` is False where a
+    rollback to this version found it in production."""
 
     name: str
     version: str
     verdict: Outcome | None
     reasons: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     stage: Stage
     previous: str
     forced: bool = False

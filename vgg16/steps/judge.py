@@ -71,6 +71,7 @@ def _evidence(
         if own.speed is None:
             raise UnusableError(own.unusable)
         probabilities = own.load("probabilities")
+        weak, sampled = _corrupted(own, gate)
         compared = {number: _compare(role, number, own, answers[number], gate) for number, role in roles.items()}
     evaluation = metrics.evaluate(
         "gate", data.digest_of("gate"), probabilities, labels, dataset.class_names, superclasses
@@ -91,6 +92,8 @@ def _evidence(
         opponents=tuple(opponent for opponent in compared.values() if isinstance(opponent, gates.Opponent)),
         judgement=judgement,
         rules=rules,
+        corrupted=weak,
+        sampled=sampled,
         unmeasured=tuple(
             f"nothing can be measured against the {role}, version {number}: {compared[number]}"
             for number, role in roles.items()
@@ -124,6 +127,15 @@ def _compare(
     return gates.compare(role, number, challenger, opponent, group_of, tuple(gate.groups), shared)
 
 
+def _corrupted(own: VersionAnswers, gate: _Gate) -> tuple[dict[str, float], int]:
+    """The challenger's top-1 on the images that are corrupted, as they are (the key "") and in each kind; and how many
+    they are."""
+    sample = corruptions.sample(len(gate.labels))
+    shown = [own.load("probabilities")[sample], *own.load("corrupted")]
+    correct = [float((answers.argmax(axis=-1) == gate.labels[sample]).mean()) for answers in shown]
+    return dict(zip(("", *corruptions.KINDS), correct, strict=True)), len(sample)
+
+
 def _correct(answers: VersionAnswers, gate: _Gate, shared: SharedClasses) -> tuple[Correct, Correct]:
     """Whether each gate image of the shared classes, and each corrupted one of each kind, is answered right."""
 
@@ -145,6 +157,7 @@ def _numbers(evidence: gates.Evidence) -> dict[str, float]:
         "challenger_gate_ece": challenger.evaluation.ece,
         "latency_ms": challenger.speed.latency_ms,
         "megabytes": challenger.megabytes,
+        **{f"challenger_gate_{kind}_top1": top1 for kind, top1 in evidence.corrupted.items() if kind},
     }
     if evidence.judgement:
         numbers["judgement"] = float(evidence.judgement)

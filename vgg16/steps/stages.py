@@ -52,6 +52,13 @@ def list_waiting(name: str, workplace: Workplace) -> None:
         workplace.say(f"waiting     {text}")
 
 
+def staged(workplace: Workplace) -> dict[str, list[str]]:
+    """The versions that wait in Staging, the first one first, of each registered model; none for most."""
+    registry = workplace.tracker.registry
+    stages = {name: registry.state(name).stages for name in registry.names()}
+    return {name: [version for version, stage in of.items() if stage == "Staging"] for name, of in stages.items()}
+
+
 def _today() -> date:
     return datetime.now(UTC).date()
 

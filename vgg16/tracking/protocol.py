@@ -34,9 +34,24 @@ if TYPE_CHECKING:
 RunState = Literal["", "unfinished", "complete"]
 
 
+# No dataset's name has a dot.
+_OF_STUDIES = ".study"
+
+
 def model_name(dataset: str) -> str:
     """The registered model that a dataset's challengers and champion are versions of."""
     return f"vgg16-{dataset}"
+
+
+def study_name(dataset: str) -> str:
+    """The registered model that the members of a dataset's studies are versions of: they are compared with each other,
+    and one becomes a version of the dataset's own model where a person asks for its promotion."""
+    return model_name(dataset) + _OF_STUDIES
+
+
+def own_name(name: str) -> str:
+    """The dataset's own model beside one of members of studies; any other name as it is."""
+    return name.removesuffix(_OF_STUDIES)
 
 
 class Runs(Protocol):

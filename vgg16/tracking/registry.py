@@ -23,7 +23,7 @@ from vgg16.records import DatasetRef, ModelVersion, Stage, TrackedRun, Verdict
 from vgg16.suggestions import nearest
 from vgg16.tracking import logged_models
 from vgg16.tracking.logged_models import SHA256, LoggedModel, is_final
-from vgg16.tracking.protocol import RegistryState, Runs, model_name
+from vgg16.tracking.protocol import RegistryState, Runs, model_name, own_name, study_name
 from vgg16.tracking.tags import DATASET
 
 _ADDRESSES = "models:/NAME/VERSION, models:/NAME@ALIAS, models:/m-ID or runs:/RUN/model"
@@ -36,6 +36,8 @@ _PROMOTING = "vgg16.promoting"
 # Tags of a version: the date until which it waits in Staging, and why it does no more.
 _WAITS_UNTIL = "vgg16.waits_until"
 _WAITED = "vgg16.waited"
+# And of its run: what the last verdict warned of, a line each.
+_WARNINGS = "vgg16.warnings"
 # What goes into a filter of MLflow's.
 _NAME = r"[\w.-]+"
 # How often a row that several processes write at one moment is tried again; each time one of them has written it.
@@ -52,6 +54,11 @@ it in the tags `vgg16.verdict` and `vgg16.reasons`.
 decision are in Staging, the last one with the alias `challenger`.
 - Where the stage is: on the page of each version, and in this list once the switch *New model registry UI* is off.
 - The ledger decides, and stages and aliases follow it: `vgg16 history {name}` tells who promoted what, when and why.
+"""
+_ABOUT_STUDIES = """\
+What studies on **{dataset}** have trained, to be compared with each other; each version has its model card as \
+description. None of them is in production: `vgg16 promote {name} VERSION` makes one a version of `{own}` too, \
+and judges it there.
 """
 
 
@@ -70,9 +77,8 @@ class MlflowRegistry:
             if version.run_id == run_id:
                 self.client.set_tag(run_id, "vgg16.model", f"{name}/{version.version}")
                 return version
-        about = _ABOUT_MODEL.format(name=name, dataset=name.removeprefix(model_name("")))
         try:
-            self.client.create_registered_model(name, description=about)
+            self.client.create_registered_model(name, description=_about(name))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -85,9 +91,9 @@ class MlflowRegistry:
         return _version(made, self._data_of([run_id]).get(run_id))
 
     def with_version(self, run: TrackedRun) -> TrackedRun:
-        versions = self.versions(model_name(run.dataset.name)) if run.dataset else []
-        own = next((version for version in versions if version.run_id == run.run_id), None)
-        return run.model_copy(update={"model": own})
+        names = (model_name(run.dataset.name), study_name(run.dataset.name)) if run.dataset else ()
+        own = (version for name in names for version in self.versions(name) if version.run_id == run.run_id)
+        return run.model_copy(update={"model": next(own, None)})
 
     def names(self) -> list[str]:
         names: list[str] = []
@@ -116,8 +122,11 @@ class MlflowRegistry:
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
-        numbers = [str(own.version) for own in self._own(name)]
-        raise RequestError(f"{name} has no version {version!r}.", f"There are: {', '.join(numbers)}.")
+        own = self._own(name)
+        waiting = [str(made.version) for made in own if made.current_stage == "Staging"]
+        queue = f" In Staging, the first one first: {', '.join(waiting)}." if waiting else ""
+        numbers = ", ".join(str(made.version) for made in own)
+        raise RequestError(f"{name} has no version {version!r}.", f"There are: {numbers}.{queue}")
 
     def champions(self) -> list[ModelVersion]:
         every = (version for name in self.names() for version in self.versions(name))
@@ -233,13 +242,20 @@ class MlflowRegistry:
 
     def tag_verdict(self, version: ModelVersion, verdict: Verdict) -> None:
         state = self.runs.state(version.run_id)
-        for tag, value in {"vgg16.verdict": verdict.verdict, "vgg16.reasons": "; ".join(verdict.reasons)}.items():
+        said = {"vgg16.verdict": verdict.verdict, "vgg16.reasons": "; ".join(verdict.reasons)}
+        if verdict.warnings or _WARNINGS in self._tags(version):
+            said[_WARNINGS] = "\n".join(verdict.warnings)
+        for tag, value in said.items():
             _write(self.client.set_model_version_tag, version.name, version.version, tag, value)
             if state:
                 self.client.set_tag(version.run_id, tag, value)
 
     def reasons(self, version: ModelVersion) -> str:
-        return str(self.client.get_model_version(version.name, version.version).tags.get("vgg16.reasons", ""))
+        return str(self._tags(version).get("vgg16.reasons", ""))
+
+    def _tags(self, version: ModelVersion) -> dict[str, str]:
+        tags: dict[str, str] = self.client.get_model_version(version.name, version.version).tags
+        return tags
 
     def describe(self, version: ModelVersion, card: str) -> None:
         self.client.update_model_version(version.name, version.version, card)
@@ -310,6 +326,8 @@ class MlflowRegistry:
 
     def _data_of(self, run_ids: list[str]) -> dict[str, RunData]:
         """Metrics and tags of these runs, the deleted ones too, by id: a few requests, not one for each."""
+        if not run_ids:
+            return {}
         experiments = [experiment.experiment_id for experiment in self.client.search_experiments(ViewType.ALL)]
         data: dict[str, RunData] = {}
         for start in range(0, len(run_ids), _PAGE):
@@ -317,6 +335,13 @@ class MlflowRegistry:
             page = self.client.search_runs(experiments, f"attributes.run_id IN ({ids})", ViewType.ALL, _PAGE)
             data |= {run.info.run_id: run.data for run in page}
         return data
+
+
+def _about(name: str) -> str:
+    """What the page of a registered model says above its versions."""
+    own = own_name(name)
+    about = _ABOUT_MODEL if own == name else _ABOUT_STUDIES
+    return about.format(name=name, own=own, dataset=own.removeprefix(model_name("")))
 
 
 def _version(made: MlflowVersion, run: RunData | None) -> ModelVersion:
@@ -330,6 +355,7 @@ def _version(made: MlflowVersion, run: RunData | None) -> ModelVersion:
         run_id=made.run_id,
         experiment=data.tags.get("vgg16.experiment", ""),
         verdict=made.tags.get("vgg16.verdict", ""),
+        warnings=tuple(made.tags.get(_WARNINGS, "").splitlines()),
         metrics=data.metrics,
         waits_for=("more images" if undecided else "a person") if waits else "",
         waits_until=made.tags.get(_WAITS_UNTIL, "") if waits else "",

@@ -28,6 +28,7 @@ TAGS = {
     "vgg16.model": "the version that it became, as `vgg16-digits/3`",
     "vgg16.verdict": "what the gates said of that version last: `promote`, `refuse` or `undecided`",
     "vgg16.reasons": "why",
+    "vgg16.warnings": "what no gate forbids but a user should know; none where there is nothing",
     "vgg16.chain": "the same for all members of one `vgg16 run` or `vgg16 study`",
     "vgg16.study": "of the run above its members' runs: the study's name",
     "vgg16.study_request": "of the same: the digest of the members and the data",

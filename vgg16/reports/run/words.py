@@ -73,7 +73,7 @@ def verdict(facts: RunFacts) -> str:
         "replaced": f"{became} and was in production, where another one has taken its place.",
         "unjudged": f"{became} and was not judged: of a run's members only the best on val is, of a study's none.",
     }
-    return sentences[facts.standing]
+    return " ".join([sentences[facts.standing], *(f"Warning: {text}." for text in model.warnings)])
 
 
 def learning(facts: RunFacts) -> list[str]:
