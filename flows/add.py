@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prefect import flow, task, unmapped
-from prefect.artifacts import create_link_artifact
+from prefect.artifacts import create_markdown_artifact
 
 from vgg16.data import published
 from vgg16.data.chunks import Chunk, OnRead, Reading
@@ -19,7 +19,7 @@ from vgg16.flows import tasks
 from vgg16.records import DatasetRef, ValidationReport
 from vgg16.steps.data import add as adding
 from vgg16.steps.data.reading import Reader, read_elsewhere, read_here
-from vgg16.steps.data.report import refused
+from vgg16.steps.data.report import refused, where_to_read
 from vgg16.workplace import settings
 from vgg16.workplace.workplace import Workplace
 
@@ -57,7 +57,7 @@ def add(name: str) -> tuple[DatasetRef, ValidationReport]:
         raise RequestError(f"There is no dataset {name!r} in {workplace.store.address}.", "vgg16 data add NAME SOURCE")
     added = adding.add(workplace.dataset_row(current.dataset), workplace, read=reader())
     report = tasks.validate_data(added.dataset)
-    create_link_artifact(key=f"data-docs-{name}", link=settings.as_link(report.docs), link_text=report.docs)
+    create_markdown_artifact(key=f"data-docs-{name}", markdown=where_to_read(report))
     if not report.ok:
         raise refused(report)
     return added.dataset, report

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from prefect import flow
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from vgg16.config.types import DatasetChoice
 from vgg16.flows import tasks
 from vgg16.records import DatasetRef, ValidationReport
-from vgg16.steps.data.report import refused
-from vgg16.workplace import settings
+from vgg16.steps.data.report import refused, where_to_read
 
 
 @flow(name="ingest", flow_run_name="ingest {choice.name}")
@@ -21,9 +20,7 @@ def ingest(choice: DatasetChoice, source: str = "", sha256: str = "") -> tuple[D
     ref = tasks.fetch_data(choice, source, sha256)
     report = tasks.validate_data(ref)
     verdict = f"{len(report.failed)} of {report.checked} expectations failed" if report.failed else "all hold"
-    create_link_artifact(
-        key=f"data-docs-{ref.name}", link=settings.as_link(report.docs), link_text=report.docs, description=verdict
-    )
+    create_markdown_artifact(key=f"data-docs-{ref.name}", markdown=where_to_read(report), description=verdict)
     if report.ok:
         return ref, report
     create_table_artifact(key=f"failed-{ref.name}", table=[each.model_dump() for each in report.failed])

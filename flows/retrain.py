@@ -29,6 +29,7 @@ from vgg16.records import DatasetRef, TrackedRun, TrainingRequest, ValidationRep
 from vgg16.reports.text import metric_with_interval
 from vgg16.steps.chain import chain_digest, request_digest, run_answer
 from vgg16.steps.fresh_process import FreshProcess
+from vgg16.tracking import links
 from vgg16.tracking.tags import DATA_DOCS
 from vgg16.workplace import reach, settings
 
@@ -54,7 +55,7 @@ class _Chain:
     def docs_page(self) -> str:
         """Where a browser shows the Data Docs: beside the run on an MLflow server, else the file."""
         first = self.runs[0].url
-        return f"{first}/artifacts/{DATA_DOCS}" if first else settings.as_link(self.report.docs)
+        return links.artifact(first, DATA_DOCS) if first else settings.as_link(self.report.docs)
 
 
 def _name() -> str:
@@ -118,7 +119,7 @@ def retrain(
         description=f"{decision.verdict}: {decision.name} version {decision.version}",
     )
     name = ENDS[decision.stage if decision.verdict == "promote" else str(decision.verdict)]
-    message = f"{decision.name} version {decision.version}: {'; '.join(decision.reasons)}"
+    message = f"{decision.name} version {decision.version}: {'; '.join([*decision.reasons, *_warnings(decision)])}"
     at = datetime.now(UTC).isoformat(timespec="seconds")
     tasks.remember_chain(chain_digest(chosen, dataset), f"{at}, {name}: {message}")
     tasks.end_chain(request)
@@ -176,6 +177,7 @@ def _answer(chain: _Chain, seconds: dict[str, float]) -> dict[str, Any]:
         "challenger": {"name": decision.name, "version": decision.version},
         "verdict": decision.verdict,
         "reasons": list(decision.reasons),
+        "warnings": list(decision.warnings),
         "stage": decision.stage,
         "production": chain.production,
         "docs": chain.report.docs,
@@ -185,17 +187,26 @@ def _answer(chain: _Chain, seconds: dict[str, float]) -> dict[str, Any]:
     }
 
 
+def _warnings(decision: Decision) -> list[str]:
+    return [f"warning: {text}" for text in decision.warnings]
+
+
 def _summary(chain: _Chain) -> str:
     decision = chain.decision
     runs = "\n".join(
         f"| {run.experiment} | {run.model.version if run.model else run.status} "
         f"| {run.metrics.get('best_val_top1', 0):.4f} | {metric_with_interval(run.metrics, 'gate_top1')} "
         f"| {metric_with_interval(run.metrics, 'test_top1') or 'kept'} "
-        f"| {f'[{run.run_id}]({run.url})' if run.url else f'`{run.run_id}`'} |"
+        f"| {f'[{run.run_id[:8]}]({run.url})' if run.url else f'`{run.run_id[:8]}`'} |"
         for run in chain.runs
     )
-    reasons = "\n".join(f"- {reason}" for reason in decision.reasons)
-    return f"""# {decision.verdict}: {decision.name} version {decision.version}
+    reasons = "\n".join(f"- {reason}" for reason in (*decision.reasons, *_warnings(decision)))
+    mlflow, version = settings.load().tracking_uri, f"{decision.name} version {decision.version}"
+    card = links.at(mlflow, links.version(decision.name, decision.version))
+    card = f"[{version}]({card})" if card else f"{version}, by `vgg16 ui`"
+    # A browser opens what is on a server, and what a server shows of a bucket or a file it does not.
+    docs = f"[{DATA_DOCS}]({chain.docs_page})" if chain.docs_page.startswith("http") else f"`{chain.report.docs}`"
+    return f"""# {decision.verdict}: {version}
 
 {reasons}
 
@@ -213,8 +224,9 @@ def _summary(chain: _Chain) -> str:
 ## Evidence
 
 - Data: {chain.dataset.name}, digest `{chain.dataset.digest}`; {chain.report.checked} expectations hold
-- Data Docs: [{chain.report.docs}]({chain.docs_page})
-- MLflow: `{settings.load().tracking_uri}`
+- Data Docs: {docs}
+- Model card: {card}
+- MLflow: `{links.without_login(mlflow)}`
 """
 
 

@@ -16,6 +16,7 @@ from vgg16.reports.recipes import recipes
 
 REF = DatasetRef(name="pets", digest="d" * 64, key="k", class_names=("cat", "dog"), splits={"train": 80, "gate": 20})
 FACTS = {"run": "pets s1, `abc`", "date": "2026-01-01 00:00 UTC", "code": "0.1", "base": "", "reasons": "too | few"}
+FACTS |= {"address": "http://127.0.0.1:5000", "home": "", "env": "/home/me/.vgg16/stack/env"}
 VERSION = ModelVersion(
     name="vgg16-pets",
     version="3",
@@ -48,6 +49,24 @@ def test_a_card_says_what_it_is_how_good_its_limits_and_how_it_is_used(tiny: Exp
     ):
         assert fact in card.replace("&emsp;", "")
     assert "Not scored on `test`" not in card
+
+
+def test_a_card_warns_and_names_the_real_places(tiny: Experiment) -> None:
+    assert "Warning" not in model_card(VERSION, tiny, REF, [], FACTS)
+    warned = VERSION.model_copy(
+        update={"warnings": ("in low contrast right on only 0.39",), "name": "vgg16-pets.study"}
+    )
+    card = model_card(warned, tiny, REF, [], FACTS)
+    assert "- **Warning**: in low contrast right on only 0.39\n" in card
+    assert "source /home/me/.vgg16/stack/env\nvgg16 predict photo.jpg --model models:/vgg16-pets.study/3" in card
+    assert "mlflow.set_tracking_uri('http://127.0.0.1:5000')" in card
+    # A study's name has no champion.
+    assert "`models:/vgg16-pets@champion`" in card
+    here = FACTS | {"address": "sqlite:////home/a b/.vgg16/mlflow.db", "home": "/home/a b/.vgg16", "env": ""}
+    card = model_card(VERSION, tiny, REF, [], here)
+    assert "VGG16_HOME='/home/a b/.vgg16' vgg16 predict photo.jpg" in card
+    assert "MLFLOW_TRACKING_URI='sqlite:////home/a b/.vgg16/mlflow.db' mlflow models serve" in card
+    assert "MLFLOW_TRACKING_PASSWORD" not in card
 
 
 def test_a_card_of_what_was_not_promoted_says_that_test_was_not_looked_at(tiny: Experiment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -57,10 +58,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "model.keras").write_text("weights")
     client.create_registered_model(NAME)
     client.create_model_version(NAME, f"models:/{model.model_id}", run_id=run.run_id, model_id=model.model_id)
+    client.update_model_version(NAME, "1", card(home))
     store.create(f"ledger/{NAME}/000001.json", b"{}")
     client.set_registered_model_tag(NAME, "vgg16.ledger", store.address)
     client.set_registered_model_tag(NAME, "vgg16.followed", "1")
     return home
+
+
+def card(home: Path) -> str:
+    """What a card says of places: in a command, in code, and a longer path that is none of ours."""
+    command = f"VGG16_HOME={shlex.quote(str(home))} vgg16 predict"
+    return f"{command}\nmlflow.set_tracking_uri({sqlite(home / 'mlflow.db')!r})\nVGG16_HOME=/a/longer/one/home-2 and /x"
 
 
 def places(home: Path) -> set[str]:
@@ -93,6 +101,7 @@ def test_a_home_works_wherever_it_is_and_names_no_place_of_before(
     assert Path(client.download_artifacts(run.info.run_id, "a.txt")).read_text() == "logged"
     (folder,) = (home / "mlflow" / "pets" / "models").iterdir()
     assert client.get_model_version_download_uri(NAME, "1") == (folder / "artifacts").as_uri()
+    assert client.get_model_version(NAME, "1").description == card(home)
     elsewhere = (made.parent / "elsewhere").as_uri()
     ours = {place for place in places(home) if not place.startswith(elsewhere)}
     assert all(place.startswith(((home / "mlflow").as_uri(), str(home / "store"))) for place in ours)

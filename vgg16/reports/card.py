@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from vgg16.config.types import Experiment
 from vgg16.records import ClassScore, DatasetRef, Evaluation, ModelVersion
 from vgg16.reports.text import with_interval
+from vgg16.tracking.protocol import own_name
 
 # Other measurements that a run may have, by the name of the metric.
 _MEASURES = {
@@ -32,8 +34,8 @@ def model_card(
 ) -> str:
     """A registered version's card in Markdown: what it is, on which data, how good with 95 % intervals, its limits, how
     to use it. Lists show its first line. `evaluations` are those that are logged, of gate and test; `facts` has `run`,
-    `date`, `code`, `base` and `reasons` in words, "" for none."""
-    uri = f"models:/{version.name}/{version.version}"
+    `date`, `code`, `base` and `reasons` in words, "" for none; `address` is MLflow's, without a password, `home` the
+    folder of a home with a database of its own, and `env` the file with the variables of its stack, "" for none."""
     scores = [f"{evaluation.top1:.4f} on {evaluation.split}" for evaluation in evaluations]
     counts = ", ".join(f"{split} {count}" for split, count in ref.splits.items())
     reasons = f": {facts['reasons']}" if facts["reasons"] else ""
@@ -47,6 +49,7 @@ def model_card(
             f"Trained: {facts['date']}; run {facts['run']}; code {facts['code'] or 'unknown'}",
             f"Data: {ref.name}, digest `{ref.digest[:16]}`; images: {counts}",
             f"Gates: {version.verdict or 'not judged yet'}{reasons}",
+            *(f"**Warning**: {text}" for text in version.warnings),
         ),
         "## How good it is",
         _numbers(evaluations) if evaluations else "",
@@ -55,19 +58,43 @@ def model_card(
         "## Limits",
         _list(*_limits(experiment, evaluations)),
         "## How to use it",
-        f"""```sh
-vgg16 predict photo.jpg --model {uri}
-mlflow models serve --model-uri {uri} --env-manager local --port 5001
-```
-
-```python
-from vgg16.tracking.connect import connect
-
-classifier = connect("ADDRESS OF MLFLOW").registry.load("{uri}")
-probabilities = classifier.model.predict(images)  # uint8 [n, height, width, 3], red first, as they are
-```""",
+        *_use(version, facts),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _use(version: ModelVersion, facts: Mapping[str, str]) -> list[str]:
+    """Commands and code that run as they stand, here and wherever the address of MLflow reaches."""
+    uri, address = version.uri, facts["address"]
+    predict = f"vgg16 predict photo.jpg --model {uri}"
+    serve = f"mlflow models serve --model-uri {uri} --env-manager local --port 5001"
+    where = f"MLFLOW_TRACKING_URI={shlex.quote(address)}"
+    if facts["home"]:
+        lines = [f"VGG16_HOME={shlex.quote(facts['home'])} {predict}", f"{where} {serve}"]
+    else:
+        lines = [f"source {shlex.quote(facts['env'])}" if facts["env"] else f"export {where}", predict, serve]
+    secrets = (
+        "Where the server asks who you are, `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD` say it; the file "
+        "`stack/env` in the home of a stack sets both."
+    )
+    code = f"""\
+import mlflow
+import numpy as np
+
+mlflow.set_tracking_uri({address!r})
+model = mlflow.pyfunc.load_model({uri!r})
+_, height, width, _ = model.metadata.get_input_schema().inputs[0].shape
+# Noise; in its place your pictures, uint8 with red first, as they are.
+images = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+for answer in model.predict(images):
+    print(answer["label"], answer["probability"])"""
+    return [
+        "```sh\n" + "\n".join(lines) + "\n```",
+        "In Python, with `mlflow`, `tensorflow` and `keras`, and without `vgg16`:",
+        f"```python\n{code}\n```",
+        "" if facts["home"] else secrets,
+        f"`models:/{own_name(version.name)}@champion` in its place is what is in production by then.",
+    ]
 
 
 def _numbers(evaluations: Sequence[Evaluation]) -> str:

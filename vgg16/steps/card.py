@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from vgg16.records import ModelVersion
 from vgg16.reports.card import model_card
+from vgg16.tracking import links
 from vgg16.workplace.workplace import Workplace
 
 
@@ -23,7 +24,19 @@ def write_card(version: ModelVersion, workplace: Workplace) -> None:
         "code": ", ".join(filter(None, [run.code_version, commit])),
         "base": run.base,
         "reasons": tracker.registry.reasons(current),
+        **_places(workplace),
     }
     experiment = tracker.results.experiment(run.run_id)
     evaluations = tracker.results.evaluations(run.run_id)
     tracker.registry.describe(current, model_card(current, experiment, run.trained_on, evaluations, facts))
+
+
+def _places(workplace: Workplace) -> dict[str, str]:
+    """Where whoever uses the version finds it."""
+    settings = workplace.settings
+    stack = "MLFLOW_TRACKING_URI" in settings.supplied
+    return {
+        "address": links.without_login(settings.tracking_uri),
+        "home": str(settings.home) if settings.owns_database else "",
+        "env": str(settings.home / "stack" / "env") if stack else "",
+    }

@@ -4,6 +4,8 @@ opens the database; so a copy never reads or writes a file of its original."""
 
 from __future__ import annotations
 
+import re
+import shlex
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -11,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from vgg16.errors import Vgg16Error
-from vgg16.storage.addresses import path_of
+from vgg16.storage.addresses import path_of, sqlite
 from vgg16.storage.files import is_same_file
 from vgg16.storage.store import Store
 
@@ -87,11 +89,27 @@ def _move(connection: sqlite3.Connection, old: str, home: Path, store: Store) ->
                 if (address or "").startswith(f"{old}/") and (every or moves(address)):
                     change = f"UPDATE {table} SET {column} = ? WHERE rowid = ?"  # noqa: S608  # of _COLUMNS
                     connection.execute(change, (root + address.removeprefix(old), row))
+    _move_cards(connection, origin, home)
     if store.address != str(origin / "store"):
         connection.execute(
             "UPDATE registered_model_tags SET value = ? WHERE key LIKE 'vgg16.ledger%' AND value = ?",
             (str(home / "store"), str(origin / "store")),
         )
+
+
+def _move_cards(connection: sqlite3.Connection, origin: Path, home: Path) -> None:
+    """The code in model cards names the home, and its database."""
+    if "description" not in _columns(connection, "model_versions"):
+        return
+    pairs = [(sqlite(origin / "mlflow.db"), sqlite(home / "mlflow.db")), (str(origin), str(home))]
+    # As they stand in code and in commands; a longer path that begins so is another place.
+    written = {quote_of(old): quote_of(new) for old, new in pairs for quote_of in (shlex.quote, repr)}
+    for row, card in connection.execute("SELECT rowid, description FROM model_versions").fetchall():
+        moved = card or ""
+        for old, new in written.items():
+            moved = re.sub(rf"(?<=[=(]){re.escape(old)}(?=[\s)])", new.replace("\\", r"\\"), moved)
+        if moved != (card or ""):
+            connection.execute("UPDATE model_versions SET description = ? WHERE rowid = ?", (moved, row))
 
 
 def _moves(old: str, home: Path) -> Callable[[str], bool]:

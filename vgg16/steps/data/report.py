@@ -1,12 +1,35 @@
-"""What a person is told of data that failed its expectations."""
+"""What a person is told of data that were checked: where to read more, and of those that failed, why."""
 
 from __future__ import annotations
 
+import platform
+import shlex
 from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vgg16.errors import DataError
 from vgg16.records import ValidationReport
+
+
+def where_to_read(report: ValidationReport) -> str:
+    """How the checks ended and how to open the Data Docs, in Markdown. No link: what a browser shows of a server leads
+    neither into a bucket nor to a file."""
+    verdict = f"{len(report.failed)} of {report.checked} expectations failed" if report.failed else "all hold"
+    lines = [f"**{report.dataset}** `{report.digest[:8]}`: {report.checked} expectations, {verdict}.", ""]
+    if report.docs.startswith("s3://"):
+        file = PurePosixPath(report.docs).name
+        fetch = "from pathlib import Path; from vgg16.storage.addresses import download; "
+        fetch += f"download({report.docs!r}, Path({file!r}))"
+        lines += [
+            f"The Data Docs are `{report.docs}`, and in MLflow beside each run that learned from these data. To fetch",
+            "them, with the variables of the store (`source .vgg16/stack/env` where `vgg16 up` made it):",
+            "",
+            f"```sh\npython -c {shlex.quote(fetch)}\n```",
+        ]
+    elif report.docs:
+        lines.append(f"The Data Docs, to be opened on {platform.node()}: `{Path(report.docs).as_uri()}`")
+    return "\n".join(lines) + "\n"
 
 
 def refused(report: ValidationReport, facts: Mapping[str, Any] | None = None) -> DataError:
