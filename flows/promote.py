@@ -59,7 +59,8 @@ Force = Annotated[
     ),
 ]
 Reason = Annotated[
-    str, WithJsonSchema({"type": "string", "description": "Why, for the ledger; with force it must be given."})
+    str,
+    WithJsonSchema({"type": "string", "description": "Why, for the ledger; to force a promotion it must be given."}),
 ]
 Approved = Annotated[
     bool,

@@ -65,7 +65,7 @@ def test_a_card_warns_and_names_the_real_places(tiny: Experiment) -> None:
     here = FACTS | {"address": "sqlite:////home/a b/.vgg16/mlflow.db", "home": "/home/a b/.vgg16", "env": ""}
     card = model_card(VERSION, tiny, REF, [], here)
     assert "VGG16_HOME='/home/a b/.vgg16' vgg16 predict photo.jpg" in card
-    assert "MLFLOW_TRACKING_URI='sqlite:////home/a b/.vgg16/mlflow.db' mlflow models serve" in card
+    assert "MLFLOW_TRACKING_URI='sqlite:////home/a b/.vgg16/mlflow.db' \\\n  mlflow models serve" in card
     assert "MLFLOW_TRACKING_PASSWORD" not in card
 
 

@@ -167,12 +167,15 @@ def report(answer: Answer) -> None:
 
 def study(answer: Answer) -> None:
     runs = {run["experiment"]: run for run in answer["runs"]}
+    names = [run["model"]["name"] for run in answer["runs"] if run["model"]]
+    # A member that a chain had trained before is a version of another name than those that the study trained.
+    name = max(names, key=names.count, default="")
     for question, members in answer["questions"].items():
         click.echo()
-        table(question, [_member(name, runs.get(name)) for name in members])
+        table(question, [_member(member, runs.get(member), name) for member in members])
     causes = {member["experiment"]: member["cause"] for member in answer["failed"]}
-    for cause, names in grouped(causes).items():
-        paragraph(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} left out: {cause}")
+    for cause, left_out in grouped(causes).items():
+        paragraph(f"{', '.join(left_out)} {'is' if len(left_out) == 1 else 'are'} left out: {cause}")
     registered = [run for run in answer["runs"] if run["model"]]
     click.echo(f"\n{answer['seconds']:.0f} s in all. The report, in a browser: {short(answer['report'])}")
     if registered:
@@ -181,11 +184,12 @@ def study(answer: Answer) -> None:
         click.echo(f"Nothing was promoted. This judges the best on val: {judge}")
 
 
-def _member(name: str, run: Answer | None) -> Answer:
-    metrics = run["metrics"] if run else {}
+def _member(name: str, run: Answer | None, registered: str) -> Answer:
+    metrics, model = (run["metrics"], run["model"]) if run else ({}, None)
+    version = f"{model['name']} {model['version']}".removeprefix(f"{registered} ") if model else ""
     return {
         "experiment": name,
-        "version": "left out" if not run else run["model"]["version"] if run["model"] else run["status"],
+        "version": "left out" if not run else version or run["status"],
         "best val top-1": number(metrics.get("best_val_top1")),
         "test top-1": metric_with_interval(metrics, "test_top1"),
         "seconds": number(metrics.get("train_seconds"), 0),

@@ -70,7 +70,7 @@ def _use(version: ModelVersion, facts: Mapping[str, str]) -> list[str]:
     serve = f"mlflow models serve --model-uri {uri} --env-manager local --port 5001"
     where = f"MLFLOW_TRACKING_URI={shlex.quote(address)}"
     if facts["home"]:
-        lines = [f"VGG16_HOME={shlex.quote(facts['home'])} {predict}", f"{where} {serve}"]
+        lines = [f"VGG16_HOME={shlex.quote(facts['home'])} {predict}", f"{where} \\\n  {serve}"]
     else:
         lines = [f"source {shlex.quote(facts['env'])}" if facts["env"] else f"export {where}", predict, serve]
     secrets = (

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _DIVERGENCE, _DIAGNOSIS = "divergence.json", "diagnosis.json"
 # MLflow takes 1,000 numbers at once; an epoch has six.
 _EPOCHS_AT_ONCE = 100
+# MLflow's lists show a number with all its digits; the exact ones of an evaluation are in its file.
+_DECIMALS = 6
 
 
 class MlflowResults:
@@ -61,17 +63,16 @@ class MlflowResults:
         return [EpochMetrics.model_validate(row) for _, row in sorted(rows.items()) if len(row) == len(names) + 2]
 
     def log_result(self, result: TrainingResult) -> None:
-        mlflow.log_metrics(
-            {
-                "best_val_top1": result.best_val_top1,
-                "best_epoch": result.best_epoch,
-                "train_seconds": result.seconds,
-                "images_per_s": result.images_per_s,
-                "peak_memory_megabytes": result.peak_memory_megabytes,
-                "temperature": result.temperature,
-                **{f"seconds_of_phase_{n}": seconds for n, seconds in enumerate(result.seconds_of_phases)},
-            }
-        )
+        metrics = {
+            "best_val_top1": result.best_val_top1,
+            "best_epoch": result.best_epoch,
+            "train_seconds": result.seconds,
+            "images_per_s": result.images_per_s,
+            "peak_memory_megabytes": result.peak_memory_megabytes,
+            "temperature": result.temperature,
+            **{f"seconds_of_phase_{n}": seconds for n, seconds in enumerate(result.seconds_of_phases)},
+        }
+        mlflow.log_metrics({name: round(value, _DECIMALS) for name, value in metrics.items()})
         mlflow.set_tags({"vgg16.device": result.device, "vgg16.precision": result.precision})
         if result.diagnosis:
             mlflow.log_dict(result.diagnosis.model_dump(mode="json"), _DIAGNOSIS)
@@ -107,7 +108,8 @@ class MlflowResults:
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
         now = time.time_ns() // 10**6
-        self.client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in metrics.items()])
+        rounded = [Metric(name, round(value, _DECIMALS), now, 0) for name, value in metrics.items()]
+        self.client.log_batch(run_id, metrics=rounded)
 
     def log_page(self, run_id: str, html: str, name: str) -> None:
         self.client.log_text(run_id, html, name)

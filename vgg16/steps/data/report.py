@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import shlex
 from collections.abc import Mapping
@@ -18,9 +19,9 @@ def where_to_read(report: ValidationReport) -> str:
     verdict = f"{len(report.failed)} of {report.checked} expectations failed" if report.failed else "all hold"
     lines = [f"**{report.dataset}** `{report.digest[:8]}`: {report.checked} expectations, {verdict}.", ""]
     if report.docs.startswith("s3://"):
-        file = PurePosixPath(report.docs).name
+        address, file = json.dumps(report.docs), json.dumps(PurePosixPath(report.docs).name)
         fetch = "from pathlib import Path; from vgg16.storage.addresses import download; "
-        fetch += f"download({report.docs!r}, Path({file!r}))"
+        fetch += f"download({address}, Path({file}))"
         lines += [
             f"The Data Docs are `{report.docs}`, and in MLflow beside each run that learned from these data. To fetch",
             "them, with the variables of the store (`source .vgg16/stack/env` where `vgg16 up` made it):",
