@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from prefect import runtime, task
-from prefect.artifacts import create_image_artifact
+from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.tasks import exponential_backoff
 
@@ -135,7 +135,9 @@ def score_on_test(version: ModelVersion) -> TrackedRun:
 def _shown(scored: Scored) -> TrackedRun:
     for split, picture in scored.matrices.items():
         key, title = f"confusion-matrix-{scored.run.experiment}", f"{scored.run.run_name} on {split}"
-        create_image_artifact(key=key, image_url=picture, description=title)
+        page = f"\n\n[The run in MLflow]({scored.run.url})" if scored.run.url else ""
+        # An artifact for images shows the address of its picture too, which is the whole picture in letters.
+        create_markdown_artifact(key=key, markdown=f"![{title}]({picture}){page}\n", description=title)
     return scored.run
 
 

@@ -28,12 +28,11 @@ from vgg16.tracking import links, views
 from vgg16.tracking.protocol import RunState
 from vgg16.tracking.tags import COLOR, DATASET, FRESH, GUESSED, LEASE, NOTE, PARENT
 
-# What an experiment's page says above its runs.
-_ABOUT = """\
-Every training on **{dataset}**, and the studies of it. The menu *Views* has `All runs` and `Last run`, with the \
-columns and charts that one compares by; `vgg16 ui` opens the last one. A run's report is `report.html` among its \
-artifacts.
-"""
+# What an experiment's page says above its runs, and the list of experiments with it, as it is written.
+_ABOUT = (
+    "Trainings on {dataset} and studies of it. In the menu Views: All runs, Last run. A run's report is report.html "
+    "among its artifacts."
+)
 
 
 class MlflowRuns:

@@ -23,8 +23,9 @@ def where_to_read(report: ValidationReport) -> str:
         fetch = "from pathlib import Path; from vgg16.storage.addresses import download; "
         fetch += f"download({address}, Path({file}))"
         lines += [
-            f"The Data Docs are `{report.docs}`, and in MLflow beside each run that learned from these data. To fetch",
-            "them, with the variables of the store (`source .vgg16/stack/env` where `vgg16 up` made it):",
+            f"The Data Docs are `{report.docs}`, and in MLflow beside each run that learned from these data.",
+            "",
+            "To fetch them, with the variables of the store (`source .vgg16/stack/env` where `vgg16 up` made it):",
             "",
             f"```sh\npython -c {shlex.quote(fetch)}\n```",
         ]
