@@ -194,10 +194,11 @@ def _warnings(decision: Decision) -> list[str]:
 def _summary(chain: _Chain) -> str:
     decision = chain.decision
     runs = "\n".join(
-        f"| {run.experiment} | {run.model.version if run.model else run.status} "
+        f"| {f'[{run.experiment}]({run.url})' if run.url else run.experiment} "
+        f"| {run.model.version if run.model else run.status} "
         f"| {run.metrics.get('best_val_top1', 0):.4f} | {metric_with_interval(run.metrics, 'gate_top1')} "
         f"| {metric_with_interval(run.metrics, 'test_top1') or 'kept'} "
-        f"| {f'[{run.run_id[:8]}]({run.url})' if run.url else f'`{run.run_id[:8]}`'} |"
+        f"| `{run.run_id[:8]}` |"
         for run in chain.runs
     )
     reasons = "\n".join(f"- {reason}" for reason in (*decision.reasons, *_warnings(decision)))
@@ -223,7 +224,7 @@ def _summary(chain: _Chain) -> str:
 
 ## Evidence
 
-- Data: {chain.dataset.name}, digest `{chain.dataset.digest}`; {chain.report.checked} expectations hold
+- Data: {chain.dataset.name}, digest `{chain.dataset.digest[:16]}`; {chain.report.checked} expectations hold
 - Data Docs: {docs}
 - Model card: {card}
 - MLflow: `{links.without_login(mlflow)}`
