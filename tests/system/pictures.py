@@ -193,7 +193,7 @@ def main(home: str) -> None:
             "compare": (
                 tracker.runs.comparison(tracker.runs.last_chain()),
                 ("train_loss", "images_per_s"),
-                (1500, 1160),
+                (1500, 1480),
             ),
             "registry": (version, ("Stage (deprecated)", "@ champion", "How to use it"), (1300, 1400)),
         }

@@ -70,7 +70,7 @@ def test_vgg16_ui_opens_the_curves_of_the_last_runs_members_over_each_other(page
     # A team's server is used as it is.
     assert call("ui", "--json", VGG16_HOME=str(home / "other"), MLFLOW_TRACKING_URI=url).json == answer
     page.goto(answer["url"])
-    shows(page, "Last run", "Curves", "val_top1", "val_loss", "train_loss", "test_top1", "images_per_s")
+    shows(page, "Last run", "Settings that differ", "phases.0.optimizer.name", "Curves", "val_top1", "val_loss", "train_loss", "test_top1", "images_per_s")
     assert "2 matching runs" in page.inner_text("body").replace("\n", " ")
     for metric in ("val_top1", "val_loss", "train_loss"):
         chart = page.locator("[data-testid=experiment-view-compare-runs-card]").filter(has_text=metric).first
