@@ -224,7 +224,7 @@ def _summary(chain: _Chain) -> str:
 
 ## Evidence
 
-- Data: {chain.dataset.name}, digest `{chain.dataset.digest[:16]}`; {chain.report.checked} expectations hold
+- Data: {chain.dataset.name}, digest `{chain.dataset.digest}`; {chain.report.checked} expectations hold
 - Data Docs: {docs}
 - Model card: {card}
 - MLflow: `{links.without_login(mlflow)}`

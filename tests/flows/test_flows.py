@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import inspect
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -66,7 +67,7 @@ def test_with_a_server_the_runs_and_their_artifacts_show_there(
     assert "Refused" in states.values()
     artifacts = {each["key"]: each["data"] for each in httpx.post(f"{prefect_server}/artifacts/filter", json={}).json()}
     summary = artifacts["retrain-summary"]
-    for fact in ("refuse", done.json["dataset"]["digest"], done.json["runs"][0]["run_id"], done.json["docs"]):
+    for fact in ("refuse", done.json["dataset"]["digest"], done.json["runs"][0]["run_id"][:8], done.json["docs"]):
         assert fact in summary
     assert done.json["docs"] in artifacts["data-docs-digits"]
     assert "data:image/png;base64," in artifacts["confusion-matrix-digits-scratch"]
@@ -86,6 +87,14 @@ def test_a_team_shares_an_mlflow_server_and_a_store_in_s3(
     assert run.status == 0, run.stderr
     assert (run.json["verdict"], run.json["stage"]) == ("promote", "Production")
     assert "ledger/vgg16-digits/000001.json" in [key.removeprefix("team/") for key in keys_in(s3)]
+    # Links are those that a browser opens.
+    artifacts = [str(each["data"]) for each in asked(prefect_server, "artifacts")]
+    targets = {target.partition(":")[0] for data in artifacts for target in re.findall(r"\]\(([^)]*)\)", data)}
+    assert targets == {"http", "data"}
+    docs, card = run.json["docs_page"].partition("?")[0], f"{mlflow_server}/#/models/vgg16-digits/versions/1"
+    for page in (docs, docs.removesuffix("/artifacts/data-docs.html"), card):
+        assert any(f"]({page}?workflowType=machine_learning)" in data for data in artifacts), page
+    assert any("s3://tests/team/docs/digits-" in data for data in artifacts)
 
     # Bob forgot the store; his own, an empty one, must not unseat the champion.
     forgot = vgg16("rollback", "vgg16-digits", "--json", **bob)

@@ -70,10 +70,22 @@ def test_vgg16_ui_opens_the_curves_of_the_last_runs_members_over_each_other(page
     # A team's server is used as it is.
     assert call("ui", "--json", VGG16_HOME=str(home / "other"), MLFLOW_TRACKING_URI=url).json == answer
     page.goto(answer["url"])
-    shows(page, "Last run", "Settings that differ", "phases.0.optimizer.name", "Curves", "val_top1", "val_loss", "train_loss", "test_top1", "images_per_s")
+    shows(
+        page,
+        "Last run",
+        "Settings that differ",
+        "phases.0.optimizer.name",
+        "Curves",
+        "val_top1",
+        "val_loss",
+        "train_loss",
+        "test_top1",
+        "images_per_s",
+    )
     assert "2 matching runs" in page.inner_text("body").replace("\n", " ")
     for metric in ("val_top1", "val_loss", "train_loss"):
-        chart = page.locator("[data-testid=experiment-view-compare-runs-card]").filter(has_text=metric).first
+        title = page.get_by_text(metric, exact=True)
+        chart = page.locator("[data-testid=experiment-view-compare-runs-card]").filter(has=title).first
         chart.locator(".scatterlayer path.js-line").nth(1).wait_for(timeout=30_000)
         assert len({path.get_attribute("d") for path in chart.locator("path.js-line").all()}) == 2, metric
         assert all(name in chart.inner_text() for name in ("digits-finetune s19", "digits-scratch s18"))
