@@ -194,7 +194,7 @@ def test_a_study_that_is_killed_has_one_run_and_trains_each_member_once(home: Ho
     assert len(list((home.folder / "trained").iterdir())) == lives + 1
     # What a chain has trained is the dataset's own, and what a study has a version of another name.
     assert [run["model"]["name"] for run in answer["runs"]] == [NAME, f"{NAME}.study"]
-    assert home.stages == {"1": "Production", "2": "Archived"}
+    assert home.stages.keys() == {"1", "2"}
     assert home.sql("select count(*) from tags where key = 'vgg16.study'") == [(1,)]
     assert home.left_over() == []
 
