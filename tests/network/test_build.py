@@ -115,10 +115,46 @@ def test_images_are_resized_inside_the_model_as_keras_resizes_them() -> None:
     larger = build(row, options, head, input_size=64, classes=10)
     larger.set_weights(model.get_weights())
     resized = keras.ops.image.resize(photographs().astype("float32"), (64, 64), interpolation="bilinear")
-    seen = keras.Model(model.input, model.get_layer("resize").output).predict(photographs(), verbose=0)
+    seen = keras.Model(model.input, model.get_layer("rescale").input).predict(photographs(), verbose=0)
     assert np.abs(seen - resized).max() < 1e-3
+    layer = keras.Sequential([model.input, keras.layers.Resizing(64, 64, dtype="float32")])
+    assert np.array_equal(seen, layer.predict(photographs(), verbose=0))
     rounded = np.round(np.asarray(resized)).astype(np.uint8)
     assert np.abs(model.predict(photographs(), verbose=0) - larger.predict(rounded, verbose=0)).max() < 0.02
+
+
+BARE = """
+import sys
+import keras
+import numpy as np
+model, images = keras.models.load_model(sys.argv[1], compile=False, safe_mode=True), np.load(sys.argv[2])
+before = model.get_weights()
+answers = {"predicted": model.predict(images, verbose=0), "together": np.asarray(model(images))}
+answers["alone"] = np.concatenate([np.asarray(model(image[None])) for image in images])
+answers["changed"] = sum(not np.array_equal(*pair) for pair in zip(before, model.get_weights()))
+np.savez(sys.argv[3], **answers)
+"""
+
+
+def test_a_bare_call_of_what_was_saved_answers_as_predict_and_changes_nothing_where_only_keras_is(
+    tmp_path: Path,
+) -> None:
+    from vgg16.network.build import build
+
+    options = BackboneChoice(name="vgg11", width=0.05, batch_norm="after")
+    head = Head(pooling="average", units=(8,), batch_norm=True, dropout=0.5)
+    model = build(SHIPPED.backbones["vgg11"], options, head, input_size=32, image_size=48, classes=5)
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "images.npy", photographs(3))
+    files = [str(tmp_path / each) for each in ("model.keras", "images.npy", "answers.npz")]
+    subprocess.run([sys.executable, "-c", BARE, *files], cwd=tmp_path, check=True)
+    answers = np.load(files[2])
+    wanted = model.predict(photographs(3), verbose=0)
+    assert np.abs(answers["predicted"] - wanted).max() < 1e-6
+    assert np.abs(answers["together"] - wanted).max() < 1e-5
+    assert np.abs(answers["alone"] - wanted).max() < 1e-5
+    assert len(np.unique(answers["alone"], axis=0)) == 3
+    assert answers["changed"] == 0
 
 
 APPLICATIONS = [row for row in SHIPPED.backbones.values() if row.pretrained]

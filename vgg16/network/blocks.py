@@ -9,6 +9,7 @@ import keras
 
 from vgg16.errors import RequestError
 
+# Models of earlier versions have a layer `resize`.
 PREPROCESSING = ("image_input", "resize", "rescale", "normalize")
 
 _HEAD = re.compile(r"(flatten|average|features_\w+|fc\d+\w*|predictions)$")

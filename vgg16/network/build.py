@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
 from vgg16.config.types import Backbone, BackboneChoice, Head
 from vgg16.errors import Vgg16Error
@@ -42,7 +42,8 @@ def build(
     x = image
     # Half the bits would blur the pixels before the network sees them: preprocessing and probabilities keep float32.
     if image_size not in (None, input_size):
-        x = layers.Resizing(image_size, image_size, interpolation="bilinear", dtype="float32", name="resize")(x)
+        # Not by the layer `Resizing`: called without `training`, it lets all that follows it train (Keras 3.15).
+        x = ops.image.resize(ops.cast(x, "float32"), (image_size, image_size), interpolation="bilinear")
     x = layers.Rescaling(1 / 255, dtype="float32", name="rescale")(x)
     mean, variance = normalization
     x = layers.Normalization(mean=mean, variance=variance, dtype="float32", name="normalize")(x)
