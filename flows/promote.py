@@ -181,6 +181,7 @@ def _put_into_production(
         "forced": forced,
         "evidence": judged.evidence,
         "dataset_digest": judged.dataset_digest,
+        "model_digest": judged.model_digest,
         "reference": reference,
     }
     reasons = (*verdict.reasons, *(f"warning: {text}" for text in verdict.warnings))
@@ -263,7 +264,8 @@ def rollback(name: RegisteredModel, reason: Reason = "", to: Earlier = "") -> De
     production, nothing changes.
 
     A rollback that was cut off before MLflow followed it is finished, and no other is made. Raises RefusedError where
-    there is nothing to bring back, and RequestError for a version that does not exist.
+    there is nothing to bring back, or its files are not what was in production, and RequestError for a version that
+    does not exist.
     """
     settled = tasks.check_stages(name)
     standing, cut_off = settled.standing, settled.finished
@@ -275,6 +277,7 @@ def rollback(name: RegisteredModel, reason: Reason = "", to: Earlier = "") -> De
         say(f"rollback    {name} {why}")
         return _back_in_production(name, to, to, (why,)).model_copy(update={"changed": False})
     version = _to_bring_back(name, standing, to)
+    tasks.check_version(name, version, standing)
     facts = {"name": name, "action": "rollback", "version": version, "verdict": None}
     tasks.write_ledger(standing, facts | {"reasons": (reason or "asked for",)})
     tasks.repair_stages(name)

@@ -263,6 +263,12 @@ def offer_models() -> None:
     offer(stages.staged(here()))
 
 
+@task(name="check version", **IO)
+def check_version(name: str, version: str, standing: Standing) -> None:
+    """Raises RefusedError for a version whose files are damaged, or are not what came into production."""
+    stages.check_version(name, version, standing, here())
+
+
 @task(name="write ledger", **_COMPUTE)
 def write_ledger(standing: Standing, facts: dict[str, Any]) -> None:
     """Append the entry that comes next, made by this user now. Of two deciders one wins; never tried again, for a

@@ -233,6 +233,16 @@ def test_the_life_of_a_champion(first_run: FirstRun, second_run: dict[str, Any])
     assert forced.status == 0
     assert (forced.json["stage"], forced.json["previous"]) == ("Production", champion)
 
+    described = {path: path.read_text() for path in (first_run.home / "mlflow" / "digits").rglob("MLmodel")}
+    for path, text in described.items():
+        path.write_text(text.replace('["0", "1",', '["1", "0",'))
+    damaged = command("rollback", "vgg16-digits")
+    for path, text in described.items():
+        assert path.read_text() != text
+        path.write_text(text)
+    assert (damaged.status, damaged.json["error"]["kind"]) == (3, "refused")
+    assert "class names or framing are not what was logged" in damaged.json["error"]["message"]
+
     back = command("rollback", "vgg16-digits", "--reason", "the demonstration is over")
     assert (back.json["version"], back.json["previous"], back.json["stage"]) == (champion, other, "Production")
 

@@ -13,7 +13,7 @@ import pytest
 from vgg16.config.types import SPLITS, Dataset, Framing, GateRules
 from vgg16.data.images import Arrays
 from vgg16.network.classifier import Classifier
-from vgg16.promotion.records import GateResult, Standing
+from vgg16.promotion.records import GateResult, LedgerEntry, Standing
 from vgg16.records import DatasetRef, ModelVersion
 from vgg16.storage.store import FolderStore
 
@@ -88,7 +88,7 @@ def ref() -> DatasetRef:
     return DatasetRef(name="shades", digest="d" * 64, key="", class_names=tuple(BRIGHTNESS), splits={"gate": 240})
 
 
-def judged(place: SimpleNamespace, champion: Any, challenger: Any) -> GateResult:
+def judged(place: SimpleNamespace, champion: Any, challenger: Any, history: tuple[LedgerEntry, ...] = ()) -> GateResult:
     from vgg16.steps import fresh_process
     from vgg16.steps.judge import judge
 
@@ -100,7 +100,7 @@ def judged(place: SimpleNamespace, champion: Any, challenger: Any) -> GateResult
             return fresh_process.answer(asked, place)  # type: ignore[arg-type]
 
     version = ModelVersion(name="vgg16-shades", version="2", stage="None", run_id="2", experiment="shades-scratch")
-    standing = Standing(history=(), champion="1", before="", reference="1")
+    standing = Standing(history=history, champion="1", before="", reference="1")
     return judge(version, standing, "production", SameProcess(), place)  # type: ignore[arg-type]
 
 
@@ -170,6 +170,20 @@ def test_models_that_know_different_classes_are_compared_on_those_that_both_know
     assert result.verdict.verdict == verdict, result.verdict.reasons
     text = "; ".join(result.verdict.reasons)
     assert all(reason in text for reason in reasons), text
+
+
+@pytest.mark.parametrize(("promoted", "verdict"), [("d1", "promote"), ("", "promote"), ("other", "undecided")])
+def test_a_champion_that_is_not_what_came_into_production_is_compared_with_nothing(
+    place: Any, promoted: str, verdict: str
+) -> None:
+    facts = {"number": 1, "name": "vgg16-shades", "action": "promote", "version": "1", "previous": "", "by": "me"}
+    rest = {"at": "now", "verdict": "promote", "reasons": ("good",), "model_digest": promoted}
+    entry = LedgerEntry.model_validate(facts | rest)
+    champion, challenger = knows(**WORSE)._replace(digest="d1"), knows(**BRIGHTNESS)._replace(digest="d2")
+    result = judged(place, champion, challenger, (entry,))
+    assert (result.verdict.verdict, result.model_digest) == (verdict, "d2")
+    told = "version 1: it is not what came into production: the ledger has digest other..., found d1..."
+    assert (told in "; ".join(result.verdict.reasons)) == (verdict == "undecided")
 
 
 def test_the_ledger_keeps_how_many_images_were_compared(place: Any) -> None:

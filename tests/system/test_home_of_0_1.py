@@ -99,7 +99,7 @@ def test_versions_runs_and_the_ledger_are_what_they_were(command: Callable[..., 
     assert command("models").json["models"] == EXPECTED["models"]
     for name, entries in EXPECTED["history"].items():
         told = command("history", name).json["entries"]
-        assert told == [{**entry, "previous_digest": ""} for entry in entries]
+        assert told == [{**entry, "previous_digest": "", "model_digest": ""} for entry in entries]
     expected = EXPECTED["compare"]
     for run in expected["runs"]:
         # Settings of the gate have other names now, and old runs are shown with them, and with what 0.1 did where there

@@ -23,6 +23,7 @@ from vgg16.network.classifier import Classifier
 from vgg16.records import DatasetRef, TrainingRequest
 from vgg16.storage.files import sha256_of
 from vgg16.tracking.connect import connect
+from vgg16.tracking.model_files import digest_of
 from vgg16.tracking.protocol import Tracker
 from vgg16.training.prepare import build_for
 
@@ -80,7 +81,7 @@ def test_it_is_loaded_as_it_was_saved_by_this_project_by_keras_and_by_tensorflow
     import mlflow
 
     wanted = logged.model.predict(logged.images, verbose=0)
-    ours, names, framing = logged.tracker.registry.load(whole[0])
+    ours, names, framing, _ = logged.tracker.registry.load(whole[0])
     assert (names, framing) == (NAMES, FRAMING)
     for model in (ours, mlflow.keras.load_model(whole[0]), mlflow.tensorflow.load_model(whole[0])):
         assert np.abs(model.predict(logged.images, verbose=0) - wanted).max() < 1e-6
@@ -177,7 +178,7 @@ def test_a_model_of_the_layout_before_is_still_loaded(logged: Logged) -> None:
         )
     file = Path(mlflow.artifacts.download_artifacts(info.model_uri), "data", "model.keras")
     logged.tracker.registry.client.set_logged_model_tags(info.model_id, {"vgg16.sha256": sha256_of(file)})
-    model, names, framing = logged.tracker.registry.load(info.model_uri)
+    model, names, framing, _ = logged.tracker.registry.load(info.model_uri)
     assert (names, framing) == (NAMES, Framing())
     assert np.array_equal(model.predict(logged.images, verbose=0), logged.model.predict(logged.images, verbose=0))
     assert logged.tracker.registry.megabytes(info.model_uri) == file.stat().st_size / 1e6
@@ -237,9 +238,18 @@ def tampered_with(folder: Path) -> None:
         packed.writestr("more.txt", "more")
 
 
-def without_names(folder: Path) -> None:
-    described = (folder / "MLmodel").read_text()
-    (folder / "MLmodel").write_text(described.replace("class_names", "nothing"))
+def described(old: str, new: str) -> Callable[[Path], None]:
+    """What MLmodel says, changed by somebody."""
+
+    def change(folder: Path) -> None:
+        text = (folder / "MLmodel").read_text()
+        assert old in text
+        (folder / "MLmodel").write_text(text.replace(old, new))
+
+    return change
+
+
+SWAPPED = described('["dark", "bright", "grey"]', '["bright", "dark", "grey"]')
 
 
 @pytest.mark.parametrize(
@@ -251,18 +261,86 @@ def without_names(folder: Path) -> None:
         (tampered_with, r"its file is not what was logged: expected sha256 \w{12}..., found \w{12}"),
         (lambda folder: (folder / "MLmodel").unlink(), r"its MLmodel cannot be read: .*MLmodel"),
         (lambda folder: (folder / "MLmodel").write_text("flavors: ["), r"its MLmodel cannot be read: .+"),
-        (without_names, r"its MLmodel has no class_names"),
+        (described("class_names", "nothing"), r"its MLmodel has no class_names"),
+        (SWAPPED, r"class names or framing are not what was logged: expected digest \w{12}..., found \w{12}"),
+        (described(', "grey"]', ', "gray"]'), r"its class names or framing are not what was logged"),
+        (
+            described('"fit":"pad"', '"fit":"crop"'),
+            r"its class names or framing are not what was logged",
+        ),
+        (described('"fit":"pad"', '"fit":"pds"'), r"its MLmodel has no such class names or framing: .+"),
+        (described(', "grey"]', ', "dark"]'), r"its MLmodel names several classes 'dark'"),
     ],
-    ids=["file missing", "all missing", "cut off", "tampered with", "no MLmodel", "MLmodel cut off", "no class names"],
+    ids=[
+        *("file missing", "all missing", "cut off", "tampered with", "no MLmodel", "MLmodel cut off", "no class names"),
+        *("names swapped", "name changed", "framing changed", "no framing", "name twice"),
+    ],
 )
 def test_a_damaged_model_is_refused_with_the_reason(logged: Logged, harm: Callable[[Path], None], told: str) -> None:
     uri, folder, _ = logged.log()
     harm(folder)
-    with pytest.raises(Vgg16Error, match=told) as refused:
+    for ask in (logged.tracker.registry.load, logged.tracker.registry.check):
+        with pytest.raises(Vgg16Error, match=told) as refused:
+            ask(uri)
+        assert refused.value.status == 1
+        assert uri in refused.value.message
+        assert "vgg16 models" in refused.value.hint
+
+
+def of_before(logged: Logged) -> tuple[str, Path]:
+    """A model as an earlier version logged it, whose class names had no digest: its address and folder."""
+    uri, folder, _ = logged.log()
+    logged.tracker.registry.client.delete_logged_model_tag(uri.removeprefix("models:/"), "vgg16.model_digest")
+    return uri, folder
+
+
+def test_class_names_have_a_digest_and_what_was_logged_without_is_still_loaded(
+    logged: Logged, whole: tuple[str, Path, str]
+) -> None:
+    registry = logged.tracker.registry
+    uri, folder = of_before(logged)
+    assert [registry.check(address).covered for address in (whole[0], uri)] == [True, False]
+    assert registry.check("models:/vgg16-patches/1").digest == registry.model_digest("vgg16-patches", "1")
+    SWAPPED(folder)
+    assert registry.load(uri).class_names == ("bright", "dark", "grey")
+    assert registry.load(uri).digest == registry.check(uri).digest != registry.load(whole[0]).digest
+
+
+@pytest.mark.parametrize("names", ['["dark", "bright"]', '["dark", "bright", "grey", "black"]', '"abc"', "[1, 2, 3]"])
+def test_as_many_names_as_answers_are_asked_of_every_model(logged: Logged, names: str) -> None:
+    import mlflow
+
+    uri, folder = of_before(logged)
+    described('["dark", "bright", "grey"]', names)(folder)
+    with pytest.raises(Vgg16Error, match=r"names \d classes, and its answers are of the shape|no such class names"):
         logged.tracker.registry.load(uri)
-    assert refused.value.status == 1
-    assert uri in refused.value.message
-    assert "vgg16 models" in refused.value.hint
+    if names.startswith('["'):
+        with pytest.raises(ValueError, match="Expected a class name for each answer"):
+            mlflow.pyfunc.load_model(uri)
+
+
+@pytest.mark.parametrize("change", [bytes.upper, lambda _: b"", lambda content: content + b"more"])
+def test_what_was_held_against_the_digest_is_what_keras_reads(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch, change: Callable[[bytes], bytes]
+) -> None:
+    import keras
+
+    uri, folder, _ = logged.log()
+    wanted = logged.model.predict(logged.images, verbose=0)
+    load, places = keras.models.load_model, []
+
+    def swapped(file: Path, **options: Any) -> Any:
+        kept = folder / "data" / "model.keras"
+        kept.write_bytes(change(kept.read_bytes()))
+        places.append((file.parent.stat().st_mode & 0o777, file.parent.is_relative_to(folder)))
+        return load(file, **options)
+
+    monkeypatch.setattr(keras.models, "load_model", swapped)
+    loaded = logged.tracker.registry.load(uri)
+    assert np.array_equal(loaded.model.predict(logged.images, verbose=0), wanted)
+    assert places == [(0o700, False)]
+    with pytest.raises(Vgg16Error, match="not what was logged"):
+        logged.tracker.registry.load(uri)
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"PK\x03\x04 no archive", "empty archive"])
@@ -273,9 +351,8 @@ def test_a_file_that_keras_cannot_read_is_refused_whatever_its_digest(logged: Lo
         file.write_bytes(content)
     else:
         zipfile.ZipFile(file, "w").close()
-    logged.tracker.registry.client.set_logged_model_tags(
-        uri.removeprefix("models:/"), {"vgg16.sha256": sha256_of(file)}
-    )
+    digests = {"vgg16.sha256": sha256_of(file), "vgg16.model_digest": digest_of(sha256_of(file), NAMES, FRAMING)}
+    logged.tracker.registry.client.set_logged_model_tags(uri.removeprefix("models:/"), digests)
     with pytest.raises(Vgg16Error, match=r"Keras cannot read its file: .+"):
         logged.tracker.registry.load(uri)
 

@@ -22,6 +22,7 @@ from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import Frozen
 from vgg16.errors import Vgg16Error
 from vgg16.flows import progress
+from vgg16.promotion import soundness
 from vgg16.stack.leftovers import sweep
 from vgg16.storage import probing
 from vgg16.workplace import installation, reach, settings
@@ -205,6 +206,17 @@ def stages() -> str:
     return "every model has in production what its ledger says"
 
 
+def models() -> str:
+    """What is in production, or waits for it, is what was logged and promoted."""
+    workplace = open_workplace()
+    registry = workplace.tracker.registry
+    looks = [soundness.look(registry, workplace.store, name) for name in registry.names()]
+    if problems := [problem for each, _ in looks for problem in each]:
+        raise Vgg16Error("; ".join(problems))
+    notes = [note for _, each in looks for note in each]
+    return "; ".join(notes) or "every version in production or Staging is what was logged"
+
+
 CHECKS: tuple[Callable[[], str], ...] = (
     python,
     packages,
@@ -220,6 +232,7 @@ CHECKS: tuple[Callable[[], str], ...] = (
     runs,
     trainings,
     stages,
+    models,
 )
 
 

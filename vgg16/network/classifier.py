@@ -11,12 +11,13 @@ if TYPE_CHECKING:
 
 
 class Classifier(NamedTuple):
-    """A model that takes uint8 [n, side, side, 3], the names of its classes in the order of its answers, and how a
-    picture file becomes such a square."""
+    """A model that takes uint8 [n, side, side, 3], the names of its classes in the order of its answers, how a picture
+    file becomes such a square, and the digest of all three where they were loaded."""
 
     model: keras.Model
     class_names: tuple[str, ...]
     framing: Framing = Framing()
+    digest: str = ""
 
     @property
     def side(self) -> int:

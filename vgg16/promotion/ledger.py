@@ -120,6 +120,12 @@ def reference(history: Sequence[LedgerEntry]) -> str:
     return in_force[-1].reference or in_force[-1].version if in_force else ""
 
 
+def model_digest(history: Sequence[LedgerEntry], version: str) -> str:
+    """The digest of a version as it came into production last; "" where no entry has one."""
+    digests = [entry.model_digest for entry in history if entry.version == version and entry.model_digest]
+    return digests[-1] if digests else ""
+
+
 def _in_force(history: Sequence[LedgerEntry]) -> list[LedgerEntry]:
     """The entries that no rollback has undone, each of which put a version into production; the present one's last."""
     in_force: list[LedgerEntry] = []

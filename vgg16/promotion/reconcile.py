@@ -143,6 +143,10 @@ def decide(registry: Registry, store: Store, now: Standing, facts: dict[str, Any
         after = (*now.history, entry)
         kept = ledger.reference(after) if entry.action == "rollback" else now.reference
         entry = entry.model_copy(update={"reference": kept or entry.version})
+    if not entry.model_digest:
+        before = ledger.model_digest(now.history, entry.version) if entry.action == "rollback" else ""
+        digest = before or registry.model_digest(entry.name, entry.version)
+        entry = entry.model_copy(update={"model_digest": digest})
     registry.claim_ledger(entry.name, store.address)
     if entry.action == "promote":
         registry.begin_promotion(entry.name, entry.number)

@@ -17,7 +17,8 @@ class LedgerEntry(Frozen):
     where nothing was judged; `dataset_digest` is that of the images behind the evidence. `reference` is the version
     that challengers must not be worse than from now on: the last one that was significantly better than all before it.
     `previous_digest` is the sha256 of the entry before, byte for byte; "" in the first one and in what earlier versions
-    wrote.
+    wrote. `model_digest` is that of all that the version's answers follow from, its class names too; "" where that was
+    not to be had, and in what earlier versions wrote.
     """
 
     number: int
@@ -34,6 +35,7 @@ class LedgerEntry(Frozen):
     dataset_digest: str = ""
     reference: str = ""
     previous_digest: str = ""
+    model_digest: str = ""
 
 
 class Judgement(Frozen):
@@ -49,12 +51,14 @@ class Judgement(Frozen):
 
 
 class GateResult(Frozen):
-    """What the gates say of a version: the verdict, the numbers behind it, the digest of the dataset, whether the
-    challenger is significantly better than all it was compared with, and whether a person must approve."""
+    """What the gates say of a version: the verdict, the numbers behind it, the digests of the dataset and of the model
+    that was asked, whether the challenger is significantly better than all it was compared with, and whether a person
+    must approve."""
 
     verdict: Verdict
     evidence: dict[str, float] = Field(default_factory=dict)
     dataset_digest: str = ""
+    model_digest: str = ""
     significantly_better: bool = False
     approval: bool = False
 

@@ -30,11 +30,12 @@ from vgg16.workplace.workplace import Workplace, open_workplace
 
 class VersionAnswers(Frozen):
     """What a version answered, in files of a folder: `probabilities.npy` float32 [n, k] on the gate images, and
-    `corrupted.npy` float32 [kinds, m, k] on corrupted ones, of the k classes that it knows. `unusable` says why there
-    are none."""
+    `corrupted.npy` float32 [kinds, m, k] on corrupted ones, of the k classes that it knows; the `digest` of the model
+    that was asked. `unusable` says why there are none."""
 
     folder: Path
     class_names: tuple[str, ...] = ()
+    digest: str = ""
     unusable: str = ""
     speed: Speed | None = None
     megabytes: float = 0.0
@@ -154,6 +155,7 @@ def answer(question: Question, workplace: Workplace) -> dict[str, VersionAnswers
         answers[version] = VersionAnswers(
             folder=folder,
             class_names=classifier.class_names,
+            digest=classifier.digest,
             speed=measure_speed(model, images),
             megabytes=registry.megabytes(uri),
         )

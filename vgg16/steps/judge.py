@@ -15,7 +15,7 @@ from vgg16.config.types import SPLITS
 from vgg16.data.images import Labels
 from vgg16.errors import RefusedError
 from vgg16.evaluation import corruptions, metrics
-from vgg16.promotion import gates, looks
+from vgg16.promotion import gates, ledger, looks
 from vgg16.promotion.records import GateResult, Judgement, Standing
 from vgg16.promotion.shared_classes import SharedClasses
 from vgg16.records import ModelVersion, TrackedRun, Verdict
@@ -39,13 +39,14 @@ def judge(
     -> the verdict for this stage, and its evidence."""
     run = workplace.tracker.runs.get(version.run_id)
     try:
-        evidence = _evidence(version, run, standing, scorer, workplace)
+        evidence, digest = _evidence(version, run, standing, scorer, workplace)
     except UnusableError as error:
         return GateResult(verdict=Verdict(verdict="refuse", reasons=(error.message,)))
     return GateResult(
         verdict=gates.judge(evidence, stage),
         evidence=_numbers(evidence),
         dataset_digest=run.trained_on.digest,
+        model_digest=digest,
         significantly_better=gates.significantly_better(evidence),
         approval=evidence.rules.approval,
     )
@@ -53,8 +54,9 @@ def judge(
 
 def _evidence(
     version: ModelVersion, run: TrackedRun, standing: Standing, scorer: FreshProcess, workplace: Workplace
-) -> gates.Evidence:
-    """The look is counted before its answer is known. Raises UnusableError."""
+) -> tuple[gates.Evidence, str]:
+    """The evidence, and the digest of the model that was asked for it. The look is counted before its answer is known.
+    Raises UnusableError."""
     dataset = run.trained_on
     data = workplace.dataset(dataset)
     labels = data.part("gate")[1]
@@ -72,7 +74,8 @@ def _evidence(
             raise UnusableError(own.unusable)
         probabilities = own.load("probabilities")
         weak, sampled = _corrupted(own, gate)
-        compared = {number: _compare(role, number, own, answers[number], gate) for number, role in roles.items()}
+        opponents = {number: _as_promoted(number, answers[number], standing) for number in roles}
+        compared = {number: _compare(role, number, own, opponents[number], gate) for number, role in roles.items()}
     evaluation = metrics.evaluate(
         "gate", data.digest_of("gate"), probabilities, labels, dataset.class_names, superclasses
     )
@@ -86,7 +89,7 @@ def _evidence(
             gate=looks.keep_gate(workplace.store, version.name, map(bytes, pictures)),
         )
         judgement = looks.count(workplace.store, version.name, look)
-    return gates.Evidence(
+    evidence = gates.Evidence(
         challenger=gates.Scored(evaluation, own.speed, own.megabytes),
         trained=run.metrics,
         opponents=tuple(opponent for opponent in compared.values() if isinstance(opponent, gates.Opponent)),
@@ -100,6 +103,18 @@ def _evidence(
             if isinstance(compared[number], str)
         ),
     )
+    return evidence, own.digest
+
+
+def _as_promoted(number: str, answers: VersionAnswers, standing: Standing) -> VersionAnswers:
+    """A version's answers; unusable where they are not those of what came into production under its number."""
+    promoted = ledger.model_digest(standing.history, number)
+    if answers.unusable or not promoted or answers.digest == promoted:
+        return answers
+    why = (
+        f"it is not what came into production: the ledger has digest {promoted[:12]}..., found {answers.digest[:12]}..."
+    )
+    return answers.model_copy(update={"unusable": why})
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import os
 from datetime import UTC, date, datetime
 from typing import Any
 
-from vgg16.promotion import reconcile, waiting
+from vgg16.promotion import reconcile, soundness, waiting
 from vgg16.promotion.reconcile import Reconciliation
 from vgg16.promotion.records import Standing
 from vgg16.records import ModelVersion
@@ -30,6 +30,11 @@ def decide(standing: Standing, facts: dict[str, Any], workplace: Workplace) -> N
     """Append the ledger entry that comes next, made by this user now. Raises ConflictError where another decision came
     first."""
     reconcile.decide(workplace.tracker.registry, workplace.store, standing, facts, _user())
+
+
+def check_version(name: str, version: str, standing: Standing, workplace: Workplace) -> None:
+    """Raises RefusedError for a version whose files are damaged, or are not what came into production."""
+    soundness.check(workplace.tracker.registry, name, version, standing.history)
 
 
 def begin_wait(version: ModelVersion, workplace: Workplace) -> None:

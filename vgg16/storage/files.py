@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+# Bytes that are read at a time.
+_CHUNK = 1 << 20
+
 
 @contextmanager
 def draft_in(folder: Path) -> Iterator[Path]:
@@ -95,3 +98,14 @@ def sha256_of(path: Path) -> str:
     """The sha256 of a file's content, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def copy_with_sha256(source: Path, target: Path) -> str:
+    """Copy a file's content to a new file, and say the sha256 of what was copied, in hexadecimal digits: whoever writes
+    to the source from now on changes neither."""
+    whole = hashlib.sha256()
+    with source.open("rb") as reading, target.open("xb") as writing:
+        while chunk := reading.read(_CHUNK):
+            whole.update(chunk)
+            writing.write(chunk)
+    return whole.hexdigest()

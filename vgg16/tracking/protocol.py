@@ -31,6 +31,17 @@ from vgg16.training.records import Diagnosis, Divergence, TrainingResult
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+
+@dataclass(frozen=True)
+class CheckedModel:
+    """What the files of a model say: the `digest` of all that an answer follows from, which is `covered` where MLflow's
+    database has it too, and whether it has a layer `Resizing`, as models of more than one size once had."""
+
+    digest: str
+    covered: bool
+    resizing: bool
+
+
 RunState = Literal["", "unfinished", "complete"]
 
 
@@ -272,6 +283,12 @@ class Registry(Protocol):
     def load(self, model_uri: str) -> Classifier:
         """A logged or registered model. Raises RequestError for an address that names no model, and Vgg16Error for a
         model that is damaged or is not what was logged."""
+
+    def check(self, model_uri: str) -> CheckedModel:
+        """Hold a model's files against what was logged, without Keras. Raises as `load` does."""
+
+    def model_digest(self, name: str, version: str) -> str:
+        """What the registry says of all that a version's answers follow from, "" for nothing."""
 
     def megabytes(self, model_uri: str) -> float:
         """The size of a model's file in MB of 10^6 bytes, without reading it. Raises as `load` does."""

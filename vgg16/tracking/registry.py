@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import mlflow
@@ -22,8 +22,8 @@ from vgg16.network.classifier import Classifier
 from vgg16.records import DatasetRef, ModelVersion, Stage, TrackedRun, Verdict
 from vgg16.suggestions import nearest
 from vgg16.tracking import logged_models
-from vgg16.tracking.logged_models import SHA256, LoggedModel, is_final
-from vgg16.tracking.protocol import RegistryState, Runs, model_name, own_name, study_name
+from vgg16.tracking.model_files import MODEL_DIGEST, SHA256, LoggedModel, is_final
+from vgg16.tracking.protocol import CheckedModel, RegistryState, Runs, model_name, own_name, study_name
 from vgg16.tracking.tags import DATASET
 
 _ADDRESSES = "models:/NAME/VERSION, models:/NAME@ALIAS, models:/m-ID or runs:/RUN/model"
@@ -84,8 +84,9 @@ class MlflowRegistry:
                 raise
         # A server takes a model that is no file of the run by its id alone.
         model_id = model_uri.removeprefix("models:/")
-        # A database forgets which logged model a version is: the version has the digest too.
-        tags = {SHA256: self.client.get_logged_model(model_id).tags.get(SHA256, "")}
+        # A database forgets which logged model a version is: the version has the digests too.
+        logged = self.client.get_logged_model(model_id).tags
+        tags = {tag: logged.get(tag, "") for tag in (SHA256, MODEL_DIGEST)}
         made = self.client.create_model_version(name, model_uri, run_id=run_id, tags=tags, model_id=model_id)
         self.client.set_tag(run_id, "vgg16.model", f"{name}/{made.version}")
         return _version(made, self._data_of([run_id]).get(run_id))
@@ -275,6 +276,12 @@ class MlflowRegistry:
     def load(self, model_uri: str) -> Classifier:
         return logged_models.load(self._find(model_uri), in_place=self.in_place)
 
+    def check(self, model_uri: str) -> CheckedModel:
+        return logged_models.check(self._find(model_uri), in_place=self.in_place)
+
+    def model_digest(self, name: str, version: str) -> str:
+        return str(self.client.get_model_version(name, version).tags.get(MODEL_DIGEST, ""))
+
     def megabytes(self, model_uri: str) -> float:
         return logged_models.megabytes(self._find(model_uri))
 
@@ -284,13 +291,13 @@ class MlflowRegistry:
         try:
             named = self.logged_model(run[1]) if run else model_uri
             if logged := re.fullmatch(r"models:/(m-\w+)", named):
-                return LoggedModel(model_uri, named, self.client.get_logged_model(logged[1]).tags.get(SHA256, ""))
+                return _logged(model_uri, named, self.client.get_logged_model(logged[1]).tags)
             if address := re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/([^/]+))", named):
                 version = self._version_at(*address.groups())
                 if version is None:
                     raise self._no_model(model_uri, f"No versions of {address[1]} are in stage {address[3]}.")
                 permanent = f"models:/{version.name}/{version.version}"
-                return LoggedModel(model_uri, permanent, version.tags.get(SHA256, ""))
+                return _logged(model_uri, permanent, version.tags)
         except MlflowException as error:
             if not is_final(error):
                 raise
@@ -342,6 +349,10 @@ def _about(name: str) -> str:
     own = own_name(name)
     about = _ABOUT_MODEL if own == name else _ABOUT_STUDIES
     return about.format(name=name, own=own, dataset=own.removeprefix(model_name("")))
+
+
+def _logged(requested: str, address: str, tags: Mapping[str, str]) -> LoggedModel:
+    return LoggedModel(requested, address, tags.get(SHA256, ""), tags.get(MODEL_DIGEST, ""))
 
 
 def _version(made: MlflowVersion, run: RunData | None) -> ModelVersion:

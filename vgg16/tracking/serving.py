@@ -35,6 +35,9 @@ class Classifier:
     """A Keras model that says the names of its classes."""
 
     def __init__(self, model: keras.Model, class_names: list[str]) -> None:
+        if model.output_shape[-1] != len(class_names):
+            answers = f"a model with {model.output_shape[-1]} answers"
+            raise ValueError(f"Expected a class name for each answer, found {len(class_names)} for {answers}.")
         self.model = model
         self.class_names = class_names
         # Traced here for any number of images: the first request would wait for it, and two at once would race.
