@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from vgg16.config import canonical
-from vgg16.config.types import Experiment, Frozen, Split
+from vgg16.config.types import BareName, Experiment, Frozen, Key, Split
 from vgg16.errors import Vgg16Error, WeightsError
 
 Stage = Literal["None", "Staging", "Production", "Archived"]
@@ -15,11 +15,12 @@ Outcome = Literal["promote", "refuse", "undecided"]
 
 
 class DatasetRef(Frozen):
-    """A published dataset, or the part of one that an experiment asked for. `digest` identifies its content."""
+    """A published dataset, or the part of one that an experiment asked for. `digest` identifies its content; name and
+    key become paths, and lead nowhere else."""
 
-    name: str
+    name: BareName
     digest: str
-    key: str
+    key: Key
     class_names: tuple[str, ...]
     splits: dict[Split, int]
 

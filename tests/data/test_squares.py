@@ -6,14 +6,17 @@ import io
 import os
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.data.test_folder import at_home, classes, row
 from vgg16.config.types import SPLITS, Framing
-from vgg16.data import chunks, shards
+from vgg16.data import chunks, picture_set, published, shards
 from vgg16.data.decode import decode
 from vgg16.data.picture_set import PictureSet
 from vgg16.errors import Vgg16Error
@@ -163,3 +166,29 @@ def test_a_shard_opens_where_people_look_at_data(pictures: PictureSet, workplace
     assert next(shards.read(shard)) == first["bytes"]
     assert b'"_type": "Image"' in pq.read_schema(shard).metadata[b"huggingface"]
     assert io.BytesIO(first["bytes"]).read(4) == b"\x89PNG"
+
+
+@pytest.mark.parametrize("shard", ["../victim.parquet", "/tmp/victim.parquet", "datasets/../../victim.parquet", ""])
+def test_a_shard_that_is_none_of_the_store_is_neither_read_nor_put_aside(
+    pictures: PictureSet, workplace: Workplace, tmp_path: Path, shard: str
+) -> None:
+    elsewhere = shard.replace("/tmp", str(tmp_path))
+    victim = Path(workplace.store.address, elsewhere)
+    if shard:
+        victim.write_bytes(b"not a shard, and nobody's but mine")
+    index = replace(pictures.index, shards=(elsewhere, *pictures.index.shards[1:]))
+    picture_set.write(index, tmp_path / "index.parquet")
+    with pytest.raises(Vgg16Error, match="expected shards of the store, found"):
+        published.load_pictures(tmp_path, 16, workplace.squares("pets").open)
+    with pytest.raises(Vgg16Error, match="expected bare names with slashes"):
+        workplace.squares("pets").open(index, 9, Framing())
+    assert not shard or victim.is_file()
+    victim.unlink() if shard else None
+    # The record of what was read names shards too.
+    chunk = chunks.Chunk("d" * 64, (), 0)
+    store, key = workplace.store, chunks.record_key("pets", chunk)
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"shard": [elsewhere or "a//b", ""]}), buffer)
+    store.create(key, buffer.getvalue())
+    assert chunks.recorded(chunk, "pets", store) is None
+    assert store.read(key) is None

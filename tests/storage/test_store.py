@@ -1,6 +1,8 @@
 """Objects in a folder and in a real S3 server."""
 
 import fcntl
+import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -10,8 +12,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy
+from pydantic import ValidationError
 
 from vgg16.errors import RequestError, Vgg16Error
+from vgg16.records import DatasetRef
 from vgg16.storage.addresses import open_prefix, open_store, sqlite
 from vgg16.storage.publishing import fetch, publish
 from vgg16.storage.s3 import S3Store
@@ -78,6 +82,38 @@ def test_a_damaged_object_is_refused(store: Store, folder: Path, tmp_path: Path,
     store.upload(damaged, "datasets/x/a.bin")
     with pytest.raises(Vgg16Error, match=r"a.bin differs from its manifest: expected 1000 bytes"):
         fetch(store, "datasets/x", tmp_path / "cache")
+
+
+NO_NAMES = ["../x", "..", ".", "", "/x", "a/b", "a\\b", "..\\x", "nul\0", "a\nb", ".draft-1", ".ssh", "x" * 256]
+
+
+@pytest.mark.parametrize("name", [*NO_NAMES, "manifest.json"])
+def test_what_is_no_bare_name_in_a_manifest_is_written_nowhere(s3: S3Store, tmp_path: Path, name: str) -> None:
+    key = f"datasets/{hashlib.sha256(name.encode()).hexdigest()}"
+    row = {"bytes": 1, "sha256": hashlib.sha256(b"x").hexdigest()}
+    s3.create(f"{key}/manifest.json", json.dumps({"files": {name: row}}).encode())
+    with pytest.raises(Vgg16Error, match=r"has no manifest\.json that can be read"):
+        fetch(s3, key, tmp_path / "home" / "cache")
+    assert not list(tmp_path.rglob("*"))
+
+
+NO_KEYS = ["../../evil", "a/../../../evil", "/abs", "a//b", "a/./b", "a\\..\\b", "", "a/.ssh", "a/"]
+
+
+@pytest.mark.parametrize("key", NO_KEYS)
+def test_a_key_leads_nowhere_but_below_its_store(s3: S3Store, tmp_path: Path, key: str) -> None:
+    folder = FolderStore(tmp_path / "home" / "store")
+    for store in (s3, folder):
+        with pytest.raises(Vgg16Error, match="expected bare names with slashes between them"):
+            fetch(store, key, tmp_path / "home" / "cache")
+    for use in (folder.read, folder.local_path, folder.delete, lambda key: folder.create(key, b"")):
+        with pytest.raises(Vgg16Error, match="expected bare names"):
+            use(key)
+    # As a run's tag in MLflow, and a dataset's name in a bucket, say what to fetch.
+    for fields in ({"name": "x", "key": key or "."}, {"name": key, "key": ""}):
+        with pytest.raises(ValidationError):
+            DatasetRef.model_validate({"digest": "d", "class_names": (), "splits": {}} | fields)
+    assert not list(tmp_path.rglob("*"))
 
 
 @pytest.mark.parametrize("name", ["a.bin", "manifest.json"])

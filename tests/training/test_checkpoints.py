@@ -52,6 +52,24 @@ def quiet(_: str) -> None:
     pass
 
 
+def test_a_state_is_read_from_the_bytes_that_were_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FolderStore(tmp_path / "store")
+    with checkpoints.hold(store, "r1", quiet) as lease:
+        checkpoints.save(store, "r1", state(3), lease)
+    load = np.load
+
+    def changed(file: Path, **options: Any) -> Any:
+        (kept,) = store.folder.rglob("arrays.npz")
+        np.savez(kept, **{f"{part} 00000": np.zeros((3, 2)) for part in ("variables", "optimizer", "best")})
+        return load(file, **options)
+
+    monkeypatch.setattr(np, "load", changed)
+    loaded = checkpoints.load(store, "r1")
+    assert loaded
+    assert (loaded.variables[0] == 3).all()
+    assert checkpoints.load(store, "r1") is None
+
+
 def elsewhere(store: Store, folder: str, beat_at: float, generation: int = 1) -> leases.Owner:
     """A lease of a process on another machine."""
     owner = leases.Owner(host="other", place="other", pid=7, started=1.0, at=beat_at, token=f"t{generation}")

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from vgg16.config.types import Framing
+from vgg16.config.types import Framing, is_key
 from vgg16.data import shards
 from vgg16.data.decode import Decoded, decode, readers
 from vgg16.data.images import Images
@@ -131,11 +131,16 @@ def recorded(chunk: Chunk, name: str, store: Store) -> pa.Table | None:
     """The record of a chunk that was read before, one row for each file; None for one that was not. A damaged one is
     removed, so that the chunk is read again."""
     content = store.read(record_key(name, chunk))
-    try:
-        return None if content is None else pq.read_table(pa.BufferReader(content))
-    except (pa.ArrowException, OSError):
-        store.delete(record_key(name, chunk))
+    if content is None:
         return None
+    try:
+        record = pq.read_table(pa.BufferReader(content))
+        if all(is_key(shard) for shard in pc.unique(record["shard"]).to_pylist() if shard):
+            return record
+    except (pa.ArrowException, OSError, KeyError, TypeError, AttributeError):
+        pass
+    store.delete(record_key(name, chunk))
+    return None
 
 
 def has_unread(record: pa.Table) -> bool:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from vgg16.config.types import SPLITS, Framing, Split
+from vgg16.config.types import SPLITS, Framing, Split, is_key
 from vgg16.data.images import Digests, Images, Labels, Pixels, counts_of, find_rows
 from vgg16.errors import Vgg16Error
 
@@ -101,6 +101,8 @@ def read(file: Path) -> Index:
     """Read an index that `write` has written."""
     table = pq.read_table(file)
     names = {key: json.loads(table.schema.metadata[key.encode()]) for key in ("class_names", "shards")}
+    if wrong := [shard for shard in names["shards"] if not is_key(shard)]:
+        raise ValueError(f"expected shards of the store, found {wrong[0]!r}")
     sha256 = b"".join(chunk.buffers()[1][chunk.offset * 32 :][: len(chunk) * 32] for chunk in table["sha256"].chunks)
 
     def numbers(column: str, dtype: Any) -> NDArray[Any]:

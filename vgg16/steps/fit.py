@@ -198,7 +198,8 @@ def _load_base(request: TrainingRequest, workplace: Workplace) -> Weights | None
     if base.startswith("models:/"):
         return weights_of(workplace.tracker.registry.load(base).model)
     if base.startswith(KEPT_WEIGHTS):
-        return read_weights(row, str(weights.kept(workplace.store, base, workplace.home / "cache")), setting)
+        with weights.kept(workplace.store, base, workplace.home / "cache") as file:
+            return read_weights(row, str(file), setting)
     if base.startswith("s3://"):
         with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
             copy = Path(folder, base.rpartition("/")[2])

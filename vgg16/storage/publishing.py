@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError, field_validator
 
-from vgg16.config.types import Frozen
+from vgg16.config.types import BareName, Frozen, is_key
 from vgg16.errors import Vgg16Error
 from vgg16.storage.files import draft_in, make_folder, sha256_of
 from vgg16.storage.store import ExistsError, Store
@@ -22,9 +21,16 @@ class _File(Frozen):
 
 
 class _Manifest(Frozen):
-    """What is published: each file by its name, which leads to no other folder."""
+    """What is published: each file by its bare name."""
 
-    files: dict[Annotated[str, Field(pattern=r"^[^/\\\x00]+$")], _File]
+    files: dict[BareName, _File]
+
+    @field_validator("files")
+    @classmethod
+    def _of_others(cls, files: dict[str, _File]) -> dict[str, _File]:
+        if MANIFEST in files:
+            raise ValueError(f"{MANIFEST} is the manifest itself")
+        return files
 
 
 def publish(store: Store, key: str, folder: Path, *, anew: bool = False) -> None:
@@ -61,11 +67,15 @@ def bytes_of(store: Store, key: str) -> int:
     return sum(file.bytes for file in manifest.files.values()) if manifest else 0
 
 
-def fetch(store: Store, key: str, cache: Path) -> Path:
-    """A local folder with a published object's files, each checked against the manifest.
+def fetch(store: Store, key: str, cache: Path, *, copied: bool = False) -> Path:
+    """A local folder with a published object's files, each checked against the manifest: below `cache`, or where they
+    are in a store of this machine, unless they are to be `copied`. What is read of a copy that is this process's alone
+    was checked, whoever writes to the store.
 
     Raises Vgg16Error where the manifest is missing (an interrupted publish) or damaged, or a file differs from it.
     """
+    if not is_key(key):
+        raise Vgg16Error(f"{store.address} has no object {key!r}: expected bare names with slashes between them.")
     manifest = _manifest(store, key)
     if manifest is None:
         raise Vgg16Error(
@@ -73,7 +83,7 @@ def fetch(store: Store, key: str, cache: Path) -> Path:
             "Its publishing was interrupted, or it was damaged; ask for it again (`vgg16 data fetch`, with --source "
             "where it came from an archive) and it is completed.",
         )
-    own = store.local_path(key)
+    own = None if copied else store.local_path(key)
     folder = own or cache / key
     make_folder(folder)
     for name, file in manifest.files.items():

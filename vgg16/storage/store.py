@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from vgg16.config.types import is_key
 from vgg16.errors import Vgg16Error
 from vgg16.storage.files import draft_in, is_same_file, sync
 
@@ -71,6 +72,11 @@ class FolderStore:
         self._honest = False
 
     def local_path(self, key: str) -> Path:
+        if not is_key(key):
+            raise Vgg16Error(
+                f"{self.address} has no object {key!r}: expected bare names with slashes between them.",
+                "What names it was changed or is damaged: fetch or add the data again.",
+            )
         return self.folder / key
 
     def read(self, key: str) -> bytes | None:
@@ -130,6 +136,7 @@ class FolderStore:
         self.local_path(key).unlink(missing_ok=True)
 
     def keys(self, prefix: str) -> list[str]:
-        paths = self.local_path(prefix).rglob("*")
+        below = prefix.rstrip("/")
+        paths = (self.local_path(below) if below else self.folder).rglob("*")
         files = (path for path in paths if path.is_file() and not path.name.startswith("."))
         return sorted(path.relative_to(self.folder).as_posix() for path in files)

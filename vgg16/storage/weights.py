@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from vgg16.config.catalog import KEPT_WEIGHTS
+from vgg16.errors import Vgg16Error
 from vgg16.storage import publishing
-from vgg16.storage.files import sha256_of
+from vgg16.storage.files import copy_with_sha256, sha256_of
 from vgg16.storage.store import Store
 
 
@@ -20,10 +23,21 @@ def keep(store: Store, file: Path) -> str:
     return f"{KEPT_WEIGHTS}{sha256}{file.suffix}"
 
 
-def kept(store: Store, address: str, cache: Path) -> Path:
-    """The local file of an address that `keep` gave, checked. Raises Vgg16Error where the store does not have it."""
+@contextmanager
+def kept(store: Store, address: str, cache: Path) -> Iterator[Path]:
+    """A copy, which is this process's alone, of the file that `keep` gave an address. Raises Vgg16Error where the store
+    does not have it, or has another one in its place."""
     name = address.removeprefix(KEPT_WEIGHTS)
-    return publishing.fetch(store, _key(name), cache) / name
+    source = publishing.fetch(store, _key(name), cache) / name
+    with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
+        file = Path(folder, name)
+        if not source.is_file() or copy_with_sha256(source, file) != file.name.partition(".")[0]:
+            raise Vgg16Error(
+                f"{store.address}/{_key(name)} holds other weights than those that were kept there: expected a file "
+                "whose sha256 is its name.",
+                "Remove it, and name the file again: --set base=PATH.",
+            )
+        yield file
 
 
 def _key(name: str) -> str:

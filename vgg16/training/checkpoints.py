@@ -147,7 +147,7 @@ def states(store: Store, request: str) -> Iterator[State]:
     for key in _whole(store, request):
         with tempfile.TemporaryDirectory(prefix="vgg16-") as cache:
             try:
-                folder = fetch(store, key, Path(cache))
+                folder = fetch(store, key, Path(cache), copied=True)
             except Vgg16Error:
                 continue
             try:

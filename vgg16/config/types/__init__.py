@@ -5,6 +5,7 @@ from vgg16.config.types.experiment import Experiment, Question, Study
 from vgg16.config.types.facts import EXPECTATIONS, FACTS, MEASURES, TEXTS, Expectation, Profile
 from vgg16.config.types.frozen import KEPT, Frozen
 from vgg16.config.types.gate import RENAMED_POLICIES, RENAMED_RULES, GateRules
+from vgg16.config.types.names import BareName, Key, is_bare, is_key
 from vgg16.config.types.network import Backbone, BackboneChoice, Head, Pretrained
 from vgg16.config.types.training import Augmentation, Device, Optimizer, Phase, Precision, Schedule
 
@@ -21,6 +22,7 @@ __all__ = [
     "Augmentation",
     "Backbone",
     "BackboneChoice",
+    "BareName",
     "Dataset",
     "DatasetChoice",
     "Device",
@@ -31,6 +33,7 @@ __all__ = [
     "Frozen",
     "GateRules",
     "Head",
+    "Key",
     "Optimizer",
     "Phase",
     "Precision",
@@ -41,4 +44,6 @@ __all__ = [
     "SmallClasses",
     "Split",
     "Study",
+    "is_bare",
+    "is_key",
 ]
