@@ -118,7 +118,7 @@ def test_what_an_earlier_version_saved_is_noted_while_it_is_in_use(model: Any, t
     problems, notes = soundness.look(model, store, NAME)
     assert problems == []
     assert [note.partition(":")[0] for note in notes] == [
-        f"{NAME} version 1 is of an earlier version",
+        f"{NAME} version 1 was logged by an earlier vgg16",
         f"{NAME} version 1 was saved with Keras' layer Resizing",
     ]
     assert "`model(images, training=False)`" in notes[1]

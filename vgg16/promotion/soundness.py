@@ -47,7 +47,10 @@ def look(registry: Registry, store: Store, name: str) -> tuple[list[str], list[s
             continue
         named = f"{name} version {version.version}"
         if not checked.covered:
-            notes.append(f"{named} is of an earlier version: its weights have a digest, its class names have none")
+            notes.append(
+                f"{named} was logged by an earlier vgg16: its weights have a digest, its class names have none; what "
+                "is trained from now on has both"
+            )
         if checked.resizing:
             notes.append(
                 f"{named} was saved with Keras' layer Resizing: our commands answer as ever, but your own code must "
