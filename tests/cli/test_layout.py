@@ -108,7 +108,7 @@ def test_the_ledger_is_blocks_on_a_terminal_and_a_line_for_each_entry_elsewhere(
 
 
 def test_nothing_is_padded_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    show.models({"models": [VERSION | {"name": "m", "metrics": {}, "experiment": "e" * 300}] * 2})
+    show.models({"models": [VERSION | {"name": "m", "warnings": [], "metrics": {}, "experiment": "e" * 300}] * 2})
     show.history({"entries": []})
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 4

@@ -171,13 +171,28 @@ def test_a_run_that_promotes_nothing_ends_with_what_can_be_done(
     ]
     answer: dict[str, Any] = {"dataset": {"name": "digits", "digest": "d" * 64}, "runs": runs, "report": ""}
     answer |= {"challenger": {"name": "vgg16-digits", "version": "2"}, "verdict": verdict, "stage": stage}
-    answer |= {"reasons": ["few images"], "seconds": {"total": 1}, "home": "/h", "docs": "", "docs_page": ""}
+    answer |= {
+        "reasons": ["few images"],
+        "warnings": [],
+        "seconds": {"total": 1},
+        "home": "/h",
+        "docs": "",
+        "docs_page": "",
+    }
     show.run(answer | {"production": "", "samples": ""})
     assert ENDS[verdict, stage] in capsys.readouterr().out
 
 
 def test_what_was_forced_is_not_said_to_be_promoted_by_the_gates(capsys: pytest.CaptureFixture[str]) -> None:
-    answer = {"name": "m", "version": "2", "verdict": "refuse", "stage": "Production", "reasons": [], "report": ""}
+    answer = {
+        "name": "m",
+        "version": "2",
+        "verdict": "refuse",
+        "stage": "Production",
+        "reasons": [],
+        "warnings": [],
+        "report": "",
+    }
     show.decision(answer | {"forced": True})
     assert capsys.readouterr().out == "m version 2: promoted by force (the gates refuse it), stage Production\n"
 

@@ -54,4 +54,4 @@ def test_a_study_tells_by_which_name_each_member_is_promoted(capsys: pytest.Capt
     text = shown(capsys)
     for row in ("a 1", "b vgg16-pets 7", "c 2"):
         assert row in text
-    assert "promote vgg16-pets.study VERSION" in text
+    assert "This judges the best on val: vgg16 promote vgg16-pets.study 1" in text
