@@ -30,6 +30,11 @@ class DatasetRef(Frozen):
         return f"docs/{self.name}-{self.digest[:8]}.html"
 
     @property
+    def duplicates_key(self) -> str:
+        """Where the store keeps the page of its near-duplicates."""
+        return f"docs/{self.name}-{self.digest[:8]}-duplicates.html"
+
+    @property
     def facts_key(self) -> str:
         """Where the store keeps the facts of its images, a Parquet file."""
         return f"{self.key}/facts.parquet"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vgg16.checks import data_docs, facts_file, facts_table
+from vgg16.checks import data_docs, facts_file, facts_table, thumbnails
 from vgg16.checks.expectations import ExpectationResult
 from vgg16.checks.rules import Rule
 from vgg16.config.types import Dataset
@@ -44,4 +44,4 @@ def test_the_page_stays_below_five_megabytes(classes: int, tmp_path: Path) -> No
 @pytest.mark.parametrize(("channels", "dtype"), [(1, np.uint8), (3, np.int16), (3, np.float32)])
 def test_images_that_are_none_are_shown_all_the_same(channels: int, dtype: type) -> None:
     images = (np.random.default_rng(0).normal(100, 300, (3, 32, 32, channels))).astype(dtype)
-    assert data_docs._pictures(images, [0, 2]).startswith("data:image/")
+    assert thumbnails.strip(images, [0, 2]).startswith("data:image/")

@@ -3,19 +3,14 @@ whatever the dataset."""
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Sequence
-
 import numpy as np
 from jinja2 import Environment, PackageLoader
-from numpy.typing import NDArray
-from PIL import Image
 
 from vgg16.checks.expectations import ExpectationResult
 from vgg16.checks.facts_table import FactsTable
+from vgg16.checks.thumbnails import strip
 from vgg16.config.types import SPLITS, Dataset
-from vgg16.data.images import Images, ImageSet, Pixels
+from vgg16.data.images import ImageSet, Pixels
 from vgg16.records import DatasetRef
 
 # Each of these bounds the page, so that it loads at once: pictures of samples in all, of them of one class, classes
@@ -25,11 +20,6 @@ SAMPLES_OF_A_CLASS = 12
 CLASSES_COUNTED = 1200
 COPIES_SHOWN = 100
 BROKEN_SHOWN = 10
-# Pixels of a picture's side; the page shows them at about that size.
-SIDE = 48
-# Bytes of a picture: drawings take fewer without any loss, photographs lose what is seen least.
-LOSSLESS = 1200
-QUALITY = 75
 
 _COUNTS = "SELECT label, split, count(*) FROM facts GROUP BY label, split ORDER BY label"
 _STATISTICS = """
@@ -59,7 +49,7 @@ def data_docs(
         ref=ref,
         ok=all(result.ok for result in results),
         results=[
-            (result, _pictures(arrays.images, result.rows[:BROKEN_SHOWN]))
+            (result, strip(arrays.images, result.rows[:BROKEN_SHOWN]))
             for result in sorted(results, key=lambda result: result.ok)
         ],
         counts=list(counts.items())[:CLASSES_COUNTED],
@@ -79,7 +69,7 @@ def _samples(arrays: ImageSet) -> dict[str, str]:
     order = np.argsort(arrays.labels, kind="stable")
     starts = np.searchsorted(arrays.labels[order], np.arange(len(arrays.class_names) + 1))
     return {
-        name: _pictures(arrays.images, order[starts[index] : min(starts[index] + most, starts[index + 1])])
+        name: strip(arrays.images, order[starts[index] : min(starts[index] + most, starts[index + 1])])
         for index, name in enumerate(arrays.class_names[:SAMPLES])
     }
 
@@ -90,31 +80,6 @@ def _copies(images: Pixels, table: FactsTable) -> list[tuple[str, list[str], boo
     shown = []
     for digest, leaks, contradicts in table.query(_COPIED, COPIES_SHOWN):
         copies = table.query(_COPIES, digest)
-        pictures = _pictures(images, [row for row, _ in copies])
+        pictures = strip(images, [row for row, _ in copies])
         shown.append((pictures, [cell for _, cell in copies], bool(leaks), bool(contradicts)))
     return shown
-
-
-def _pictures(images: Pixels, rows: Sequence[int] | NDArray[np.intp]) -> str:
-    """Some images side by side as a data URI, "" for none."""
-    if not len(rows):
-        return ""
-    strip = np.concatenate([_thumbnail(image) for image in images[np.asarray(rows)]], axis=1)
-    content, kind = _encoded(strip, "PNG"), "png"
-    if len(content) > LOSSLESS * len(rows):
-        content, kind = _encoded(strip, "JPEG"), "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _thumbnail(image: Images) -> Images:
-    """An image, uint8 [h, w, 3], at most SIDE pixels high and wide; of what is none, that it can be shown."""
-    shown = np.broadcast_to(np.clip(image, 0, 255).astype(np.uint8), (*image.shape[:2], 3))
-    picture = Image.fromarray(np.ascontiguousarray(shown))
-    picture.thumbnail((SIDE, SIDE))
-    return np.asarray(picture)
-
-
-def _encoded(strip: Images, form: str) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(strip).save(file, form, quality=QUALITY)
-    return file.getvalue()

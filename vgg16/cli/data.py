@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -12,6 +13,7 @@ from vgg16.cli.command import Answer, answers
 from vgg16.config.types import DatasetChoice
 from vgg16.flows import progress
 from vgg16.steps.data import add as adding
+from vgg16.steps.data import check as checking
 from vgg16.steps.data import fetch as fetching
 from vgg16.steps.data.reading import Reader, read_here
 from vgg16.steps.data.report import refused
@@ -97,9 +99,9 @@ def with_source(command: Callable[..., Answer]) -> Callable[..., Answer]:
     )
     @click.option("--sha256", default="", metavar="HEX", help="What the archive's sha256 must be.")
     @functools.wraps(command)
-    def run(dataset: str, source: str, sha256: str) -> Answer:
+    def run(dataset: str, source: str, sha256: str, **options: Any) -> Answer:
         fetching.check_request(dataset, source, sha256)
-        return command(dataset, source, sha256)
+        return command(dataset, source, sha256, **options)
 
     return run
 
@@ -135,3 +137,45 @@ def validate(dataset: str, source: str, sha256: str) -> Answer:
 
     _, report = ingest(DatasetChoice(name=dataset), source, sha256)
     return report.model_dump(mode="json")
+
+
+@data.command()
+@answers(show.checked)
+@click.option(
+    "--false-share",
+    type=click.FloatRange(0, 0.5, min_open=True),
+    default=0.01,
+    show_default=True,
+    metavar="SHARE",
+    help="How many of the pairs may be copies by chance alone: fewer of them, and some true ones are missed.",
+)
+@with_source
+def check(dataset: str, source: str, sha256: str, false_share: float) -> Answer:
+    """Find near-duplicates: resaved, shifted, mirrored or cropped copies, within and across splits, on a page."""
+    prepare.open_console()
+    workplace = open_workplace(progress)
+    ref = fetching.fetch(DatasetChoice(name=dataset), source, sha256, workplace)
+    findings = checking.check(ref, false_share, workplace)
+    duplicates = findings.duplicates
+    return {
+        "dataset": ref.name,
+        "digest": ref.digest,
+        "duplicates": [
+            {
+                "first": pair.names[0],
+                "second": pair.names[1],
+                "similarity": pair.similarity,
+                "splits": pair.splits,
+                "labels": pair.labels,
+                "digests": pair.digests,
+            }
+            for pair in findings.pairs
+        ],
+        "threshold": {
+            "similarity": round(duplicates.threshold, 4),
+            "from": "this dataset" if duplicates.measured else "cifar100",
+            "decoys": duplicates.decoys,
+            "false": duplicates.false,
+        },
+        "page": findings.address,
+    }

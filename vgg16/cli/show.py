@@ -111,6 +111,38 @@ def validated(answer: Answer) -> None:
         click.echo(f"Data Docs: {answer['docs']}")
 
 
+def checked(answer: Answer) -> None:
+    pairs, threshold = answer["duplicates"], answer["threshold"]
+    across = sum(pair["splits"][0] != pair["splits"][1] for pair in pairs)
+    contradicting = sum(pair["labels"][0] != pair["labels"][1] for pair in pairs)
+    click.echo(
+        f"{answer['dataset']} {answer['digest'][:8]}: {len(pairs)} {'pair' if len(pairs) == 1 else 'pairs'} of "
+        f"near-duplicates, {across} in two splits, {contradicting} with two labels"
+    )
+    for pair in pairs[:MOST_LISTED]:
+        places = (
+            f"{printable(name)} ({split}, {label})"
+            for name, split, label in zip(_named(pair), pair["splits"], pair["labels"], strict=True)
+        )
+        click.echo(f"  {pair['similarity']:.3f}  {'  '.join(places)}")
+    if len(pairs) > MOST_LISTED:
+        click.echo(f"  and {len(pairs) - MOST_LISTED} more: the page shows them, --json lists all")
+    if threshold["from"] == "this dataset":
+        click.echo(
+            f"A pair has a similarity of {threshold['similarity']:.3f} or more; of {threshold['decoys']} images turned "
+            f"upside down, copies of none, {threshold['false']} reach it."
+        )
+    elif threshold["decoys"]:
+        click.echo("Too few images have a copy to tell the threshold from them: it is the one of CIFAR-100.")
+    click.echo(f"Page: {short(answer['page'])}")
+
+
+def _named(pair: dict[str, Any]) -> list[str]:
+    """Paths as they are; digests by the part that people read."""
+    names = zip((pair["first"], pair["second"]), pair["digests"], strict=True)
+    return [name[:12] if name == digest else name for name, digest in names]
+
+
 def run(answer: Answer) -> None:
     click.echo()
     table(

@@ -1,0 +1,140 @@
+"""Planted near-duplicates are found at any size of picture, and what is none is not invented."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from benchmarks.planted import CHANGES, copies
+from vgg16.checks.duplicates import search
+from vgg16.checks.duplicates.search import NearDuplicates, choose_threshold
+from vgg16.config.catalog import SHIPPED
+from vgg16.data.images import Images, image_digests
+from vgg16.data.sources import cifar
+
+
+def scenes(count: int, side: int, seed: int) -> Images:
+    """Pictures that have nothing in common: a ground and a dozen shapes of random colours and places."""
+    random = np.random.default_rng(seed)
+
+    def colour() -> tuple[int, ...]:
+        return tuple(random.integers(0, 256, 3).tolist())
+
+    drawn = []
+    for _ in range(count):
+        picture = Image.new("RGB", (side, side), colour())
+        pen = ImageDraw.Draw(picture)
+        for shape in range(12):
+            places = random.uniform(-0.2, 1.2, (2, 2)) * side
+            box = [*places.min(axis=0).tolist(), *places.max(axis=0).tolist()]
+            (pen.ellipse if shape % 2 else pen.rectangle)(box, fill=colour())
+        drawn.append(np.asarray(picture))
+    return np.stack(drawn)
+
+
+def pairs_of(found: NearDuplicates) -> set[tuple[int, int]]:
+    return {(first, second) for first, second in found.pairs.tolist()}
+
+
+@pytest.mark.parametrize("side", [32, 48, 160])
+def test_planted_copies_are_found_and_hardly_anything_else(side: int) -> None:
+    images = scenes(240, side, seed=1)
+    planted = copies(images[:160], list(CHANGES), np.random.default_rng(2))
+    found = search.find(np.concatenate([images, planted]))
+    true = {(row, 240 + row) for row in range(160)}
+    hits = true & pairs_of(found)
+    for at, name in enumerate(CHANGES):
+        of_kind = {(row, 240 + row) for row in range(at, 160, len(CHANGES))}
+        assert len(hits & of_kind) >= 0.85 * len(of_kind), name
+    assert len(hits) >= 0.95 * len(true)
+    assert len(pairs_of(found) - true) <= 0.02 * len(true)
+    assert found.measured
+
+
+def test_pictures_without_copies_have_none_and_cannot_tell_the_threshold() -> None:
+    found = search.find(scenes(200, 32, seed=3))
+    assert (len(found.pairs), found.measured, found.threshold) == (0, False, search.MEASURED)
+
+
+def test_the_threshold_holds_the_share_of_false_pairs() -> None:
+    # Ten images with a true copy, thirty others, and decoys like those others but one.
+    best = np.array([0.99, 0.98, 0.97, 0.96, 0.95, 0.94, 0.93, 0.92, 0.91, 0.90] + [0.5] * 30, np.float32)
+    by_chance = np.array([0.905] + [0.5] * 39, np.float32)
+    assert choose_threshold(best, by_chance, 0.1) == np.float32(0.90)  # one of ten false
+    assert choose_threshold(best, by_chance, 0.12) == np.float32(0.90)
+    # At a twentieth twenty images with a copy would be needed.
+    assert choose_threshold(best, by_chance, 0.05) is None
+    # Half as many decoys stand for twice as many images each.
+    assert choose_threshold(best, by_chance[:20], 0.2) == np.float32(0.90)
+    assert choose_threshold(best, by_chance[:20], 0.12) == np.float32(0.91)
+
+
+def test_groups_are_copies_of_their_first_member_and_chains_join_nothing() -> None:
+    pairs = np.array([[0, 1], [1, 2], [2, 3], [4, 5], [4, 6], [5, 6], [7, 8], [8, 9]])
+    first_equal = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 8])
+    found = NearDuplicates(pairs, np.ones(len(pairs), np.float32), first_equal, 0.9, True, 100, 0)
+    # 9 equals 8, which is a copy of 7.
+    assert [group.tolist() for group in found.groups()] == [[0, 1], [2, 3], [4, 5, 6], [7, 8, 9]]
+
+
+def gray(count: int) -> Images:
+    return np.full((count, 32, 32, 3), 128, np.uint8)
+
+
+FEW: dict[str, tuple[Images, list[list[int]]]] = {
+    "none": (gray(0), []),
+    "one": (gray(1), []),
+    "blank ones": (gray(3), [[0, 1], [0, 2]]),
+    "two": (scenes(2, 32, seed=4), []),
+    "two and a blank one": (np.concatenate([scenes(2, 32, seed=4), gray(1)]), []),
+    "two equal ones": (np.repeat(scenes(1, 32, seed=5), 2, axis=0), [[0, 1]]),
+    "many equal ones": (np.repeat(scenes(1, 33, seed=6), 12, axis=0), [[0, row] for row in range(1, 12)]),
+}
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_few_or_equal_or_blank_images_are_no_trouble(name: str) -> None:
+    images, pairs = FEW[name]
+    found = search.find(images)
+    assert found.pairs.tolist() == pairs
+    assert (found.similarities == 1).all()
+
+
+def test_a_dataset_is_checked_by_its_name_and_each_pair_shown_on_a_page(
+    vgg16: Callable[..., Any], tmp_path: Path
+) -> None:
+    images = scenes(60, 64, seed=7)
+    planted = copies(images[:8], ["shift", "flip"], np.random.default_rng(8))
+    for name, picture in [*((f"{at:02d}.png", image) for at, image in enumerate(images))]:
+        folder = tmp_path / "photos" / ("ant", "bee")[int(name[:2]) % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(folder / name)
+    for at, picture in enumerate(planted):
+        Image.fromarray(picture).save(tmp_path / "photos" / ("ant", "bee")[at % 2] / f"copy-{at:02d}.png")
+    added = vgg16("data", "add", "pets", "photos", "--image-size", "64", "--json", cwd=tmp_path)
+    assert added.status == 0, added.stderr
+    checked = vgg16("data", "check", "pets", "--json", cwd=tmp_path)
+    assert checked.status == 0, checked.stderr
+    found = checked.json["duplicates"]
+    names = {tuple(sorted(Path(pair[side]).name for side in ("first", "second"))) for pair in found}
+    assert names == {(f"{at:02d}.png", f"copy-{at:02d}.png") for at in range(8)}
+    assert all(pair["labels"][0] == pair["labels"][1] for pair in found)
+    page = Path(checked.json["page"]).read_text()
+    assert page.count('alt="a pair"') == 8
+    assert "copy-03.png" in page
+    said = vgg16("data", "check", "pets", cwd=tmp_path)
+    assert f"8 pairs of near-duplicates, {sum(len(set(pair['splits'])) == 2 for pair in found)} in two" in said.stdout
+    assert "it is the one of CIFAR-100" in said.stdout
+
+
+@pytest.mark.real
+def test_all_exact_pairs_of_cifar100_are_found(real_data: Path) -> None:
+    arrays = cifar.read_archive(SHIPPED.datasets["cifar100"], real_data / "cifar-100-binary.tar.xz", "")
+    digests = np.array(image_digests(arrays.images))
+    found = search.find(arrays.images)
+    assert sum(digests[first] == digests[second] for first, second in found.pairs) == 26

@@ -1,0 +1,1 @@
+"""Near-duplicates: pictures of one shot, however they were resaved, shifted, mirrored or cropped."""
