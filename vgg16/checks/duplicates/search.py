@@ -23,6 +23,8 @@ COMPONENTS = 28
 BLOCK = 500
 # Images that are turned upside down, at most: what chance finds for them it finds for others.
 DECOYS = 10_000
+# Of all images these find a partner by chance at most, one at least: many copies do not excuse many false ones.
+MOST_FALSE = 0.001
 # The threshold where the images are too few to tell: that of CIFAR-100, which 0.1 % of its decoys pass.
 MEASURED = 0.876
 
@@ -99,16 +101,17 @@ def _first_equal(images: Pixels) -> Rows:
 
 
 def choose_threshold(best: Floats, by_chance: Floats, false_share: float) -> float | None:
-    """The least similarity from which on by chance at most that share of the images with a copy have none: `best` [n]
-    are the images' own, `by_chance` [m] those of decoys. None where fewer images than one over the share have a copy:
-    they cannot tell it.
+    """The least similarity from which on by chance at most that share of the images with a copy have none, and of all
+    images at most MOST_FALSE: `best` [n] are the images' own, `by_chance` [m] those of decoys. None where fewer images
+    than one over the share have a copy: they cannot tell it.
 
     Target-decoy estimation, as Elias and Gygi (2007) do for spectra of peptides.
     """
     values = np.unique(best)
     copies = len(best) - np.searchsorted(np.sort(best), values)
     false = (len(by_chance) - np.searchsorted(np.sort(by_chance), values)) * len(best) / len(by_chance)
-    enough = (false <= false_share * copies) & (copies >= 1 / false_share)
+    few = false <= np.minimum(false_share * copies, max(MOST_FALSE * len(best), 1))
+    enough = few & (copies >= 1 / false_share)
     return float(values[enough.argmax()]) if enough.any() else None
 
 

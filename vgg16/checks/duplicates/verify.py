@@ -72,7 +72,9 @@ def similarities(sought: Spectra, own: Descriptions, others: Descriptions, found
 
 def _outlines(gray: Floats) -> Floats:
     fine, coarse = (ndimage.gaussian_filter(gray, (0, blur, blur), mode="nearest") for blur in (FINE, COARSE))
-    return np.asarray(fine - coarse, np.float32)
+    bands = fine - coarse
+    # Without the mean of each row: a horizon, which makes one landscape like any other.
+    return np.asarray(bands - bands.mean(axis=2, keepdims=True), np.float32)
 
 
 def _norms(bands: Floats) -> Floats:
