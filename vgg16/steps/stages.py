@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -69,7 +69,8 @@ def _today() -> date:
 
 
 def _user() -> str:
+    """The account that this process runs as, by what the system says: variables such as LOGNAME say what one likes."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container's user may have no name
-        return f"uid {os.getuid()}"
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container's user may have no name
+        return f"uid {os.geteuid()}"
