@@ -14,6 +14,7 @@ import sys
 import tempfile
 from contextlib import nullcontext
 
+from vgg16 import shown
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.workplace import installation, settings
 
@@ -51,4 +52,4 @@ if __name__ == "__main__":
     try:
         deploy()
     except Vgg16Error as error:
-        sys.exit(f"vgg16: {error}")
+        sys.exit(shown.message(f"vgg16: {error}"))

@@ -20,24 +20,36 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
+from vgg16 import shown
 from vgg16.records import EpochMetrics
 from vgg16.workplace.workplace import TrainingCallbacks
 
 LINE_SECONDS = 30.0  # of silence, after which long work says a line where no bar can be drawn
 
-console = Console(stderr=True, quiet=True, highlight=False)
+console = Console(stderr=True, quiet=True, highlight=False, emoji=False)
+
+
+def _draws() -> bool:
+    """Whether a bar can be drawn: on a terminal that goes back to the beginning of a line."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
+def _plain(text: str) -> Text:
+    return Text(shown.message(text))
 
 
 @contextmanager
 def working(what: str) -> Iterator[Callable[[str], None]]:
     """On a terminal say what goes on until it has ended, and then take that away; the function says something else."""
-    with Console(stderr=True).status(what, spinner="line") as status:
-        yield status.update
+    with Console(stderr=True).status(_plain(what), spinner="line") as status:
+        yield lambda text: status.update(_plain(text))
 
 
 def say(text: str) -> None:
     """One line for the person and for the run's log."""
+    text = shown.message(text)
     console.print(text, soft_wrap=True, markup=False)
     _log(text)
 
@@ -61,7 +73,7 @@ class _Pace:
         self.spoken = time.monotonic()
 
     def say(self, text: str) -> None:
-        if not console.is_terminal and time.monotonic() - self.spoken >= LINE_SECONDS:
+        if not _draws() and time.monotonic() - self.spoken >= LINE_SECONDS:
             self.reset()
             say(text)
 
@@ -70,13 +82,13 @@ class _Pace:
 def training(name: str, epochs: int) -> Iterator[TrainingCallbacks]:
     """A bar on a terminal, a line per epoch elsewhere."""
     columns = (
-        TextColumn("  {task.description}"),
+        TextColumn("  {task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[metrics]}"),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not _draws()) as bar:
         task = bar.add_task(name, total=None, metrics="")
         pace = _Pace()
 
@@ -101,13 +113,13 @@ def training(name: str, epochs: int) -> Iterator[TrainingCallbacks]:
 def downloading(name: str) -> Iterator[Callable[[int, int | None], None]]:
     """The callback that `download` reports through, in bytes: a bar on a terminal, a line now and then elsewhere."""
     columns = (
-        TextColumn(f"  {name}"),
+        TextColumn(f"  {name}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not _draws()) as bar:
         task = bar.add_task(name, total=None)
         pace = _Pace()
 
@@ -121,7 +133,7 @@ def downloading(name: str) -> Iterator[Callable[[int, int | None], None]]:
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     """The callback that work on many files reports through, done of total: a bar on a terminal, nothing elsewhere."""
-    columns = (TextColumn(f"  {what}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    columns = (TextColumn(f"  {what}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not _draws()) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

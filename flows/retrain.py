@@ -13,6 +13,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 from pydantic import WithJsonSchema
 
+from vgg16 import shown
 from vgg16.config import catalog
 from vgg16.config.catalog import SHIPPED
 from vgg16.config.overrides import flat
@@ -201,7 +202,7 @@ def _summary(chain: _Chain) -> str:
         f"| `{run.run_id[:8]}` |"
         for run in chain.runs
     )
-    reasons = "\n".join(f"- {reason}" for reason in (*decision.reasons, *_warnings(decision)))
+    reasons = "\n".join(f"- {shown.markdown(reason)}" for reason in (*decision.reasons, *_warnings(decision)))
     mlflow, version = settings.load().tracking_uri, f"{decision.name} version {decision.version}"
     card = links.at(mlflow, links.version(decision.name, decision.version))
     card = f"[{version}]({card})" if card else f"{version}, by `vgg16 ui`"
@@ -227,7 +228,7 @@ def _summary(chain: _Chain) -> str:
 - Data: {chain.dataset.name}, digest `{chain.dataset.digest}`; {chain.report.checked} expectations hold
 - Data Docs: {docs}
 - Model card: {card}
-- MLflow: `{links.without_login(mlflow)}`
+- MLflow: `{shown.address(mlflow)}`
 """
 
 
@@ -237,4 +238,5 @@ def _of_recipes(experiments: Sequence[Experiment], runs: Sequence[TrackedRun]) -
 
     settings_of = {experiment.name: flat(experiment.model_dump(mode="json")) for experiment in experiments}
     sentences = recipes([(settings_of[run.experiment], run.metrics["best_val_top1"]) for run in runs])
-    return "\n## Recipes\n\n" + "\n".join(f"- {sentence}" for sentence in sentences) + "\n" if sentences else ""
+    lines = "\n".join(f"- {shown.markdown(sentence)}" for sentence in sentences)
+    return f"\n## Recipes\n\n{lines}\n" if sentences else ""

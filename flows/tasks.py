@@ -30,6 +30,7 @@ from vgg16.records import (
     Verdict,
 )
 from vgg16.steps import card, chain, register, stages
+from vgg16.storage import files
 from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import Workplace, open_workplace
 
@@ -65,7 +66,9 @@ _COMPUTE: Any = {"retries": 0, "cache_policy": NO_CACHE}
 
 def here() -> Workplace:
     """Where this process works, speaking to the person and into the run's log."""
-    return open_workplace(progress)
+    workplace = open_workplace(progress)
+    files.private_folder(workplace.home)  # before anything is written below it
+    return workplace
 
 
 # Data

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vgg16.shown import without_secrets
+
 
 class Vgg16Error(Exception):
     """It failed: network, disk, permission, a damaged object, all members diverged. Exit status 1.
 
-    `facts` are added to the command line's JSON answer.
+    `facts` are added to the command line's JSON answer. The texts lose the secrets in their addresses: they are shown,
+    logged and kept beside runs.
     """
 
     status = 1
     kind = "failed"
 
     def __init__(self, message: str, hint: str = "", facts: Mapping[str, object] | None = None) -> None:
+        message, hint = without_secrets(message), without_secrets(hint)
         super().__init__(message, hint, facts)
         self.message = message
         self.hint = hint

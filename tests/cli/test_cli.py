@@ -54,7 +54,14 @@ def test_help_imports_no_command(vgg16: Command) -> None:
     program += "print('imported', *(name for name in sys.modules if name.startswith('vgg16.')))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     imported = done.stdout.splitlines()[-1].split()[1:]
-    assert sorted(imported) == ["vgg16.cli", "vgg16.cli.command", "vgg16.cli.main", "vgg16.errors"]
+    assert sorted(imported) == [
+        "vgg16.cli",
+        "vgg16.cli.command",
+        "vgg16.cli.main",
+        "vgg16.errors",
+        "vgg16.quiet",
+        "vgg16.shown",
+    ]
 
 
 IN_A_FINALIZER = """

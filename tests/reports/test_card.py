@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def test_a_card_says_what_it_is_how_good_its_limits_and_how_it_is_used(tiny: Exp
     for fact in (
         "cat, dog",
         "digest `dddddddddddddddd`; images: train 80, gate 20",
-        "Gates: promote: too | few",
+        "Gates: promote: too \\| few",
         "| with 95 % intervals | 20 images of `gate` | 20 images of `test` |",
         "| top-1 | 0.9000 (0.6990 to 0.9721) | 0.9000 (0.6990 to 0.9721) |",
         "| top-1 when blurred | 0.75 |",
@@ -71,6 +72,22 @@ def test_a_card_warns_and_names_the_real_places(tiny: Experiment) -> None:
 
 def test_a_card_of_what_was_not_promoted_says_that_test_was_not_looked_at(tiny: Experiment) -> None:
     assert "Not scored on `test`" in model_card(VERSION, tiny, REF, [evaluation("gate")], FACTS)
+
+
+def test_names_and_words_of_others_are_text_in_a_card(tiny: Experiment) -> None:
+    names = ("a|b", "<script>x</script>", "[x](javascript:alert(1))", "two\nlines\x1b[2J", "Häuser 猫")
+    ref = REF.model_copy(update={"class_names": names})
+    experiment = tiny.model_copy(update={"description": "`code` ![x](http://e/pixel)"})
+    facts = FACTS | {"reasons": "forced: | <img src=x>\n# title", "base": "http://u:SECRET@h/<b>"}
+    labels = np.arange(20) % 5
+    gate = evaluate("gate", "", np.eye(5, dtype=np.float32)[labels], labels, names)
+    card = model_card(VERSION, experiment, ref, [gate], facts)
+    assert not re.search(r"<[a-z/!]|(?<!\\)\[x|(?<!\\)`code|^# title|\x1b|SECRET", card, re.MULTILINE)
+    assert "two\\\\nlines" not in card  # a line's end is a space
+    rows = [line for line in card.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {3}
+    for name in (r"a\|b", "&lt;script>", "Häuser 猫", r"forced: \| &lt;img src=x> \# title"):
+        assert name in card
 
 
 def members(**top1: list[float]) -> list[tuple[dict[str, Any], float]]:

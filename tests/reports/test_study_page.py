@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -239,11 +240,21 @@ def test_page_and_markdown_have_the_same_sentences_and_tables(pages: tuple[str, 
     import html as escaping
 
     html, markdown, _ = pages
+    markdown = escaping.unescape(re.sub(r"\\(\W|_)", r"\1", markdown))
     for line in re.findall(r"^- (.+)$", markdown, re.MULTILINE):
         assert escaping.escape(line, quote=False).replace('"', "&#34;").replace("'", "&#39;") in html
     cells = re.findall(r"<td>(.*?)</td>", html)
     assert len(cells) > 50
     assert all(escaping.unescape(cell) in markdown for cell in cells)
+
+
+def test_what_the_markdown_tells_of_others_is_text_and_the_command_stays_one() -> None:
+    told = facts()
+    made = {"machine": "a | b <script>", "commit": "two\n# lines `code`"}
+    page = report(study(), RESULTS, replace(told, made=made, command="vgg16 study course --set 'base=<a> | *'"))
+    for line in (r"| machine | a \| b &lt;script> |", r"| commit | two \# lines \`code\` |"):
+        assert line in page["course.md"].splitlines()
+    assert "\nvgg16 study course --set 'base=<a> | *'\n" in page["course.md"]
 
 
 def test_every_picture_of_the_markdown_is_among_the_files(pages: tuple[str, str, dict[str, str]]) -> None:

@@ -6,6 +6,7 @@ import click
 
 from vgg16.cli import project, show
 from vgg16.cli.command import Answer, answers
+from vgg16.cli.terminal import note
 from vgg16.config import catalog, schema
 from vgg16.config.types import Backbone, BackboneChoice, Experiment
 from vgg16.errors import RequestError
@@ -82,8 +83,8 @@ def show_(name: str, overrides: tuple[str, ...], with_settings: bool) -> Answer:
         input_size, image_size, classes = row.image_size, None, row.classes
     else:
         (experiment,), notes = catalog.choose([row], overrides, rows)
-        for note in notes:
-            click.echo(note, err=True)
+        for line in notes:
+            note(line)
         if with_settings:
             return {"settings": [setting.model_dump(mode="json") for setting in schema.settings(experiment)]}
         row, options, head = catalog.backbone(experiment.backbone.name), experiment.backbone, experiment.head

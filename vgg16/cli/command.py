@@ -11,15 +11,17 @@ from typing import Any, NamedTuple
 
 import click
 
+from vgg16 import shown
 from vgg16.errors import RequestError, Vgg16Error
 
 Answer = dict[str, Any]
 
 
 def answers(
-    show: Callable[[Answer], None], refused: Callable[[Answer], None] | None = None
+    show: Callable[[Answer], None], refused: Callable[[Answer], None] | None = None, *, own: bool = False
 ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
-    """Give a command its `--json`; without it `show` prints the answer, and `refused` the facts of an error."""
+    """Give a command its `--json`; without it `show` prints the answer, and `refused` the facts of an error; both
+    get texts that no terminal obeys. An answer of our `own` text alone is shown as it is."""
 
     def decorate(command: Callable[..., Answer]) -> Callable[..., Answer]:
         @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
@@ -30,10 +32,10 @@ def answers(
                 answer = command(*args, **kwargs)
             except Vgg16Error as error:
                 if refused and error.facts and not as_json and not isinstance(error, RequestError):
-                    refused(error.facts)
+                    refused(shown.answer(error.facts))
                 raise
             if not as_json:
-                show(answer)
+                show(answer if own else shown.answer(answer))
             return answer
 
         return run

@@ -6,6 +6,7 @@ A check imports its own framework itself: where that cannot be imported, no othe
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -62,10 +63,12 @@ def packages() -> str:
 
 
 def home() -> str:
-    """The home can be written to."""
+    """The home can be written to; what is said of one that other accounts may enter, as earlier versions made it."""
     folder = reach.prepare().home
     free = shutil.disk_usage(folder).free / 1e9
-    return f"{folder} ({free:.1f} GB free)"
+    open_to_others = folder.stat().st_mode & 0o007
+    close = f"; other accounts of this machine may enter it: chmod 700 {shlex.quote(str(folder))}"
+    return f"{folder} ({free:.1f} GB free){close if open_to_others else ''}"
 
 
 def project() -> str:
@@ -122,7 +125,8 @@ def servers() -> str:
     named = settings.load()
     versions = []
     if named.artifacts is None:
-        versions.append(("mlflow", httpx.get(f"{named.tracking_uri.rstrip('/')}/version", timeout=5).text.strip()))
+        page = f"{named.tracking_uri.rstrip('/')}/version"
+        versions.append(("mlflow", httpx.get(page, headers=reach.login("MLflow"), timeout=5).text.strip()))
     if prepare.prefect_server():
         from prefect.client.orchestration import get_client
 
@@ -246,7 +250,7 @@ def _result(check: Callable[[], str], say: Callable[[str], None]) -> Check:
     try:
         return Check(name=check.__name__, ok=True, detail=check())
     except Exception as error:
-        return Check(name=check.__name__, ok=False, detail=str(error))
+        return Check(name=check.__name__, ok=False, detail=" ".join(str(error).split()))
 
 
 @click.command()

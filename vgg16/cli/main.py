@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
+from vgg16 import quiet, shown
 from vgg16.cli.command import Entry, LazyGroup, SettingOption
 from vgg16.errors import RequestError, Vgg16Error, first_line
 
@@ -98,13 +99,14 @@ def main() -> NoReturn:
     # Prefect hands a SIGTERM on after its own handling; an exception, unlike the default, ends its server as well.
     signal.signal(signal.SIGTERM, _terminate)
     sys.unraisablehook = _resend
+    quiet.take_over()
     as_json = "--json" in sys.argv
-    stdout = _stdout_for_json() if as_json else sys.stdout
+    stdout = quiet.keep_for_answer() if as_json else sys.stdout
     try:
-        answer = cli.main(standalone_mode=False)
+        answer = cli.main(standalone_mode=False, color=quiet.colour())
         if as_json and isinstance(answer, dict):
             _print_json(answer, stdout)
-        sys.exit(0)
+        sys.exit(_delivered(stdout))
     except (KeyboardInterrupt, click.Abort):
         error, status = Vgg16Error("Interrupted.", _again()), 130
     except Terminated:
@@ -119,8 +121,20 @@ def main() -> NoReturn:
         fields = {"kind": error.kind, "message": error.message, "hint": error.hint}
         _print_json({"error": fields, **error.facts}, stdout)
     else:
-        click.secho(f"vgg16: {error}", fg="red", err=True)
+        _complain(error)
     sys.exit(status)
+
+
+def _complain(error: Vgg16Error) -> None:
+    click.secho(shown.message(f"vgg16: {error}"), fg="red", err=True, color=quiet.colour())
+
+
+def _delivered(stdout: Any) -> int:
+    """The exit status of work that is done: 1 where its answer is lost."""
+    lost = stdout.finish() if isinstance(stdout, quiet.Output) else ""
+    if lost:
+        _complain(Vgg16Error(f"What was asked for is done, but its answer could not be written: {lost}."))
+    return 1 if lost else 0
 
 
 def _again() -> str:
@@ -147,15 +161,9 @@ def _resend(unraisable: sys.UnraisableHookArgs) -> None:
     again.start()
 
 
-def _stdout_for_json() -> Any:
-    """The real standard output; whatever else is printed, by a library in C too, goes to standard error."""
-    kept = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    return kept
-
-
 def _print_json(answer: dict[str, Any], stdout: Any) -> None:
-    print(json.dumps(_finite(answer), default=str, allow_nan=False), file=stdout, flush=True)
+    text = json.dumps(_finite(shown.secretless(answer)), default=str, allow_nan=False)
+    print(text, file=stdout, flush=True)
 
 
 def _finite(value: Any) -> Any:
@@ -186,7 +194,7 @@ def _explained(error: Exception) -> Vgg16Error:
     if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in OUTSIDE:
         reason = first_line(error) if str(error).strip() else "no further word"
         return Vgg16Error(f"{name}: {reason}.", "`vgg16 doctor` tells what is wrong.")
-    traceback.print_exception(error)
+    sys.stderr.write(shown.trace("".join(traceback.format_exception(error))))
     return Vgg16Error(f"A defect of vgg16: {name}: {error}.", "Please report it with the trace above.")
 
 

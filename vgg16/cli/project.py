@@ -13,6 +13,7 @@ import click
 
 from vgg16.cli import show
 from vgg16.cli.command import Answer, SettingOption, answers
+from vgg16.cli.terminal import note
 from vgg16.config import catalog, own_rows, project, schema
 from vgg16.config.catalog import SHIPPED
 from vgg16.config.entries import MistakesError
@@ -54,7 +55,7 @@ def load() -> Project:
     """The project of the working folder, with a word on one that was not read."""
     loaded = project.load()
     if loaded.note:
-        click.secho(f"vgg16: {loaded.note}.", fg="yellow", err=True)
+        note(f"vgg16: {loaded.note}.", "yellow")
     return loaded
 
 
@@ -189,7 +190,7 @@ def init() -> Answer:
 
 
 @click.command("schema")
-@answers(show.schema)
+@answers(show.schema, own=True)
 def schema_() -> Answer:
     """Print the JSON schema of `vgg16.toml`, for editors."""
     return schema.project_schema()

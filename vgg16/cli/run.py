@@ -9,6 +9,7 @@ import click
 
 from vgg16.cli import prepare, project, show
 from vgg16.cli.command import Answer, answers
+from vgg16.cli.terminal import note
 from vgg16.config import catalog, studies
 from vgg16.config.project import Project
 from vgg16.errors import RequestError, Vgg16Error
@@ -67,7 +68,7 @@ def _warn_of_changes(ours: Project, name: str, workplace: Workplace) -> None:
     except Vgg16Error:  # a folder of no layout any more: what was added runs all the same
         return
     if change:
-        click.echo(change, err=True)
+        note(change)
 
 
 def _experiment(ours: Project, name: str) -> str:
@@ -80,7 +81,7 @@ def _experiment(ours: Project, name: str) -> str:
         )
     recipe = ours.recipe(name, gpu=Path("/dev/nvidia0").exists())
     if recipe != name:
-        click.echo(f"{name} runs {recipe}, the recipe that suits this machine", err=True)
+        note(f"{name} runs {recipe}, the recipe that suits this machine")
     return recipe
 
 

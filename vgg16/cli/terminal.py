@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from vgg16 import shown
 from vgg16.cli.layout import tables
 
 
@@ -45,8 +46,13 @@ def counts(values: Iterable[str], most: int = 10) -> str:
 
 
 def printable(path: str) -> str:
-    """A file's name without what a terminal would obey or cannot encode."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in path)
+    """A file's name without what a terminal would obey."""
+    return shown.visible(path)
+
+
+def note(text: str, color: str = "") -> None:
+    """Say something beside the answer, on standard error: of what others wrote, nothing that a terminal would obey."""
+    click.secho(shown.message(text), fg=color or None, err=True)
 
 
 def short(address: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from vgg16.config.types import Experiment
 from vgg16.records import ClassScore, DatasetRef, Evaluation, ModelVersion
 from vgg16.reports.text import with_interval
+from vgg16.shown import markdown
 from vgg16.tracking.protocol import own_name
 
 # Other measurements that a run may have, by the name of the metric.
@@ -35,21 +36,23 @@ def model_card(
     """A registered version's card in Markdown: what it is, on which data, how good with 95 % intervals, its limits, how
     to use it. Lists show its first line. `evaluations` are those that are logged, of gate and test; `facts` has `run`,
     `date`, `code`, `base` and `reasons` in words, "" for none; `address` is MLflow's, without a password, `home` the
-    folder of a home with a database of its own, and `env` the file with the variables of its stack, "" for none."""
+    folder of a home with a database of its own, and `env` the file with the variables of its stack, "" for none. Names
+    and words of others are text: neither marks nor HTML."""
     scores = [f"{evaluation.top1:.4f} on {evaluation.split}" for evaluation in evaluations]
     counts = ", ".join(f"{split} {count}" for split, count in ref.splits.items())
-    reasons = f": {facts['reasons']}" if facts["reasons"] else ""
+    reasons = f": {markdown(facts['reasons'])}" if facts["reasons"] else ""
+    base = markdown(facts["base"]) or "random weights"
     tested = any(evaluation.split == "test" for evaluation in evaluations)
     parts = [
         f"{experiment.name}, top-1 {', '.join(scores) or 'not scored'}",
         f"Says which of {len(ref.class_names)} classes a picture shows: {_listed(ref.class_names)}.",
         _list(
-            f"Experiment: {experiment.name}, {experiment.description}; seed {experiment.seed}",
-            f"Network: {experiment.backbone.name}, {experiment.epochs} epochs from {facts['base'] or 'random weights'}",
-            f"Trained: {facts['date']}; run {facts['run']}; code {facts['code'] or 'unknown'}",
+            f"Experiment: {experiment.name}, {markdown(experiment.description)}; seed {experiment.seed}",
+            f"Network: {experiment.backbone.name}, {experiment.epochs} epochs from {base}",
+            f"Trained: {facts['date']}; run {markdown(facts['run'])}; code {markdown(facts['code']) or 'unknown'}",
             f"Data: {ref.name}, digest `{ref.digest[:16]}`; images: {counts}",
             f"Gates: {version.verdict or 'not judged yet'}{reasons}",
-            *(f"**Warning**: {text}" for text in version.warnings),
+            *(f"**Warning**: {markdown(text)}" for text in version.warnings),
         ),
         "## How good it is",
         _numbers(evaluations) if evaluations else "",
@@ -124,7 +127,7 @@ def _column(evaluation: Evaluation) -> dict[str, str]:
 
 
 def _of_class(score: ClassScore) -> str:
-    return f"{score.name}: {with_interval(score.recall, score.recall_interval)} of {score.images}"
+    return f"{markdown(score.name)}: {with_interval(score.recall, score.recall_interval)} of {score.images}"
 
 
 def _measured(metrics: Mapping[str, float]) -> list[str]:
@@ -157,7 +160,7 @@ def _limits(experiment: Experiment, evaluations: Sequence[Evaluation]) -> list[s
 
 
 def _listed(names: Sequence[str], most: int = 20) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return ", ".join(map(markdown, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _list(*lines: str) -> str:

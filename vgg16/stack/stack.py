@@ -65,7 +65,8 @@ def _locked(home: Path, say: Say) -> Iterator[_Stack]:
     """The stack of a home, which one process at a time may change."""
     folder = home / "stack"
     # The user that PostgreSQL runs as passes through here; every folder in it is closed to others.
-    home.mkdir(parents=True, exist_ok=True)
+    files.private_folder(home)
+    postgresql.let_pass(home)
     folder.mkdir(mode=0o711, exist_ok=True)
     with files.exclusive_lock(folder / "lock", lambda: say("another vgg16 up or down is at work; waiting")):
         yield _Stack(folder, say)

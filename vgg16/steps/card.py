@@ -19,7 +19,7 @@ def write_card(version: ModelVersion, workplace: Workplace) -> None:
     run = tracker.runs.get(version.run_id)
     commit = f"commit {run.commit}" if run.commit else ""
     facts = {
-        "run": f"{run.run_name}, `{run.run_id}`",
+        "run": f"{run.run_name}, {run.run_id}",
         "date": f"{datetime.fromtimestamp(run.started / 1000, UTC):%Y-%m-%d %H:%M} UTC",
         "code": ", ".join(filter(None, [run.code_version, commit])),
         "base": run.base,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
+from vgg16 import shown
 from vgg16.errors import RequestError
 from vgg16.storage import urls
 from vgg16.storage.store import FolderStore, Store, Stream
@@ -24,7 +25,7 @@ def open_store(address: str) -> Store:
     if bucket:
         return _bucket(bucket, prefix)
     if re.match(r"[A-Za-z][\w+.-]*:", address):
-        raise RequestError(f"VGG16_STORE: expected a folder or s3://bucket/prefix, found {address}.")
+        raise RequestError(f"VGG16_STORE: expected a folder or s3://bucket/prefix, found {shown.address(address)}.")
     return FolderStore(Path(address).expanduser().absolute())
 
 

@@ -52,6 +52,12 @@ def make_folder(folder: Path) -> None:
         sync(path.parent)
 
 
+def private_folder(folder: Path) -> None:
+    """Make a folder that no other account of this machine enters; one that is there stays as open as its owner has
+    it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def sync(path: Path) -> None:
     """Wait until a file's content, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)

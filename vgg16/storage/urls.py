@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
+from vgg16 import shown
 from vgg16.errors import RequestError
 
 
@@ -15,14 +15,11 @@ def split(name: str, address: str) -> SplitResult:
         _ = parts.port
         address.encode()
     except ValueError as error:
-        reason = f"{name}: {hidden(address)!r} is no address: {error}."
+        # Of an address with a login the reason may repeat the password.
+        why = "" if "@" in address else f": {error}"
+        reason = f"{name}: {shown.address(address)!r} is no address{why}."
         raise RequestError(reason, f"Correct or unset {name}." if name.isupper() else "") from None
     return parts
-
-
-def hidden(address: str) -> str:
-    """The address as it may be shown: without the password in it."""
-    return re.sub(r"(://[^:/@]*):[^/@]*@", r"\1:***@", address)
 
 
 def server(name: str, address: str) -> SplitResult:
@@ -30,6 +27,14 @@ def server(name: str, address: str) -> SplitResult:
     parts = split(name, address)
     if parts.scheme in ("http", "https") and parts.hostname:
         return parts
-    bare = hidden(address).partition("://")[2] if "://" in address else address
+    bare = shown.address(address).rpartition("://")[2]
     hint = f"Did you mean http://{bare.lstrip('/')}?" if bare.strip("/") else ""
-    raise RequestError(f"{name}: expected http://HOST:PORT or https://HOST, found {hidden(address)!r}.", hint)
+    raise RequestError(f"{name}: expected http://HOST:PORT or https://HOST, found {shown.address(address)!r}.", hint)
+
+
+def without_login(address: str) -> tuple[str, str, str]:
+    """A server's address without user and password, and both, "" where there are none."""
+    parts = urlsplit(address)
+    login, _, place = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    return parts._replace(netloc=place).geturl() if login else address, unquote(user), unquote(password)

@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from vgg16 import shown
 from vgg16.errors import RequestError, Vgg16Error, first_line
 
 CONNECT_SECONDS = 5.0
@@ -27,12 +28,13 @@ def check(address: str) -> None:
         url = make_url(address)
     except (SQLAlchemyError, ValueError):
         raise RequestError(
-            f"MLFLOW_TRACKING_URI: {address!r} is no address of a database.", "postgresql://USER:PASSWORD@HOST/NAME"
+            f"MLFLOW_TRACKING_URI: {shown.address(address)!r} is no address of a database.",
+            "postgresql://USER:PASSWORD@HOST/NAME",
         ) from None
     if url.get_backend_name() == "sqlite":
         return
     hint = "Start it, or correct or unset MLFLOW_TRACKING_URI."
-    name = url.render_as_string(hide_password=True)
+    name = shown.address(address)
     try:
         socket.create_connection(
             (url.host or "localhost", url.port or _PORTS[url.get_backend_name()]), CONNECT_SECONDS
@@ -53,7 +55,7 @@ def _connect(url: URL) -> Connection:
 def explain(address: str, error: MlflowException) -> Vgg16Error:
     """Why MLflow does not take the database: of another schema, else what it said itself."""
     url = make_url(address)
-    name, here = url.render_as_string(hide_password=True), f"MLflow {version('mlflow')}"
+    name, here = shown.address(address), f"MLflow {version('mlflow')}"
     script = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
     ours = script.get_current_head()
     theirs = _schema(url)

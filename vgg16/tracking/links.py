@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
+from vgg16 import shown as text
+
 _TRAINING = "workflowType=machine_learning"
 
 
@@ -36,7 +38,7 @@ def at(server: str, path: str) -> str:
 
 def without_login(address: str) -> str:
     """An address without the user and the password that a person may have written into it."""
-    return re.sub(r"://[^/@]*@", "://", address)
+    return re.sub(r"://[^/@]*@", "://", text.address(address))
 
 
 def _training(page: str, shown: str = "") -> str:

@@ -13,6 +13,7 @@ import mlflow
 import numpy as np
 from mlflow.entities import Param, Run
 from mlflow.exceptions import MlflowException
+from mlflow.tracking.context.registry import resolve_tags
 from pydantic import ValidationError
 
 from vgg16.config import catalog, written
@@ -22,6 +23,7 @@ from vgg16.config.types import RENAMED_POLICIES, Experiment, GateRules, Split
 from vgg16.data.images import ImageSet
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef, TrackedRun, TrainingRequest
+from vgg16.shown import without_secrets
 from vgg16.storage.addresses import path_of
 from vgg16.storage.files import sync_below
 from vgg16.tracking import links, views
@@ -64,7 +66,7 @@ class MlflowRuns:
             "vgg16.chain": request.chain,
             "vgg16.request": request.digest,
             "vgg16.base": request.base,
-            **({} if "vgg16.commit" in tags else dict.fromkeys(GUESSED, "")),
+            **_repository("vgg16.commit" in tags),
             **({PARENT: request.parent} if request.parent else {}),
             **tags,
             NOTE: experiment.description,
@@ -271,6 +273,13 @@ class MlflowRuns:
         location = (self.artifacts / name).as_uri() if self.artifacts else None
         about = {NOTE: _ABOUT.format(dataset=name)}
         return str(self.client.create_experiment(name, artifact_location=location, tags=about))
+
+
+def _repository(ours: bool) -> dict[str, str]:
+    """The tags of the git repository around the script, which is ours or somebody else's; a remote's address may hold a
+    token."""
+    guessed = resolve_tags() if ours else {}
+    return {tag: without_secrets(guessed.get(tag, "")) for tag in GUESSED if tag in guessed or not ours}
 
 
 def _dataset(text: str) -> DatasetRef | None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Collection, Mapping, MutableMapping
 from importlib.util import find_spec
 
+from vgg16 import shown
 from vgg16.errors import RequestError
 from vgg16.storage import urls
 
@@ -103,10 +104,11 @@ def ask_loopback_directly(environment: MutableMapping[str, str]) -> None:
 
 def _check_proxy(name: str, value: str) -> None:
     parts = urls.split(name, value if "://" in value else f"http://{value}")
+    safe = shown.address(value)
     if parts.scheme not in ("http", "https", "socks5", "socks5h") or not parts.hostname:
-        raise RequestError(f"{name}: expected http://HOST:PORT, found {value!r}.", f"Correct or unset {name}.")
+        raise RequestError(f"{name}: expected http://HOST:PORT, found {safe!r}.", f"Correct or unset {name}.")
     if parts.scheme.startswith("socks") and find_spec("socksio") is None:
-        raise RequestError(f"{name}: {value!r} needs the package socksio.", f"pip install socksio, or unset {name}.")
+        raise RequestError(f"{name}: {safe!r} needs the package socksio.", f"pip install socksio, or unset {name}.")
 
 
 def check_ours(environment: Mapping[str, str], known: Collection[str]) -> None:

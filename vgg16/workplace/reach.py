@@ -11,8 +11,9 @@ from pathlib import Path
 
 import httpx
 
+from vgg16 import shown
 from vgg16.errors import Vgg16Error
-from vgg16.storage import urls
+from vgg16.storage import files
 from vgg16.workplace import scratch, stack_file
 from vgg16.workplace.settings import Settings, apply
 
@@ -49,9 +50,9 @@ def reach(address: str, what: str, named_by: str) -> None:
     """Raises Vgg16Error where the server at this address does not answer, or does not let us in, before its client
     would try for minutes. `named_by` is the variable, file or profile that names it, or STACK."""
     page, secrets = _CLOSED_PAGES[what]
-    server = f"The {what} server at {urls.hidden(address)}" + ("" if named_by == STACK else f", named by {named_by},")
+    server = f"The {what} server at {shown.address(address)}" + ("" if named_by == STACK else f", named by {named_by},")
     try:
-        answer = httpx.get(f"{address.rstrip('/')}/{page}", headers=_login(what), timeout=5)
+        answer = httpx.get(f"{address.rstrip('/')}/{page}", headers=login(what), timeout=5)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # certificates that are no file, too
         ours = "This home's stack has it: `vgg16 up` starts it again, `vgg16 down` goes without."
         raise Vgg16Error(
@@ -78,8 +79,9 @@ _CLOSED_PAGES = {
 }
 
 
-def _login(what: str) -> dict[str, str]:
-    """What the server's own client would send; S3's signs each request, and any answer of the server will do."""
+def login(what: str) -> dict[str, str]:
+    """The header that the client of "MLflow", "Prefect" or "S3" would send; S3's signs each request, and any answer of
+    the server will do."""
     if what == "S3":
         return {}
     if what == "MLflow":
@@ -110,7 +112,7 @@ def _mlflow_login() -> tuple[str, str]:
 
 def _check_home(home: Path, writes: bool) -> None:
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        files.private_folder(home)
         if not writes:
             return
         probe = home / f".probe-{os.getpid()}"

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from vgg16 import shown
 from vgg16.config import project_file
 from vgg16.errors import RequestError
 from vgg16.storage import addresses, urls
@@ -17,6 +18,7 @@ from vgg16.workplace import foreign, stack_file
 
 HOME = ".vgg16"
 _PROFILES = Path("~/.prefect/profiles.toml")
+_S3_SERVERS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 # The variables of ours that a person sets, and what each means. The reference of the docs is made of these two tables.
@@ -44,6 +46,7 @@ HONOURED = {
     "MLFLOW_TRACKING_URI": "the MLflow server or database that keeps runs and models; else the home's `mlflow.db`",
     "MLFLOW_TRACKING_USERNAME": "its user; `MLFLOW_TRACKING_PASSWORD` and `MLFLOW_TRACKING_TOKEN` belong to it",
     "AWS_ENDPOINT_URL_S3": "the S3 server, where it is not Amazon's; keys and `AWS_PROFILE` as boto3 reads them",
+    "NO_COLOR": "of any value: no colours; where `TERM` is `dumb`, neither colours nor bars",
     "PROJECT_DIR": "the folder that the runs of a Prefect worker work in; else where the worker was started",
 }
 
@@ -54,7 +57,8 @@ class Settings:
     `retrain` trains by itself or sends each experiment to the work pool `gpu`; `checkpoint_minutes` is how long an
     epoch goes on without a checkpoint; `moved_by_hand` what becomes of a stage or alias that somebody moved in MLflow;
     `dask` is the address of the scheduler of a Dask cluster, "" for none; `supplied` are the variables that the home's
-    own stack adds to the environment, secrets among them."""
+    own stack adds to the environment, secrets among them; `logins` those that say apart from a server's address what
+    stood in it, user and password: MLflow and boto3 write the address into their errors and pages."""
 
     home: Path
     store: str
@@ -65,6 +69,7 @@ class Settings:
     moved_by_hand: Literal["undo", "adopt"]
     dask: str = ""
     supplied: dict[str, str] = field(default_factory=dict, repr=False)
+    logins: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def owns_database(self) -> bool:
@@ -80,9 +85,11 @@ def load() -> Settings:
     supplied = _supplied(home)
     tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or supplied.get("MLFLOW_TRACKING_URI", "")
     _check_tracking_uri(tracking_uri)
-    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "VGG16_WEBHOOK"):
+    for name in (*_S3_SERVERS, "VGG16_WEBHOOK"):
         if address := os.environ.get(name):
             urls.server(name, address)
+    logins = _logins(tracking_uri)
+    tracking_uri = logins.get("MLFLOW_TRACKING_URI", tracking_uri)
     _check_store(os.environ.get("VGG16_STORE", ""))
     train_on = os.environ.get("VGG16_TRAIN_ON") or "inline"
     if train_on not in ("inline", "pool"):
@@ -107,6 +114,7 @@ def load() -> Settings:
         moved_by_hand="adopt" if moved_by_hand == "adopt" else "undo",
         dask=_dask(),
         supplied=supplied,
+        logins=logins,
     )
 
 
@@ -118,7 +126,7 @@ def _dask() -> str:
         (parts.scheme == "tls" and parts.hostname) or (parts.scheme == "tcp" and parts.hostname in ("127.0.0.1", "::1"))
     ):
         raise RequestError(
-            f"VGG16_DASK: expected tls://HOST:PORT, found {address!r}.",
+            f"VGG16_DASK: expected tls://HOST:PORT, found {shown.address(address)!r}.",
             "What is sent to a cluster is not encrypted otherwise; on this machine tcp://127.0.0.1:PORT will do.",
         )
     return address
@@ -129,7 +137,7 @@ def apply() -> Settings:
     Writes no file. Raises RequestError for a proxy that is none."""
     settings = load()
     _set_others_aside()
-    os.environ.update(settings.supplied)
+    os.environ.update(settings.supplied | settings.logins)
     for name, value in _environment(settings).items():
         os.environ.setdefault(name, value)
     return settings
@@ -185,19 +193,32 @@ def _check_tracking_uri(address: str) -> None:
         urls.server("MLFLOW_TRACKING_URI", address)
     # A folder of files is what MLflow itself takes only where it is asked to.
     elif address and scheme not in _DATABASES and not os.environ.get("MLFLOW_ALLOW_FILE_STORE"):
-        shown = urls.hidden(address)
-        near = "" if "/" in shown.partition("://")[0] else f" Did you mean http://{shown.rpartition('://')[2]}?"
+        safe = shown.address(address)
+        near = "" if "/" in safe.partition("://")[0] else f" Did you mean http://{safe.rpartition('://')[2]}?"
         raise RequestError(
-            f"MLFLOW_TRACKING_URI: expected a server or a database, found {shown!r}.",
+            f"MLFLOW_TRACKING_URI: expected a server or a database, found {safe!r}.",
             f"http://HOST:PORT, sqlite:////PATH or postgresql://USER:PASSWORD@HOST/NAME.{near}",
         )
+
+
+def _logins(tracking_uri: str) -> dict[str, str]:
+    """The variables that name a server's address without the login in it, and MLflow's login beside; of a database it
+    stays where it is."""
+    given = {name: os.environ.get(name, "") for name in _S3_SERVERS}
+    # S3's clients send no login, but keys.
+    apart = {name: urls.without_login(address)[0] for name, address in given.items()}
+    server, user, password = urls.without_login(tracking_uri) if tracking_uri.startswith("http") else ("", "", "")
+    if user:
+        apart["MLFLOW_TRACKING_URI"] = server
+        apart |= {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": password}
+    return {name: value for name, value in apart.items() if value != given.get(name)}
 
 
 def _check_store(address: str) -> None:
     if "://" not in address:
         _expanded("VGG16_STORE", address)
     elif address.startswith("s3://") and not re.fullmatch(r"[\w.-]+", address.split("/")[2], re.ASCII):
-        raise RequestError(f"VGG16_STORE: {address!r} names no bucket.", "Expected s3://bucket/prefix.")
+        raise RequestError(f"VGG16_STORE: {shown.address(address)!r} names no bucket.", "Expected s3://bucket/prefix.")
 
 
 def _expanded(name: str, folder: str) -> Path:

@@ -19,6 +19,7 @@ from vgg16.reports.study.figures import curves, matrices, matrix
 from vgg16.reports.study.pairs import pair, whys
 from vgg16.reports.study.tables import Network, Table, additions, of_networks, of_runs
 from vgg16.reports.study.words import Words, words_of
+from vgg16.shown import markdown, visible
 
 
 @dataclass(frozen=True)
@@ -86,19 +87,24 @@ def report(study: Study, results: Sequence[Result], facts: Facts) -> dict[str, s
         "seeds": _seeds(results, words),
         "sections": sections,
         "made": {words.say(f"made.{key}"): value for key, value in facts.made.items()},
-        "command": facts.command,
+        "command": visible(facts.command),
         "mark": mark,
     }
     templates = Environment(
         loader=PackageLoader("vgg16.reports.study", ""), trim_blocks=True, lstrip_blocks=True, autoescape=True
     )
-    plain = templates.overlay(autoescape=False)
+    plain = templates.overlay(autoescape=False, finalize=_in_markdown)
     drawings = [drawing for section in sections for drawing in section.drawings]
     return {
         f"{study.name}{mark}.html": templates.get_template("page.html").render(page),
         f"{study.name}{mark}.md": plain.get_template("page.md").render(page),
         **{f"figures/{drawing.name}{mark}.svg": drawing.svg for drawing in drawings},
     }
+
+
+def _in_markdown(value: object) -> object:
+    """A value of the page in Markdown: what is no part of the template, and not called safe there, is text."""
+    return markdown(value) if type(value) is str else value
 
 
 def summary(study: Study, results: Sequence[Result]) -> dict[str, str]:
@@ -112,7 +118,7 @@ def summary(study: Study, results: Sequence[Result]) -> dict[str, str]:
 
 def description(study: Study, results: Sequence[Result], html: str) -> str:
     """The summary in Markdown, and where the report is."""
-    lines = [f"- **{title}**: {line}" for title, line in summary(study, results).items()]
+    lines = [f"- **{markdown(title)}**: {markdown(line)}" for title, line in summary(study, results).items()]
     return "\n".join([*lines, "", words_of(study, results).say("described", html=html)])
 
 

@@ -1,0 +1,95 @@
+"""What flows tell a server and a person: no secret, and nobody's text is obeyed."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+from rich.console import Console
+
+from vgg16.flows import progress, retrain
+from vgg16.promotion.records import Decision
+from vgg16.records import DatasetRef, TrackedRun, ValidationReport
+from vgg16.tracking import runs
+from vgg16.workplace import settings
+
+REF = DatasetRef(name="digits", digest="d" * 64, key="k", class_names=("a", "b"), splits={"train": 1})
+
+
+def test_the_artifact_of_a_chain_shows_reasons_as_text_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = replace(settings.load(), tracking_uri="postgresql://u:SECRET@h/mlflow")
+    monkeypatch.setattr(settings, "load", lambda: elsewhere)
+    decision = Decision(
+        name="vgg16-digits",
+        version="1",
+        verdict="promote",
+        reasons=("forced: [x](javascript:alert(1)) <script>\n# http://u:SECRET@h",),
+        stage="Production",
+        previous="",
+    )
+    fields: dict[str, Any] = dict.fromkeys(TrackedRun.model_fields, "")
+    fields |= {"run_id": "abc", "experiment": "e", "status": "finished", "dataset": REF, "metrics": {}, "params": {}}
+    fields |= {"fresh": False, "model": None, "started": 0, "ended": 0}
+    run = TrackedRun.model_construct(**fields)
+    report = ValidationReport.model_construct(dataset="digits", checked=1, failed=(), docs="/home/a|b_/docs.html")
+    summary = retrain._summary(retrain._Chain(REF, report, [run], decision))
+    assert "SECRET" not in summary
+    assert r"- forced: \[x\](javascript:alert(1)) &lt;script> \# http://u:\*\*\*@h" in summary.splitlines()
+    assert "- MLflow: `postgresql://u:***@h/mlflow`" in summary.splitlines()
+
+
+def test_what_is_said_is_not_obeyed_on_the_terminal_or_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard, logged = io.StringIO(), list[str]()
+    monkeypatch.setattr(progress, "console", Console(file=heard, highlight=False, emoji=False))
+    monkeypatch.setattr(progress, "_log", logged.append)
+    progress.say("rollback    \x1b]52;c;ZQ==\x07 :cat: [red]x http://u:SECRET@h\r\na second line")
+    expected = "rollback    \\x1b]52;c;ZQ==\\x07 :cat: [red]x http://u:***@h\\r\n  a second line"
+    assert (heard.getvalue(), logged) == (f"{expected}\n", [expected])
+
+
+def test_where_a_line_cannot_be_written_over_lines_are_said_in_place_of_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    for terminal, lines in (("xterm", 0), ("dumb", 2)):
+        drawn = io.StringIO()
+        monkeypatch.setattr(progress, "console", Console(file=drawn, force_terminal=True, _environ={"TERM": terminal}))
+        with progress.downloading("digits [red]") as on_bytes:
+            on_bytes(1_000_000, 2_000_000)
+            on_bytes(2_000_000, None)
+        assert drawn.getvalue().count("digits [red]  ") >= lines
+        assert ("\x1b" in drawn.getvalue()) == (not lines)
+        assert ("MB\n" in drawn.getvalue()) == bool(lines)
+
+
+def test_a_token_in_the_address_of_a_remote_is_not_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    guessed = {"mlflow.source.git.repoURL": "https://SECRET@git.example/x.git", "mlflow.source.git.commit": "c0ffee"}
+    monkeypatch.setattr(runs, "resolve_tags", lambda: guessed | {"mlflow.user": "me"})
+    assert runs._repository(ours=True) == {
+        "mlflow.source.git.repoURL": "https://***@git.example/x.git",
+        "mlflow.source.git.commit": "c0ffee",
+    }
+    assert set(runs._repository(ours=False).values()) == {""}
+
+
+@pytest.mark.parametrize(
+    ("source", "told"), [("https://h/x?X-Amz-Signature=SECRET", ""), ("https://h/x", "https://h/x"), ("", "")]
+)
+def test_a_server_is_not_told_the_signature_of_a_source(
+    source: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vgg16.cli import data
+    from vgg16.flows import ingest
+
+    fetched, asked = [], []
+    monkeypatch.setattr(data.prepare, "prepare_flows", lambda *_: None)
+    monkeypatch.setattr(data.fetching, "check_request", lambda *_: None)
+    monkeypatch.setattr(data.fetching, "fetch", lambda choice, source, *_: fetched.append(source))
+    validated = SimpleNamespace(model_dump=lambda mode: {})
+    monkeypatch.setattr(ingest, "ingest", lambda choice, source, sha256: (asked.append(source), validated))
+    with click.Context(data.validate):
+        data.validate.main(["cifar10", "--json", *(["--source", source] if source else [])], standalone_mode=False)
+    assert asked == [told]
+    assert fetched == ([source] if source != told else [])
