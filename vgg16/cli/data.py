@@ -156,7 +156,7 @@ def validate(dataset: str, source: str, sha256: str) -> Answer:
 @with_source
 def check(dataset: str, source: str, sha256: str, false_share: float) -> Answer:
     """Find near-duplicates: resaved, shifted, mirrored or cropped copies, within and across splits, on a page."""
-    prepare.open_console()
+    prepare.open_console(f"data        {dataset}")
     workplace = open_workplace(progress)
     ref = fetching.fetch(DatasetChoice(name=dataset), source, sha256, workplace)
     findings = checking.check(ref, false_share, workplace)
