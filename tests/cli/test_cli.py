@@ -93,7 +93,7 @@ def test_the_temporary_server_is_prefects_own_in_a_session_of_its_own(
 ) -> None:
     from prefect.server.api.server import SubprocessASGIServer
 
-    from vgg16.flows.temporary_server import _ServerOfItsOwnSession
+    from vgg16.flows import local_server
 
     started: list[dict[str, Any]] = []
 
@@ -101,14 +101,19 @@ def test_the_temporary_server_is_prefects_own_in_a_session_of_its_own(
         started.append({"args": args, **settings})
 
     monkeypatch.setattr(subprocess, "Popen", note)
-    server = object.__new__(_ServerOfItsOwnSession)
+    server = object.__new__(local_server._ServerOfItsOwnSession)
     server.port = 4242
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "vgg16:secret")
     SubprocessASGIServer._run_uvicorn_command(server)
     server._run_uvicorn_command()
     theirs, ours = started
-    assert [*ours["args"][:2], "uvicorn", *ours["args"][3:]] == theirs["args"]
+    assert [*ours["args"][:2], "uvicorn"] == theirs["args"][:3]
+    # Its folder is Prefect's, its application ours.
+    app_dir = theirs["args"].index("--app-dir")
+    del theirs["args"][app_dir : app_dir + 2]
+    theirs["args"][theirs["args"].index("prefect.server.api.server:create_app")] = local_server.APP
+    assert ours["args"][3:] == theirs["args"][3:]
     assert ours["start_new_session"]
     assert ours["env"]["PREFECT_SERVER_API_AUTH_STRING"] == "vgg16:secret"
 

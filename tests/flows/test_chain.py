@@ -264,10 +264,11 @@ def test_the_life_of_a_champion(first_run: FirstRun, second_run: dict[str, Any])
 
 def test_the_ui_opens_at_the_comparison_and_ends_when_asked(first_run: FirstRun) -> None:
     try:
-        url = first_run.command("ui").json["url"]
+        answer = first_run.command("ui").json
+        url, login = answer["url"], (answer["user"], answer["password"])
         assert "compareRunsMode=CHART" in url
-        assert httpx.get(url).status_code == 200
-        assert first_run.command("ui").json["url"] == url
+        assert [httpx.get(url, auth=auth).status_code for auth in (None, login)] == [401, 200]
+        assert first_run.command("ui").json == answer
     finally:
         first_run.command("ui", "--stop")
     with pytest.raises(httpx.ConnectError):

@@ -103,6 +103,40 @@ def test_a_stack_is_up_where_it_was_started_and_nowhere_else(tmp_path: Path) -> 
             stack_file.check(each)
 
 
+# The stack's servers and passwords; and what is taken of them where the environment says this.
+SERVERS = {
+    "PREFECT_API_URL": "http://127.0.0.1:4200/api",
+    "PREFECT_API_AUTH_STRING": "vgg16:a",
+    "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000",
+    "MLFLOW_TRACKING_USERNAME": "vgg16",
+    "MLFLOW_TRACKING_PASSWORD": "b",
+}
+TAKEN: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
+    "nothing": ({}, ("PREFECT_", "MLFLOW_")),
+    "what `stack/env` exports": (SERVERS, ("PREFECT_", "MLFLOW_")),
+    "its servers without a password": (
+        {"PREFECT_API_URL": "http://localhost:4200/api/", "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000"},
+        ("PREFECT_", "MLFLOW_"),
+    ),
+    "another Prefect, which has no password": ({"PREFECT_API_URL": "http://team:4200/api"}, ("MLFLOW_",)),
+    "a profile of another Prefect": ({"PREFECT_PROFILE": "team"}, ("MLFLOW_",)),
+    "another MLflow": ({"MLFLOW_TRACKING_URI": "http://team:5000"}, ("PREFECT_",)),
+    "another port": ({"MLFLOW_TRACKING_URI": "http://127.0.0.1:5001"}, ("PREFECT_",)),
+    "a database": ({"MLFLOW_TRACKING_URI": "sqlite:////tmp/a.db"}, ("PREFECT_",)),
+}
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_a_password_goes_with_its_server_and_nowhere_else(
+    tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment, taken = TAKEN[case]
+    monkeypatch.setenv("VGG16_HOME", str(written(tmp_path, up=True, variables=SERVERS)))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert settings.load().supplied == {name: value for name, value in SERVERS.items() if name.startswith(taken)}
+
+
 def test_a_copied_cluster_forgets_the_server_of_its_original(tmp_path: Path) -> None:
     original, copied = tmp_path / "original", tmp_path / "copied"
     for folder in (original, copied):

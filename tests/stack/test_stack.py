@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def configured(folder: Path, database: str) -> Configuration:
-    secrets = {name: f"{name} of $tests" for name in ("s3_key_id", "s3_secret", "postgresql", "prefect", "mlflow")}
+    folder.mkdir(exist_ok=True)
+    secrets = {name: f"{name} of $tests" for name in load_secrets(folder)}
     return Configuration(folder, database, PORTS, secrets)
 
 
@@ -63,8 +65,15 @@ def test_down_ends_what_version_0_1_started(tmp_path: Path) -> None:
 
 def test_secrets_are_made_once_and_for_this_user_alone(tmp_path: Path) -> None:
     first = load_secrets(tmp_path)
-    assert len(set(first.values())) == len(first) == 5
+    assert len(set(first.values())) == len(first) >= 7
     assert load_secrets(tmp_path) == first
+    # Of an earlier version, whose Prefect and MLflow let everybody in.
+    earlier = {name: secret for name, secret in first.items() if not name.endswith("_login")}
+    (tmp_path / "secrets.json").write_text(json.dumps(earlier))
+    now = load_secrets(tmp_path)
+    assert now.items() > earlier.items()
+    assert now.keys() == first.keys()
+    assert load_secrets(tmp_path) == now
     assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
     (tmp_path / "secrets.json").write_text("{")
     with pytest.raises(Vgg16Error, match=r"secrets.json is no JSON"):
@@ -106,6 +115,17 @@ def test_no_variable_of_the_user_leads_a_server_elsewhere(tmp_path: Path, monkey
     inherited = begun.state.log("s3").read_text()
     assert inherited.count("of the user") == 1
     assert "'LANG': 'of the user'" in inherited
+
+
+def test_who_was_started_with_another_password_or_none_is_started_anew(tmp_path: Path) -> None:
+    first = configured(tmp_path, "sqlite")
+    for login, started in {
+        "prefect_login": {"prefect", "deployments", "worker cpu", "worker gpu"},
+        "mlflow_login": {"mlflow", "deployments", "worker cpu", "worker gpu"},
+    }.items():
+        second = replace(first, secrets={**first.secrets, login: "another"})
+        rows = zip(services(first), services(second), strict=True)
+        assert {one.name for one, other in rows if one.request != other.request} == started
 
 
 def test_the_deployments_are_of_pools_that_have_a_worker() -> None:

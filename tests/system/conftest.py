@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -43,8 +44,20 @@ class Stack:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What `stack/env` exports: PREFECT_API_URL, MLFLOW_TRACKING_URI, VGG16_STORE, AWS_..."""
+        """What `stack/env` exports: PREFECT_API_URL, MLFLOW_TRACKING_URI, VGG16_STORE, AWS_..., and passwords."""
         return {"VGG16_HOME": str(self.home), **self.state["variables"]}
+
+    @property
+    def prefect(self) -> httpx.Client:
+        """Who asks Prefect's API with its password: `prefect.post("flow_runs/filter", json={})`."""
+        name, password = self.environment["PREFECT_API_AUTH_STRING"].split(":")
+        return httpx.Client(base_url=self.environment["PREFECT_API_URL"], auth=(name, password), timeout=30)
+
+    @property
+    def mlflow(self) -> httpx.Client:
+        """Who asks MLflow with its password: `mlflow.get("api/2.0/mlflow/runs/get", params={"run_id": run_id})`."""
+        login = tuple(self.environment[f"MLFLOW_TRACKING_{part}"] for part in ("USERNAME", "PASSWORD"))
+        return httpx.Client(base_url=self.environment["MLFLOW_TRACKING_URI"], auth=login, timeout=30)
 
     def kill(self, *names: str) -> None:
         """End services as a machine that dies does it: at once, with all that they started."""

@@ -26,6 +26,7 @@ from vgg16.flows import tasks
 from vgg16.network.classifier import Classifier
 from vgg16.records import DatasetRef, EpochMetrics, TrainingRequest, Verdict
 from vgg16.stack import mlflow_ui
+from vgg16.stack.mlflow_ui import Ui
 from vgg16.training.records import TrainingResult
 from vgg16.workplace import settings
 from vgg16.workplace.settings import Settings
@@ -156,16 +157,17 @@ def opened(home: Path) -> Iterator[Settings]:
 
 
 @contextmanager
-def served(home: Path) -> Iterator[str]:
-    """The address of the MLflow UI of a home with these runs."""
+def served(home: Path) -> Iterator[Ui]:
+    """The MLflow UI of a home with these runs."""
     with opened(home) as known:
         log_runs()
         yield mlflow_ui.start(known)
 
 
 @contextmanager
-def browser(width: int, height: int) -> Iterator[Any]:
-    """A page of headless Chromium, so many pixels wide and high. Skips the test where there is none."""
+def browser(width: int, height: int, ui: Ui | None = None) -> Iterator[Any]:
+    """A page of headless Chromium, so many pixels wide and high, whose person knows the password of `ui`. Skips the
+    test where there is none."""
     from playwright.sync_api import sync_playwright
 
     program = shutil.which("chromium")
@@ -174,7 +176,8 @@ def browser(width: int, height: int) -> Iterator[Any]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         try:
-            page = chromium.new_page(viewport={"width": width, "height": height})
+            login = {"http_credentials": {"username": ui.user, "password": ui.password}} if ui else {}
+            page = chromium.new_page(viewport={"width": width, "height": height}, **login)
             # MLflow's assistant opens itself on the first visit. The frame of an artifact has no storage.
             opened = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
             page.add_init_script(f"if (window === window.top) {opened}")
@@ -197,10 +200,10 @@ def main(home: str) -> None:
             ),
             "registry": (version, ("Stage (deprecated)", "@ champion", "How to use it"), (1300, 1400)),
         }
-        url = mlflow_ui.start(known)
+        ui = mlflow_ui.start(known)
         for name, (path, texts, (width, height)) in pictures.items():
-            with browser(width, height) as page:
-                page.goto(url + path)
+            with browser(width, height, ui) as page:
+                page.goto(ui.url + path)
                 for text in texts:
                     page.get_by_text(text).first.wait_for()
                 page.wait_for_timeout(3_000)  # what is drawn moves for a while

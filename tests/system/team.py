@@ -26,10 +26,18 @@ class Team:
         self.stack, self.folder = stack, folder
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self.pools: dict[str, str] = {}
-        self.prefect = stack.environment["PREFECT_API_URL"]
-        self.mlflow = stack.environment["MLFLOW_TRACKING_URI"]
         # Its own would take what the test's are to do.
         stack.kill("worker cpu", "worker gpu")
+
+    @property
+    def prefect(self) -> httpx.Client:
+        """A new one: servers are killed here."""
+        return self.stack.prefect
+
+    @property
+    def mlflow(self) -> httpx.Client:
+        """A new one, too."""
+        return self.stack.mlflow
 
     def worker(self, name: str, pool: str) -> None:
         """Start a worker as another machine would."""
@@ -75,21 +83,20 @@ class Team:
 
     def ask(self, what: str, **filters: Any) -> Any:
         """What Prefect answers to a filter."""
-        return httpx.post(f"{self.prefect}/{what}/filter", json=filters, timeout=30).raise_for_status().json()
+        return self.prefect.post(f"{what}/filter", json=filters).raise_for_status().json()
 
     def start(self, deployment: str = "retrain", **parameters: Any) -> str:
         """The id of a new flow run."""
         (found,) = self.ask("deployments", deployments={"name": {"any_": [deployment]}})
-        made = httpx.post(
-            f"{self.prefect}/deployments/{found['id']}/create_flow_run",
+        made = self.prefect.post(
+            f"deployments/{found['id']}/create_flow_run",
             json={"parameters": parameters, "state": {"type": "SCHEDULED"}},
-            timeout=30,
         )
         return str(made.raise_for_status().json()["id"])
 
     def run(self, flow_run: str) -> Any:
         """A flow run as it stands."""
-        return httpx.get(f"{self.prefect}/flow_runs/{flow_run}", timeout=30).raise_for_status().json()
+        return self.prefect.get(f"flow_runs/{flow_run}").raise_for_status().json()
 
     def ended(self, flow_run: str, seconds: float = 600) -> Any:
         """A flow run that has come to its own end: not Crashed, from which it goes back into its queue."""
@@ -120,17 +127,17 @@ class Team:
     def steps(self, run: Any, metric: str = "val_top1") -> list[int]:
         """The steps of a curve, in the order in which they are kept."""
         asked = {"run_id": run["info"]["run_id"], "metric_key": metric, "max_results": 10000}
-        answer = httpx.get(f"{self.mlflow}/api/2.0/mlflow/metrics/get-history", params=asked, timeout=30)
+        answer = self.mlflow.get("api/2.0/mlflow/metrics/get-history", params=asked)
         return [int(each["step"]) for each in answer.raise_for_status().json().get("metrics", [])]
 
     def versions_of(self, run: Any) -> list[Any]:
         """The registered versions of a run's model."""
         asked = {"filter": f"run_id = '{run['info']['run_id']}'"}
-        answer = httpx.get(f"{self.mlflow}/api/2.0/mlflow/model-versions/search", params=asked, timeout=30)
+        answer = self.mlflow.get("api/2.0/mlflow/model-versions/search", params=asked)
         return list(answer.raise_for_status().json().get("model_versions", []))
 
     def _mlflow(self, what: str, **asked: Any) -> Any:
-        return httpx.post(f"{self.mlflow}/api/2.0/mlflow/{what}", json=asked, timeout=30).raise_for_status().json()
+        return self.mlflow.post(f"api/2.0/mlflow/{what}", json=asked).raise_for_status().json()
 
     def check_nothing_lost_or_doubled(self, flow_run: str, epochs: int, members: int = 1) -> None:
         """One MLflow run for each member, finished, with each epoch once and in order, and one version of it."""
@@ -152,7 +159,7 @@ class Team:
         wait_for_it(lambda: not any(each["active_slots"] for each in self._limits()), 90)
 
     def _limits(self) -> Any:
-        return httpx.post(f"{self.prefect}/v2/concurrency_limits/filter", json={}, timeout=30).json()
+        return self.prefect.post("v2/concurrency_limits/filter", json={}).json()
 
 
 def wait_for_it(so: Callable[[], Any], seconds: float) -> Any:

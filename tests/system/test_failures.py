@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import psutil
 import pytest
 
@@ -138,12 +137,12 @@ def test_a_schedule_fires_by_itself_and_status_tells_how_it_ended(team: Team, vg
         "schedule": {"cron": "* * * * *", "timezone": "UTC"},
         "parameters": small(5) | {"unless_unchanged": True},
     }
-    address = f"{team.prefect}/deployments/{retrain['id']}/schedules"
-    (made,) = httpx.post(address, json=[every_minute], timeout=30).raise_for_status().json()
+    address = f"deployments/{retrain['id']}/schedules"
+    (made,) = team.prefect.post(address, json=[every_minute]).raise_for_status().json()
     try:
         said = wait_for_it(lambda: _scheduled(vgg16, team, "Skipped (unchanged)"), 300)
     finally:
-        httpx.delete(f"{address}/{made['id']}", timeout=30).raise_for_status()
+        team.prefect.delete(f"{address}/{made['id']}").raise_for_status()
     first = next(run for run in said["runs"] if run["verdict"])
     assert first["verdict"] in VERDICTS.values()
     assert said["next"]["deployment"] == "retrain"
@@ -209,14 +208,23 @@ def test_a_slow_s3_is_waited_for(team: Team, vgg16: Callable[..., Any], tmp_path
     assert done.json["ok"]
 
 
+# Where a secret of the stack stands, beside the files that have all of them.
+WRITTEN = {
+    "AWS_SECRET_ACCESS_KEY": "identities.json",
+    "PREFECT_API_AUTH_STRING": "login",
+    "MLFLOW_TRACKING_PASSWORD": "login",
+}
+
+
 def test_secrets_are_in_no_log_no_parameter_and_no_artifact(team: Team) -> None:
-    secret = team.stack.environment["AWS_SECRET_ACCESS_KEY"].encode()
     places = [*team.folder.rglob("*"), *team.stack.home.rglob("*")]
-    found = [path for path in places if _holds(path, secret)]
-    # The stack's own, which only its owner may read.
-    assert {oct(path.stat().st_mode & 0o077) for path in found} == {"0o0"}
-    assert {path.name for path in found} == {"stack.json", "secrets.json", "env", "identities.json"}
-    assert all(path.is_relative_to(team.stack.home / "stack") for path in found)
+    for variable, also in WRITTEN.items():
+        secret = team.stack.environment[variable].rpartition(":")[2].encode()
+        found = [path for path in places if _holds(path, secret)]
+        # The stack's own, which only its owner may read.
+        assert {oct(path.stat().st_mode & 0o077) for path in found} == {"0o0"}
+        assert {path.name for path in found} == {"stack.json", "secrets.json", "env", also}
+        assert all(path.is_relative_to(team.stack.home / "stack") for path in found)
 
 
 def _holds(path: Path, secret: bytes) -> bool:
@@ -235,7 +243,7 @@ def test_a_run_that_a_person_cancels_takes_its_training_with_it(team: Team) -> N
     chain = team.start(**small(6))
     in_training(team, chain)
     cancelling = {"state": {"type": "CANCELLING"}}
-    httpx.post(f"{team.prefect}/flow_runs/{chain}/set_state", json=cancelling, timeout=30).raise_for_status()
+    team.prefect.post(f"flow_runs/{chain}/set_state", json=cancelling).raise_for_status()
     assert team.ended(chain, 120)["state_type"] == "CANCELLED"
     (member,) = team.members(chain)
     assert team.ended(member["id"], 120)["state_type"] == "CANCELLED"

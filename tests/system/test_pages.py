@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.conftest import call
 from tests.reports.planted_run import facts
 from tests.system.pictures import RUNS, browser, served
 from vgg16.reports.run.page import report
+from vgg16.stack.mlflow_ui import Ui
 from vgg16.tracking import views
 
 pytestmark = pytest.mark.system
@@ -24,22 +27,40 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def url(home: Path) -> Iterator[str]:
-    """The address of the home's MLflow UI."""
+def ui(home: Path) -> Iterator[Ui]:
+    """The home's MLflow UI."""
     with served(home) as found:
         yield found
 
 
 @pytest.fixture
-def page(url: str) -> Iterator[Any]:
+def url(ui: Ui) -> str:
+    """Its address."""
+    return ui.url
+
+
+@pytest.fixture
+def page(ui: Ui) -> Iterator[Any]:
     """A browser large enough for all columns and charts; at the end, the page has shown no error."""
-    with browser(1900, 2000) as found:
+    with browser(1900, 2000, ui) as found:
         broken: list[str] = []
         found.on("pageerror", lambda error: broken.append(str(error)))
         yield found
         assert not broken
         for told in ("Something went wrong", "Error loading shared view", "Page Not Found"):
             assert found.get_by_text(told).count() == 0
+
+
+def test_who_has_no_password_sees_nothing(ui: Ui, home: Path) -> None:
+    assert (home / "mlflow-ui.json").stat().st_mode & 0o777 == 0o600
+    refused = httpx.get(f"{ui.url}/")
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'Basic realm="vgg16"')
+    with browser(800, 600, replace(ui, password="wrong")) as page:
+        assert page.goto(f"{ui.url}/").status == 401
+    # What another page sends along with the password that the browser knows.
+    search = f"{ui.url}/ajax-api/2.0/mlflow/experiments/search?max_results=1"
+    for origin, status in ((ui.url, 200), ("http://127.0.0.1:1", 403), ("null", 403)):
+        assert httpx.get(search, auth=(ui.user, ui.password), headers={"Origin": origin}).status_code == status
 
 
 def shows(page: Any, *texts: str) -> None:
@@ -64,11 +85,14 @@ def test_the_list_of_runs_has_the_columns_to_compare_by_and_a_filter_that_works(
     assert "1 matching run" in page.inner_text("body").replace("\n", " ")
 
 
-def test_vgg16_ui_opens_the_curves_of_the_last_runs_members_over_each_other(page: Any, url: str, home: Path) -> None:
+def test_vgg16_ui_opens_the_curves_of_the_last_runs_members_over_each_other(page: Any, ui: Ui, home: Path) -> None:
     answer = call("ui", "--json", VGG16_HOME=str(home)).json
-    assert answer["url"].startswith(url)
-    # A team's server is used as it is.
-    assert call("ui", "--json", VGG16_HOME=str(home / "other"), MLFLOW_TRACKING_URI=url).json == answer
+    assert answer["url"].startswith(ui.url)
+    assert (answer["user"], answer["password"]) == (ui.user, ui.password)
+    # A team's server is used as it is, and its passwords are the team's affair.
+    variables = {"MLFLOW_TRACKING_USERNAME": ui.user, "MLFLOW_TRACKING_PASSWORD": ui.password}
+    team = call("ui", "--json", VGG16_HOME=str(home / "other"), MLFLOW_TRACKING_URI=ui.url, **variables)
+    assert team.json == {"url": answer["url"], "user": "", "password": ""}
     page.goto(answer["url"])
     shows(
         page,

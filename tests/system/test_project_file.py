@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.system.conftest import Stack
@@ -59,14 +58,13 @@ def test_without_its_file_an_own_experiment_is_trained_promoted_rolled_back_aske
     assert len(command("predict", *map(str, pictures), "--model", "models:/vgg16-glyphs@champion")["predictions"]) == 2
 
     # What each run keeps, the base's too, is the file again, with what it started from.
-    api, run_id = reader_stack.urls["mlflow"], run["runs"][0]["run_id"]
-    experiment = httpx.get(f"{api}/api/2.0/mlflow/runs/get", params={"run_id": run_id}).json()["run"]["info"][
-        "experiment_id"
-    ]
-    runs = httpx.post(f"{api}/api/2.0/mlflow/runs/search", json={"experiment_ids": [experiment]}).json()["runs"]
+    mlflow, run_id = reader_stack.mlflow, run["runs"][0]["run_id"]
+    logged = mlflow.get("api/2.0/mlflow/runs/get", params={"run_id": run_id}).json()["run"]["info"]
+    asked = {"experiment_ids": [logged["experiment_id"]]}
+    runs = mlflow.post("api/2.0/mlflow/runs/search", json=asked).json()["runs"]
     files = {
-        one["info"]["run_id"]: httpx.get(
-            f"{api}/get-artifact", params={"path": "vgg16.toml", "run_uuid": one["info"]["run_id"]}
+        one["info"]["run_id"]: mlflow.get(
+            "get-artifact", params={"path": "vgg16.toml", "run_uuid": one["info"]["run_id"]}
         ).text
         for one in runs
         if one["info"]["run_name"].split()[0] in ("mine", "other", "start")
@@ -82,13 +80,13 @@ def test_without_its_file_an_own_experiment_is_trained_promoted_rolled_back_aske
     }.items()
 
     # A schedule keeps the parameters that the command sent.
-    prefect = f"{reader_stack.urls['prefect']}/api"
-    flow_runs = httpx.post(f"{prefect}/flow_runs/filter", json={"sort": "START_TIME_DESC"}).json()
+    prefect = reader_stack.prefect
+    flow_runs = prefect.post("flow_runs/filter", json={"sort": "START_TIME_DESC"}).json()
     sent = next(one["parameters"] for one in flow_runs if one["name"] == "retrain mine, other")
-    deployment = httpx.get(f"{prefect}/deployments/name/retrain/retrain").json()["id"]
+    deployment = prefect.get("deployments/name/retrain/retrain").json()["id"]
     body = {"parameters": {**sent, "unless_unchanged": True}}
-    scheduled = httpx.post(f"{prefect}/deployments/{deployment}/create_flow_run", json=body)
+    scheduled = prefect.post(f"deployments/{deployment}/create_flow_run", json=body)
     assert scheduled.is_success, scheduled.text
-    address = f"{prefect}/flow_runs/{scheduled.json()['id']}"
-    wait_for_it(lambda: httpx.get(address).json()["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED"), 180)
-    assert httpx.get(address).json()["state"]["name"] == "Skipped (unchanged)"
+    address = f"flow_runs/{scheduled.json()['id']}"
+    wait_for_it(lambda: prefect.get(address).json()["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED"), 180)
+    assert prefect.get(address).json()["state"]["name"] == "Skipped (unchanged)"

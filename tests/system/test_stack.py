@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import time
@@ -36,11 +37,13 @@ def test_every_service_answers(stack: Stack) -> None:
     assert httpx.get(f"{stack.urls['mlflow']}/health").is_success
     assert httpx.get(stack.urls["s3"]).status_code == 403  # it asks for keys
     for pool in ("cpu", "gpu"):
-        workers = httpx.post(f"{stack.urls['prefect']}/api/work_pools/{pool}/workers/filter", json={}).json()
+        workers = stack.prefect.post(f"work_pools/{pool}/workers/filter", json={}).json()
         # Prefect keeps those that other tests started and ended, for a minute as ONLINE.
         assert "ONLINE" in [worker["status"] for worker in workers]
     page = httpx.get(f"{stack.urls['prefect']}/ui-settings").json()
     assert page["api_url"] == stack.environment["PREFECT_API_URL"]
+    # The pages ask for the password; the other ones ask a host of Prefect's.
+    assert (page["auth"], page["default_ui"]) == ("BASIC", "v1")
 
 
 def test_postgresql_is_used_where_it_is_installed(stack: Stack) -> None:
@@ -71,12 +74,13 @@ def test_nothing_listens_beyond_loopback(stack: Stack) -> None:
 
 
 def test_secrets_are_neither_printed_nor_on_a_command_line_nor_readable(stack: Stack) -> None:
-    hidden = stack.environment["AWS_SECRET_ACCESS_KEY"]
+    hidden = json.loads((stack.home / "stack" / "secrets.json").read_text()).values()
     commands = [" ".join(process.cmdline()) for process in everything(stack.home)]
     for text in (str(stack.answer), stack.told, *commands):
-        assert hidden not in text
+        assert not [secret for secret in hidden if secret in text]
         assert "postgresql+" not in text
-    for name in ("stack.json", "secrets.json", "env"):
+    assert stack.environment["MLFLOW_TRACKING_PASSWORD"] in Path(stack.answer["login"]).read_text()
+    for name in ("stack.json", "secrets.json", "env", "login"):
         assert (stack.home / "stack" / name).stat().st_mode & 0o777 == 0o600
 
 
@@ -92,9 +96,9 @@ def test_a_run_uses_it_without_any_exported_variable(stack: Stack) -> None:
     run = stack.command("run", "digits-scratch", *SMALL, "--json")
     assert run.status == 0, run.stderr
     run_id = run.json["runs"][0]["run_id"]
-    logged = httpx.get(f"{stack.urls['mlflow']}/api/2.0/mlflow/runs/get", params={"run_id": run_id}).json()
+    logged = stack.mlflow.get("api/2.0/mlflow/runs/get", params={"run_id": run_id}).json()
     assert logged["run"]["info"]["artifact_uri"].startswith("mlflow-artifacts:/")
-    flow_runs = httpx.post(f"{stack.urls['prefect']}/api/flow_runs/filter", json={}).json()
+    flow_runs = stack.prefect.post("flow_runs/filter", json={}).json()
     assert any(flow_run["name"].startswith("train") for flow_run in flow_runs)
     doctor = stack.command("doctor", "--json")
     checks = {check["name"]: check["detail"] for check in doctor.json["checks"]}
@@ -103,7 +107,7 @@ def test_a_run_uses_it_without_any_exported_variable(stack: Stack) -> None:
 
 
 def test_deployments_leave_the_folder_to_each_worker(stack: Stack) -> None:
-    deployments = httpx.post(f"{stack.urls['prefect']}/api/deployments/filter", json={}).json()
+    deployments = stack.prefect.post("deployments/filter", json={}).json()
     assert {deployment["name"] for deployment in deployments} >= {"ingest", "retrain", "train"}
     for deployment in deployments:
         (step,) = deployment["pull_steps"]
@@ -139,7 +143,7 @@ def test_a_busy_port_is_left_to_its_owner_and_down_leaves_nothing(vgg16: Callabl
         assert f"port {port}" in up.stderr or "mlflow is on" in up.stderr
         urls = {service["name"]: service["url"] for service in up.json["services"]}
         assert urls["mlflow"] != f"http://127.0.0.1:{port}"
-    register_a_version(urls["mlflow"])
+    register_a_version(Stack(home, up.json, up.stderr, vgg16))
     ours = everything(home)
     down = vgg16("down", "--json", VGG16_HOME=str(home))
     assert {service["name"] for service in down.json["services"]} == set(urls)
@@ -151,11 +155,11 @@ def test_a_busy_port_is_left_to_its_owner_and_down_leaves_nothing(vgg16: Callabl
     assert "`vgg16 up` brings back 1 version." in behind.json["error"]["message"]
 
 
-def register_a_version(url: str) -> None:
+def register_a_version(stack: Stack) -> None:
     """A version as a run registers it, without its files."""
 
     def post(call: str, **body: Any) -> Any:
-        return httpx.post(f"{url}/api/2.0/mlflow/{call}", json=body).raise_for_status().json()
+        return stack.mlflow.post(f"api/2.0/mlflow/{call}", json=body).raise_for_status().json()
 
     run_id = post("runs/create", experiment_id="0")["run"]["info"]["run_id"]
     post("registered-models/create", name="vgg16-digits")

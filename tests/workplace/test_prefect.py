@@ -96,6 +96,7 @@ with get_client(sync_client=True) as client:
 found = get_current_settings()
 answer = {"address": address, "pid": server.server_process.pid, "home": str(found.home)}
 answer |= {"scratch": os.environ["TMPDIR"], "retries": found.flows.default_retries}
+answer |= {"login": os.environ["PREFECT_API_AUTH_STRING"]}
 print(json.dumps(answer), flush=True)
 time.sleep(60)
 """
@@ -122,7 +123,12 @@ def test_a_temporary_server_is_this_homes_alone_locked_and_gone_with_a_run_that_
     try:
         assert (answer["retries"], answer["home"]) == (0, str(home / "prefect"))
         assert (home / "prefect" / "prefect.db").is_file()
-        assert httpx.post(f"{answer['address'].rstrip('/')}/flows/filter", json={}, trust_env=False).status_code == 401
+        address, login = f"{answer['address'].rstrip('/')}/flows/filter", tuple(answer["login"].split(":"))
+        with httpx.Client(trust_env=False) as client:
+            assert client.post(address, json={}).status_code == 401
+            assert client.post(address, json={}, auth=login).status_code == 200
+            # The name under which a page of elsewhere leads a browser here.
+            assert client.post(address, json={}, auth=login, headers={"Host": "evil.example"}).status_code == 400
         assert Path(answer["scratch"]).parent == home / "tmp"
         run.send_signal(signal.SIGKILL)
         run.wait()

@@ -39,9 +39,9 @@ def serve_flows(settings: Settings) -> Settings:
     if prefect_server() is None:
         leftovers.sweep(settings.home)
         # Prefect reads the settings when it is imported.
-        from vgg16.flows import temporary_server
+        from vgg16.flows import local_server
 
-        temporary_server.start()
+        local_server.start()
     return settings
 
 

@@ -17,7 +17,7 @@ from vgg16.workplace import settings
 
 @click.command()
 @click.option("--stop", is_flag=True, help="End the UI that an earlier call started.")
-@answers(lambda answer: click.echo(answer["url"] or "stopped"))
+@answers(show.ui)
 def ui(stop: bool) -> Answer:
     """The MLflow UI, opened at the comparison of the last run's members."""
     if stop:
@@ -27,12 +27,13 @@ def ui(stop: bool) -> Answer:
         runs = prepare.open_reader().tracker.runs
         page = runs.comparison(runs.last_chain())
         say("starting the MLflow UI")
-        url = links.at(mlflow_ui.start(settings.load()), page)
+        started = mlflow_ui.start(settings.load())
+        url = links.at(started.url, page)
     if sys.stdout.isatty() and (
         sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):
         click.launch(url)
-    return {"url": url}
+    return {"url": url, "user": started.user, "password": started.password}
 
 
 @click.command()
@@ -46,7 +47,7 @@ def up() -> Answer:
     progress.console.quiet = False
     progress.say(f"up          {home / 'stack'}: what is not running is started")
     services = stack.up(home, progress.say)
-    return {"services": services, "env": str(home / "stack" / "env")}
+    return {"services": services} | {name: str(home / "stack" / name) for name in ("env", "login")}
 
 
 @click.command()

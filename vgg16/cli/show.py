@@ -356,6 +356,14 @@ def started(answer: Answer) -> None:
         click.echo(f"{click.style('ok  ', fg='green')} {service['name']:<12} {service['url']}")
     click.echo("Every vgg16 command of this home uses them now. For other tools and shells:")
     click.echo(f"  source {short(answer['env'])}")
+    click.echo("Prefect and MLflow let in whoever has their passwords; to log in with a browser:")
+    click.echo(f"  cat {short(answer['login'])}")
+
+
+def ui(answer: Answer) -> None:
+    click.echo(answer["url"] or "stopped")
+    if answer.get("user"):
+        click.echo(f"log in as {answer['user']} with the password {answer['password']}")
 
 
 def ended(answer: Answer) -> None:

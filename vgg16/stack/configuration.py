@@ -24,6 +24,10 @@ PORTS = {"prefect": 4200, "mlflow": 5000, "s3": 8333, "postgresql": 5432} | {
 # The servers with a database; in PostgreSQL it belongs to a role of the same name.
 ROLES = ("prefect", "mlflow")
 
+# Whom Prefect and MLflow let in, each by a password of its own.
+USER = "vgg16"
+LOGINS = {"prefect": "prefect_login", "mlflow": "mlflow_login"}
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -50,7 +54,10 @@ class Configuration:
         """What leads every command and tool to this stack."""
         return {
             "PREFECT_API_URL": f"{self.url('prefect')}/api",
+            "PREFECT_API_AUTH_STRING": f"{USER}:{self.secrets[LOGINS['prefect']]}",
             "MLFLOW_TRACKING_URI": self.url("mlflow"),
+            "MLFLOW_TRACKING_USERNAME": USER,
+            "MLFLOW_TRACKING_PASSWORD": self.secrets[LOGINS["mlflow"]],
             "VGG16_STORE": "s3://vgg16/store",
             "AWS_ENDPOINT_URL_S3": self.url("s3"),
             "AWS_ACCESS_KEY_ID": self.secrets["s3_key_id"],
@@ -59,6 +66,13 @@ class Configuration:
             "AWS_DEFAULT_REGION": "us-east-1",
         }
 
+    def login(self) -> str:
+        """What a person types into the pages of Prefect and MLflow, to be read by its owner alone."""
+        return (
+            f"Prefect  {self.url('prefect')}  password: {self.variables['PREFECT_API_AUTH_STRING']}\n"
+            f"MLflow   {self.url('mlflow')}  user: {USER}  password: {self.secrets[LOGINS['mlflow']]}\n"
+        )
+
     def exports(self) -> str:
         """The variables and the home, for a shell to source."""
         variables = {"VGG16_HOME": str(self.folder.parent), **self.variables}
@@ -66,10 +80,11 @@ class Configuration:
 
 
 def load_secrets(folder: Path) -> dict[str, str]:
-    """The stack's keys and passwords, which `secrets.json` keeps: made if there are none."""
+    """The stack's keys and passwords, which `secrets.json` keeps: those that are missing are made."""
     path = folder / "secrets.json"
     kept: dict[str, str] = read_json(path)
-    if not kept:
-        kept = {name: secrets.token_hex(20) for name in ("s3_key_id", "s3_secret", "postgresql", *ROLES)}
+    names = ("s3_key_id", "s3_secret", "postgresql", *ROLES, *LOGINS.values())
+    if missing := [name for name in names if name not in kept]:
+        kept |= {name: secrets.token_hex(20) for name in missing}
         processes.private(path, json.dumps(kept))
     return kept

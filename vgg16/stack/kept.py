@@ -14,8 +14,10 @@ def ask(variables: Mapping[str, str]) -> dict[str, Any] | None:
     """How many `versions` our runs have registered, and whether nothing at all is kept (`empty`); None where a server
     does not answer."""
     api = f"{variables.get('MLFLOW_TRACKING_URI')}/api/2.0/mlflow"
+    # That of an earlier version asks for none.
+    login = (variables.get("MLFLOW_TRACKING_USERNAME", ""), variables.get("MLFLOW_TRACKING_PASSWORD", ""))
     try:
-        with httpx.Client(trust_env=False, timeout=5) as client:
+        with httpx.Client(trust_env=False, timeout=5, auth=login) as client:
             page = client.get(f"{api}/model-versions/search", params={"max_results": _MOST}).raise_for_status()
             versions = [version for version in page.json().get("model_versions", []) if version.get("run_id")]
             if versions:

@@ -16,7 +16,7 @@ import httpx
 import psutil
 
 from vgg16.stack import postgresql, seaweedfs
-from vgg16.stack.configuration import ROLES, Configuration
+from vgg16.stack.configuration import LOGINS, ROLES, USER, Configuration
 from vgg16.stack.pools import POOLS
 from vgg16.workplace import installation
 
@@ -90,14 +90,19 @@ def _prefect(configuration: Configuration) -> Service:
         "prefect",
         configuration.url("prefect"),
         [
-            *(sys.executable, "-m", "prefect", "server", "start"),
+            *(sys.executable, "-m", "uvicorn", "--factory", "vgg16.flows.local_server:create_app"),
             *("--host", "127.0.0.1", "--port", str(configuration.ports["prefect"])),
+            *("--lifespan", "on", "--log-level", "warning"),
         ],
         lambda _: _is_healthy(api),
         _database(configuration),
         {
             "PREFECT_HOME": str(configuration.folder / "prefect"),
+            "PREFECT__SERVER_FINAL": "1",
+            "PREFECT_SERVER_API_AUTH_STRING": configuration.variables["PREFECT_API_AUTH_STRING"],
             "PREFECT_UI_API_URL": api,
+            # The second, its default, asks a host of Prefect's whatever is said of analytics.
+            "PREFECT_SERVER_UI_V2_ENABLED": "false",
             "PREFECT_API_DATABASE_CONNECTION_URL": configuration.database_url("prefect", "asyncpg", "aiosqlite"),
         },
     )
@@ -105,16 +110,14 @@ def _prefect(configuration: Configuration) -> Service:
 
 def _mlflow(configuration: Configuration) -> Service:
     url = configuration.url("mlflow")
+    keys = ("AWS_", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
     return Service(
         "mlflow",
         url,
-        [
-            *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
-            *("--host", "127.0.0.1", "--port", str(configuration.ports["mlflow"])),
-        ],
+        [sys.executable, "-m", "vgg16.tracking.server", str(configuration.ports["mlflow"])],
         lambda _: _is_healthy(url),
         _database(configuration),
-        {name: value for name, value in configuration.variables.items() if name.startswith("AWS_")}
+        {name: value for name, value in configuration.variables.items() if name.startswith(keys)}
         | {
             # As variables: a command line, with the password in it, is there for every user to read.
             "MLFLOW_BACKEND_STORE_URI": configuration.database_url("mlflow", "psycopg2", "pysqlite"),
@@ -142,10 +145,11 @@ def _deployments(configuration: Configuration) -> Service:
 def _worker(configuration: Configuration, pool: str) -> Service:
     name = f"{socket.gethostname()}-{pool}"
     workers = f"{configuration.variables['PREFECT_API_URL']}/work_pools/{pool}/workers/filter"
+    login = (USER, configuration.secrets[LOGINS["prefect"]])
 
     def is_online(process: psutil.Process) -> bool:
         try:
-            response = httpx.Client(trust_env=False).post(workers, json={}, timeout=3)
+            response = httpx.Client(trust_env=False, auth=login).post(workers, json={}, timeout=3)
             return any(
                 worker["name"] == name
                 and worker["status"] == "ONLINE"

@@ -99,6 +99,7 @@ class _Stack:
         content.pop("kept", None)
         self.state.save()
         processes.private(self.folder / "env", configuration.exports())
+        processes.private(self.folder / "login", configuration.login())
         for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "VGG16_STORE", "AWS_ENDPOINT_URL_S3"):
             if os.environ.get(name, configuration.variables[name]) != configuration.variables[name]:
                 self.say(f"{name} is set in this shell to something else, and wins")
@@ -114,7 +115,8 @@ class _Stack:
             self._end([service["name"] for service in self.state.services if service["name"] in stage])
         content["up"] = False
         self.state.save()
-        (self.folder / "env").unlink(missing_ok=True)
+        for name in ("env", "login"):
+            (self.folder / name).unlink(missing_ok=True)
         return ended
 
     def _answer(self, running: bool) -> list[dict[str, Any]]:

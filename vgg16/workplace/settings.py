@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -152,17 +153,26 @@ def _set_others_aside() -> None:
 def _supplied(home: Path) -> dict[str, str]:
     """The variables of the home's stack while it is up; what the environment says wins.
 
-    Store, endpoint and keys belong together: all of them are the stack's, or none.
+    Store, endpoint and keys belong together, and a server and its password: all of them are the stack's, or none.
     """
     stack = stack_file.read(home)
     if not stack.get("up"):
         return {}
-    own = [name for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI") if os.environ.get(name)]
-    if os.environ.get("PREFECT_PROFILE"):
-        own.append("PREFECT_API_URL")
+    variables: dict[str, str] = stack["variables"]
+    own: tuple[str, ...] = ()
+    if os.environ.get("PREFECT_PROFILE") or _is_elsewhere("PREFECT_API_URL", variables):
+        own += ("PREFECT_API_",)
+    if _is_elsewhere("MLFLOW_TRACKING_URI", variables):
+        own += ("MLFLOW_TRACKING_",)
     if os.environ.get("VGG16_STORE") or os.environ.get("AWS_ENDPOINT_URL_S3"):
-        own += [name for name in stack["variables"] if name.startswith(("AWS_", "VGG16_STORE"))]
-    return {name: value for name, value in stack["variables"].items() if name not in own}
+        own += ("AWS_", "VGG16_STORE")
+    return {name: value for name, value in variables.items() if not name.startswith(own)}
+
+
+def _is_elsewhere(name: str, variables: Mapping[str, str]) -> bool:
+    """Whether the environment leads to another server than the stack's."""
+    address = os.environ.get(name, "").replace("://localhost:", "://127.0.0.1:").rstrip("/")
+    return address not in ("", variables.get(name))
 
 
 def _environment(settings: Settings) -> dict[str, str]:

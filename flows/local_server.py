@@ -1,5 +1,7 @@
-"""Prefect's temporary server, which the flows of a laptop report to: in a session of its own, behind a password of this
-run, and ended with the process that started it, however that ends: `python -m vgg16.flows.temporary_server`.
+"""Prefect's server as we start it, which takes the names of this machine alone for its own: a page of elsewhere that a
+browser has open, under a name that leads here, is refused. And the temporary one, which the flows of a laptop report
+to: in a session of its own, behind a password of this run, and ended with the process that started it, however that
+ends: `python -m vgg16.flows.local_server`.
 
 A terminal's Ctrl-C goes to all processes of its group: a server among them would be gone before the flow had reported
 how it ended, and Prefect would try to reach it for minutes.
@@ -17,13 +19,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-import prefect
-from prefect.server.api.server import SubprocessASGIServer
+from prefect.server.api import server
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from vgg16.stack import leftovers
 
+APP = "vgg16.flows.local_server:create_app"
+_NAMES = ("127.0.0.1", "localhost")
 
-class _ServerOfItsOwnSession(SubprocessASGIServer):
+
+def create_app() -> TrustedHostMiddleware:
+    """Prefect's application behind a look at each request's Host, for which prefect 3.8 has no setting. Its password is
+    Prefect's own, PREFECT_SERVER_API_AUTH_STRING."""
+    return TrustedHostMiddleware(server.create_app(), allowed_hosts=_NAMES)
+
+
+class _ServerOfItsOwnSession(server.SubprocessASGIServer):
     """Prefect's own, but for session, password and the tie to its parent, for which prefect 3.8 has no setting."""
 
     def _run_uvicorn_command(self) -> subprocess.Popen[Any]:
@@ -31,9 +42,8 @@ class _ServerOfItsOwnSession(SubprocessASGIServer):
         folder.mkdir(parents=True, exist_ok=True)
         return subprocess.Popen(
             [
-                *(sys.executable, "-m", "vgg16.flows.temporary_server"),
-                *("--app-dir", str(prefect.__module_path__.parent)),
-                *("--factory", "prefect.server.api.server:create_app"),
+                *(sys.executable, "-m", "vgg16.flows.local_server"),
+                *("--factory", APP),
                 *("--host", "127.0.0.1", "--port", str(self.port), "--log-level", "error", "--lifespan", "on"),
             ],
             env=_environment(folder),
