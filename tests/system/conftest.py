@@ -16,10 +16,18 @@ import psutil
 import pytest
 
 from tests.conftest import call
+from vgg16.stack import processes
 from vgg16.stack.configuration import PORTS
 
+SERVICES = {"s3", "prefect", "mlflow", "worker cpu", "worker gpu"}
 # What the file says of a stack that was never started.
 EMPTY = {"up": False, "database": "", "services": [], "variables": {}}
+
+
+def everything(home: Path) -> list[psutil.Process]:
+    """Every process that the stack of this home started."""
+    names = [*SERVICES, "postgresql", "deployments"]
+    return [process for name in names for process in processes.marked(f"{home}/stack/{name}")]
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,10 @@ class Stack:
         """Who asks MLflow with its password: `mlflow.get("api/2.0/mlflow/runs/get", params={"run_id": run_id})`."""
         login = tuple(self.environment[f"MLFLOW_TRACKING_{part}"] for part in ("USERNAME", "PASSWORD"))
         return httpx.Client(base_url=self.environment["MLFLOW_TRACKING_URI"], auth=login, timeout=30)
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process that the stack started."""
+        return everything(self.home)
 
     def kill(self, *names: str) -> None:
         """End services as a machine that dies does it: at once, with all that they started."""

@@ -15,19 +15,12 @@ import psutil
 import pytest
 
 from tests.conftest import VGG16
-from tests.system.conftest import Stack
+from tests.system.conftest import SERVICES, Stack, everything
 from vgg16.stack import postgresql, processes
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 SMALL = ["--set", "dataset.limit=200", "--set", "phases.0.epochs=1", "--set", "backbone.width=0.1"]
-SERVICES = {"s3", "prefect", "mlflow", "worker cpu", "worker gpu"}
-
-
-def everything(home: Path) -> list[psutil.Process]:
-    """Every process that the stack of this home started."""
-    names = [*SERVICES, "postgresql", "deployments"]
-    return [process for name in names for process in processes.marked(f"{home}/stack/{name}")]
 
 
 def test_every_service_answers(stack: Stack) -> None:
