@@ -53,6 +53,7 @@ def test_progress_is_told_for_every_epoch_and_nothing_else_is_printed(first_run:
     lines = [line for line in first_run.told.splitlines() if line.strip()]
     assert sum("epoch" in line and "val_top1" in line for line in lines) == 28
     starts = (
+        "run ",
         "data ",
         "validation ",
         "training ",
