@@ -133,11 +133,13 @@ def test_what_people_type_first_says_what_to_type_next(vgg16: Command, photos: P
 def test_classes_of_very_unequal_size_are_said_in_one_line(
     capsys: pytest.CaptureFixture[str], of_each_class: dict[str, int], said: str
 ) -> None:
-    from vgg16.cli import show
+    from vgg16.cli.show import datasets as show_datasets
 
     answer = {"dataset": "pets", "digest": "d" * 64, "of_each_class": of_each_class, "splits": {}}
     answer |= {"unreadable": [], "sizes": ((9, 9), (9, 9))}
-    show.added(answer | {"images": 1, "classes": len(of_each_class), "docs": "docs.html", "project": "vgg16.toml"})
+    show_datasets.added(
+        answer | {"images": 1, "classes": len(of_each_class), "docs": "docs.html", "project": "vgg16.toml"}
+    )
     lines = [line for line in capsys.readouterr().out.splitlines() if "times as many" in line]
     assert len(lines) == bool(said)
     assert all(line.startswith(said) for line in lines), lines

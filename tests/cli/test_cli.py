@@ -12,8 +12,8 @@ from typing import Any
 import click
 import pytest
 
-from vgg16.cli import show
 from vgg16.cli.main import COMMANDS, cli
+from vgg16.cli.show import predictions as show_predictions
 
 Command = Callable[..., Any]
 
@@ -287,7 +287,7 @@ def test_many_predictions_end_with_counts_and_what_could_not_be_read(capsys: pyt
         return {"image": f"{number}\x1b[31m.png", **guess, "top5": [guess], "source": source}
 
     failed = [{"image": "line\nbreak.png", "reason": "an empty file"}]
-    show.predictions(
+    show_predictions.predictions(
         {"model": "models:/m@champion", "predictions": [prediction(n) for n in range(12)], "failed": failed}
     )
     printed = capsys.readouterr().out

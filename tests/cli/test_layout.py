@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from vgg16.cli import show
 from vgg16.cli.layout import compared, history, tables
+from vgg16.cli.show import versions as show_versions
 
 WIDTHS = (40, 60, 80, 120, None)
 INTERVAL = "0.9930 (0.961 to 0.999)"
@@ -108,8 +108,10 @@ def test_the_ledger_is_blocks_on_a_terminal_and_a_line_for_each_entry_elsewhere(
 
 
 def test_nothing_is_padded_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    show.models({"models": [VERSION | {"name": "m", "warnings": [], "metrics": {}, "experiment": "e" * 300}] * 2})
-    show.history({"entries": []})
+    show_versions.models(
+        {"models": [VERSION | {"name": "m", "warnings": [], "metrics": {}, "experiment": "e" * 300}] * 2}
+    )
+    show_versions.history({"entries": []})
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 4
     assert all(line == line.rstrip() for line in printed)

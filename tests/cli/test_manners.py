@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from vgg16.cli import main, show
+from vgg16.cli import main
 from vgg16.cli.main import AGAIN, COMMANDS
+from vgg16.cli.show import runs as show_runs
+from vgg16.cli.show import versions as show_versions
 from vgg16.config import catalog
 from vgg16.flows import study
 
@@ -179,7 +181,7 @@ def test_a_run_that_promotes_nothing_ends_with_what_can_be_done(
         "docs": "",
         "docs_page": "",
     }
-    show.run(answer | {"production": "", "samples": ""})
+    show_runs.run(answer | {"production": "", "samples": ""})
     assert ENDS[verdict, stage] in capsys.readouterr().out
 
 
@@ -193,7 +195,7 @@ def test_what_was_forced_is_not_said_to_be_promoted_by_the_gates(capsys: pytest.
         "warnings": [],
         "report": "",
     }
-    show.decision(answer | {"forced": True})
+    show_versions.decision(answer | {"forced": True})
     assert capsys.readouterr().out == "m version 2: promoted by force (the gates refuse it), stage Production\n"
 
 

@@ -16,9 +16,14 @@ import click
 import pytest
 
 from tests.conftest import ENVIRONMENT, VGG16
-from vgg16.cli import show
 from vgg16.cli.command import Answer, LazyGroup, answers
 from vgg16.cli.main import cli
+from vgg16.cli.show import catalog as show_catalog
+from vgg16.cli.show import datasets as show_datasets
+from vgg16.cli.show import predictions as show_predictions
+from vgg16.cli.show import runs as show_runs
+from vgg16.cli.show import servers as show_servers
+from vgg16.cli.show import versions as show_versions
 from vgg16.errors import Vgg16Error
 from vgg16.quiet import Output
 
@@ -47,24 +52,30 @@ PICTURE = {"image": EVIL, **GUESS, "top5": [GUESS, GUESS], "source": SOURCE}
 
 # What each command shows, where everything in its answer is somebody else's text.
 SHOWN: dict[Callable[[Answer], None], Answer] = {
-    show.history: {"entries": [ENTRY | {"evidence": {}, "reasons": [EVIL, EVIL]}]},
-    show.decision: DECISION,
-    show.rolled_back: DECISION | {"changed": True, "previous": EVIL},
-    show.models: {"models": [VERSION, VERSION | {"stage": "Staging"}]},
-    show.compare: {"runs": [RUN | {"name": EVIL}, RUN | {"name": "b", "params": {}}], "recipes": [EVIL]},
-    show.predictions: {"model": EVIL, "predictions": [PICTURE] * 12, "failed": [{"image": EVIL, "reason": EVIL}]},
-    show.checks: {"checks": [{"name": EVIL, "ok": True, "detail": EVIL}, {"name": EVIL, "ok": False, "detail": EVIL}]},
-    show.status: {
+    show_versions.history: {"entries": [ENTRY | {"evidence": {}, "reasons": [EVIL, EVIL]}]},
+    show_versions.decision: DECISION,
+    show_versions.rolled_back: DECISION | {"changed": True, "previous": EVIL},
+    show_versions.models: {"models": [VERSION, VERSION | {"stage": "Staging"}]},
+    show_runs.compare: {"runs": [RUN | {"name": EVIL}, RUN | {"name": "b", "params": {}}], "recipes": [EVIL]},
+    show_predictions.predictions: {
+        "model": EVIL,
+        "predictions": [PICTURE] * 12,
+        "failed": [{"image": EVIL, "reason": EVIL}],
+    },
+    show_servers.checks: {
+        "checks": [{"name": EVIL, "ok": True, "detail": EVIL}, {"name": EVIL, "ok": False, "detail": EVIL}]
+    },
+    show_runs.status: {
         "trained": [TRAINED],
         "waiting": [{"model": EVIL}],
         "server": EVIL,
         "runs": [],
         "next": {"when": EVIL, "deployment": EVIL},
     },
-    show.row: {"settings": [{"key": EVIL, "value": EVIL, "allowed": EVIL, "meaning": EVIL}]},
-    show.fetched: {"dataset": EVIL, "digest": EVIL, "classes": 2, "splits": {EVIL: 1}, "address": EVIL},
-    show.started: {"services": [{"name": EVIL, "url": EVIL}], "env": EVIL},
-    show.added: dict.fromkeys(("dataset", "digest", "docs", "project"), EVIL)
+    show_catalog.row: {"settings": [{"key": EVIL, "value": EVIL, "allowed": EVIL, "meaning": EVIL}]},
+    show_datasets.fetched: {"dataset": EVIL, "digest": EVIL, "classes": 2, "splits": {EVIL: 1}, "address": EVIL},
+    show_servers.started: {"services": [{"name": EVIL, "url": EVIL}], "env": EVIL},
+    show_datasets.added: dict.fromkeys(("dataset", "digest", "docs", "project"), EVIL)
     | {"classes": 2, "images": 2, "splits": {EVIL: 1}, "sizes": [(1, 1), (2, 2)]}
     | {"of_each_class": {EVIL: 900, f"y{EVIL}": 1}, "unreadable": [{"file": EVIL, "reason": EVIL}] * 30},
 }
@@ -85,7 +96,7 @@ def test_facts_of_an_error_are_shown_so_too(capsys: pytest.CaptureFixture[str]) 
         raise Vgg16Error(EVIL, "", DECISION)
 
     with pytest.raises(Vgg16Error):
-        click.command()(answers(show.decision, show.decision)(refuse)).main([], standalone_mode=False)
+        click.command()(answers(show_versions.decision, show_versions.decision)(refuse)).main([], standalone_mode=False)
     assert not set(capsys.readouterr().out) & set("\x1b\x07\r\u202e\x9b")
 
 
@@ -98,7 +109,7 @@ def commands(group: click.Group) -> list[click.Command]:
 
 # Where text is given to a terminal: what `answers` hands to `show`, and what passes `shown` right there.
 DOORS = {
-    "vgg16/cli/show.py",
+    *(f"vgg16/cli/show/{kind}.py" for kind in ("catalog", "datasets", "predictions", "runs", "servers", "versions")),
     "vgg16/cli/servers.py",  # an address, as `answers` hands it over
     "vgg16/cli/terminal.py",
     "vgg16/cli/main.py",
@@ -116,7 +127,7 @@ def test_text_goes_to_a_terminal_by_few_doors() -> None:
     files = [path for top in ("vgg16", "flows") for path in (ROOT / top).rglob("*.py")]
     used = {path.relative_to(ROOT).as_posix().replace("vgg16/flows/", "flows/") for path in files if calls(path, ways)}
     assert used <= DOORS
-    assert {"vgg16/cli/show.py", "vgg16/cli/main.py", "flows/progress.py"} <= used
+    assert {"vgg16/cli/show/runs.py", "vgg16/cli/main.py", "flows/progress.py"} <= used
 
 
 def calls(path: Path, ways: re.Pattern[str]) -> bool:

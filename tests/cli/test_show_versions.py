@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from vgg16.cli import show
+from vgg16.cli.show import runs as show_runs
+from vgg16.cli.show import versions as show_versions
 from vgg16.promotion.records import Decision
 from vgg16.records import ModelVersion
 
@@ -27,14 +28,14 @@ def test_a_warning_stands_below_the_reasons(capsys: pytest.CaptureFixture[str]) 
         stage="Production",
         previous="",
     )
-    show.decision(decided.model_dump(mode="json"))
+    show_versions.decision(decided.model_dump(mode="json"))
     assert f"promoted, stage Production - nothing is in production yet - warning: {WEAK}" in shown(capsys)
 
 
 @pytest.mark.parametrize(("stage", "warned"), [("Production", True), ("Staging", True), ("Archived", False)])
 def test_models_warns_of_what_is_used_or_waits(stage: Any, warned: bool, capsys: pytest.CaptureFixture[str]) -> None:
     version = ModelVersion(name="vgg16-pets", version="1", stage=stage, run_id="r", experiment="e", warnings=(WEAK,))
-    show.models({"models": [version.model_dump(mode="json")]})
+    show_versions.models({"models": [version.model_dump(mode="json")]})
     assert (f"vgg16-pets version 1, warning: {WEAK}" in shown(capsys)) == warned
 
 
@@ -50,7 +51,7 @@ def test_a_study_tells_by_which_name_each_member_is_promoted(capsys: pytest.Capt
         }
         for experiment, (name, version) in models.items()
     ]
-    show.study({"runs": runs, "questions": {"q": list(models)}, "failed": [], "seconds": 1, "report": "/r.html"})
+    show_runs.study({"runs": runs, "questions": {"q": list(models)}, "failed": [], "seconds": 1, "report": "/r.html"})
     text = shown(capsys)
     for row in ("a 1", "b vgg16-pets 7", "c 2"):
         assert row in text

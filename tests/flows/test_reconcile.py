@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vgg16.cli import show
+from vgg16.cli.show import versions as show_versions
 from vgg16.errors import RefusedError, RequestError, Vgg16Error
 from vgg16.flows import tasks
 from vgg16.flows.reconcile import stages
@@ -88,7 +88,7 @@ def test_the_history_shows_who_when_why_and_the_evidence_in_short(
     numbers, told = EVIDENCE[case]
     entry: dict[str, Any] = {"number": 1, "at": "2026-01-01", "by": "anna", "action": "promote", "version": "4"}
     entry |= {"previous": "3", "reasons": ["forced: demo", "too slow"], "forced": True, "evidence": numbers}
-    show.history({"entries": [entry]})
+    show_versions.history({"entries": [entry]})
     shown = " ".join(capsys.readouterr().out.split())
     for part in ("2026-01-01", "anna", "promote (forced)", told, "forced: demo; too slow"):
         assert part in shown

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from vgg16.cli import project, show
+from vgg16.cli import project
 from vgg16.cli.command import Answer, answers
+from vgg16.cli.show import catalog as show_catalog
 from vgg16.cli.terminal import note
 from vgg16.config import catalog, schema
 from vgg16.config.types import Backbone, BackboneChoice, Experiment
@@ -15,7 +16,7 @@ from vgg16.workplace.workplace import open_workplace
 
 @click.command("list")
 @click.argument("kind", required=False, type=click.Choice(["datasets", "backbones", "experiments", "studies"]))
-@answers(show.catalog)
+@answers(show_catalog.catalog)
 def list_(kind: str | None) -> Answer:
     """Datasets, backbones, experiments and studies of the catalog."""
     rows = project.load().catalog
@@ -69,7 +70,7 @@ def list_(kind: str | None) -> Answer:
     "--set", "overrides", cls=project.Settings, multiple=True, metavar="KEY=VALUE", help="A setting of the experiment."
 )
 @click.option("--settings", "with_settings", is_flag=True, help="Every setting with its value, range and meaning.")
-@answers(show.row)
+@answers(show_catalog.row)
 def show_(name: str, overrides: tuple[str, ...], with_settings: bool) -> Answer:
     """Layers, shapes, parameters and FLOPs, without training; or with --settings what can be set."""
     rows = project.load().catalog

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from vgg16.cli import prepare, project, show, terminal
+from vgg16.cli import prepare, project, terminal
 from vgg16.cli.command import Answer, answers
+from vgg16.cli.show import datasets as show_datasets
 from vgg16.config.types import DatasetChoice
 from vgg16.flows import progress
 from vgg16.steps.data import add as adding
@@ -31,7 +32,7 @@ def data() -> None:
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--image-size", type=click.IntRange(16, 512), help="Pixels of the side that pictures are kept at: 128.")
 @click.option("--replace", is_flag=True, help="Let the dataset's next version come from another source.")
-@answers(show.added)
+@answers(show_datasets.added)
 def add(name: str, sources: tuple[str, ...], image_size: int | None, replace: bool) -> Answer:
     """Make a dataset of pictures: a folder of class folders, a zip or tar archive of one, s3://bucket/prefix, a table
     (CSV or Parquet) of path and label, or several of them. Again: its next version.
@@ -107,7 +108,7 @@ def with_source(command: Callable[..., Answer]) -> Callable[..., Answer]:
 
 
 @data.command()
-@answers(show.fetched)
+@answers(show_datasets.fetched)
 @with_source
 def fetch(dataset: str, source: str, sha256: str) -> Answer:
     """Get a dataset, split it and keep it in the store.
@@ -127,7 +128,7 @@ def fetch(dataset: str, source: str, sha256: str) -> Answer:
 
 
 @data.command()
-@answers(show.validated, refused=show.validated)
+@answers(show_datasets.validated, refused=show_datasets.validated)
 @with_source
 def validate(dataset: str, source: str, sha256: str) -> Answer:
     """Check a dataset against its expectations and write its Data Docs."""
@@ -144,7 +145,7 @@ def validate(dataset: str, source: str, sha256: str) -> Answer:
 
 
 @data.command()
-@answers(show.checked)
+@answers(show_datasets.checked)
 @click.option(
     "--false-share",
     type=click.FloatRange(0, 0.5, min_open=True),

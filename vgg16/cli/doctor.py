@@ -16,8 +16,9 @@ import click
 import httpx
 from packaging.requirements import Requirement
 
-from vgg16.cli import prepare, show
+from vgg16.cli import prepare
 from vgg16.cli.command import Answer, answers
+from vgg16.cli.show import servers as show_servers
 from vgg16.config import project as project_file
 from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import Frozen
@@ -254,7 +255,7 @@ def _result(check: Callable[[], str], say: Callable[[str], None]) -> Check:
 
 
 @click.command()
-@answers(show.checks, refused=show.checks)
+@answers(show_servers.checks, refused=show_servers.checks)
 def doctor() -> Answer:
     """What is reachable, missing or broken, and the fix."""
     with progress.working("checking") as say:

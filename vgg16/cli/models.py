@@ -6,8 +6,9 @@ from typing import Literal
 
 import click
 
-from vgg16.cli import prepare, show
+from vgg16.cli import prepare
 from vgg16.cli.command import Answer, answers
+from vgg16.cli.show import versions as show_versions
 from vgg16.cli.terminal import by_force
 from vgg16.errors import RefusedError, RequestError
 from vgg16.flows import progress
@@ -19,7 +20,7 @@ from vgg16.workplace.workplace import open_workplace
 
 @click.command()
 @click.argument("name", required=False)
-@answers(show.models)
+@answers(show_versions.models)
 def models(name: str | None) -> Answer:
     """Registered versions with their stages and verdicts."""
     with progress.working("asking MLflow"):
@@ -41,7 +42,7 @@ def _facts(version: ModelVersion) -> Answer:
 @click.option("--stage", type=click.Choice(["staging", "production"]), default="production", show_default=True)
 @click.option("--force", is_flag=True, help="Promote whatever the verdict; kept in the ledger with the reason.")
 @click.option("--reason", default="", help="Why; asked for with --force.")
-@answers(show.decision, refused=show.decision)
+@answers(show_versions.decision, refused=show_versions.decision)
 def promote(name: str, version: str, stage: Literal["staging", "production"], force: bool, reason: str) -> Answer:
     """Judge a version and, if the evidence is good enough, put it into production."""
     if force and not reason.strip():
@@ -69,7 +70,7 @@ def promote(name: str, version: str, stage: Literal["staging", "production"], fo
 @click.argument("name")
 @click.option("--to", default="", metavar="VERSION", help="This earlier version; asked for again, it changes nothing.")
 @click.option("--reason", default="", help="Why; kept in the ledger.")
-@answers(show.rolled_back)
+@answers(show_versions.rolled_back)
 def rollback(name: str, to: str, reason: str) -> Answer:
     """Bring back the version that was in production before."""
     settings = prepare.open_console(f"rollback    {name}{' to version ' * bool(to)}{to}")
@@ -83,7 +84,7 @@ def rollback(name: str, to: str, reason: str) -> Answer:
 
 @click.command()
 @click.argument("name")
-@answers(show.history)
+@answers(show_versions.history)
 def history(name: str) -> Answer:
     """The ledger: every promotion and rollback, who, when and why."""
     with progress.working("asking MLflow"):

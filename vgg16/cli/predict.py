@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from vgg16.cli import prepare, show
+from vgg16.cli import prepare
 from vgg16.cli.command import Answer, answers
+from vgg16.cli.show import predictions as show_predictions
 from vgg16.data.pictures import find_pictures
 from vgg16.errors import RequestError
 from vgg16.flows import progress
@@ -18,7 +19,7 @@ from vgg16.workplace.tensorflow import import_tensorflow
 @click.option(
     "--model", "model_uri", metavar="URI", help="models:/NAME/VERSION, models:/NAME@champion or runs:/RUN/model."
 )
-@answers(show.predictions)
+@answers(show_predictions.predictions)
 def predict(images: tuple[str, ...], model_uri: str | None) -> Answer:
     """Class and probability of pictures: files, folders and globs. Without --model, by the only champion there is.
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from vgg16.cli import show
 from vgg16.cli.command import Answer, SettingOption, answers
+from vgg16.cli.show import catalog as show_catalog
 from vgg16.cli.terminal import note
 from vgg16.config import catalog, own_rows, project, schema
 from vgg16.config.catalog import SHIPPED
@@ -175,7 +175,7 @@ def profile_lines(name: str, profile: Profile) -> list[str]:
 
 
 @click.command()
-@answers(show.begun_project)
+@answers(show_catalog.begun_project)
 def init() -> Answer:
     """Write a commented `vgg16.toml` here, for experiments and studies of your own."""
     path = Path.cwd() / FILE
@@ -190,7 +190,7 @@ def init() -> Answer:
 
 
 @click.command("schema")
-@answers(show.schema, own=True)
+@answers(show_catalog.schema, own=True)
 def schema_() -> Answer:
     """Print the JSON schema of `vgg16.toml`, for editors."""
     return schema.project_schema()

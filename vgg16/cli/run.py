@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
-from vgg16.cli import prepare, project, show
+from vgg16.cli import prepare, project
 from vgg16.cli.command import Answer, answers
+from vgg16.cli.show import datasets as show_datasets
+from vgg16.cli.show import runs as show_runs
 from vgg16.cli.terminal import note
 from vgg16.config import catalog, studies
 from vgg16.config.project import Project
@@ -30,7 +32,7 @@ from vgg16.workplace.workplace import Workplace, open_workplace
     help="A setting, such as phases.0.epochs=2.",
 )
 @click.option("--fresh", is_flag=True, help="Train from the start what an earlier run was cut off in.")
-@answers(show.run, refused=show.validated)
+@answers(show_runs.run, refused=show_datasets.validated)
 def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -> Answer:
     """The whole chain: check the data, train each experiment, judge the best.
 
@@ -96,7 +98,7 @@ def _experiment(ours: Project, name: str) -> str:
     help="A setting of every member, or language=en|fr.",
 )
 @click.option("--fresh", is_flag=True, help="Train all members anew.")
-@answers(show.study, refused=show.validated)
+@answers(show_runs.study, refused=show_datasets.validated)
 def study(name: str, overrides: tuple[str, ...], fresh: bool) -> Answer:
     """Several experiments that answer questions, and their report. What is trained already is not trained again."""
     ours = project.load()
@@ -113,7 +115,7 @@ def study(name: str, overrides: tuple[str, ...], fresh: bool) -> Answer:
 
 @click.command()
 @click.argument("runs", nargs=-1, metavar="[RUN ...]")
-@answers(show.compare)
+@answers(show_runs.compare)
 def compare(runs: tuple[str, ...]) -> Answer:
     """Runs side by side: what differed and what came out. Without RUN, the members of the last run."""
     with progress.working("asking MLflow"):
@@ -128,7 +130,7 @@ def compare(runs: tuple[str, ...]) -> Answer:
 
 @click.command()
 @click.argument("run", default="", metavar="[RUN]")
-@answers(show.report)
+@answers(show_runs.report)
 def report(run: str) -> Answer:
     """One page on a run: curves, confusion, mistakes, what to do next. Without RUN, the last one that was judged.
 

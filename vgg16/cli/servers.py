@@ -7,8 +7,9 @@ import sys
 
 import click
 
-from vgg16.cli import prepare, show
+from vgg16.cli import prepare
 from vgg16.cli.command import Answer, answers
+from vgg16.cli.show import servers as show_servers
 from vgg16.flows import progress
 from vgg16.stack import mlflow_ui, stack
 from vgg16.tracking import links
@@ -17,7 +18,7 @@ from vgg16.workplace import settings
 
 @click.command()
 @click.option("--stop", is_flag=True, help="End the UI that an earlier call started.")
-@answers(show.ui)
+@answers(show_servers.ui)
 def ui(stop: bool) -> Answer:
     """The MLflow UI, opened at the comparison of the last run's members."""
     if stop:
@@ -37,7 +38,7 @@ def ui(stop: bool) -> Answer:
 
 
 @click.command()
-@answers(show.started)
+@answers(show_servers.started)
 def up() -> Answer:
     """Start the local stack: Prefect, MLflow, S3, PostgreSQL where it is installed, and workers; all on loopback.
 
@@ -51,7 +52,7 @@ def up() -> Answer:
 
 
 @click.command()
-@answers(show.ended)
+@answers(show_servers.ended)
 def down() -> Answer:
     """End what `vgg16 up` started; its data stay in the home."""
     progress.console.quiet = False

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import click
 
-from vgg16.cli import prepare, show
+from vgg16.cli import prepare
 from vgg16.cli.command import Answer, answers
+from vgg16.cli.show import runs as show_runs
 from vgg16.flows import progress
 from vgg16.promotion import waiting
 from vgg16.records import TrackedRun
@@ -18,7 +19,7 @@ _LAST = 10
 
 
 @click.command()
-@answers(show.status)
+@answers(show_runs.status)
 def status() -> Answer:
     """The last runs, trained by hand or scheduled, with their verdicts, the next, and what waits in Staging."""
     with progress.working("asking MLflow and Prefect"):

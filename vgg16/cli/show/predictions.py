@@ -1,0 +1,35 @@
+"""What a model says of pictures, as text for a person."""
+
+from __future__ import annotations
+
+import click
+
+from vgg16.cli.command import Answer
+from vgg16.cli.terminal import counts, paragraph, printable, table
+
+
+def predictions(answer: Answer) -> None:
+    classified = answer["predictions"]
+    click.echo(f"by {answer['model']}")
+    table(
+        "",
+        [
+            {
+                "image": printable(picture["image"]),
+                "label": picture["label"],
+                "probability": f"{picture['probability']:.1%}",
+                "then": ", ".join(f"{guess['label']} {guess['probability']:.1%}" for guess in picture["top5"][1:3]),
+                "was": f"{picture['source']['mode']} {'x'.join(map(str, picture['source']['size']))}",
+            }
+            for picture in classified
+        ],
+        whole=("image", "label"),
+    )
+    if len(classified) > 10:
+        paragraph(f"{len(classified)} pictures: {counts(picture['label'] for picture in classified)}")
+    if done := counts(change for picture in classified for change in picture["source"]["done"]):
+        paragraph(f"done to them: {done}")
+    if answer["failed"]:
+        click.secho(f"{len(answer['failed'])} could not be read:", fg="yellow")
+    for picture in answer["failed"]:
+        click.echo(f"  {printable(picture['image'])}: {picture['reason']}")

@@ -1,0 +1,38 @@
+"""What runs and answers on this machine, as text for a person."""
+
+from __future__ import annotations
+
+import click
+
+from vgg16.cli.command import Answer
+from vgg16.cli.layout import tables
+from vgg16.cli.terminal import short, width
+
+
+def checks(answer: Answer) -> None:
+    for check in answer["checks"]:
+        mark = click.style("ok  ", fg="green") if check["ok"] else click.style("FAIL", fg="red")
+        first, *others = tables.wrapped(check["detail"], width(), 20)
+        click.echo(f"{mark} {check['name']:<14} {first.strip()}")
+        for line in others:
+            click.echo(line)
+
+
+def started(answer: Answer) -> None:
+    for service in answer["services"]:
+        click.echo(f"{click.style('ok  ', fg='green')} {service['name']:<12} {service['url']}")
+    click.echo("Every vgg16 command of this home uses them now. For other tools and shells:")
+    click.echo(f"  source {short(answer['env'])}")
+    click.echo("Prefect and MLflow let in whoever has their passwords; to log in with a browser:")
+    click.echo(f"  cat {short(answer['login'])}")
+
+
+def ui(answer: Answer) -> None:
+    click.echo(answer["url"] or "stopped")
+    if answer.get("user"):
+        click.echo(f"log in as {answer['user']} with the password {answer['password']}")
+
+
+def ended(answer: Answer) -> None:
+    names = [service["name"] for service in answer["services"]]
+    click.echo(f"ended: {', '.join(names)}" if names else "nothing was running")
