@@ -74,7 +74,24 @@ SHOWN: dict[Callable[[Answer], None], Answer] = {
     },
     show_catalog.row: {"settings": [{"key": EVIL, "value": EVIL, "allowed": EVIL, "meaning": EVIL}]},
     show_datasets.fetched: {"dataset": EVIL, "digest": EVIL, "classes": 2, "splits": {EVIL: 1}, "address": EVIL},
-    show_servers.started: {"services": [{"name": EVIL, "url": EVIL}], "env": EVIL},
+    show_servers.started: {"services": [{"name": EVIL, "url": EVIL}], "env": EVIL, "login": EVIL},
+    show_datasets.checked: {
+        "dataset": "pets",
+        "digest": "d" * 64,
+        "duplicates": [
+            {
+                "first": EVIL,
+                "second": EVIL,
+                "similarity": 1.0,
+                "splits": ["train", "test"],
+                "labels": [EVIL, "cat"],
+                "digests": ["a", "b"],
+            }
+        ],
+        "threshold": {"similarity": 0.9, "from": "cifar100", "decoys": 9, "false": 0},
+        "page": EVIL,
+    },
+    show_servers.ui: {"url": EVIL, "user": "vgg16", "password": "p"},
     show_datasets.added: dict.fromkeys(("dataset", "digest", "docs", "project"), EVIL)
     | {"classes": 2, "images": 2, "splits": {EVIL: 1}, "sizes": [(1, 1), (2, 2)]}
     | {"of_each_class": {EVIL: 900, f"y{EVIL}": 1}, "unreadable": [{"file": EVIL, "reason": EVIL}] * 30},
