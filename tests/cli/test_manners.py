@@ -164,8 +164,9 @@ ENDS = {
 
 @pytest.mark.parametrize(("verdict", "stage"), ENDS)
 def test_a_run_that_promotes_nothing_ends_with_what_can_be_done(
-    verdict: str, stage: str, capsys: pytest.CaptureFixture[str]
+    verdict: str, stage: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))  # where it is called by its name
     runs = [
         {"experiment": name, "run_id": "f" * 32, "status": "finished", "metrics": {}}
         | {"model": {"name": "vgg16-digits", "version": version}}

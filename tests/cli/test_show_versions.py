@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,7 +41,10 @@ def test_models_warns_of_what_is_used_or_waits(stage: Any, warned: bool, capsys:
     assert (f"vgg16-pets version 1, warning: {WEAK}" in shown(capsys)) == warned
 
 
-def test_a_study_tells_by_which_name_each_member_is_promoted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_study_tells_by_which_name_each_member_is_promoted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))  # where it is called by its name
     models = {"a": ("vgg16-pets.study", "1"), "b": ("vgg16-pets", "7"), "c": ("vgg16-pets.study", "2")}
     runs = [
         {
