@@ -157,9 +157,9 @@ def test_a_run_names_the_version_and_nobody_elses_commit(elsewhere: Elsewhere) -
 def test_flow_runs_work_in_the_home_and_not_in_the_package(elsewhere: Elsewhere) -> None:
     program = """
 from pathlib import Path
-from vgg16.stack.configuration import PORTS, ROLES, Configuration
+from vgg16.stack.configuration import LOGINS, PORTS, ROLES, Configuration
 from vgg16.stack.services import services
-secrets = dict.fromkeys(("s3_key_id", "s3_secret", "postgresql", *ROLES), "x")
+secrets = dict.fromkeys(("s3_key_id", "s3_secret", "postgresql", *ROLES, *LOGINS.values()), "x")
 rows = services(Configuration(Path("/a/home/stack"), "sqlite", PORTS, secrets))
 print(*{row.environment["PROJECT_DIR"] for row in rows if "PROJECT_DIR" in row.environment})
 """
