@@ -77,6 +77,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(stacks.pop() if stacks else item.path.name))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_tracking_server_of_another_module() -> Iterator[None]:
+    """MLflow keeps in the environment which database it was led to, even by whoever leads it back to its default."""
+    yield
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        os.environ.pop(name, None)
+
+
 @pytest.fixture(autouse=True)
 def no_tracking_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow writes the address that a process connects to into its environment, where the next test would find it."""
