@@ -40,12 +40,12 @@ def photographs(folder: Path) -> Images:
     return np.stack([np.asarray(square) for square in squares])
 
 
-def sheet(images: Images, found: search.NearDuplicates, own: int, path: Path) -> None:
+def sheet(images: Images, duplicates: search.NearDuplicates, own: int, path: Path) -> None:
     """The SHEET least similar pairs that were not planted, ten in a row."""
-    unplanted = np.flatnonzero((found.pairs < own).all(axis=1))
-    least = unplanted[np.argsort(found.similarities[unplanted])][:SHEET]
+    unplanted = np.flatnonzero((duplicates.pairs < own).all(axis=1))
+    least = unplanted[np.argsort(duplicates.similarities[unplanted])][:SHEET]
     drawn = Image.new("RGB", (10 * 140, -(-len(least) // 10) * 72), "white")
-    for at, pair in enumerate(found.pairs[least].tolist()):
+    for at, pair in enumerate(duplicates.pairs[least].tolist()):
         for side, row in enumerate(pair):
             picture = Image.fromarray(images[row]).resize((64, 64), Image.Resampling.BICUBIC)
             drawn.paste(picture, (at % 10 * 140 + side * 66, at // 10 * 72))
@@ -58,12 +58,12 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path)
     parser.add_argument("--false-share", type=float, default=0.01)
     parser.add_argument("--sheet", type=Path)
-    asked = parser.parse_args()
-    if asked.photographs:
-        images = photographs(asked.photographs)
+    options = parser.parse_args()
+    if options.photographs:
+        images = photographs(options.photographs)
         candidates = np.arange(len(images))
     else:
-        arrays = cifar.read_archive(SHIPPED.datasets["cifar100"], asked.archive, str(asked.archive))
+        arrays = cifar.read_archive(SHIPPED.datasets["cifar100"], options.archive, str(options.archive))
         images, train = arrays.images, len(arrays.images) * 5 // 6
         candidates = np.arange(train // 2, train)
     random = np.random.default_rng(2026)
@@ -74,9 +74,9 @@ def main() -> None:
     own, everything = len(images), np.concatenate([images, planted])
     del images
     began, cpu = time.perf_counter(), time.process_time()
-    found = search.find(everything, asked.false_share)
+    duplicates = search.find(everything, options.false_share)
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
-    pairs = {tuple(pair) for pair in found.pairs.tolist()}
+    pairs = {tuple(pair) for pair in duplicates.pairs.tolist()}
     recall = {
         name: float(
             np.mean([(row, own + at * count + number) in pairs for number, row in enumerate(sources[name].tolist())])
@@ -84,15 +84,15 @@ def main() -> None:
         for at, name in enumerate(names)
     }
     digests = np.array(image_digests(everything[:own]))
-    first, second = found.pairs[(found.pairs < own).all(axis=1)].T
+    first, second = duplicates.pairs[(duplicates.pairs < own).all(axis=1)].T
     result = {
         "images": own,
         "planted": count * len(names),
         "recall": recall,
         "mean_recall": float(np.mean(list(recall.values()))),
-        "threshold": found.threshold,
-        "measured": found.measured,
-        "false_matches_an_image": found.false / found.decoys,
+        "threshold": duplicates.threshold,
+        "measured": duplicates.measured,
+        "false_matches_an_image": duplicates.false / duplicates.decoys,
         "pairs": len(first),
         "exact_pairs": int((digests[first] == digests[second]).sum()),
         "exact_images": int(own - len(set(digests.tolist()))),
@@ -102,8 +102,8 @@ def main() -> None:
         **stamp(),
     }
     print(json.dumps(result, indent=2))
-    if asked.sheet:
-        sheet(everything, found, own, asked.sheet)
+    if options.sheet:
+        sheet(everything, duplicates, own, options.sheet)
 
 
 if __name__ == "__main__":

@@ -37,28 +37,28 @@ def scenes(count: int, side: int, seed: int) -> Images:
     return np.stack(drawn)
 
 
-def pairs_of(found: NearDuplicates) -> set[tuple[int, int]]:
-    return {(first, second) for first, second in found.pairs.tolist()}
+def pairs_of(near: NearDuplicates) -> set[tuple[int, int]]:
+    return {(first, second) for first, second in near.pairs.tolist()}
 
 
 @pytest.mark.parametrize("side", [32, 48, 160])
 def test_planted_copies_are_found_and_hardly_anything_else(side: int) -> None:
     images = scenes(240, side, seed=1)
     planted = copies(images[:160], list(CHANGES), np.random.default_rng(2))
-    found = search.find(np.concatenate([images, planted]))
+    near = search.find(np.concatenate([images, planted]))
     true = {(row, 240 + row) for row in range(160)}
-    hits = true & pairs_of(found)
+    hits = true & pairs_of(near)
     for at, name in enumerate(CHANGES):
         of_kind = {(row, 240 + row) for row in range(at, 160, len(CHANGES))}
         assert len(hits & of_kind) >= 0.85 * len(of_kind), name
     assert len(hits) >= 0.95 * len(true)
-    assert len(pairs_of(found) - true) <= 0.02 * len(true)
-    assert found.measured
+    assert len(pairs_of(near) - true) <= 0.02 * len(true)
+    assert near.measured
 
 
 def test_pictures_without_copies_have_none_and_cannot_tell_the_threshold() -> None:
-    found = search.find(scenes(200, 32, seed=3))
-    assert (len(found.pairs), found.measured, found.threshold) == (0, False, search.MEASURED)
+    near = search.find(scenes(200, 32, seed=3))
+    assert (len(near.pairs), near.measured, near.threshold) == (0, False, search.MEASURED)
 
 
 def test_the_threshold_holds_the_share_of_false_pairs() -> None:
@@ -81,9 +81,9 @@ def test_the_threshold_holds_the_share_of_false_pairs() -> None:
 def test_groups_are_copies_of_their_first_member_and_chains_join_nothing() -> None:
     pairs = np.array([[0, 1], [1, 2], [2, 3], [4, 5], [4, 6], [5, 6], [7, 8], [8, 9]])
     first_equal = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 8])
-    found = NearDuplicates(pairs, np.ones(len(pairs), np.float32), first_equal, 0.9, True, 100, 0)
+    near = NearDuplicates(pairs, np.ones(len(pairs), np.float32), first_equal, 0.9, True, 100, 0)
     # 9 equals 8, which is a copy of 7.
-    assert [group.tolist() for group in found.groups()] == [[0, 1], [2, 3], [4, 5, 6], [7, 8, 9]]
+    assert [group.tolist() for group in near.groups()] == [[0, 1], [2, 3], [4, 5, 6], [7, 8, 9]]
 
 
 def gray(count: int) -> Images:
@@ -104,9 +104,9 @@ FEW: dict[str, tuple[Images, list[list[int]]]] = {
 @pytest.mark.parametrize("name", FEW)
 def test_few_or_equal_or_blank_images_are_no_trouble(name: str) -> None:
     images, pairs = FEW[name]
-    found = search.find(images)
-    assert found.pairs.tolist() == pairs
-    assert (found.similarities == 1).all()
+    near = search.find(images)
+    assert near.pairs.tolist() == pairs
+    assert (near.similarities == 1).all()
 
 
 def test_a_dataset_is_checked_by_its_name_and_each_pair_shown_on_a_page(
@@ -124,15 +124,15 @@ def test_a_dataset_is_checked_by_its_name_and_each_pair_shown_on_a_page(
     assert added.status == 0, added.stderr
     checked = vgg16("data", "check", "pets", "--json", cwd=tmp_path)
     assert checked.status == 0, checked.stderr
-    found = checked.json["duplicates"]
-    names = {tuple(sorted(Path(pair[side]).name for side in ("first", "second"))) for pair in found}
+    near = checked.json["duplicates"]
+    names = {tuple(sorted(Path(pair[side]).name for side in ("first", "second"))) for pair in near}
     assert names == {(f"{at:02d}.png", f"copy-{at:02d}.png") for at in range(8)}
-    assert all(pair["labels"][0] == pair["labels"][1] for pair in found)
+    assert all(pair["labels"][0] == pair["labels"][1] for pair in near)
     page = Path(checked.json["page"]).read_text()
     assert page.count('alt="a pair"') == 8
     assert "copy-03.png" in page
     said = vgg16("data", "check", "pets", cwd=tmp_path)
-    assert f"8 pairs of near-duplicates, {sum(len(set(pair['splits'])) == 2 for pair in found)} in two" in said.stdout
+    assert f"8 pairs of near-duplicates, {sum(len(set(pair['splits'])) == 2 for pair in near)} in two" in said.stdout
     assert "it is the one of CIFAR-100" in said.stdout
 
 
@@ -140,9 +140,9 @@ def test_a_dataset_is_checked_by_its_name_and_each_pair_shown_on_a_page(
 def test_planted_copies_of_real_photographs_are_found(real_data: Path) -> None:
     images = cifar.read_archive(SHIPPED.datasets["cifar100"], real_data / "cifar-100-binary.tar.xz", "").images[:4000]
     planted = copies(images[2000:2400], list(CHANGES), np.random.default_rng(9))
-    found = search.find(np.concatenate([images, planted]))
-    hits = pairs_of(found) & {(2000 + at, 4000 + at) for at in range(400)}
+    near = search.find(np.concatenate([images, planted]))
+    hits = pairs_of(near) & {(2000 + at, 4000 + at) for at in range(400)}
     for at, name in enumerate(CHANGES):
         assert sum(second % len(CHANGES) == at for _, second in hits) >= 0.85 * 400 / len(CHANGES), name
     assert len(hits) >= 0.95 * 400
-    assert found.false <= 0.001 * found.decoys
+    assert near.false <= 0.001 * near.decoys

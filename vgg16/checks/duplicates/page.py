@@ -40,12 +40,12 @@ class Pair:
         return self.labels[0] != self.labels[1]
 
 
-def page(ref: DatasetRef, images: ImageSet, found: NearDuplicates, pairs: list[Pair]) -> str:
+def page(ref: DatasetRef, images: ImageSet, duplicates: NearDuplicates, pairs: list[Pair]) -> str:
     """One HTML page that fetches nothing: the pairs across splits, those within one, and the large groups."""
     counts = np.bincount(images.labels, minlength=len(images.class_names))
     groups = [
         (strip(images.images, group[:20]), len(group), images.class_names[images.labels[group[0]]])
-        for group in sorted(found.groups(), key=len, reverse=True)[:SHOWN]
+        for group in sorted(duplicates.groups(), key=len, reverse=True)[:SHOWN]
         if len(group) > max(LARGE * counts[images.labels[group[0]]], 2)
     ]
     parts = {
@@ -55,7 +55,7 @@ def page(ref: DatasetRef, images: ImageSet, found: NearDuplicates, pairs: list[P
     environment = Environment(loader=PackageLoader("vgg16.checks.duplicates", ""), autoescape=True)
     return environment.get_template("page.html").render(
         ref=ref,
-        found=found,
+        duplicates=duplicates,
         images=len(images.labels),
         parts=[
             (title, len(of_part), [(strip(images.images, pair.rows), pair) for pair in of_part[:SHOWN]])

@@ -76,7 +76,9 @@ def find(images: Pixels, false_share: float = 0.01) -> NearDuplicates:
     pairs, alike, best = np.empty((0, 2), np.intp), np.empty(0, np.float32), np.zeros(len(images), np.float32)
     by_chance = np.zeros(0, np.float32)
     if len(distinct) > 1:
-        described = describe(images).rows(distinct)
+        described = describe(images)
+        if len(equal):  # else it would be a copy of all
+            described = described.rows(distinct)
         index = Index(described)
         pairs, alike = index.pairs()
         chosen = np.linspace(0, len(distinct) - 1, min(len(distinct), DECOYS)).astype(np.intp)
@@ -127,13 +129,13 @@ class Index:
 
     def pairs(self) -> tuple[Rows, Floats]:
         """Every likely pair, int [p, 2] in ascending order, and how alike it is [p]."""
-        found = []
+        blocks = []
         for start in range(0, len(self._spectra), BLOCK):
             rows = np.arange(start, min(start + BLOCK, len(self._spectra)))
             partners, alike = self._compare(self._images.rows(rows), rows)
             own = np.broadcast_to(rows[:, None], partners.shape)
-            found.append((np.minimum(own, partners).ravel(), np.maximum(own, partners).ravel(), alike.ravel()))
-        first, second, alike = (np.concatenate(part) for part in zip(*found, strict=True))
+            blocks.append((np.minimum(own, partners).ravel(), np.maximum(own, partners).ravel(), alike.ravel()))
+        first, second, alike = (np.concatenate(part) for part in zip(*blocks, strict=True))
         # A pair that both have found is more alike in one direction: a part of the one is looked for in the other.
         order = np.lexsort((-alike, second, first))
         first, second, alike = first[order], second[order], alike[order]
@@ -151,12 +153,7 @@ class Index:
         partners = self._likely(images, itself)
         sought = verify.templates(images.gray)
         alike = [
-            verify.similarities(
-                sought,
-                images,
-                self._images.rows(rows),
-                verify.Outlines(self._outlines.spectra[rows], self._outlines.norms[rows]),
-            )
+            verify.similarities(sought, self._outlines.rows(rows), images.chroma, self._images.chroma[rows])
             for rows in partners.T
         ]
         return partners, np.stack(alike, axis=1)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from vgg16.checks.duplicates.describe import SIDE, Descriptions, Floats
+from vgg16.checks.duplicates.describe import SIDE, Floats
 
 Spectra = NDArray[np.complex64]
 
@@ -35,6 +35,10 @@ class Outlines:
     spectra: Spectra
     norms: Floats
 
+    def rows(self, rows: NDArray[np.intp]) -> Outlines:
+        """Those of these images."""
+        return Outlines(self.spectra[rows], self.norms[rows])
+
 
 def outlines(gray: Floats) -> Outlines:
     """The outlines of gray images [n, 32, 32]."""
@@ -59,15 +63,15 @@ def templates(gray: Floats) -> Spectra:
     return np.stack(made, axis=1)
 
 
-def similarities(sought: Spectra, own: Descriptions, others: Descriptions, found: Outlines) -> Floats:
-    """Of n pairs how alike they are, at most 1: images by their templates and descriptions, and their partners."""
+def similarities(sought: Spectra, partners: Outlines, chroma: Floats, partners_chroma: Floats) -> Floats:
+    """Of n pairs of an image and a partner how alike they are, at most 1: by the image's templates in the partner's
+    outlines, and by the chroma [n, 8, 8, 2] of both."""
     # The inverse transform at the few shifts alone: two small products of matrices.
-    products = (sought * found.spectra[:, None]) @ _ACROSS
+    products = (sought * partners.spectra[:, None]) @ _ACROSS
     values = (np.swapaxes(products, -1, -2) @ _DOWN).real
-    outline = (np.swapaxes(values, -1, -2) / found.norms[:, None]).reshape(len(values), -1).max(axis=1)
-    chroma = np.maximum(_products(own.chroma, others.chroma), _products(own.chroma[:, :, ::-1], others.chroma))
-    alike: Floats = ((outline + CHROMA * chroma) / (1 + CHROMA)).astype(np.float32)
-    return alike
+    outline = (np.swapaxes(values, -1, -2) / partners.norms[:, None]).reshape(len(values), -1).max(axis=1)
+    colour = np.maximum(_products(chroma, partners_chroma), _products(chroma[:, :, ::-1], partners_chroma))
+    return np.asarray((outline + CHROMA * colour) / (1 + CHROMA), np.float32)
 
 
 def _outlines(gray: Floats) -> Floats:
