@@ -101,6 +101,16 @@ CUT_OFF = {
 }
 
 
+def status_of(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> object:
+    """The exit status of the program in this process, whose handlers of signals and hooks stay as they are."""
+    monkeypatch.setattr(main.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(sys, "argv", ["vgg16", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    return ended.value.code
+
+
 @pytest.mark.parametrize("arguments", CUT_OFF)
 def test_what_was_interrupted_ends_with_the_command_that_goes_on(
     arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -109,15 +119,7 @@ def test_what_was_interrupted_ends_with_the_command_that_goes_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(main.cli, "main", interrupted)
-    monkeypatch.setattr(main.signal, "signal", lambda *_: None)
-    monkeypatch.setattr(sys, "argv", ["vgg16", *arguments])
-    hook = sys.unraisablehook
-    try:
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-    finally:
-        sys.unraisablehook = hook
-    assert ended.value.code == 130
+    assert status_of(arguments, monkeypatch) == 130
     assert capsys.readouterr().err == CUT_OFF[arguments]
 
 
@@ -143,15 +145,7 @@ MEANT = {
 def test_what_is_misspelt_is_answered_with_what_was_meant(
     arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(main.signal, "signal", lambda *_: None)
-    monkeypatch.setattr(sys, "argv", ["vgg16", *arguments])
-    hook = sys.unraisablehook
-    try:
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-    finally:
-        sys.unraisablehook = hook
-    assert ended.value.code == 2
+    assert status_of(arguments, monkeypatch) == 2
     assert MEANT[arguments] in capsys.readouterr().err
 
 

@@ -66,9 +66,7 @@ def list_(kind: str | None) -> Answer:
 
 @click.command("show")
 @click.argument("name", metavar="EXPERIMENT|BACKBONE")
-@click.option(
-    "--set", "overrides", cls=project.Settings, multiple=True, metavar="KEY=VALUE", help="A setting of the experiment."
-)
+@project.with_settings("A setting of the experiment.")
 @click.option("--settings", "with_settings", is_flag=True, help="Every setting with its value, range and meaning.")
 @answers(show_catalog.row)
 def show_(name: str, overrides: tuple[str, ...], with_settings: bool) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,11 @@ class Settings(SettingOption):
     def meant(self, option: str, arguments: Sequence[str]) -> str:
         """The setting that was meant by an option that there is not, with the value that it has among the arguments."""
         return as_setting(option, arguments)
+
+
+def with_settings(explained: str) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Give a command its `--set`, whose values it has as `overrides`."""
+    return click.option("--set", "overrides", cls=Settings, multiple=True, metavar="KEY=VALUE", help=explained)
 
 
 def load() -> Project:

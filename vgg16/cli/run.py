@@ -23,14 +23,7 @@ from vgg16.workplace.workplace import Workplace, open_workplace
 
 @click.command()
 @click.argument("experiments", nargs=-1, required=True, metavar="EXPERIMENT...")
-@click.option(
-    "--set",
-    "overrides",
-    cls=project.Settings,
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A setting, such as phases.0.epochs=2.",
-)
+@project.with_settings("A setting, such as phases.0.epochs=2.")
 @click.option("--fresh", is_flag=True, help="Train from the start what an earlier run was cut off in.")
 @answers(show_runs.run, refused=show_datasets.validated)
 def run(experiments: tuple[str, ...], overrides: tuple[str, ...], fresh: bool) -> Answer:
@@ -89,14 +82,7 @@ def _experiment(ours: Project, name: str) -> str:
 
 @click.command()
 @click.argument("name", metavar="STUDY")
-@click.option(
-    "--set",
-    "overrides",
-    cls=project.Settings,
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A setting of every member, or language=en|fr.",
-)
+@project.with_settings("A setting of every member, or language=en|fr.")
 @click.option("--fresh", is_flag=True, help="Train all members anew.")
 @answers(show_runs.study, refused=show_datasets.validated)
 def study(name: str, overrides: tuple[str, ...], fresh: bool) -> Answer:
