@@ -44,6 +44,7 @@ settings.apply()
 
 from vgg16.config.types import BackboneChoice, Dataset, Experiment, Head  # noqa: E402
 from vgg16.data.images import Arrays  # noqa: E402
+from vgg16.stack.seaweedfs import remove_sockets  # noqa: E402
 from vgg16.storage.files import exclusive_lock  # noqa: E402
 from vgg16.storage.s3 import S3Store  # noqa: E402
 from vgg16.storage.store import FolderStore, Store  # noqa: E402
@@ -205,10 +206,27 @@ def vgg16() -> Callable[..., Answer]:
     return call
 
 
+_RESERVED: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port of the loopback interface that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A port of the loopback interface for one server of this test process.
+
+    It lies below those that the system gives to outgoing connections, one of which could have it before the server
+    starts. The UDP port of the same number, held until this process ends, keeps other test processes away from it.
+    """
+    first = 10_000 + os.getpid() % 20_000
+    for port in range(first, 32_768):
+        reservation = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            reservation.bind(("127.0.0.1", port))
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            reservation.close()
+        else:
+            _RESERVED.append(reservation)
+            return port
+    raise OSError(f"no port of {first} to 32767 is free")
 
 
 def wait_for(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 90) -> None:
@@ -275,6 +293,8 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Store]:
         "-master.telemetry=false",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
+        f"-filer.localSocket={folder / 'filer.sock'}",
+        f"-s3.localSocket={folder / 's3.sock'}",
     ]
     command += [f"-{name}={port}" for name, port in ports.items()]
     with log.open("wb") as output:
@@ -302,6 +322,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Store]:
     finally:
         server.kill()
         server.wait()
+        remove_sockets(ports.values())
 
 
 def as_seen_by(s3: S3Store) -> dict[str, str]:
