@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from benchmarks.planted import CHANGES, copies
-from vgg16.checks.duplicates import search
+from vgg16.checks.duplicates import file, search
 from vgg16.checks.duplicates.search import NearDuplicates, choose_threshold
 from vgg16.config.catalog import SHIPPED
 from vgg16.data.images import Images
@@ -109,6 +109,21 @@ def test_few_or_equal_or_blank_images_are_no_trouble(name: str) -> None:
     assert (near.similarities == 1).all()
 
 
+def test_what_was_found_comes_back_from_its_file_and_what_is_damaged_does_not(tmp_path: Path) -> None:
+    scene = scenes(12, 32, seed=7)
+    near = search.find(np.concatenate([scene, scene[:3], copies(scene[4:8], ["shift"], np.random.default_rng(0))]))
+    assert len(near.pairs) > 3
+    path = tmp_path / "near-duplicates.parquet"
+    file.write(near, path)
+    content = path.read_bytes()
+    back = file.read(content)
+    assert back is not None
+    for name, value in vars(near).items():
+        np.testing.assert_array_equal(getattr(back, name), value, err_msg=name)
+    assert file.read(content[:-8]) is None
+    assert file.read(b"") is None
+
+
 def test_a_dataset_is_checked_by_its_name_and_each_pair_shown_on_a_page(
     vgg16: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -132,6 +147,8 @@ def test_a_dataset_is_checked_by_its_name_and_each_pair_shown_on_a_page(
     assert page.count('alt="a pair"') == 8
     assert "copy-03.png" in page
     said = vgg16("data", "check", "pets", cwd=tmp_path)
+    assert "each compared with all others" in checked.stderr
+    assert "each compared with all others" not in said.stderr + said.stdout  # kept
     assert f"8 pairs of near-duplicates, {sum(len(set(pair['splits'])) == 2 for pair in near)} in two" in said.stdout
     assert "it is the one of CIFAR-100" in said.stdout
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from vgg16.checks.duplicates.search import FALSE_SHARE
 from vgg16.cli import prepare, project, terminal
 from vgg16.cli.command import Answer, answers
 from vgg16.cli.show import datasets as show_datasets
@@ -149,7 +150,7 @@ def validate(dataset: str, source: str, sha256: str) -> Answer:
 @click.option(
     "--false-share",
     type=click.FloatRange(0, 0.5, min_open=True),
-    default=0.01,
+    default=FALSE_SHARE,
     show_default=True,
     metavar="SHARE",
     help="How many of the pairs may be copies by chance alone: fewer of them, and some true ones are missed.",

@@ -23,6 +23,8 @@ COMPONENTS = 28
 BLOCK = 500
 # Images that are turned upside down, at most: what chance finds for them it finds for others.
 DECOYS = 10_000
+# Of the pairs, those that may be copies by chance alone.
+FALSE_SHARE = 0.01
 # Of all images these find a partner by chance at most, one at least: many copies do not excuse many false ones.
 MOST_FALSE = 0.001
 # The threshold where the images are too few to tell: that of CIFAR-100, which 0.1 % of its decoys pass.
@@ -68,7 +70,7 @@ class NearDuplicates:
         return groups
 
 
-def find(images: Pixels, false_share: float = 0.01) -> NearDuplicates:
+def find(images: Pixels, false_share: float = FALSE_SHARE) -> NearDuplicates:
     """The near-duplicates among images, uint8 [n, h, w, 3], of which by chance at most that share is none."""
     first_equal = _first_equal(images)
     distinct = np.flatnonzero(first_equal == np.arange(len(images)))

@@ -8,15 +8,13 @@ from pathlib import Path
 
 from vgg16.checks.duplicates import search
 from vgg16.checks.duplicates.page import Pair, page
-from vgg16.checks.duplicates.search import NearDuplicates
+from vgg16.checks.duplicates.search import FALSE_SHARE, NearDuplicates
 from vgg16.config.types import SPLITS
 from vgg16.data.images import ImageSet
 from vgg16.errors import RequestError
 from vgg16.records import DatasetRef
+from vgg16.steps.data.duplicates import MOST_IMAGES, near_duplicates
 from vgg16.workplace.workplace import Workplace
-
-# Each image is compared with all others: minutes at 60,000, and its numbers are in memory.
-MOST_IMAGES = 200_000
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,8 @@ def check(ref: DatasetRef, false_share: float, workplace: Workplace) -> Findings
             f"{ref.name} has {len(images.labels)} images; near-duplicates are sought among {MOST_IMAGES} at most.",
             "Add a part of them as a dataset of its own, and check that.",
         )
-    workplace.say(f"check       {len(images.labels)} images, each compared with all others")
-    duplicates = search.find(images.images, false_share)
+    duplicates = near_duplicates(ref, workplace) if false_share == FALSE_SHARE else None
+    duplicates = duplicates or search.find(images.images, false_share)
     pairs = _named(images, duplicates)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "duplicates.html"
