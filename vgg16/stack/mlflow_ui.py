@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -47,8 +46,8 @@ def start(settings: Settings) -> Ui:
         if running["address"] == settings.tracking_uri and "password" in running:
             return Ui(running["url"], USER, running["password"])
         stop(settings)  # it looks for the database where the home was before it moved, or lets everybody in
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    # By chance, so that two homes do not choose alike; below the ports that outgoing connections get.
+    port = processes.free_port(20_000 + secrets.randbelow(10_000), ())
     ui = Ui(f"http://127.0.0.1:{port}", USER, secrets.token_hex(16))
     log = settings.home / "mlflow-ui.log"
     with log.open("w") as output:
