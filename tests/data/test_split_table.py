@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from vgg16.config.types import SPLITS, Dataset, Split
 from vgg16.data import split_table
-from vgg16.data.split_table import GATE, LEAST, NONE, TEST, TRAIN, VAL, Extension, Pictures, SplitTable
-from vgg16.data.splits import stretches
+from vgg16.data.copies import Pictures
+from vgg16.data.split_table import LEAST, Extension, SplitTable
+from vgg16.data.splits import GATE, NONE, TEST, TRAIN, VAL, divide, stretches
 from vgg16.errors import Vgg16Error
 from vgg16.storage.store import ExistsError, FolderStore
 
@@ -162,7 +163,7 @@ def test_a_class_that_only_grows_has_its_shares_at_every_step_or_is_one_picture_
     shares: dict[Split, float] = dict(zip(("test", "val", "gate"), fractions, strict=True))
     have: Counter[Split] = Counter()
     for new in (*steps, *[1] * 40):
-        have.update(split_table.divide(new, have, shares))
+        have.update(divide(new, have, shares))
         wanted = {split: len(rows) for split, rows in stretches(np.arange(have.total()), shares).items()}
         wanted["train"] = have.total() - sum(wanted.values())
         assert all(abs(have[split] - wanted[split]) <= most for split in SPLITS), (have, wanted)
@@ -172,7 +173,7 @@ def test_a_class_that_only_grows_has_its_shares_at_every_step_or_is_one_picture_
 @given(st.integers(0, 50), st.lists(st.integers(0, 40), min_size=4, max_size=4))
 def test_a_split_with_too_many_gets_none_and_every_new_picture_has_a_split(new: int, have: list[int]) -> None:
     counts: dict[Split, int] = dict(zip(SPLITS, have, strict=True))
-    given_ = split_table.divide(new, counts, SHARES)
+    given_ = divide(new, counts, SHARES)
     total = new + sum(have)
     wanted = {split: len(rows) for split, rows in stretches(np.arange(total), SHARES).items()}
     wanted["train"] = total - sum(wanted.values())

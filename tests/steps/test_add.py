@@ -224,11 +224,11 @@ def test_what_a_person_should_know_of_the_pictures_is_said(folder: Path, tmp_pat
     heard = Heard()
     workplace, dataset = at_home(tmp_path / "home", display=heard), row(source=str(tmp_path / "split"))
     add(dataset, workplace)
-    assert "1 pictures of 16 bits use at most 12 of them, and are dark: train/ant/dark.tif" in heard.lines[-1]
+    assert "1 pictures of 16 bits use at most 12 of them, and are dark: train/ant/dark.tif" in "\n".join(heard.lines)
     (tmp_path / "split" / "test" / "bee" / "0.png").rename(tmp_path / "split" / "train" / "bee" / "moved.png")
     moved = add(dataset, workplace).moved
     assert [(one.image, one.split, one.folder) for one in moved] == [("train/bee/moved.png", "test", "train")]
-    assert "train/bee/moved.png stays in test" in heard.lines[-1]
+    assert "train/bee/moved.png stays in test" in "\n".join(heard.lines)
     picture(folder / "rare" / "1.png", (9, 9, 9), 1)
     add(row(name="small", source=str(folder)), workplace)
-    assert "rare has 1 pictures, and none in val, gate, test; four splits want 7" in heard.lines[-1]
+    assert "rare has 1 pictures, and none in val, gate, test; four splits want 7" in "\n".join(heard.lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -61,6 +62,7 @@ def add(name: str, sources: tuple[str, ...], image_size: int | None, replace: bo
         "of_each_class": added.classes,
         "sizes": added.sizes,
         "unreadable": [{"file": one.image, "reason": one.reason} for one in added.left_out],
+        "copies": added.copies and asdict(added.copies),
         "ok": report.ok,
         "failed": [one.model_dump(mode="json") for one in report.failed],
         "docs": report.docs,

@@ -10,7 +10,7 @@ from pydantic import Field
 from vgg16.config import expectation_entries
 from vgg16.config.entries import Mistake, MistakesError, row, table
 from vgg16.config.lines import KeyPath
-from vgg16.config.types import Dataset, Expectation, Fit, Framing, Frozen, Profile, SmallClasses
+from vgg16.config.types import Dataset, Expectation, Fit, Framing, Frozen, NearDuplicatesIn, Profile, SmallClasses
 
 # The names of registered models, of folders in the store and of objects in S3 are made of them.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -38,6 +38,8 @@ class DatasetEntry(Frozen):
     """Class folders by another name; two of one name are merged, "" leaves one out."""
     small_classes: SmallClasses = "refuse"
     """A class with fewer than 7 pictures: refuse the dataset, or let it learn from them and not be judged on them."""
+    near_duplicates: NearDuplicatesIn = "together"
+    """Resaved, mirrored, shifted or cropped copies of a picture: in its split, or divided over splits as all are."""
     unreadable: float = Field(default=0.05, ge=0, le=1)
     """The share of the picture files that may be broken, and are left out; with more of them nothing is trained."""
     typical: Profile | None = None
@@ -65,6 +67,7 @@ def dataset(name: str, entry: Any, recipes: tuple[str, ...]) -> Dataset:
         source=sources,
         classes=fields.classes,
         small_classes=fields.small_classes,
+        near_duplicates=fields.near_duplicates,
         floors=dict.fromkeys(recipes, fields.floor),
         typical=profile.measures,
         measured_on=profile.images,

@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from vgg16.config.types import SPLITS, Framing
+from vgg16.data.copies import Pictures
 from vgg16.data.decode import DARK
 from vgg16.data.images import Digests, Labels, comparable
 from vgg16.data.picture_set import Index
 from vgg16.data.records import UnreadPicture
-from vgg16.data.split_table import NONE, Pictures
+from vgg16.data.splits import NONE
 
 
 @dataclass(frozen=True)

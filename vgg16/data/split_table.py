@@ -27,16 +27,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vgg16.config.types import SPLITS, Dataset, SmallClasses, Split
+from vgg16.data.copies import Pictures, place
 from vgg16.data.images import Labels, comparable, find_rows
-from vgg16.data.splits import stretches
+from vgg16.data.splits import GATE, NONE, TEST, TRAIN, VAL, divide
 from vgg16.errors import Vgg16Error
 from vgg16.storage.store import ExistsError, Store
 
 # With fewer pictures of a class not every split has one.
 LEAST = 7
-# In place of an index into SPLITS: a picture that lies in no folder of a split, or that no table knows.
-NONE = -1
-TRAIN, VAL, GATE, TEST = (SPLITS.index(split) for split in SPLITS)
 
 
 @dataclass(frozen=True)
@@ -57,23 +55,16 @@ class SplitTable:
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """The pictures of a version in the order of `sha256` uint8 [n, 32], which is an order by chance; `labels` int64 [n]
-    indexing the class names, and `folders` int8 [n] the split whose folder the user has put each into, or NONE."""
-
-    sha256: NDArray[np.uint8]
-    labels: Labels
-    folders: NDArray[np.int8]
-
-
-@dataclass(frozen=True)
 class Extension:
     """The splits of all pictures of a version, int8 [n]; `additions`: what the table lacks of them; `moved`: the rows
-    of pictures that stay in their split though their folder is another's."""
+    of pictures that stay in their split though their folder is another's; `joined`: of new ones that are in the split
+    of their copies though their folder is another's; `left_out`: of those in train that copies of are held out."""
 
     splits: NDArray[np.int8]
     additions: SplitTable
     moved: NDArray[np.intp]
+    joined: NDArray[np.intp]
+    left_out: NDArray[np.intp]
 
 
 def shares_of(dataset: Dataset, folders: NDArray[np.int8]) -> dict[Split, float]:
@@ -89,28 +80,37 @@ def shares_of(dataset: Dataset, folders: NDArray[np.int8]) -> dict[Split, float]
 def extend(
     table: SplitTable, pictures: Pictures, shares: Mapping[Split, float], small_classes: SmallClasses = "refuse"
 ) -> Extension:
-    """Decide the split of each picture that the table does not know. Each class is decided alone.
+    """Decide the split of each picture that the table does not know. Each class is decided alone, but for copies that
+    are of several.
 
     What the table knows stays, whatever became of label and folder: into `train` from a split that judges would be
     cheating, and from `train` into a user's `test` would be too, for networks have learned from it. A new picture in a
     folder of `test` is test; of those in a folder of `val` half are val and half gate; the others of a class, by
     `divide`, are so many in each split that the class comes as near as can be to `shares`. By `learn` a class of fewer
-    than LEAST pictures is not divided: they learn.
+    than LEAST pictures is not divided: they learn. Before all of that new copies are put together, by `place`: into
+    the most held-out split that one of them is in. Those in train that copies of are held out, old ones too, are left
+    out of the version.
 
     By `refuse` a class that is not in every split is not remembered: no version with it is ever trained on.
     """
     known = table.find(pictures.sha256)
-    splits = np.empty_like(known)
-    by_class = np.argsort(pictures.labels, kind="stable")
+    least = LEAST if small_classes == "learn" else 0
+    splits = place(pictures, known, shares, least)
     ends = np.cumsum(np.bincount(pictures.labels))
+    classes = np.split(np.argsort(pictures.labels, kind="stable"), ends[:-1])
+    for rows in classes:
+        splits[rows] = _class_splits(splits[rows], pictures.folders[rows], shares, least)
+    left_out = pictures.copies.left_out(splits) if pictures.copies else np.empty(0, np.intp)
+    kept = np.ones(len(known), bool)
+    kept[left_out] = False
     forgotten = np.zeros(len(known), bool)
-    for rows in np.split(by_class, ends[:-1]):
-        least = LEAST if small_classes == "learn" else 0
-        splits[rows] = _class_splits(known[rows], pictures.folders[rows], shares, least)
-        forgotten[rows] = small_classes == "refuse" and len(np.unique(splits[rows])) < len(SPLITS)
+    for rows in classes:
+        forgotten[rows] = small_classes == "refuse" and len(np.unique(splits[rows[kept[rows]]])) < len(SPLITS)
     new = (known == NONE) & ~forgotten
     additions = SplitTable(pictures.sha256[new], splits[new], table.parts)
-    return Extension(splits, additions, np.flatnonzero(_disagree(splits, pictures.folders, shares)))
+    elsewhere = _disagree(splits, pictures.folders, shares) & kept
+    moved, joined = (np.flatnonzero(elsewhere & (old == (known != NONE))) for old in (True, False))
+    return Extension(splits, additions, moved, joined, left_out)
 
 
 def _class_splits(
@@ -134,25 +134,6 @@ def _class_splits(
             splits[rest[start : start + count]] = SPLITS.index(split)
             start += count
     return splits
-
-
-def divide(new: int, have: Mapping[Split, int], shares: Mapping[Split, float]) -> dict[Split, int]:
-    """How many of a class's new pictures each split gets, those of `test` first: in all, with those that it has, as
-    many as `stretches` would give it; where that cannot be, because other splits have too many, in proportion to what
-    each lacks, by largest remainder. A split with too many gets none."""
-    order: tuple[Split, ...] = ("test", "val", "gate", "train")
-    divided = [split for split in order if split == "train" or shares[split]]
-    present = np.array([have[split] for split in divided])
-    total = new + int(present.sum())
-    wanted = {split: len(rows) for split, rows in stretches(np.arange(total), shares).items()}
-    wanted["train"] = total - sum(wanted.values())
-    lacks = np.maximum(np.array([wanted[split] for split in divided]) - present, 0)
-    # The lacks are at least as many as the new ones. In whole numbers, so that no machine rounds otherwise.
-    counts, remainders = np.divmod(new * lacks, max(int(lacks.sum()), 1))
-    # Among equal remainders a split that has fewer comes first: a class is soon in all of them.
-    first = np.lexsort((present, -remainders))
-    counts[first[: new - int(counts.sum())]] += 1
-    return dict(zip(divided, counts.tolist(), strict=True))
 
 
 def _disagree(splits: NDArray[np.int8], folders: NDArray[np.int8], shares: Mapping[Split, float]) -> NDArray[np.bool_]:

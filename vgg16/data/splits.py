@@ -17,6 +17,10 @@ from vgg16.config.types import SPLITS, Dataset, DatasetChoice, Split
 from vgg16.data.images import Arrays, Images, ImageSet, Labels
 from vgg16.errors import RequestError
 
+# In place of an index into SPLITS: a picture that lies in no folder of a split, or that no table knows.
+NONE = -1
+TRAIN, VAL, GATE, TEST = (SPLITS.index(split) for split in SPLITS)
+
 
 def allocate(total: int, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Divide `total` over cells of these sizes: one to every cell that is not empty, the rest in proportion to what
@@ -64,6 +68,25 @@ def stretches(ranked: NDArray[np.int64], shares: Mapping[Split, float]) -> dict[
     val = test + round((len(ranked) - test) * shares["val"])
     gate = val + round((len(ranked) - test) * shares["gate"])
     return {"test": ranked[:test], "val": ranked[test:val], "gate": ranked[val:gate]}
+
+
+def divide(new: int, have: Mapping[Split, int], shares: Mapping[Split, float]) -> dict[Split, int]:
+    """How many of a class's new pictures each split gets, those of `test` first: in all, with those that it has, as
+    many as `stretches` would give it; where that cannot be, because other splits have too many, in proportion to what
+    each lacks, by largest remainder. A split with too many gets none."""
+    order: tuple[Split, ...] = ("test", "val", "gate", "train")
+    divided = [split for split in order if split == "train" or shares[split]]
+    present = np.array([have[split] for split in divided])
+    total = new + int(present.sum())
+    wanted = {split: len(rows) for split, rows in stretches(np.arange(total), shares).items()}
+    wanted["train"] = total - sum(wanted.values())
+    lacks = np.maximum(np.array([wanted[split] for split in divided]) - present, 0)
+    # The lacks are at least as many as the new ones. In whole numbers, so that no machine rounds otherwise.
+    counts, remainders = np.divmod(new * lacks, max(int(lacks.sum()), 1))
+    # Among equal remainders a split that has fewer comes first: a class is soon in all of them.
+    first = np.lexsort((present, -remainders))
+    counts[first[: new - int(counts.sum())]] += 1
+    return dict(zip(divided, counts.tolist(), strict=True))
 
 
 def choose(dataset: Dataset, arrays: ImageSet, choice: DatasetChoice) -> ImageSet:

@@ -3,7 +3,7 @@ images themselves."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,21 @@ class NearDuplicates:
     measured: bool
     decoys: int
     false: int
+
+    def rows(self, rows: Rows) -> NearDuplicates:
+        """Those among a part of the images, of these rows in ascending order, as they were found among all."""
+        equal = self.first_equal[self.pairs[:, 1]] == self.pairs[:, 0]
+        # Of equal images the first that is left stands for all.
+        first = np.full(len(self.first_equal), -1)
+        first[self.first_equal[rows[::-1]]] = np.arange(len(rows))[::-1]
+        pairs, similarities = np.sort(first[self.pairs[~equal]], axis=1), self.similarities[~equal]
+        there = pairs[:, 0] >= 0
+        first_equal = first[self.first_equal[rows]]
+        seconds = np.flatnonzero(first_equal != np.arange(len(rows)))
+        pairs = np.concatenate([pairs[there], np.stack([first_equal[seconds], seconds], axis=1)])
+        similarities = np.concatenate([similarities[there], np.ones(len(seconds), np.float32)])
+        order = np.lexsort(pairs.T[::-1])
+        return replace(self, pairs=pairs[order], similarities=similarities[order], first_equal=first_equal)
 
     def groups(self) -> list[Rows]:
         """The rows of each group of copies, the first member first: each other one is a copy of it, so that no chain of

@@ -34,6 +34,8 @@ def added(answer: Answer) -> None:
     paragraph(f"{answer['images']} pictures of {answer['classes']} classes, {sizes}; {splits}")
     if unequal := _unequal(answer["of_each_class"]):
         paragraph(unequal)
+    if (copies := answer.get("copies")) and copies["pairs"]:
+        paragraph(_copies(copies))
     if answer["unreadable"]:
         count = len(answer["unreadable"])
         click.echo(f"{plural(count, 'file')} {'is' if count == 1 else 'are'} left out:")
@@ -43,6 +45,14 @@ def added(answer: Answer) -> None:
             click.echo(f"  and {len(answer['unreadable']) - MOST_LISTED} more: --json lists all")
     click.echo(f"Data Docs: {short(answer['docs'])}")
     click.echo(f"Its entry is in {short(answer['project'])}. Then: {program()} run {answer['dataset']}")
+
+
+def _copies(copies: dict[str, int]) -> str:
+    """How many copies were found, and what was done."""
+    across = f"{plural(copies['across'], 'pair')} in two splits" if copies["across"] else "no pair in two splits"
+    left_out = f"; {copies['left_out']} of train left out for that" if copies["left_out"] else ""
+    groups = plural(copies["groups"], "group")
+    return f"{copies['pictures']} pictures are copies of others, in {groups}: {across}{left_out}"
 
 
 def _unequal(of_each_class: dict[str, int]) -> str:

@@ -1,6 +1,16 @@
 """Types of what we ask for. Every value is frozen, refuses unknown keys, and is logged whole."""
 
-from vgg16.config.types.dataset import SPLITS, Archive, Dataset, DatasetChoice, Fit, Framing, SmallClasses, Split
+from vgg16.config.types.dataset import (
+    SPLITS,
+    Archive,
+    Dataset,
+    DatasetChoice,
+    Fit,
+    Framing,
+    NearDuplicatesIn,
+    SmallClasses,
+    Split,
+)
 from vgg16.config.types.experiment import Experiment, Question, Study
 from vgg16.config.types.facts import EXPECTATIONS, FACTS, MEASURES, TEXTS, Expectation, Profile
 from vgg16.config.types.frozen import KEPT, Frozen
@@ -34,6 +44,7 @@ __all__ = [
     "GateRules",
     "Head",
     "Key",
+    "NearDuplicatesIn",
     "Optimizer",
     "Phase",
     "Precision",

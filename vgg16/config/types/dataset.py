@@ -15,6 +15,8 @@ SPLITS: tuple[Split, ...] = ("train", "val", "gate", "test")
 
 SmallClasses = Literal["refuse", "learn"]
 
+NearDuplicatesIn = Literal["together", "apart"]
+
 Fit = Literal["crop", "pad"]
 
 
@@ -63,7 +65,8 @@ class Dataset(Frozen):
     beside ours. Of an own dataset's `files` those of pictures were `unread_files` broken, and left out.
 
     Of classes with too few images for every split `small_classes` says whether the dataset is refused for them, or they
-    learn and do not judge; `small` are those of this version that so need not be in every split.
+    learn and do not judge; `small` are those of this version that so need not be in every split. `near_duplicates` says
+    whether copies of a picture are put into its split, or divided as all pictures are.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Dataset(Frozen):
     classes: dict[str, str] = Field(default_factory=dict)
     small_classes: SmallClasses = "refuse"
     small: tuple[str, ...] = ()
+    near_duplicates: NearDuplicatesIn = "together"
     split_seed: int = 0
     val_fraction: float = 0.2
     gate_fraction: float = 0.1

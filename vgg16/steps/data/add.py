@@ -6,13 +6,14 @@ were decided are in its table, and the name stands for a version only when all o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vgg16.config.types import SPLITS, Dataset, Split
 from vgg16.data import chunks, published, split_table
@@ -23,6 +24,8 @@ from vgg16.data.records import Fetched, MovedPicture, UnreadPicture
 from vgg16.data.sources.opening import open_listing
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef
+from vgg16.steps.data import copies, duplicates
+from vgg16.steps.data.copies import CopyFacts
 from vgg16.steps.data.reading import Reader, read_here, records_of
 from vgg16.steps.data.scratch import scratch_folders
 from vgg16.workplace.workplace import Workplace
@@ -35,7 +38,8 @@ _NAMED = 3
 class Added:
     """A version of a dataset: the one that its name stood for before, "" for none; the pictures of each class; the
     files that are left out, of which so many are unreadable; the pictures that lie in the folder of another split than
-    theirs; width and height in pixels of the smallest and of the largest picture."""
+    theirs; what was done about copies, None where they were not sought; width and height in pixels of the smallest and
+    of the largest picture."""
 
     dataset: DatasetRef
     parent: str
@@ -43,6 +47,7 @@ class Added:
     left_out: tuple[UnreadPicture, ...]
     unreadable: int
     moved: tuple[MovedPicture, ...]
+    copies: CopyFacts | None
     sizes: tuple[tuple[int, int], tuple[int, int]]
 
     @property
@@ -86,29 +91,40 @@ def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False, read: 
             )
         _warn_of_dark(collected.dark, workplace)
         shares = split_table.shares_of(dataset, collected.folders)
-        extension = split_table.settle(workplace.store, dataset.name, collected.pictures, shares, dataset.small_classes)
-        moved = _moved(collected, extension)
+        found = copies.find(dataset, collected, workplace)
+        together = copies.pictures_of(collected, found)
+        extension = split_table.settle(workplace.store, dataset.name, together, shares, dataset.small_classes)
+        moved, joined = (_elsewhere(collected, extension, rows) for rows in (extension.moved, extension.joined))
         _warn_of_moved(moved, workplace)
-        index = collected.index(extension.splits, dataset.framing)
+        kept = np.delete(np.arange(len(collected.labels)), extension.left_out)
+        copied = copies.left_out(collected, extension, together.copies)
+        copy_facts = copies.facts(found, extension) if found else None
+        copies.warn(copied, joined, copy_facts.across if copy_facts else 0, workplace)
+        index = collected.index(extension.splits, dataset.framing).rows(kept)
         missing = split_table.missing_splits(index.labels, index.splits, index.class_names)
         excused = split_table.excused(missing, len(index.class_names), dataset.small_classes)
-        _warn_of_small(missing, excused, index, workplace)
+        copied_classes = {index.class_names[at] for at in collected.labels[found.pairs].flat} if found else set()
+        _warn_of_small(missing, excused, index, copied_classes, workplace)
         counted = {"files": len(listing.pictures), "unread_files": collected.unreadable}
         row = dataset.model_copy(update={"class_names": index.class_names, "small": excused, **counted})
         pictures = PictureSet(index, dataset.image_size, workplace.squares(dataset.name).open)
         ref = published.save(workplace.store, row, pictures, folders.scratch, anew=mends)
+        if found:
+            duplicates.keep(ref, found.rows(kept), workplace)
         now = datetime.now(UTC).isoformat()
         fetched = Fetched(dataset=ref, source=dataset.place, sha256=ref.digest, at=now)
         published.remember(workplace.store, fetched, folders.scratch)
         _forget_old_records(dataset.name, parts, workplace)
+        copies.forget_others(dataset, collected, workplace)
     parent = before.dataset.digest if before and before.dataset.digest != ref.digest else ""
     return Added(
         ref,
         parent,
         _counts(index),
-        (*listing.left_out, *collected.left_out),
+        (*listing.left_out, *collected.left_out, *copied),
         collected.unreadable,
-        moved,
+        (*moved, *joined),
+        copy_facts,
         _extremes(index),
     )
 
@@ -138,9 +154,10 @@ def changed_since(dataset: Dataset, workplace: Workplace) -> str:
     )
 
 
-def _moved(collected: Collected, extension: split_table.Extension) -> tuple[MovedPicture, ...]:
-    """The pictures that stay in the split that was first decided, though they lie in another's folder by now."""
-    rows = extension.moved
+def _elsewhere(
+    collected: Collected, extension: split_table.Extension, rows: NDArray[np.intp]
+) -> tuple[MovedPicture, ...]:
+    """These pictures, which lie in the folder of another split than theirs."""
     return tuple(
         MovedPicture(image=path, split=SPLITS[extension.splits[row]], folder=SPLITS[collected.folders[row]])
         for path, row in zip(collected.paths(rows), rows, strict=True)
@@ -175,12 +192,21 @@ def _warn_of_dark(paths: Sequence[str], workplace: Workplace) -> None:
 
 
 def _warn_of_small(
-    missing: Mapping[str, tuple[Split, ...]], excused: Sequence[str], index: Index, workplace: Workplace
+    missing: Mapping[str, tuple[Split, ...]],
+    excused: Sequence[str],
+    index: Index,
+    copied: Collection[str],
+    workplace: Workplace,
 ) -> None:
-    """Say which classes are not in every split."""
+    """Say which classes are not in every split; of those that are `copied` pictures are copies of others."""
     counts = _counts(index)
     for name, splits in missing.items():
         wanted = f'four splits want {split_table.LEAST} of each class, or small_classes = "learn" in the entry'
+        if name in copied and (counts[name] >= split_table.LEAST or "train" in splits):
+            wanted = (
+                "copies of a picture are in its split. Where those are meant to be pictures of their own, such as the "
+                'frames of a video, near_duplicates = "apart" in the entry divides them as all others'
+            )
         end = "it only learns" if name in excused else wanted
         workplace.say(f"data        {name} has {counts[name]} pictures, and none in {', '.join(splits)}; {end}")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from pathlib import Path
 
 from vgg16.checks.duplicates import file, search
 from vgg16.checks.duplicates.search import NearDuplicates
+from vgg16.data.images import Pixels
+from vgg16.data.picture_set import PictureSet
 from vgg16.records import DatasetRef
 from vgg16.workplace.workplace import Workplace
 
@@ -19,11 +22,14 @@ def near_duplicates(ref: DatasetRef, workplace: Workplace) -> NearDuplicates | N
     known = kept(ref, workplace)
     if known or sum(ref.splits.values()) > MOST_IMAGES:
         return known
-    images = workplace.dataset(ref).images
-    workplace.say(f"duplicates  {len(images):,} images of {ref.name}, each compared with all others")
-    duplicates = search.find(images)
+    duplicates = _find(ref.name, workplace.dataset(ref).images, workplace)
     keep(ref, duplicates, workplace)
     return duplicates
+
+
+def _find(name: str, images: Pixels, workplace: Workplace) -> NearDuplicates:
+    workplace.say(f"duplicates  {len(images):,} images of {name}, each compared with all others")
+    return search.find(images)
 
 
 def kept(ref: DatasetRef, workplace: Workplace) -> NearDuplicates | None:
@@ -34,7 +40,38 @@ def kept(ref: DatasetRef, workplace: Workplace) -> NearDuplicates | None:
 
 def keep(ref: DatasetRef, duplicates: NearDuplicates, workplace: Workplace) -> None:
     """From now on these are the dataset's near-duplicates, found with the default share of false pairs."""
+    _write(ref.near_duplicates_key, duplicates, workplace)
+
+
+def among(name: str, pictures: PictureSet, workplace: Workplace) -> NearDuplicates | None:
+    """Those among the pictures that a version is to be made of: read back where the same pictures were searched before,
+    by an addition that was cut off too. None for more than MOST_IMAGES pictures."""
+    if len(pictures.labels) > MOST_IMAGES:
+        return None
+    key = _among_key(name, pictures)
+    content = workplace.store.read(key)
+    known = file.read(content) if content else None
+    if known and len(known.first_equal) == len(pictures.labels):
+        return known
+    duplicates = _find(name, pictures.images, workplace)
+    _write(key, duplicates, workplace)
+    return duplicates
+
+
+def forget_others(name: str, pictures: PictureSet, workplace: Workplace) -> None:
+    """Remove what was found among other pictures than these for an earlier version; those that it has itself stay."""
+    for key in workplace.store.keys(f"datasets/{name}/copies"):
+        if key != _among_key(name, pictures):
+            workplace.store.delete(key)
+
+
+def _among_key(name: str, pictures: PictureSet) -> str:
+    seen = f"{pictures.side} {pictures.framing.model_dump_json()} ".encode()
+    return f"datasets/{name}/copies/{hashlib.sha256(seen + pictures.content.tobytes()).hexdigest()}.parquet"
+
+
+def _write(key: str, duplicates: NearDuplicates, workplace: Workplace) -> None:
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
         path = Path(folder, "near-duplicates.parquet")
         file.write(duplicates, path)
-        workplace.store.upload(path, ref.near_duplicates_key)
+        workplace.store.upload(path, key)
