@@ -17,7 +17,6 @@ from vgg16.data.records import Fetched
 from vgg16.errors import RequestError
 from vgg16.flows import tasks
 from vgg16.records import DatasetRef, ValidationReport
-from vgg16.steps.data import add as adding
 from vgg16.steps.data.reading import Reader, read_elsewhere, read_here
 from vgg16.steps.data.report import refused, where_to_read
 from vgg16.workplace import settings
@@ -51,6 +50,9 @@ def add(name: str) -> tuple[DatasetRef, ValidationReport]:
 
     Raises RequestError for a dataset that nobody has added, and DataError where an expectation fails.
     """
+    # It seeks copies by SciPy, which a server that learns of the flow need not import.
+    from vgg16.steps.data import add as adding
+
     workplace = tasks.here()
     current = published.recall(workplace.store, name)
     if current is None:

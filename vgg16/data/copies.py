@@ -35,8 +35,8 @@ MOST_LOST = 0.25
 
 @dataclass(frozen=True)
 class Copies:
-    """Which pictures are copies of one another: `pairs` of rows, int [p, 2]; and `first_equal`, int [n], for each one the
-    first with the same pixels, which stands for all of them in pairs with others."""
+    """Which pictures are copies of one another: `pairs` of rows, int [p, 2]; and `first_equal`, int [n], for each one
+    the first with the same pixels, which stands for all of them in pairs with others."""
 
     pairs: Rows
     first_equal: Rows

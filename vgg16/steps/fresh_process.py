@@ -128,9 +128,8 @@ def _main() -> None:
 
 def answer(question: Question, workplace: Workplace) -> dict[str, VersionAnswers]:
     """What each version answers, by its number; one that cannot be used says why."""
-    from vgg16.evaluation import corruptions
+    from vgg16.evaluation import corruptions, speed
     from vgg16.evaluation.predict import predict
-    from vgg16.evaluation.speed import measure_speed
 
     registry, data = workplace.tracker.registry, workplace.dataset(question.dataset)
     corrupted: dict[tuple[int, Framing], list[Images]] = {}
@@ -156,7 +155,7 @@ def answer(question: Question, workplace: Workplace) -> dict[str, VersionAnswers
             folder=folder,
             class_names=classifier.class_names,
             digest=classifier.digest,
-            speed=measure_speed(model, images),
+            speed=speed.measure_speed(model, images),
             megabytes=registry.megabytes(uri),
         )
     return answers
