@@ -19,8 +19,7 @@ def ingest(choice: DatasetChoice, source: str = "", sha256: str = "") -> tuple[D
     """
     ref = tasks.fetch_data(choice, source, sha256)
     report = tasks.validate_data(ref)
-    verdict = f"{len(report.failed)} of {report.checked} expectations failed" if report.failed else "all hold"
-    create_markdown_artifact(key=f"data-docs-{ref.name}", markdown=where_to_read(report), description=verdict)
+    create_markdown_artifact(key=f"data-docs-{ref.name}", markdown=where_to_read(report), description=report.verdict)
     if report.ok:
         return ref, report
     create_table_artifact(key=f"failed-{ref.name}", table=[each.model_dump() for each in report.failed])

@@ -208,6 +208,7 @@ def _summary(chain: _Chain) -> str:
     card = f"[{version}]({card})" if card else f"{version}, by `vgg16 ui`"
     # A browser opens what is on a server, and what a server shows of a bucket or a file it does not.
     docs = f"[{DATA_DOCS}]({chain.docs_page})" if chain.docs_page.startswith("http") else f"`{chain.report.docs}`"
+    checks = f"{chain.report.checked} expectations, {chain.report.verdict}"
     return f"""# {decision.verdict}: {version}
 
 {reasons}
@@ -225,7 +226,7 @@ def _summary(chain: _Chain) -> str:
 
 ## Evidence
 
-- Data: {chain.dataset.name}, digest `{chain.dataset.digest}`; {chain.report.checked} expectations hold
+- Data: {chain.dataset.name}, digest `{chain.dataset.digest}`; {checks}
 - Data Docs: {docs}
 - Model card: {card}
 - MLflow: `{shown.address(mlflow)}`

@@ -54,14 +54,25 @@ class FailedExpectation(Frozen):
 
 
 class ValidationReport(Frozen):
-    """The answer of all expectations. `docs` is the address of the Data Docs page."""
+    """The answer of all expectations; those in `warnings` are not met either, and refuse no dataset. `docs` is the
+    address of the Data Docs page."""
 
     dataset: str
     digest: str
     ok: bool
     checked: int
     failed: tuple[FailedExpectation, ...]
+    warnings: tuple[FailedExpectation, ...] = ()
     docs: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """How the expectations ended, in a few words."""
+        if self.failed:
+            return f"{len(self.failed)} of {self.checked} expectations failed"
+        if self.warnings:
+            return f"none failed, {len(self.warnings)} {'warning' if len(self.warnings) == 1 else 'warnings'}"
+        return "all hold"
 
 
 class EpochMetrics(Frozen):

@@ -9,9 +9,10 @@ import great_expectations.expectations as gxe
 import pandas as pd
 
 from vgg16.checks import expectations, facts
+from vgg16.checks.duplicates.search import NearDuplicates
 from vgg16.checks.expectations import ExpectationResult
 from vgg16.checks.rules import rules
-from vgg16.config.types import FACTS, Dataset
+from vgg16.config.types import FACTS, NEAR, Dataset
 from vgg16.data.images import Arrays
 
 
@@ -21,7 +22,7 @@ def facts_of(arrays: Arrays) -> pd.DataFrame:
     return counted(pd.concat(stretches, ignore_index=True), len(arrays.class_names))
 
 
-def counted(table: pd.DataFrame, classes: int) -> pd.DataFrame:
+def counted(table: pd.DataFrame, classes: int, near: NearDuplicates | None = None) -> pd.DataFrame:
     """The table with what images have in common."""
     table["cell"] = table["split"] + "/" + table["label"]
     same = table.groupby("digest")
@@ -29,7 +30,25 @@ def counted(table: pd.DataFrame, classes: int) -> pd.DataFrame:
     table["labels"] = same["label"].transform("nunique")
     even = table.groupby("split")["label"].transform("size") / classes
     table["imbalance"] = ((table.groupby("cell")["label"].transform("size") - even).abs() - 1).clip(lower=0) / even
+    for name in NEAR:
+        table[name] = table[name.removeprefix("near_")].astype(float) if near else None
+    for digest, others in _alike(table, near).items():
+        group = table[table["digest"].isin(others)]
+        facts = (len(group), group["split"].nunique(), group["label"].nunique())
+        table.loc[table["digest"] == digest, list(NEAR)] = facts
     return table[list(FACTS)]
+
+
+def _alike(table: pd.DataFrame, near: NearDuplicates | None) -> dict[str, set[str]]:
+    """By the digest of an image those of all that it is paired with, and its own."""
+    digests = table[table["digest"].notna()].set_index("row")["digest"].to_dict()
+    alike: dict[str, set[str]] = {}
+    for first, second in near.pairs.tolist() if near else []:
+        if first in digests and second in digests:
+            pair = {digests[first], digests[second]}
+            for digest in pair:
+                alike.setdefault(digest, set()).update(pair)
+    return alike
 
 
 def judge(dataset: Dataset, table: pd.DataFrame) -> tuple[ExpectationResult, ...]:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from vgg16.checks import facts_file
-from vgg16.config.types import FACTS, DatasetChoice
+from vgg16.config.types import FACTS, NEAR, DatasetChoice
 from vgg16.steps.data import fetch, validate
 from vgg16.storage.store import Store
 from vgg16.workplace.workplace import open_workplace
@@ -25,7 +25,7 @@ def test_facts_are_kept_and_made_anew_only_when_they_would_be_others(
     table = pd.read_parquet(io.BytesIO(store.read(ref.facts_key) or b""))
     assert validate.profile(ref, workplace).images == len(table)
     assert len(table) == sum(ref.splits.values())
-    assert set(FACTS) - set(table) == {"cell", "copies", "splits", "labels", "imbalance"}
+    assert set(FACTS) - set(table) == {"cell", "copies", "splits", "labels", "imbalance", *NEAR}
 
     made: list[Path] = []
     write = facts_file.write

@@ -31,6 +31,11 @@ class ExpectationResult:
         """Whether it says no more than that a fact is known."""
         return self.ok and self.rule.name.endswith("_known")
 
+    @property
+    def failed(self) -> bool:
+        """Whether the dataset is refused for it."""
+        return not self.ok and not self.rule.warns
+
 
 def judge(dataset: Dataset, table: FactsTable) -> tuple[ExpectationResult, ...]:
     """Every rule's result on the facts. Raises RuntimeError where a rule itself cannot be computed."""
@@ -40,9 +45,14 @@ def judge(dataset: Dataset, table: FactsTable) -> tuple[ExpectationResult, ...]:
     address = f"sqlite:///file:{quote(str(table.path))}?mode=ro&uri=true"
     source = context.data_sources.add_sqlite("images", connection_string=address)
     batch = source.add_table_asset("facts", table_name="facts").add_batch_definition_whole_table("all")
-    by_name = {rule.name: rule for rule in rules(dataset, table.images)}
+    by_name = {rule.name: rule for rule in rules(dataset, table.images, sought=table.sought)}
     # All at once: one that is added to others is left out where it equals one of them, as a user's may equal ours.
-    made = [getattr(gxe, rule.type)(**rule.values, meta={"rule": rule.name}) for rule in by_name.values()]
+    made = [
+        getattr(gxe, rule.type)(
+            **rule.values, meta={"rule": rule.name}, severity="warning" if rule.warns else "critical"
+        )
+        for rule in by_name.values()
+    ]
     suite = gx.ExpectationSuite(name=dataset.name, expectations=made)
     definition = context.validation_definitions.add(
         gx.ValidationDefinition(name=dataset.name, data=batch, suite=context.suites.add(suite))
@@ -82,11 +92,14 @@ def _text(value: object) -> str:
 
 def report(ref: DatasetRef, results: tuple[ExpectationResult, ...]) -> ValidationReport:
     """All results in one report; the address of its Data Docs page is not known yet."""
-    failed = tuple(
-        FailedExpectation(expectation=result.rule.name, expected=result.rule.expected, observed=result.observed)
-        for result in results
-        if not result.ok
+    failed, warnings = (
+        tuple(
+            FailedExpectation(expectation=result.rule.name, expected=result.rule.expected, observed=result.observed)
+            for result in results
+            if not result.ok and result.rule.warns == warns
+        )
+        for warns in (False, True)
     )
     return ValidationReport(
-        dataset=ref.name, digest=ref.digest, ok=not failed, checked=len(results), failed=failed, docs=""
+        dataset=ref.name, digest=ref.digest, ok=not failed, checked=len(results), failed=failed, warnings=warnings
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vgg16.checks.facts import stretches_of
-from vgg16.config.types import FACTS, MEASURES, SPLITS, Dataset, Expectation
+from vgg16.config.types import FACTS, MEASURES, NEAR, SPLITS, Dataset, Expectation
 
 # Of the standard deviation among images: a smaller difference between versions of an own dataset is none that a network
 # would notice, and photographs of another day have it.
@@ -17,26 +17,31 @@ LEAST_SHIFT = 0.05
 
 @dataclass(frozen=True)
 class Rule:
-    """One expectation on the facts: its sentence, and Great Expectations' type with the values for this dataset."""
+    """One expectation on the facts: its sentence, and Great Expectations' type with the values for this dataset. One
+    that only `warns` refuses no dataset."""
 
     name: str
     expected: str
     type: str
     values: dict[str, Any]
+    warns: bool = False
 
 
-def rules(dataset: Dataset, images: int) -> tuple[Rule, ...]:
-    """What is expected of the facts of that many images of this dataset: all of it, or any part."""
+def rules(dataset: Dataset, images: int, *, sought: bool = True) -> tuple[Rule, ...]:
+    """What is expected of the facts of that many images of this dataset: all of it, or any part. Where no
+    near-duplicates were `sought`, nothing of them, unless a user's own expectation asks for it."""
     size = dataset.image_size
     whole = tuple(label for label in dataset.class_names if label not in dataset.small)
     cells = [f"{split}/{label}" for split in SPLITS for label in (dataset.class_names if split == "train" else whole)]
     small = len(dataset.class_names) - len(whole)
     stretch = max(images // stretches_of(images), 1)
+    known = {*FACTS} if sought else {*FACTS} - {*NEAR} | {expectation.column for expectation in dataset.expectations}
     return (
         Rule("images_exist", "at least one image", "ExpectTableRowCountToBeBetween", {"min_value": 1}),
         *(
             Rule(f"{column}_known", f"every {column} known", "ExpectColumnValuesToNotBeNull", {"column": column})
             for column in FACTS
+            if column in known
         ),
         Rule("splits", f"only {', '.join(SPLITS)}", "ExpectColumnValuesToBeInSet", _set("split", SPLITS)),
         Rule(
@@ -71,6 +76,7 @@ def rules(dataset: Dataset, images: int) -> tuple[Rule, ...]:
         _tolerant(dataset, images, "few_copies", "no image stands twice", _between("copies", 1, 1)),
         _tolerant(dataset, images, "no_leak", "no image in two splits", _between("splits", 1, 1)),
         _tolerant(dataset, images, "one_label", "no image with two labels", _between("labels", 1, 1)),
+        *(_near(dataset, images) if sought else ()),
         *_balance(dataset.imbalance),
         *(
             Rule(
@@ -119,6 +125,16 @@ def _tolerant(dataset: Dataset, images: int, name: str, expected: str, values: d
     # Half an image more, because of rounding.
     mostly = max(1 - (most + 0.5) / images, 0) if most else 1
     return Rule(name, expected, "ExpectColumnValuesToBeBetween", values | {"mostly": mostly})
+
+
+def _near(dataset: Dataset, images: int) -> tuple[Rule, ...]:
+    """What is known of a shipped dataset is held against it. Of people's own pictures it is told: a burst of shots has
+    near-duplicates by nature, and what is none is now and then taken for one."""
+    made = (
+        ("no_near_leak", "no image with a near-duplicate in another split", _between("near_splits", 1, 1)),
+        ("near_one_label", "no image with a near-duplicate of another label", _between("near_labels", 1, 1)),
+    )
+    return tuple(replace(_tolerant(dataset, images, *rule), warns=bool(dataset.source)) for rule in made)
 
 
 def _bounds(dataset: Dataset, images: int, most: int | None = None) -> dict[str, tuple[float, float]]:

@@ -65,6 +65,7 @@ def add(name: str, sources: tuple[str, ...], image_size: int | None, replace: bo
         "copies": added.copies and asdict(added.copies),
         "ok": report.ok,
         "failed": [one.model_dump(mode="json") for one in report.failed],
+        "warnings": [one.model_dump(mode="json") for one in report.warnings],
         "docs": report.docs,
         "project": str(written),
     }

@@ -68,7 +68,8 @@ def _unequal(of_each_class: dict[str, int]) -> str:
 
 
 def validated(answer: Answer) -> None:
-    verdict = "all hold" if answer["ok"] else "refused"
+    warned = f"none failed, {plural(len(answer['warnings']), 'warning')}" if answer["warnings"] else "all hold"
+    verdict = warned if answer["ok"] else "refused"
     name = f"{answer['dataset']} {answer['digest'][:8]}".strip()
     click.echo(f"{name}: {answer['checked']} {'expectation' if answer['checked'] == 1 else 'expectations'}, {verdict}")
     if answer["docs"]:  # none where the records themselves were refused

@@ -12,7 +12,7 @@ from vgg16.config.types.dataset import (
     Split,
 )
 from vgg16.config.types.experiment import Experiment, Question, Study
-from vgg16.config.types.facts import EXPECTATIONS, FACTS, MEASURES, TEXTS, Expectation, Profile
+from vgg16.config.types.facts import EXPECTATIONS, FACTS, MEASURES, NEAR, TEXTS, Expectation, Profile
 from vgg16.config.types.frozen import KEPT, Frozen
 from vgg16.config.types.gate import RENAMED_POLICIES, RENAMED_RULES, GateRules
 from vgg16.config.types.names import BareName, Key, is_bare, is_key
@@ -24,6 +24,7 @@ __all__ = [
     "FACTS",
     "KEPT",
     "MEASURES",
+    "NEAR",
     "RENAMED_POLICIES",
     "RENAMED_RULES",
     "SPLITS",

@@ -21,9 +21,13 @@ MEASURES = {
 
 TEXTS = ("split", "label", "shape", "dtype", "digest", "cell")
 
+# Of an image and its near-duplicates; known where those were sought.
+NEAR = ("near_copies", "near_splits", "near_labels")
+
 FACTS = (
     *("split", "label", "shape", "dtype", "min", "max", "mean", "std"),
     *("digest", "cell", "copies", "splits", "labels", "imbalance"),
+    *NEAR,
     *MEASURES,
 )
 

@@ -16,8 +16,9 @@ from vgg16.records import ValidationReport
 def where_to_read(report: ValidationReport) -> str:
     """How the checks ended and how to open the Data Docs, in Markdown. No link: what a browser shows of a server leads
     neither into a bucket nor to a file."""
-    verdict = f"{len(report.failed)} of {report.checked} expectations failed" if report.failed else "all hold"
-    lines = [f"**{report.dataset}** `{report.digest[:8]}`: {report.checked} expectations, {verdict}.", ""]
+    lines = [f"**{report.dataset}** `{report.digest[:8]}`: {report.checked} expectations, {report.verdict}.", ""]
+    for one in report.warnings:
+        lines += [f"Warning `{one.expectation}`: expected {one.expected}, found {one.observed}.", ""]
     if report.docs.startswith("s3://"):
         address, file = json.dumps(report.docs), json.dumps(PurePosixPath(report.docs).name)
         fetch = "from pathlib import Path; from vgg16.storage.addresses import download; "

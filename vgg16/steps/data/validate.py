@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from vgg16.checks import data_docs, expectations, facts_file, facts_table
+from vgg16.checks.duplicates.search import NearDuplicates
 from vgg16.checks.profile import measured
 from vgg16.config.types import Dataset, Profile
 from vgg16.data.images import ImageSet
 from vgg16.data.published import write_samples
 from vgg16.errors import Vgg16Error
 from vgg16.records import DatasetRef, ValidationReport
+from vgg16.steps.data.duplicates import MOST_IMAGES, near_duplicates
 from vgg16.storage import files
 from vgg16.workplace.workplace import Workplace
 
@@ -24,7 +28,8 @@ def validate(ref: DatasetRef, workplace: Workplace) -> ValidationReport:
     with _scratch(ref, workplace) as folder:
         facts = _facts(ref, dataset, arrays, folder, workplace)
         unread = dataset.unread_files / max(dataset.files, 1)
-        table = facts_table.load(facts, folder / "facts.sqlite", len(arrays.class_names), unread)
+        near = _near(ref, arrays, workplace)
+        table = facts_table.load(facts, folder / "facts.sqlite", len(arrays.class_names), unread, near)
         results = expectations.judge(dataset, table)
         report = expectations.report(ref, results)
         page = folder / "docs.html"
@@ -33,9 +38,26 @@ def validate(ref: DatasetRef, workplace: Workplace) -> ValidationReport:
     if report.ok:
         write_samples(arrays, workplace.home / "samples" / ref.name)
     docs = f"{workplace.store.address}/{ref.docs_key}"
-    verdict = "all hold" if report.ok else f"{len(report.failed)} failed"
+    verdict = f"{len(report.failed)} failed" if report.failed else report.verdict
     workplace.say(f"validation  {report.checked} expectations, {verdict}; Data Docs: {docs}")
+    for one in report.warnings:
+        workplace.say(f"validation  warning, {one.expectation}: expected {one.expected}, found {one.observed}")
     return report.model_copy(update={"docs": docs})
+
+
+def _near(ref: DatasetRef, arrays: ImageSet, workplace: Workplace) -> NearDuplicates | None:
+    """The dataset's near-duplicates; None where they are not sought: among too many images, and in what are no images,
+    which other expectations refuse."""
+    shape, dtype = arrays.images.shape, arrays.images.dtype
+    if len(shape) != 4 or shape[-1] != 3 or dtype != np.uint8:
+        return None
+    near = near_duplicates(ref, workplace)
+    if near is None:
+        workplace.say(
+            f"validation  near-duplicates are sought among {MOST_IMAGES:,} images at most: {ref.name} has "
+            f"{len(arrays.labels):,}, and nothing is expected of them"
+        )
+    return near
 
 
 def profile(ref: DatasetRef, workplace: Workplace) -> Profile:
