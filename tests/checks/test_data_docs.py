@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vgg16.checks import data_docs, facts_file, facts_table, thumbnails
+from vgg16.checks.duplicates.search import NearDuplicates
 from vgg16.checks.expectations import ExpectationResult
 from vgg16.checks.rules import Rule
 from vgg16.config.types import Dataset
@@ -30,12 +31,15 @@ def test_the_page_stays_below_five_megabytes(classes: int, tmp_path: Path) -> No
     row = Dataset(name="large", description="", class_names=names, image_size=side)
     ref = DatasetRef(name="large", digest="0" * 64, key="", class_names=names, splits=arrays.counts())
     facts_file.write(row, arrays, tmp_path / "facts.parquet")
-    table = facts_table.load(tmp_path / "facts.parquet", tmp_path / "facts.sqlite", classes)
+    pairs = np.stack([np.arange(200), np.arange(200, 400)], axis=1)
+    near = NearDuplicates(pairs, np.linspace(0.9, 1, 200), np.arange(len(labels)), 0.9, False, 0, 0)
+    table = facts_table.load(tmp_path / "facts.parquet", tmp_path / "facts.sqlite", classes, near=near)
     broken = Rule("broken", "what no image is", "ExpectColumnValuesToBeBetween", {})
     results = (ExpectationResult(broken, False, "all otherwise", tuple(range(20))),) * 40
     page = data_docs.data_docs(row, ref, arrays, table, results)
     assert len(page) < 5_000_000
-    assert page.count('alt="copies"') == 100
+    assert page.count('alt="copies"') == 60
+    assert page.count('alt="near-duplicates"') == 60
     assert page.count("images of class") == min(classes, 1200)
     assert (f"the first 1200 of {classes} classes" in page) == (classes > 1200)
     assert "a class with a long name 0099" in page

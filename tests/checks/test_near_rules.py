@@ -159,9 +159,8 @@ def test_the_near_duplicates_of_a_dataset_are_sought_once_and_not_among_too_many
     fewer = validate.validate(ref, workplace)
     assert fewer.ok
     assert first.checked - fewer.checked == len(NEAR) + len(NAMES)
-    assert said[-2] == (
-        "validation  near-duplicates are sought among 100 images at most: digits has 144, and nothing is expected of them"
-    )
+    told = "near-duplicates are sought among 100 images at most: digits has 144, and nothing is expected of them"
+    assert said[-2] == f"validation  {told}"
 
 
 def test_own_pictures_with_a_near_copy_of_another_label_are_added_with_a_warning(
