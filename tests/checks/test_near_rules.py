@@ -16,6 +16,7 @@ from PIL import Image
 from benchmarks.planted import copies
 from tests.checks.judged import table_of
 from tests.checks.test_duplicates import scenes
+from tests.checks.test_validation import archived
 from vgg16.checks import data_docs, expectations, rules
 from vgg16.checks.duplicates import search
 from vgg16.checks.duplicates.search import NearDuplicates
@@ -78,6 +79,15 @@ def test_made_datasets_and_a_part_of_them_have_no_more_near_duplicates_than_is_k
         assert not report.warnings
         assert {f"{name}_known" for name in NEAR} | {*NAMES} <= {*results}
         (tmp_path / "facts.sqlite").unlink()
+
+
+@pytest.mark.parametrize("row", [row for row in SHIPPED.datasets.values() if row.archive], ids=lambda row: row.name)
+def test_a_part_of_a_real_dataset_has_no_more_near_duplicates_than_is_known(
+    row: Dataset, real_data: Path, tmp_path: Path
+) -> None:
+    part = splits.choose(row, archived(row.name, real_data), DatasetChoice(name=row.name, limit=2000))
+    _, report, _ = documented(row, part, search.find(part.images), tmp_path)
+    assert report.ok, report.failed
 
 
 def test_planted_near_copies_across_splits_break_the_rule_of_a_shipped_dataset_and_come_first_in_the_data_docs(
