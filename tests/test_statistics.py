@@ -19,6 +19,7 @@ from vgg16.statistics import (
     paired_t_p,
     proportion_interval,
     tempered,
+    unpaired_difference_interval,
 )
 
 
@@ -50,6 +51,50 @@ def test_the_interval_of_a_difference_holds_the_truth_95_times_in_100(images: in
     found = np.array([difference_interval(int(won), int(lost), images) for won, lost, _ in draws])
     holds = (found[:, 0] <= wins - losses) & (wins - losses <= found[:, 1])
     assert 0.93 <= holds.mean() <= 0.97
+
+
+# Newcombe, doi 10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I, table II, method 10.
+@pytest.mark.parametrize(
+    ("counts", "low", "high"),
+    [
+        ((56, 70, 48, 80), 0.0524, 0.3339),
+        ((9, 10, 3, 10), 0.1705, 0.8090),
+        ((5, 56, 0, 29), -0.0381, 0.1926),
+        ((0, 10, 0, 20), -0.1611, 0.2775),
+        ((10, 10, 0, 20), 0.6791, 1.0),
+    ],
+)
+def test_the_interval_of_two_shares_of_different_things_is_the_published_one(
+    counts: tuple[int, int, int, int], low: float, high: float
+) -> None:
+    assert unpaired_difference_interval(*counts) == pytest.approx((low, high), abs=1e-4)
+    assert unpaired_difference_interval(*counts[2:], *counts[:2]) == pytest.approx((-high, -low), abs=1e-4)
+
+
+def test_of_nothing_the_difference_may_be_anything() -> None:
+    assert unpaired_difference_interval(0, 0, 3, 4) == unpaired_difference_interval(3, 4, 0, 0) == (-1, 1)
+
+
+# Images that were seen and others, and top-1 on each.
+PARTS = {
+    "a tenth of many": (1000, 9000, 0.90, 0.71),
+    "no difference": (1000, 9000, 0.73, 0.73),
+    "few": (18, 341, 0.98, 0.95),
+    "half": (180, 179, 0.95, 0.90),
+}
+
+
+@pytest.mark.parametrize("case", PARTS)
+def test_the_interval_of_two_shares_holds_the_truth_95_times_in_100(case: str) -> None:
+    """Of 400 simulated splits each. In 2,000 it was 95 to 98 times in 100; of equal parts 2.4 in 100 seemed to differ
+    in the one direction that is warned of."""
+    seen, others, one, two = PARTS[case]
+    random = np.random.default_rng(3)
+    counts = zip(random.binomial(seen, one, 400), random.binomial(others, two, 400), strict=True)
+    found = np.array([unpaired_difference_interval(int(count), seen, int(other), others) for count, other in counts])
+    holds = (found[:, 0] <= one - two) & (one - two <= found[:, 1])
+    assert 0.93 <= holds.mean() <= 0.99
+    assert (found[:, 0] > one - two).mean() <= 0.045
 
 
 def test_the_paired_test_is_students() -> None:

@@ -109,11 +109,29 @@ class Bin(Frozen):
     accuracy: float
 
 
+class Unseen(Frozen):
+    """Top-1 on a split without the `seen` images, those that have a near-duplicate among the images that train learned;
+    `from_seen` is what they add, -1 to 1: top-1 on the whole split less this one. Intervals are of 95 %. Where all are
+    seen, top-1 is 0 of an interval of 0 to 1: nothing is known."""
+
+    seen: int
+    top1: float
+    top1_interval: tuple[float, float]
+    from_seen: float
+    from_seen_interval: tuple[float, float]
+
+    @property
+    def surely_adds(self) -> bool:
+        """Whether the images that train has seen make top-1 look better than it is, by more than chance explains."""
+        return self.from_seen_interval[0] > 0
+
+
 class Evaluation(Frozen):
     """A model's answers on one split; intervals are of 95 %. `confusion[i][j]`: images of class i answered j. `loss` is
     the mean cross-entropy in nats, `brier` the mean squared distance of the probabilities from the truth (0 to 2),
     `ece` the expected calibration error with its `reliability` bins. `images_digest` tells whether two evaluations saw
-    the same images. `superclass_top1` counts an answer in the label's superclass, None where there are none."""
+    the same images. `superclass_top1` counts an answer in the label's superclass, None where there are none. `unseen`
+    is None where the dataset's near-duplicates were not found by then."""
 
     split: Split
     images: int
@@ -123,6 +141,7 @@ class Evaluation(Frozen):
     top5: float
     top5_interval: tuple[float, float]
     superclass_top1: float | None = None
+    unseen: Unseen | None = None
     loss: float
     brier: float
     ece: float

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import hypot, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,19 @@ def difference_interval(wins: int, losses: int, images: int, confidence: float =
     difference = one - other
     half = float(ndtri((1 + confidence) / 2)) * sqrt((one + other - difference**2) / (images + 2))
     return max(difference - half, -1.0), min(difference + half, 1.0)
+
+
+def unpaired_difference_interval(count: int, of: int, other: int, other_of: int, confidence: float = 0.95) -> Interval:
+    """The interval of the difference of two proportions, `count` in `of` less `other` in `other_of`, of different
+    things, such as top-1 on two parts of a split; -1 to 1 where one is of nothing. Newcombe's hybrid score interval,
+    method 10 of doi 10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I."""
+    if not of or not other_of:
+        return -1.0, 1.0
+    one, two = count / of, other / other_of
+    low, high = proportion_interval(count, of, confidence)
+    other_low, other_high = proportion_interval(other, other_of, confidence)
+    difference = one - two
+    return difference - hypot(one - low, other_high - two), difference + hypot(high - one, two - other_low)
 
 
 @dataclass(frozen=True)

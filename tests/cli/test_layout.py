@@ -57,6 +57,9 @@ def test_a_name_with_spaces_is_whole_where_it_is_said_to_be_one() -> None:
         assert "my cat on the mat.png" in "\n".join(tables.lines(rows, width, whole=("image",)))
 
 
+ENDS = {"low": -1, "high": 1}
+
+
 def runs(count: int) -> list[dict[str, Any]]:
     return [
         {
@@ -93,6 +96,25 @@ def test_runs_that_have_no_room_side_by_side_have_letters() -> None:
     assert lines[-2:] == ["phases.1.epochs  -: a c e; 7: b d f", "seed             0: a b c; 1: d e f"]
     assert compared.lines(runs(2), 200)[-1].split() == ["verdict"]
     assert "a          0.9000  0.9000 (0.800 to 0.950)" in lines
+
+
+@pytest.mark.parametrize("width", [80, 200, None])
+def test_top1_without_copies_is_compared_where_a_run_has_it(width: int | None) -> None:
+    shares = {"gate_top1_unseen": 0.8, "test_top1": 0.88, "test_top1_unseen": 0.81, "test_top1_from_seen": 0.07}
+    ends = {f"{name}_{end}": value + 0.05 * sign for name, value in shares.items() for end, sign in ENDS.items()}
+    some = runs(6 if width == 80 else 2)
+    before = compared.lines(some, width)
+    assert "seen" not in "\n".join(before)
+    some[1]["metrics"] |= shares | ends
+    lines = compared.lines(some, width)
+    text = "\n".join(lines)
+    for value in ("0.8000 (0.750 to 0.850)", "0.8100 (0.760 to 0.860)", "0.0700 (0.020 to 0.120)"):
+        assert value in text
+    if width == 80:
+        assert "   gate, unseen             test, unseen             test: seen add" in lines
+        assert max(map(len, lines)) <= 80
+    else:
+        assert len(lines) == len(before) + 3
 
 
 def test_the_ledger_is_blocks_on_a_terminal_and_a_line_for_each_entry_elsewhere() -> None:

@@ -7,7 +7,8 @@ from sklearn import metrics
 from vgg16.data.images import Arrays
 from vgg16.evaluation.answers import Answers, confident_mistakes, least_sure
 from vgg16.evaluation.metrics import evaluate
-from vgg16.statistics import calibration, calibration_error, proportion_interval
+from vgg16.records import Evaluation
+from vgg16.statistics import calibration, calibration_error, proportion_interval, unpaired_difference_interval
 
 NAMES = tuple("abcdefg")
 
@@ -82,6 +83,41 @@ def test_intervals_are_those_of_the_counts_and_superclasses_are_scored_as_classe
     assert [score.images for score in evaluation.superclasses] == expected[3].tolist()
     assert sum(bin_.images for bin_ in evaluation.reliability) == 200
     assert evaluation.ece_interval[0] <= evaluation.ece <= evaluation.ece_interval[1]
+
+
+def test_top1_without_what_was_seen_and_what_that_adds() -> None:
+    # Right on 9 of 10 copies, and on 36 of 90 others.
+    seen = np.arange(100) < 10
+    right = np.concatenate([np.arange(10) < 9, np.arange(90) < 36])
+    labels = np.arange(100) % 7
+    probabilities = np.eye(7, dtype=np.float32)[np.where(right, labels, (labels + 1) % 7)]
+    unseen = evaluate("test", "", probabilities, labels, NAMES, seen=seen).unseen
+    assert unseen
+    assert (unseen.seen, unseen.top1, unseen.top1_interval) == (10, 0.4, proportion_interval(36, 90))
+    assert unseen.from_seen == pytest.approx(0.45 - 0.4) == pytest.approx(0.1 * (0.9 - 0.4))
+    low, high = unpaired_difference_interval(9, 10, 36, 90)
+    assert unseen.from_seen_interval == pytest.approx((0.1 * low, 0.1 * high))
+    assert unseen.surely_adds
+
+
+def test_where_none_was_seen_nothing_is_added_and_where_all_were_nothing_is_known() -> None:
+    _, probabilities, labels = drawn()
+    whole = evaluate("test", "", probabilities, labels, NAMES)
+    assert whole.unseen is None
+    none = evaluate("test", "", probabilities, labels, NAMES, seen=np.zeros(200, bool)).unseen
+    assert none
+    assert (none.seen, none.top1, none.top1_interval) == (0, whole.top1, whole.top1_interval)
+    assert (none.from_seen, none.from_seen_interval, none.surely_adds) == (0, (0, 0), False)
+    everything = evaluate("test", "", probabilities, labels, NAMES, seen=np.ones(200, bool)).unseen
+    assert everything
+    assert (everything.seen, everything.top1_interval, everything.surely_adds) == (200, (0, 1), False)
+
+
+def test_an_evaluation_that_an_earlier_version_logged_still_loads() -> None:
+    _, probabilities, labels = drawn()
+    logged = evaluate("test", "", probabilities, labels, NAMES).model_dump(mode="json")
+    del logged["unseen"]
+    assert Evaluation.model_validate(logged).unseen is None
 
 
 def test_corruptions_are_scored_on_the_fixed_sample(tensorflow, patches: Arrays, tiny) -> None:

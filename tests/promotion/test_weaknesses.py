@@ -10,7 +10,7 @@ import pytest
 
 from tests.promotion.test_judgement import against, evaluation_of, evidence
 from vgg16.promotion import gates
-from vgg16.records import Verdict
+from vgg16.records import Unseen, Verdict
 
 SOUND = {"": 0.97, "noise": 0.95, "blur": 0.97, "brightness": 0.8, "contrast": 0.49, "jpeg": 0.97}
 
@@ -55,6 +55,30 @@ def test_one_that_is_as_weak_as_the_champion_is_warned_of_and_one_that_is_refuse
 
 def test_nothing_is_said_of_what_was_not_asked() -> None:
     assert gates.judge(evidence(evaluation_of(900))).warnings == ()
+
+
+def unseen(seen: int, low: float) -> Unseen:
+    return Unseen(seen=seen, top1=0.85, top1_interval=(0.82, 0.88), from_seen=0.05, from_seen_interval=(low, 0.07))
+
+
+@pytest.mark.parametrize("stage", ["production", "staging"])
+def test_that_images_which_train_has_seen_flatter_it_is_a_warning_and_changes_no_verdict(
+    stage: Literal["staging", "production"],
+) -> None:
+    whole = evaluation_of(900)
+    before = gates.judge(evidence(whole), stage)
+    cases = {
+        "top-1 0.9000 on gate, 0.8500 (0.8200 to 0.8800) without the 100 of its 1000 images that train has seen": (
+            unseen(100, low=0.03)
+        ),
+        "train has seen all 1000 gate images: how good it is on others nobody knows": unseen(1000, low=-1),
+        "": unseen(100, low=-0.01),
+    }
+    for warning, found in cases.items():
+        verdict = gates.judge(evidence(whole.model_copy(update={"unseen": found})), stage)
+        warnings = [warning] if warning and stage == "production" else []
+        assert (verdict.verdict, verdict.reasons) == (before.verdict, before.reasons)
+        assert [*verdict.warnings] == warnings
 
 
 @pytest.mark.parametrize(("truly", "least", "most"), [(0.39, 0.97, 1.0), (0.60, 0.0, 0.01)])

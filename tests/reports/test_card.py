@@ -11,7 +11,7 @@ from vgg16.config import catalog
 from vgg16.config.overrides import flat
 from vgg16.config.types import Experiment, Split
 from vgg16.evaluation.metrics import evaluate
-from vgg16.records import DatasetRef, Evaluation, ModelVersion
+from vgg16.records import DatasetRef, Evaluation, ModelVersion, Unseen
 from vgg16.reports.card import model_card
 from vgg16.reports.recipes import recipes
 
@@ -68,6 +68,34 @@ def test_a_card_warns_and_names_the_real_places(tiny: Experiment) -> None:
     assert "VGG16_HOME='/home/a b/.vgg16' vgg16 predict photo.jpg" in card
     assert "MLFLOW_TRACKING_URI='sqlite:////home/a b/.vgg16/mlflow.db' \\\n  mlflow models serve" in card
     assert "MLFLOW_TRACKING_PASSWORD" not in card
+
+
+def test_a_card_tells_top1_without_the_images_that_train_has_seen(tiny: Experiment) -> None:
+    row = "top-1 without images whose near-duplicates were learned from"
+    gate, test = evaluation("gate"), evaluation("test")
+    assert row not in model_card(VERSION, tiny, REF, [gate, test], FACTS)
+    numbers = {"top1": 0.8, "top1_interval": (0.75, 0.84), "from_seen": 0.1}
+    surely = Unseen(seen=1012, from_seen_interval=(0.02, 0.18), **numbers)
+    perhaps = surely.model_copy(update={"from_seen_interval": (-0.02, 0.18)})
+    large = test.model_copy(update={"images": 10_000})
+    # The copies were found when gate was scored already.
+    card = model_card(VERSION, tiny, REF, [gate, large.model_copy(update={"unseen": surely})], FACTS)
+    card = card.replace("&emsp;", "")
+    assert f"| {row} |  | 0.8000 (0.7500 to 0.8400), without 1,012 |" in card
+    assert "| what these images add to top-1 |  | +0.1000 (+0.0200 to +0.1800) |" in card
+    assert (
+        "- **Warning**: top-1 0.9000 on test, 0.8000 (0.7500 to 0.8400) without the 1,012 images whose near-duplicates "
+        "were learned from\n"
+    ) in card
+    rows = [line for line in card.splitlines() if line.startswith("|")]
+    assert {row.count("|") for row in rows if "top-1 without" in row or "top-5" in row} == {4}
+    card = model_card(VERSION, tiny, REF, [gate, large.model_copy(update={"unseen": perhaps})], FACTS)
+    assert row in card
+    assert "Warning" not in card
+    everything = perhaps.model_copy(update={"seen": 20})
+    card = model_card(VERSION, tiny, REF, [test.model_copy(update={"unseen": everything})], FACTS)
+    assert "unknown: all are such" in card
+    assert "**Warning**: near-duplicates of all 20 test images were learned from" in card
 
 
 def test_a_card_of_what_was_not_promoted_says_that_test_was_not_looked_at(tiny: Experiment) -> None:

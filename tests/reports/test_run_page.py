@@ -16,6 +16,7 @@ from tests.reports import planted_run
 from tests.reports.planted_run import GATE, NAMES, REF, RUN_ID, TEST, Page, answered, evaluation, facts, run, scored
 from tests.test_docs import parsed
 from vgg16.evaluation.answers import Answers, confident_mistakes
+from vgg16.records import Unseen
 from vgg16.reports.run import pictures
 from vgg16.reports.run.page import report
 from vgg16.reports.run.words import LABELS
@@ -101,6 +102,35 @@ def test_the_headline_says_what_was_trained_on_what_and_what_came_out() -> None:
         "them."
     ) in text
     assert f"In the gate's own words: {planted_run.REASONS}." in text
+
+
+def test_what_it_is_like_without_copies_is_said_where_they_are_known() -> None:
+    test = evaluation("test", TEST)
+
+    def with_copies(seen: int, **changes: Any) -> Page:
+        numbers = {"top1": 0.7, "top1_interval": (0.6, 0.79), "from_seen": 0.115, "from_seen_interval": (0.02, 0.2)}
+        unseen = Unseen.model_validate({"seen": seen} | numbers | changes)
+        return read(evaluations=[evaluation("gate", GATE), test.model_copy(update={"unseen": unseen})])
+
+    def text(page: Page) -> str:
+        return page.text.replace(SPACE, " ")
+
+    page = with_copies(30)
+    assert "of 130 pictures of test. Always saying ant would be right on 30.8 % of them. But it learned" in text(page)
+    assert (
+        "near-duplicates of 30 of them. Without these it is right on 70.0 % (60.0 to 79.0 %): 11.5 points less (2.0 to "
+        "20.0), so they make it look better than it is."
+    ) in text(page)
+    row = ["test", "without those that train has seen", "100", f"{per_cent(0.7)} (60.0 to 79.0{SPACE}%)", ""]
+    assert page.rows["numbers"][-1] == row
+    page = with_copies(30, from_seen=-0.115, from_seen_interval=(-0.2, 0.03))
+    assert "11.5 points more (-3.0 to 20.0), which may be chance." in text(page)
+    page = with_copies(130)
+    assert "near-duplicates of all of them: how good it is on new pictures nobody knows" in text(page)
+    assert len(page.rows["numbers"]) == 4
+    page = with_copies(0, from_seen=0, from_seen_interval=(0, 0))
+    assert "test, which it never saw" in text(page)
+    assert "near-duplicates" not in text(page)
 
 
 def test_how_it_learned_names_the_best_epoch_and_a_gap() -> None:

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vgg16.checks.duplicates.search import NearDuplicates
 from vgg16.config.types import SPLITS, Dataset, Framing, GateRules
 from vgg16.data.images import Arrays
 from vgg16.network.classifier import Classifier
 from vgg16.promotion.records import GateResult, LedgerEntry, Standing
 from vgg16.records import DatasetRef, ModelVersion
+from vgg16.steps.data.duplicates import keep
 from vgg16.storage.store import FolderStore
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
@@ -85,7 +87,9 @@ def place(tmp_path: Path) -> SimpleNamespace:
 
 
 def ref() -> DatasetRef:
-    return DatasetRef(name="shades", digest="d" * 64, key="", class_names=tuple(BRIGHTNESS), splits={"gate": 240})
+    return DatasetRef(
+        name="shades", digest="d" * 64, key="datasets/shades", class_names=tuple(BRIGHTNESS), splits={"gate": 240}
+    )
 
 
 def judged(place: SimpleNamespace, champion: Any, challenger: Any, history: tuple[LedgerEntry, ...] = ()) -> GateResult:
@@ -191,6 +195,27 @@ def test_the_ledger_keeps_how_many_images_were_compared(place: Any) -> None:
     assert (numbers["gate_images"], numbers["champion_gate_images"]) == (240, 180)
     assert numbers["champion_gate_top1"] < numbers["challenger_gate_top1"] == 1
     assert "champion_gate_images" not in judged(place, knows(**BRIGHTNESS), knows(**BRIGHTNESS)).evidence
+
+
+def test_gate_images_that_train_has_seen_are_counted_and_warned_of(place: Any) -> None:
+    whole = images_at(16)
+    # All but the cats, of which the challenger takes a third for dogs, have a copy in train.
+    splits = np.array(whole.splits)
+    splits[:4] = SPLITS.index("train")
+    place.dataset = lambda _: Arrays(whole.images, whole.labels, splits, whole.class_names)
+    challenger = knows(**BRIGHTNESS | {"dog": 180.0})
+    before = judged(place, knows(**WORSE), challenger)
+    assert "gate_seen_images" not in before.evidence
+    seen = np.flatnonzero(whole.labels[4:] != 2) + 4
+    pairs = np.stack([np.zeros_like(seen), seen], axis=1)
+    alike = np.ones(len(pairs), np.float32)
+    keep(ref(), NearDuplicates(pairs, alike, np.arange(240), 0.9, True, 100, 0), place)
+    after = judged(place, knows(**WORSE), challenger)
+    assert after.evidence["gate_seen_images"] == len(seen) == 177
+    assert after.evidence["challenger_gate_top1_unseen"] < after.evidence["challenger_gate_top1"]
+    (warning,) = set(after.verdict.warnings) - set(before.verdict.warnings)
+    assert warning.endswith("without the 177 of its 236 images that train has seen")
+    assert (after.verdict.verdict, after.evidence["p"]) == (before.verdict.verdict, before.evidence["p"])
 
 
 def test_each_model_sees_pictures_of_files_at_its_own_side(place: Any) -> None:

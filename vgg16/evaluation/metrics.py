@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from vgg16.config.types import Split
 from vgg16.data.images import Labels
-from vgg16.records import Bin, ClassScore, Evaluation
+from vgg16.records import Bin, ClassScore, Evaluation, Unseen
 from vgg16.statistics import (
+    Correct,
     Probabilities,
     calibration,
     calibration_error,
@@ -18,6 +19,7 @@ from vgg16.statistics import (
     group_counts,
     group_index,
     proportion_interval,
+    unpaired_difference_interval,
 )
 
 
@@ -28,9 +30,10 @@ def evaluate(  # noqa: PLR0917  # what is judged: a split, and the probabilities
     labels: Labels,
     class_names: tuple[str, ...],
     superclasses: Mapping[str, tuple[str, ...]] | None = None,
+    seen: NDArray[np.bool_] | None = None,
 ) -> Evaluation:
     """Score the probabilities [n, k] of a split's images against labels int64 [n]; `superclasses` are groups of
-    classes."""
+    classes, and `seen` bool [n] whether train has learned a near-duplicate of each image, None where nobody knows."""
     n, k = probabilities.shape
     answers = probabilities.argmax(axis=1)
     best5 = np.argsort(-probabilities, axis=1)[:, :5]
@@ -52,6 +55,7 @@ def evaluate(  # noqa: PLR0917  # what is judged: a split, and the probabilities
         top5=float(correct5.mean()),
         top5_interval=proportion_interval(int(correct5.sum()), n),
         superclass_top1=float(confusion[group_of[:, None] == group_of].sum() / n) if superclasses else None,
+        unseen=None if seen is None else _unseen(correct, seen),
         # A probability of zero in float32 stands for at most the smallest number above it.
         loss=float(-np.log(np.maximum(likelihood, np.finfo(np.float32).tiny)).mean()),
         brier=float((squares - 2 * likelihood + 1).mean()),
@@ -64,6 +68,24 @@ def evaluate(  # noqa: PLR0917  # what is judged: a split, and the probabilities
         classes=_class_scores(class_names, confusion),
         superclasses=_class_scores(tuple(superclasses), group_counts(confusion, group_of, len(superclasses))),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+    )
+
+
+def _unseen(correct: Correct, seen: NDArray[np.bool_]) -> Unseen:
+    """Top-1 without the images that train has seen, and what these add."""
+    copies, others = correct[seen], correct[~seen]
+    counts = int(copies.sum()), len(copies), int(others.sum()), len(others)
+    # Top-1 on the whole is the mean of both parts' by their shares, so it is off by this share of their difference. The
+    # share is known: it is of the dataset, not of the answers.
+    share = len(copies) / len(correct)
+    low, high = unpaired_difference_interval(*counts)
+    top1 = float(others.mean()) if len(others) else 0.0
+    return Unseen(
+        seen=len(copies),
+        top1=top1,
+        top1_interval=proportion_interval(*counts[2:]),
+        from_seen=float(correct.mean()) - top1 if len(copies) else 0.0,
+        from_seen_interval=(share * low, share * high) if len(copies) else (0.0, 0.0),
     )
 
 

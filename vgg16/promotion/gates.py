@@ -330,6 +330,22 @@ def weaknesses(evidence: Evidence) -> tuple[str, ...]:
     return tuple(found)
 
 
+def seen(evidence: Evidence) -> tuple[str, ...]:
+    """That images of the gate which train has seen surely make it look better than it is, or that it has no others. No
+    gate: a champion that learned from the same version is flattered alike."""
+    evaluation = evidence.challenger.evaluation
+    unseen = evaluation.unseen
+    if unseen is None:
+        return ()
+    if unseen.seen == evaluation.images:
+        return (f"train has seen all {unseen.seen} gate images: how good it is on others nobody knows",)
+    if not unseen.surely_adds:
+        return ()
+    low, high = unseen.top1_interval
+    top1 = f"top-1 {evaluation.top1:.4f} on gate, {unseen.top1:.4f} ({low:.4f} to {high:.4f})"
+    return (f"{top1} without the {unseen.seen} of its {evaluation.images} images that train has seen",)
+
+
 def judge(evidence: Evidence, stage: Literal["staging", "production"] = "production") -> Verdict:
     """`refuse` where a gate of the stage is not passed, with the reasons of these; else `undecided` where the images
     are too few to tell, with what they leave open; else `promote`, with all reasons. What they cannot tell of single
@@ -340,7 +356,7 @@ def judge(evidence: Evidence, stage: Literal["staging", "production"] = "product
     if failed:
         return Verdict(verdict="refuse", reasons=failed)
     few = tuple(filter(None, [too_few(evidence)] if stage == "production" else []))
-    warnings = weaknesses(evidence) if stage == "production" else ()
+    warnings = weaknesses(evidence) + seen(evidence) if stage == "production" else ()
     if undecided:
         return Verdict(verdict="undecided", reasons=undecided + few, warnings=warnings)
     reasons = tuple(finding.reason for finding in findings if finding.reason)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from vgg16.config.types import Experiment
 from vgg16.records import ClassScore, DatasetRef, Evaluation, ModelVersion
-from vgg16.reports.text import with_interval
+from vgg16.reports.text import difference_with_interval, with_interval
 from vgg16.shown import markdown
 from vgg16.tracking.protocol import own_name
 
@@ -52,7 +52,7 @@ def model_card(
             f"Trained: {facts['date']}; run {markdown(facts['run'])}; code {markdown(facts['code']) or 'unknown'}",
             f"Data: {ref.name}, digest `{ref.digest[:16]}`; images: {counts}",
             f"Gates: {version.verdict or 'not judged yet'}{reasons}",
-            *(f"**Warning**: {markdown(text)}" for text in version.warnings),
+            *(f"**Warning**: {markdown(text)}" for text in (*version.warnings, *_flattered(evaluations))),
         ),
         "## How good it is",
         _numbers(evaluations) if evaluations else "",
@@ -105,12 +105,15 @@ def _numbers(evaluations: Sequence[Evaluation]) -> str:
     columns = [_column(evaluation) for evaluation in evaluations]
     splits = [f"{evaluation.images} images of `{evaluation.split}`" for evaluation in evaluations]
     head = ["with 95 % intervals", *splits]
-    return _table(head, [[row, *(column[row] for column in columns)] for row in columns[0]])
+    # The near-duplicates may have been found after gate was scored and before test was.
+    rows = dict.fromkeys(row for column in sorted(columns, key=len, reverse=True) for row in column)
+    return _table(head, [[row, *(column.get(row, "") for column in columns)] for row in rows])
 
 
 def _column(evaluation: Evaluation) -> dict[str, str]:
     rows = {
         "top-1": with_interval(evaluation.top1, evaluation.top1_interval),
+        **_without_copies(evaluation),
         "top-5": with_interval(evaluation.top5, evaluation.top5_interval),
         "calibration error (ECE)": with_interval(evaluation.ece, evaluation.ece_interval),
         "loss, nats": f"{evaluation.loss:.4f}",
@@ -124,6 +127,37 @@ def _column(evaluation: Evaluation) -> dict[str, str]:
             rows[f"worst {kind}, recall"] = _of_class(ranked[0])
             rows[f"best {kind}, recall"] = _of_class(ranked[-1])
     return rows
+
+
+def _without_copies(evaluation: Evaluation) -> dict[str, str]:
+    """Top-1 without the images that train has seen, and what these add; nothing where nobody looked for copies."""
+    unseen = evaluation.unseen
+    if unseen is None:
+        return {}
+    without = f"{with_interval(unseen.top1, unseen.top1_interval)}, without {unseen.seen:,}"
+    adds = difference_with_interval(unseen.from_seen, unseen.from_seen_interval)
+    known = unseen.seen < evaluation.images
+    return {
+        "top-1 without images whose near-duplicates were learned from": without if known else "unknown: all are such",
+        "what these images add to top-1": adds if known else "unknown",
+    }
+
+
+def _flattered(evaluations: Sequence[Evaluation]) -> list[str]:
+    """A warning where images of test that train has seen surely make top-1 look better than it is, or there are no
+    others. That of gate is the gate's own."""
+    warnings = []
+    for evaluation in evaluations:
+        unseen = evaluation.unseen
+        if evaluation.split != "test" or unseen is None:
+            continue
+        if unseen.seen == evaluation.images:
+            warnings.append(f"near-duplicates of all {unseen.seen:,} test images were learned from")
+        elif unseen.surely_adds:
+            top1 = with_interval(unseen.top1, unseen.top1_interval)
+            copies = f"the {unseen.seen:,} images whose near-duplicates were learned from"
+            warnings.append(f"top-1 {evaluation.top1:.4f} on test, {top1} without {copies}")
+    return warnings
 
 
 def _of_class(score: ClassScore) -> str:

@@ -13,6 +13,11 @@ def with_interval(value: float, interval: tuple[float, float]) -> str:
     return f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
 
 
+def difference_with_interval(value: float, interval: tuple[float, float]) -> str:
+    """A difference of shares with its interval, four digits each, with signs."""
+    return f"{value:+.4f} ({interval[0]:+.4f} to {interval[1]:+.4f})"
+
+
 def number(value: float | None, digits: int = 4) -> str:
     """A metric, "" where there is none."""
     return "" if value is None else f"{value:.{digits}f}"

@@ -11,6 +11,7 @@ from vgg16.network.classifier import Classifier
 from vgg16.records import Evaluation, ModelVersion, TrackedRun
 from vgg16.reports import figures, text
 from vgg16.statistics import tempered
+from vgg16.steps.data.seen import seen_by_train
 from vgg16.workplace.workplace import Workplace
 
 
@@ -41,6 +42,7 @@ def on_gate(run: TrackedRun, model_uri: str, workplace: Workplace) -> Scored:
     gate, matrix = _score(subject, "gate", workplace)
     matrices: dict[Split, str] = {"gate": matrix}
     workplace.say(f"            gate top-1 {text.with_interval(gate.top1, gate.top1_interval)}")
+    _say_unseen(gate, workplace)
     if results.experiment(run.run_id).score_test == "always":
         matrices["test"] = _score_test(subject, workplace)
     return Scored(workplace.tracker.runs.get(run.run_id), matrices)
@@ -84,7 +86,15 @@ def _score_test(subject: _Subject, workplace: Workplace) -> str:
         f"test        {run.run_name}: top-1 {text.with_interval(evaluation.top1, evaluation.top1_interval)}, "
         f"top-5 {evaluation.top5:.4f}, corrupted {corrupted:.4f}, {rate.latency_ms:.1f} ms an image"
     )
+    _say_unseen(evaluation, workplace)
     return matrix
+
+
+def _say_unseen(evaluation: Evaluation, workplace: Workplace) -> None:
+    unseen = evaluation.unseen
+    if unseen and unseen.seen:
+        top1 = text.with_interval(unseen.top1, unseen.top1_interval)
+        workplace.say(f"            {top1} without {text.plural(unseen.seen, 'image')} that train has seen")
 
 
 def _score(subject: _Subject, split: Split, workplace: Workplace) -> tuple[Evaluation, str]:
@@ -94,14 +104,15 @@ def _score(subject: _Subject, split: Split, workplace: Workplace) -> tuple[Evalu
     superclasses = workplace.dataset_row(run.trained_on).superclasses
     probabilities = predict.predict(subject.classifier.model, images)
     temperature = run.metrics.get("temperature", 1.0)
+    seen = seen_by_train(run.trained_on, subject.data.splits, split, workplace)
     after, before = (
-        metrics.evaluate(split, subject.data.digest_of(split), given, labels, names, superclasses)
+        metrics.evaluate(split, subject.data.digest_of(split), given, labels, names, superclasses, seen)
         for given in (probabilities, tempered(probabilities, 1 / temperature))
     )
     drawn = figures.of_evaluation(after, before, temperature, superclasses, run.run_name)
     # Those of gate would show a person the images that decide.
     if split == "test":
-        results.log_predictions(run.run_id, split, labels, probabilities)
+        results.log_predictions(run.run_id, split, labels, probabilities, seen)
         title = f"{run.run_name}, test"
         drawn["mistakes"] = figures.mistakes(images, labels, probabilities, names, title)
     results.log_evaluation(run.run_id, after, drawn)

@@ -20,6 +20,7 @@ from vgg16.promotion.records import GateResult, Judgement, Standing
 from vgg16.promotion.shared_classes import SharedClasses
 from vgg16.records import ModelVersion, TrackedRun, Verdict
 from vgg16.statistics import Correct, group_index
+from vgg16.steps.data.seen import seen_by_train
 from vgg16.steps.fresh_process import FreshProcess, VersionAnswers
 from vgg16.workplace.workplace import Workplace
 
@@ -76,8 +77,9 @@ def _evidence(
         weak, sampled = _corrupted(own, gate)
         opponents = {number: _as_promoted(number, answers[number], standing) for number in roles}
         compared = {number: _compare(role, number, own, opponents[number], gate) for number, role in roles.items()}
+    seen = seen_by_train(dataset, data.splits, "gate", workplace)
     evaluation = metrics.evaluate(
-        "gate", data.digest_of("gate"), probabilities, labels, dataset.class_names, superclasses
+        "gate", data.digest_of("gate"), probabilities, labels, dataset.class_names, superclasses, seen
     )
     judgement = 0
     if roles:
@@ -174,6 +176,9 @@ def _numbers(evidence: gates.Evidence) -> dict[str, float]:
         "megabytes": challenger.megabytes,
         **{f"challenger_gate_{kind}_top1": top1 for kind, top1 in evidence.corrupted.items() if kind},
     }
+    unseen = challenger.evaluation.unseen
+    if unseen and unseen.seen < challenger.evaluation.images:
+        numbers |= {"gate_seen_images": float(unseen.seen), "challenger_gate_top1_unseen": unseen.top1}
     if evidence.judgement:
         numbers["judgement"] = float(evidence.judgement)
     for opponent in evidence.opponents:

@@ -142,8 +142,16 @@ class Results(Protocol):
     def log_evaluation(self, run_id: str, evaluation: Evaluation, figures: Mapping[str, Figure]) -> None:
         """A split's metrics, tables and figures."""
 
-    def log_predictions(self, run_id: str, split: Split, labels: Labels, probabilities: NDArray[np.float32]) -> None:
-        """What was answered to each image of a split, for tests that compare two models image by image."""
+    def log_predictions(
+        self,
+        run_id: str,
+        split: Split,
+        labels: Labels,
+        probabilities: NDArray[np.float32],
+        seen: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """What was answered to each image of a split, for tests that compare two models image by image; and whether
+        train has `seen` it, bool [n], where that is known."""
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Numbers of a run, complete or not."""

@@ -88,6 +88,7 @@ class MlflowResults:
         }
         for name in ("top1", "ece"):
             metrics[f"{name}_low"], metrics[f"{name}_high"] = getattr(evaluation, f"{name}_interval")
+        metrics |= _unseen(evaluation)
         self.log_metrics(run_id, {f"{split}_{name}": value for name, value in metrics.items() if value is not None})
         self.client.log_dict(run_id, evaluation.model_dump(mode="json"), f"{split}/evaluation.json")
         names = [score.name for score in evaluation.classes]
@@ -101,9 +102,18 @@ class MlflowResults:
         for name, figure in figures.items():
             self.client.log_figure(run_id, figure, f"{split}/{name}.png")
 
-    def log_predictions(self, run_id: str, split: Split, labels: Labels, probabilities: NDArray[np.float32]) -> None:
+    def log_predictions(
+        self,
+        run_id: str,
+        split: Split,
+        labels: Labels,
+        probabilities: NDArray[np.float32],
+        seen: NDArray[np.bool_] | None = None,
+    ) -> None:
         answers = probabilities.argmax(axis=1)
         rows = pd.DataFrame({"label": labels, "answer": answers, "probability": probabilities.max(axis=1)})
+        if seen is not None:
+            rows["seen"] = seen.astype(int)
         self.client.log_text(run_id, rows.to_csv(index_label="image", float_format="%.4f"), _predictions(split))
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
@@ -173,3 +183,16 @@ class MlflowResults:
 
 def _predictions(split: Split) -> str:
     return f"{split}/answers.csv"
+
+
+def _unseen(evaluation: Evaluation) -> dict[str, float]:
+    """The metrics of top-1 without the images that train has seen, as far as it is known."""
+    unseen = evaluation.unseen
+    if unseen is None:
+        return {}
+    if unseen.seen == evaluation.images:
+        return {"seen_images": unseen.seen}
+    metrics = {"seen_images": unseen.seen, "top1_unseen": unseen.top1, "top1_from_seen": unseen.from_seen}
+    for name, interval in (("top1_unseen", unseen.top1_interval), ("top1_from_seen", unseen.from_seen_interval)):
+        metrics[f"{name}_low"], metrics[f"{name}_high"] = interval
+    return metrics

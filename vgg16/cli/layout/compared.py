@@ -10,6 +10,8 @@ from vgg16.cli.layout import tables
 from vgg16.reports.text import metric_with_interval, number
 
 _METRICS = ("best_val_top1", "gate_top1", "test_top1", "test_top5", "test_loss", "train_seconds", "images_per_s")
+# Only where a run has them: without the images that train has seen, and what these add.
+_UNSEEN = ("gate_top1_unseen", "gate_top1_from_seen", "test_top1_unseen", "test_top1_from_seen")
 # By what two narrow tables call them, and the digits after the point where no interval stands beside it.
 _SHARES = {"best_val_top1": ("best val top-1", 4), "gate_top1": ("gate top-1", 4), "test_top1": ("test top-1", 4)}
 _OTHERS = {
@@ -17,6 +19,12 @@ _OTHERS = {
     "test_loss": ("test loss", 4),
     "train_seconds": ("seconds", 0),
     "images_per_s": ("images/s", 0),
+}
+# They are of images that train has not seen, and what the others add.
+_COPIES = {
+    "gate_top1_unseen": ("gate, unseen", 4),
+    "test_top1_unseen": ("test, unseen", 4),
+    "test_top1_from_seen": ("test: seen add", 4),
 }
 
 Run = dict[str, Any]
@@ -34,10 +42,14 @@ def _differing(runs: list[Run]) -> list[str]:
     return sorted(key for key in keys if len({run["params"].get(key, "") for run in runs}) > 1)
 
 
+def _known(runs: list[Run]) -> list[str]:
+    return [key for key in _UNSEEN if any(key in run["metrics"] for run in runs)]
+
+
 def _beside(runs: list[Run], settings: list[str]) -> list[dict[str, str]]:
     rows: dict[str, list[str]] = {"run": [run["run_id"][:8] for run in runs]}
     rows |= {key: [run["params"].get(key, "") for run in runs] for key in settings}
-    rows |= {key: [metric_with_interval(run["metrics"], key) for run in runs] for key in _METRICS}
+    rows |= {key: [metric_with_interval(run["metrics"], key) for run in runs] for key in (*_METRICS, *_known(runs))}
     rows |= {key: [run[key] for run in runs] for key in ("status", "model", "verdict")}
     names = [run["name"] for run in runs]
     return [{"": key, **dict(zip(names, values, strict=True))} for key, values in rows.items()]
@@ -57,7 +69,8 @@ def _below(runs: list[Run], settings: list[str], width: int) -> list[str]:
         tables.lines(who, width, whole=("name",)),
         *(
             tables.lines([{"": mark} | _metrics(run["metrics"], shown) for mark, run in marked], width)
-            for shown in (_SHARES, _OTHERS)
+            for shown in (_SHARES, {key: _COPIES[key] for key in _known(runs) if key in _COPIES}, _OTHERS)
+            if shown
         ),
         tables.lines(values, width) if values else [],
     ]

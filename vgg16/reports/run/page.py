@@ -98,6 +98,11 @@ def _numbers(facts: RunFacts) -> list[list[str]]:
         )
         best = [top5] if len(facts.dataset.class_names) > BEST else []
         rows.append([evaluation.split, uses[evaluation.split], f"{evaluation.images:,}", top1, *best, ece])
+        unseen = evaluation.unseen
+        if unseen and 0 < unseen.seen < evaluation.images:
+            without = f"{percent(unseen.top1)} ({percent_interval(unseen.top1_interval)})"
+            left = f"{evaluation.images - unseen.seen:,}"
+            rows.append([evaluation.split, "without those that train has seen", left, without])
     columns = max(map(len, rows), default=0)
     return [row + [""] * (columns - len(row)) for row in rows]
 

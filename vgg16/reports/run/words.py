@@ -45,12 +45,29 @@ def came_out(facts: RunFacts) -> list[str]:
     if scored is None:
         return ["Nothing that can be read is logged of its answers on gate and test."]
     right = f"{percent(scored.top1)} ({percent_interval(scored.top1_interval)})"
-    sentences = [f"It is right on {right} of {plural(scored.images, 'picture')} of {scored.split}, which it never saw."]
+    copies = _copies(scored)
+    new = "" if copies else ", which it never saw"
+    sentences = [f"It is right on {right} of {plural(scored.images, 'picture')} of {scored.split}{new}."]
     if scored.split == "gate":
         sentences.append("It was not scored on test: only what is promoted is.")
     largest = max(scored.classes, key=lambda score: score.images)
     always = percent(largest.images / scored.images)
-    return [*sentences, f"Always saying {largest.name} would be right on {always} of them."]
+    return [*sentences, f"Always saying {largest.name} would be right on {always} of them.", *copies]
+
+
+def _copies(scored: Evaluation) -> list[str]:
+    """Of how many pictures of a split it has learned copies, and how good it is on the others."""
+    unseen = scored.unseen
+    if unseen is None or not unseen.seen:
+        return []
+    if unseen.seen == scored.images:
+        return ["But it learned from near-duplicates of all of them: how good it is on new pictures nobody knows."]
+    right = f"{percent(unseen.top1)} ({percent_interval(unseen.top1_interval)})"
+    word, sign = ("less", 100) if unseen.from_seen >= 0 else ("more", -100)
+    low, high = sorted(sign * end for end in unseen.from_seen_interval)
+    flattered = "so they make it look better than it is" if unseen.surely_adds else "which may be chance"
+    without = f"But it learned from near-duplicates of {unseen.seen:,} of them. Without these it is right on {right}"
+    return [f"{without}: {sign * unseen.from_seen:.1f} points {word} ({low:.1f} to {high:.1f}), {flattered}."]
 
 
 def verdict(facts: RunFacts) -> str:
