@@ -9,9 +9,19 @@ from typing import Any
 from vgg16.cli.layout import tables
 from vgg16.reports.text import metric_with_interval, number
 
-_METRICS = ("best_val_top1", "gate_top1", "test_top1", "test_top5", "test_loss", "train_seconds", "images_per_s")
-# Only where a run has them: without the images that train has seen, and what these add.
-_UNSEEN = ("gate_top1_unseen", "gate_top1_from_seen", "test_top1_unseen", "test_top1_from_seen")
+_METRICS = (
+    "best_val_top1",
+    "gate_top1",
+    "gate_top1_unseen",
+    "gate_top1_from_seen",
+    "test_top1",
+    "test_top1_unseen",
+    "test_top1_from_seen",
+    "test_top5",
+    "test_loss",
+    "train_seconds",
+    "images_per_s",
+)
 # By what two narrow tables call them, and the digits after the point where no interval stands beside it.
 _SHARES = {"best_val_top1": ("best val top-1", 4), "gate_top1": ("gate top-1", 4), "test_top1": ("test top-1", 4)}
 _OTHERS = {
@@ -20,12 +30,13 @@ _OTHERS = {
     "train_seconds": ("seconds", 0),
     "images_per_s": ("images/s", 0),
 }
-# They are of images that train has not seen, and what the others add.
+# Without the images that train has seen, and what these add: only where a run has that.
 _COPIES = {
     "gate_top1_unseen": ("gate, unseen", 4),
     "test_top1_unseen": ("test, unseen", 4),
     "test_top1_from_seen": ("test: seen add", 4),
 }
+_UNSEEN = {"gate_top1_from_seen", *_COPIES}
 
 Run = dict[str, Any]
 
@@ -43,13 +54,13 @@ def _differing(runs: list[Run]) -> list[str]:
 
 
 def _known(runs: list[Run]) -> list[str]:
-    return [key for key in _UNSEEN if any(key in run["metrics"] for run in runs)]
+    return [key for key in _METRICS if key not in _UNSEEN or any(key in run["metrics"] for run in runs)]
 
 
 def _beside(runs: list[Run], settings: list[str]) -> list[dict[str, str]]:
     rows: dict[str, list[str]] = {"run": [run["run_id"][:8] for run in runs]}
     rows |= {key: [run["params"].get(key, "") for run in runs] for key in settings}
-    rows |= {key: [metric_with_interval(run["metrics"], key) for run in runs] for key in (*_METRICS, *_known(runs))}
+    rows |= {key: [metric_with_interval(run["metrics"], key) for run in runs] for key in _known(runs)}
     rows |= {key: [run[key] for run in runs] for key in ("status", "model", "verdict")}
     names = [run["name"] for run in runs]
     return [{"": key, **dict(zip(names, values, strict=True))} for key, values in rows.items()]
@@ -69,7 +80,7 @@ def _below(runs: list[Run], settings: list[str], width: int) -> list[str]:
         tables.lines(who, width, whole=("name",)),
         *(
             tables.lines([{"": mark} | _metrics(run["metrics"], shown) for mark, run in marked], width)
-            for shown in (_SHARES, {key: _COPIES[key] for key in _known(runs) if key in _COPIES}, _OTHERS)
+            for shown in (_SHARES, {key: _COPIES[key] for key in _COPIES if key in _known(runs)}, _OTHERS)
             if shown
         ),
         tables.lines(values, width) if values else [],
