@@ -125,6 +125,8 @@ def test_what_it_is_like_without_copies_is_said_where_they_are_known() -> None:
     assert page.rows["numbers"][-1] == row
     page = with_copies(30, from_seen=-0.115, from_seen_interval=(-0.2, 0.03))
     assert "11.5 points more (-3.0 to 20.0), which may be chance." in text(page)
+    page = with_copies(30, from_seen=-0.115, from_seen_interval=(-0.2, -0.03))
+    assert "11.5 points more (3.0 to 20.0), so these are the harder ones." in text(page)
     page = with_copies(130)
     assert "near-duplicates of all of them: how good it is on new pictures nobody knows" in text(page)
     assert len(page.rows["numbers"]) == 4

@@ -145,7 +145,7 @@ def test_top1_is_told_with_and_without_the_images_that_train_has_seen(
         found = {name: run.metrics[f"{split}_{name}"] for name in expected}
         assert found == pytest.approx(expected, abs=1e-6)
         assert 0 < run.metrics[f"{split}_top1_unseen_low"] < 0.5 < run.metrics[f"{split}_top1_unseen_high"] < 1
-        assert any(f"without {copies} images that train has seen" in line for line in said)
+        assert any(f"without the {copies} images that train has seen" in line for line in said)
     gate, test = workplace.tracker.results.evaluations(run.run_id)
     assert gate.unseen
     assert test.unseen

@@ -94,7 +94,7 @@ def _say_unseen(evaluation: Evaluation, workplace: Workplace) -> None:
     unseen = evaluation.unseen
     if unseen and unseen.seen:
         top1 = text.with_interval(unseen.top1, unseen.top1_interval)
-        workplace.say(f"            {top1} without {text.plural(unseen.seen, 'image')} that train has seen")
+        workplace.say(f"            top-1 {top1} without the {text.plural(unseen.seen, 'image')} that train has seen")
 
 
 def _score(subject: _Subject, split: Split, workplace: Workplace) -> tuple[Evaluation, str]:

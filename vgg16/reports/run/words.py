@@ -65,9 +65,13 @@ def _copies(scored: Evaluation) -> list[str]:
     right = f"{percent(unseen.top1)} ({percent_interval(unseen.top1_interval)})"
     word, sign = ("less", 100) if unseen.from_seen >= 0 else ("more", -100)
     low, high = sorted(sign * end for end in unseen.from_seen_interval)
-    flattered = "so they make it look better than it is" if unseen.surely_adds else "which may be chance"
+    why = "which may be chance"
+    if unseen.surely_adds:
+        why = "so they make it look better than it is"
+    elif unseen.from_seen_interval[1] < 0:
+        why = "so these are the harder ones"
     without = f"But it learned from near-duplicates of {unseen.seen:,} of them. Without these it is right on {right}"
-    return [f"{without}: {sign * unseen.from_seen:.1f} points {word} ({low:.1f} to {high:.1f}), {flattered}."]
+    return [f"{without}: {sign * unseen.from_seen:.1f} points {word} ({low:.1f} to {high:.1f}), {why}."]
 
 
 def verdict(facts: RunFacts) -> str:
