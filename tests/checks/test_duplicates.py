@@ -155,6 +155,27 @@ def test_a_dataset_is_checked_by_its_name_and_each_pair_shown_on_a_page(
     assert "each compared with all others" not in again.stderr + again.stdout
     assert "16 pictures are copies of others, in 8 groups: no pair in two splits" in " ".join(again.stdout.split())
     assert "it is the one of CIFAR-100" in said.stdout
+    assert page.count("--as keep</code>") == page.count("<details>") == 8
+    assert page.count("--as drop</code>") == 16
+    # The first pair stays, by the command that the page and the terminal show for it.
+    command = f"data review pets {'+'.join(digest[:12] for digest in near[0]['digests'])} --as keep"
+    assert f"<code>vgg16 {command}</code>" in page
+    assert command in said.stdout
+    kept = vgg16(*command.split(), cwd=tmp_path)
+    assert "There is nothing else to do" in kept.stdout, kept.stderr
+    dropped = vgg16(
+        "data", "review", "pets", near[1]["first"], near[2]["first"], "--as", "drop", "--json", cwd=tmp_path
+    )
+    assert (dropped.json["dataset"], dropped.json["reviewed"]) == ("pets", 2)
+    assert dropped.json["next"] == f"vgg16 data add pets {tmp_path / 'photos'}"
+    listed = vgg16("data", "review", "pets", "--json", cwd=tmp_path).json
+    assert [one["as"] for one in listed["decisions"]] == ["keep", "drop", "drop"]
+    again = vgg16("data", "check", "pets", "--json", cwd=tmp_path).json
+    assert (len(again["duplicates"]), again["reviewed"]) == (5, 3)
+    assert "3 pairs were reviewed and are not shown." in Path(again["page"]).read_text()
+    refused = vgg16("data", "review", "pets", near[3]["first"], cwd=tmp_path)
+    assert refused.status == 2
+    assert "expected --as keep, drop or label=CLASS" in refused.stderr
 
 
 @pytest.mark.real

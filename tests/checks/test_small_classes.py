@@ -84,7 +84,7 @@ def test_a_class_without_images_is_in_no_ranking_and_the_card_says_so(tiny: Expe
     assert [text.get_text() for text in drawn["confusion_matrix"].axes[0].get_yticklabels()] == [*NAMES]
     ref = DatasetRef(name="pets", digest="d" * 64, key="k", class_names=NAMES, splits={"train": 80, "test": 20})
     version = ModelVersion(name="vgg16-pets", version="1", stage="None", run_id="abc", experiment="pets-scratch")
-    facts_ = dict.fromkeys(("run", "date", "code", "base", "reasons", "address", "home", "env"), "")
+    facts_ = dict.fromkeys(("run", "date", "code", "base", "reasons", "reviewed", "address", "home", "env"), "")
     card = model_card(version, tiny, ref, [evaluation()], facts_).replace("&emsp;", "")
     assert "| worst class, recall | cat: 0.9000" in card
     assert "- How good it is on rare nobody knows: `test` has no image of it." in card

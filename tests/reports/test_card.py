@@ -17,7 +17,7 @@ from vgg16.reports.recipes import recipes
 
 REF = DatasetRef(name="pets", digest="d" * 64, key="k", class_names=("cat", "dog"), splits={"train": 80, "gate": 20})
 FACTS = {"run": "pets s1, `abc`", "date": "2026-01-01 00:00 UTC", "code": "0.1", "base": "", "reasons": "too | few"}
-FACTS |= {"address": "http://127.0.0.1:5000", "home": "", "env": "/home/me/.vgg16/stack/env"}
+FACTS |= {"reviewed": "", "address": "http://127.0.0.1:5000", "home": "", "env": "/home/me/.vgg16/stack/env"}
 VERSION = ModelVersion(
     name="vgg16-pets",
     version="3",

@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
 )
 # What says of a dataset how it is judged and described, and nothing of its pixels.
 _NOT_OF_PIXELS = {
-    *("description", "source", "files", "unread_files", "floors"),
+    *("description", "source", "files", "unread_files", "floors", "reviewed"),
     *("typical", "measured_on", "tolerated", "imbalance", "expectations"),
 }
 

@@ -13,11 +13,14 @@ from vgg16.checks.duplicates.search import FALSE_SHARE
 from vgg16.cli import prepare, project, terminal
 from vgg16.cli.command import Answer, answers
 from vgg16.cli.show import datasets as show_datasets
+from vgg16.cli.show import reviews as show_reviews
 from vgg16.config.types import DatasetChoice
+from vgg16.errors import RequestError
 from vgg16.flows import progress
 from vgg16.steps.data import add as adding
 from vgg16.steps.data import check as checking
 from vgg16.steps.data import fetch as fetching
+from vgg16.steps.data import review as reviewing
 from vgg16.steps.data.reading import Reader, read_here
 from vgg16.steps.data.report import refused
 from vgg16.storage.downloads import without_secrets
@@ -63,6 +66,7 @@ def add(name: str, sources: tuple[str, ...], image_size: int | None, replace: bo
         "sizes": added.sizes,
         "unreadable": [{"file": one.image, "reason": one.reason} for one in added.left_out],
         "copies": added.copies and asdict(added.copies),
+        "reviewed": {"dropped": added.reviewed.dropped, "relabelled": added.reviewed.relabelled},
         "ok": report.ok,
         "failed": [one.model_dump(mode="json") for one in report.failed],
         "warnings": [one.model_dump(mode="json") for one in report.warnings],
@@ -186,5 +190,41 @@ def check(dataset: str, source: str, sha256: str, false_share: float) -> Answer:
             "decoys": duplicates.decoys,
             "false": duplicates.false,
         },
+        "reviewed": findings.reviewed,
         "page": findings.address,
+    }
+
+
+@data.command()
+@answers(show_reviews.reviewed)
+@click.argument("dataset", metavar="NAME")
+@click.argument("findings", nargs=-1, metavar="[FINDING]...")
+@click.option("--as", "action", default="", metavar="keep|drop|label=CLASS", help="What becomes of them.")
+def review(dataset: str, findings: tuple[str, ...], action: str) -> Answer:
+    """Decide on findings of `vgg16 data check`: keep them, drop an image from later versions, or give it another class
+    there. A finding is an image, by its path in the source or the first digits of its digest, or a pair A+B.
+
+    Decisions are kept, with who and when, and what was decided on is not shown again. Of several decisions on an image
+    the latest counts: keep takes back. Without findings: the decisions that were made.
+    """
+    if bool(findings) != bool(action):
+        missing = "--as keep, drop or label=CLASS" if findings else "a finding"
+        raise RequestError(f"vgg16 data review: expected {missing} too.", f"vgg16 data check {dataset} shows findings.")
+    if action:
+        reviewing.check_request(dataset, action)
+    workplace = open_workplace(progress)
+    if not action:
+        made = reviewing.decisions(dataset, workplace)
+        return {"dataset": dataset, "reviewed": len(made), "decisions": made}
+    ref = fetching.fetch(DatasetChoice(name=dataset), "", "", workplace)
+    decided = reviewing.review(ref, findings, action, workplace)
+    return {
+        "dataset": dataset,
+        "reviewed": len(decided.decisions),
+        "as": action,
+        "images": [one.images for one in decided.decisions],
+        "findings": [one.finding for one in decided.decisions],
+        "stored": decided.stored,
+        "taken_back": [{"finding": one.decision.finding, "as": one.decision.text} for one in decided.taken_back],
+        "next": decided.next_step,
     }

@@ -35,9 +35,9 @@ def model_card(
 ) -> str:
     """A registered version's card in Markdown: what it is, on which data, how good with 95 % intervals, its limits, how
     to use it. Lists show its first line. `evaluations` are those that are logged, of gate and test; `facts` has `run`,
-    `date`, `code`, `base` and `reasons` in words, "" for none; `address` is MLflow's, without a password, `home` the
-    folder of a home with a database of its own, and `env` the file with the variables of its stack, "" for none. Names
-    and words of others are text: neither marks nor HTML."""
+    `date`, `code`, `base`, `reasons` and `reviewed`, what people changed in the data, in words, "" for none; `address`
+    is MLflow's, without a password, `home` the folder of a home with a database of its own, and `env` the file with
+    the variables of its stack, "" for none. Names and words of others are text: neither marks nor HTML."""
     scores = [f"{evaluation.top1:.4f} on {evaluation.split}" for evaluation in evaluations]
     counts = ", ".join(f"{split} {count}" for split, count in ref.splits.items())
     reasons = f": {markdown(facts['reasons'])}" if facts["reasons"] else ""
@@ -51,6 +51,7 @@ def model_card(
             f"Network: {experiment.backbone.name}, {experiment.epochs} epochs from {base}",
             f"Trained: {facts['date']}; run {markdown(facts['run'])}; code {markdown(facts['code']) or 'unknown'}",
             f"Data: {ref.name}, digest `{ref.digest[:16]}`; images: {counts}",
+            *filter(None, [facts["reviewed"]]),
             f"Gates: {version.verdict or 'not judged yet'}{reasons}",
             *(f"**Warning**: {markdown(text)}" for text in (*version.warnings, *_flattered(evaluations))),
         ),

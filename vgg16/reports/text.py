@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vgg16.config.types import Reviewed
+
 # No line ends between a number and its sign.
 _PERCENT = "\N{NO-BREAK SPACE}%"
 
@@ -44,6 +46,13 @@ def percent_interval(interval: tuple[float, float]) -> str:
 def plural(count: int, word: str, several: str = "") -> str:
     """A count with its word, as `1 class` and `1,000 classes`; the plural is the word with an s unless it is given."""
     return f"{count:,} {word if count == 1 else several or word + 's'}"
+
+
+def people_changed(reviewed: Reviewed) -> str:
+    """How many images of a dataset's version people changed; "" for none."""
+    counts = {"dropped": reviewed.dropped, "relabelled": reviewed.relabelled}
+    listed = ", ".join(f"{count:,} {done}" for done, count in counts.items() if count)
+    return f"People changed {plural(sum(counts.values()), 'image')} of this data: {listed}" if listed else ""
 
 
 def duration(seconds: float) -> str:

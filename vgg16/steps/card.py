@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from vgg16.records import ModelVersion
+from vgg16.errors import Vgg16Error
+from vgg16.records import DatasetRef, ModelVersion
 from vgg16.reports.card import model_card
+from vgg16.reports.text import people_changed
 from vgg16.tracking import links
 from vgg16.workplace.workplace import Workplace
 
@@ -24,11 +26,20 @@ def write_card(version: ModelVersion, workplace: Workplace) -> None:
         "code": ", ".join(filter(None, [run.code_version, commit])),
         "base": run.base,
         "reasons": tracker.registry.reasons(current),
+        "reviewed": _reviewed(run.trained_on, workplace),
         **_places(workplace),
     }
     experiment = tracker.results.experiment(run.run_id)
     evaluations = tracker.results.evaluations(run.run_id)
     tracker.registry.describe(current, model_card(current, experiment, run.trained_on, evaluations, facts))
+
+
+def _reviewed(ref: DatasetRef, workplace: Workplace) -> str:
+    """What people changed in the data, in words; "" where the store does not have the data any more."""
+    try:
+        return people_changed(workplace.dataset_row(ref).reviewed)
+    except Vgg16Error:
+        return ""
 
 
 def _places(workplace: Workplace) -> dict[str, str]:

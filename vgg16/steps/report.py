@@ -16,6 +16,7 @@ from vgg16.promotion import ledger
 from vgg16.records import DatasetRef, TrackedRun
 from vgg16.reports.run import page, pictures
 from vgg16.reports.run.facts import RunFacts
+from vgg16.reports.text import people_changed
 from vgg16.tracking.tags import REPORT
 from vgg16.workplace.workplace import Workplace
 
@@ -73,6 +74,7 @@ def facts_of(run: TrackedRun, workplace: Workplace) -> RunFacts:
         no_pictures=missing,
         paths=paths,
         source=" ".join(row.source) if row else "",
+        reviewed=people_changed(row.reviewed) if row else "",
         superclasses=row.superclasses if row else {},
     )
 

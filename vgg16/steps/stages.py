@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -11,6 +9,7 @@ from vgg16.promotion import reconcile, soundness, waiting
 from vgg16.promotion.reconcile import Reconciliation
 from vgg16.promotion.records import Standing
 from vgg16.records import ModelVersion
+from vgg16.workplace.account import account
 from vgg16.workplace.workplace import Workplace
 
 
@@ -29,7 +28,7 @@ def settle(name: str, workplace: Workplace) -> Reconciliation:
 def decide(standing: Standing, facts: dict[str, Any], workplace: Workplace) -> None:
     """Append the ledger entry that comes next, made by this user now. Raises ConflictError where another decision came
     first."""
-    reconcile.decide(workplace.tracker.registry, workplace.store, standing, facts, _user())
+    reconcile.decide(workplace.tracker.registry, workplace.store, standing, facts, account())
 
 
 def check_version(name: str, version: str, standing: Standing, workplace: Workplace) -> None:
@@ -66,11 +65,3 @@ def staged(workplace: Workplace) -> dict[str, list[str]]:
 
 def _today() -> date:
     return datetime.now(UTC).date()
-
-
-def _user() -> str:
-    """The account that this process runs as, by what the system says: variables such as LOGNAME say what one likes."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # a container's user may have no name
-        return f"uid {os.geteuid()}"

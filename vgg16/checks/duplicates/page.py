@@ -8,6 +8,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 
 from vgg16.checks.duplicates.search import NearDuplicates
+from vgg16.checks.review_commands import Choice, pair_choices
 from vgg16.checks.thumbnails import strip
 from vgg16.data.images import ImageSet
 from vgg16.records import DatasetRef
@@ -40,8 +41,9 @@ class Pair:
         return self.labels[0] != self.labels[1]
 
 
-def page(ref: DatasetRef, images: ImageSet, duplicates: NearDuplicates, pairs: list[Pair]) -> str:
-    """One HTML page that fetches nothing: the pairs across splits, those within one, and the large groups."""
+def page(ref: DatasetRef, images: ImageSet, duplicates: NearDuplicates, pairs: list[Pair], reviewed: int) -> str:
+    """One HTML page that fetches nothing: the pairs across splits, those within one, and the large groups; with each
+    pair the commands that decide on it. `reviewed` pairs are not there, for people have decided on them."""
     counts = np.bincount(images.labels, minlength=len(images.class_names))
     groups = [
         (strip(images.images, group[:20]), len(group), images.class_names[images.labels[group[0]]])
@@ -52,14 +54,20 @@ def page(ref: DatasetRef, images: ImageSet, duplicates: NearDuplicates, pairs: l
         "In two splits": [pair for pair in pairs if pair.leaks],
         "In one split": [pair for pair in pairs if not pair.leaks],
     }
-    environment = Environment(loader=PackageLoader("vgg16.checks.duplicates", ""), autoescape=True)
-    return environment.get_template("page.html").render(
+    environment = Environment(loader=PackageLoader("vgg16.checks", ""), autoescape=True)
+    return environment.get_template("duplicates/page.html").render(
         ref=ref,
+        reviewed=reviewed,
         duplicates=duplicates,
         images=len(images.labels),
         parts=[
-            (title, len(of_part), [(strip(images.images, pair.rows), pair) for pair in of_part[:SHOWN]])
+            (title, len(of_part), [_shown(pair, ref, images) for pair in of_part[:SHOWN]])
             for title, of_part in parts.items()
         ],
         groups=groups,
     )
+
+
+def _shown(pair: Pair, ref: DatasetRef, images: ImageSet) -> tuple[str, Pair, list[Choice]]:
+    """The pictures of a pair, the pair, and what may be decided on it."""
+    return strip(images.images, pair.rows), pair, pair_choices(ref.name, pair.digests, pair.names, pair.labels)

@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from vgg16.checks.review_commands import DIGITS
 from vgg16.cli.command import Answer
 from vgg16.cli.terminal import paragraph, printable, program, short, table
-from vgg16.reports.text import plural
+from vgg16.config.types import Reviewed
+from vgg16.reports.text import people_changed, plural
 
 MOST_LISTED = 20
 # A class with so many times fewer pictures than the largest is often missed by a network that learns them as they come.
@@ -43,6 +45,8 @@ def added(answer: Answer) -> None:
             click.echo(f"  {printable(one['file'])}: {printable(one['reason'])}")
         if len(answer["unreadable"]) > MOST_LISTED:
             click.echo(f"  and {len(answer['unreadable']) - MOST_LISTED} more: --json lists all")
+    if changed := people_changed(Reviewed(**answer["reviewed"])):
+        click.echo(f"{changed}.")
     click.echo(f"Data Docs: {short(answer['docs'])}")
     click.echo(f"Its entry is in {short(answer['project'])}. Then: {program()} run {answer['dataset']}")
 
@@ -99,6 +103,13 @@ def checked(answer: Answer) -> None:
         )
     elif threshold["decoys"]:
         click.echo("Too few images have a copy to tell the threshold from them: it is the one of CIFAR-100.")
+    if count := answer["reviewed"]:
+        are = "finding was reviewed and is" if count == 1 else "findings were reviewed and are"
+        click.echo(f"{count} {are} not shown.")
+    if pairs:
+        pair = "+".join(digest[:DIGITS] for digest in pairs[0]["digests"])
+        command = f"{program()} data review {answer['dataset']} {pair} --as keep"
+        click.echo(f"To decide on the first, as the page shows for each: {command}")
     click.echo(f"Page: {short(answer['page'])}")
 
 

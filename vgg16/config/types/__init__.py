@@ -8,6 +8,7 @@ from vgg16.config.types.dataset import (
     Fit,
     Framing,
     NearDuplicatesIn,
+    Reviewed,
     SmallClasses,
     Split,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "Pretrained",
     "Profile",
     "Question",
+    "Reviewed",
     "Schedule",
     "SmallClasses",
     "Split",

@@ -46,6 +46,16 @@ class Framing(Frozen):
     largest_side: int | None = None
 
 
+class Reviewed(Frozen):
+    """How many images of a version people have dropped and given another class. Honoured were the decisions of the
+    first `files` files of them in the store, whose `sha256`, one after the other, that is; "" for none."""
+
+    dropped: int = 0
+    relabelled: int = 0
+    files: int = 0
+    sha256: str = ""
+
+
 class Dataset(Frozen):
     """A named source of images: an `archive` of records, or a user's own `source` of picture files: folders, archives,
     tables or S3 prefixes, whose class folders `classes` renames, merges or, by "", leaves out; without both they are
@@ -66,7 +76,8 @@ class Dataset(Frozen):
 
     Of classes with too few images for every split `small_classes` says whether the dataset is refused for them, or they
     learn and do not judge; `small` are those of this version that so need not be in every split. `near_duplicates` says
-    whether copies of a picture are put into its split, or divided as all pictures are.
+    whether copies of a picture are put into its split, or divided as all pictures are. `reviewed` is what people
+    changed in this version.
     """
 
     name: str
@@ -89,6 +100,7 @@ class Dataset(Frozen):
     small_classes: SmallClasses = "refuse"
     small: tuple[str, ...] = ()
     near_duplicates: NearDuplicatesIn = "together"
+    reviewed: Reviewed = Reviewed()
     split_seed: int = 0
     val_fraction: float = 0.2
     gate_fraction: float = 0.1

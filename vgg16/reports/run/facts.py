@@ -34,8 +34,8 @@ class RunFacts:
 
     `answers` are those to the images of test, `pictures` the ones of these that are shown, uint8 [h, w, 3], by their
     index, none with `no_pictures`, the reason; `paths` is where the files of these lay in the source, for those that
-    had any. `source` is where a user's own dataset comes from, "" for a shipped one;
-    `superclasses` are groups of its classes. `at` is when all this was read."""
+    had any. `source` is where a user's own dataset comes from, "" for a shipped one; `reviewed` is
+    what people changed in it, in words. `superclasses` are groups of its classes. `at` is when all this was read."""
 
     run: TrackedRun
     experiment: Experiment
@@ -49,6 +49,7 @@ class RunFacts:
     no_pictures: str = ""
     paths: Mapping[int, str] = field(default_factory=dict)
     source: str = ""
+    reviewed: str = ""
     superclasses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property

@@ -129,6 +129,7 @@ def _made(facts: RunFacts) -> dict[str, str]:
         "started from": run.base or "random weights",
         "data": f"{dataset.name}, digest {dataset.digest}; {splits}",
         "source": facts.source,
+        "reviewed": facts.reviewed,
         "trained": f"{datetime.fromtimestamp(run.started / 1000, UTC):%Y-%m-%d %H:%M} UTC"
         + (f", for {duration(metrics['train_seconds'])}{rate}" if "train_seconds" in metrics else ""),
         "one image takes": f"{metrics['latency_ms']:.1f} ms" if "latency_ms" in metrics else "",

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vgg16.config.types import SPLITS, Dataset, Split
+from vgg16.config.types import SPLITS, Dataset, Reviewed, Split
 from vgg16.data import chunks, published, split_table
 from vgg16.data.chunks import Chunk, Reading
 from vgg16.data.collect import Collected, collect
@@ -27,6 +27,7 @@ from vgg16.records import DatasetRef
 from vgg16.steps.data import copies, duplicates
 from vgg16.steps.data.copies import CopyFacts
 from vgg16.steps.data.reading import Reader, read_here, records_of
+from vgg16.steps.data.review import honoured, new_decisions
 from vgg16.steps.data.scratch import scratch_folders
 from vgg16.workplace.workplace import Workplace
 
@@ -39,7 +40,7 @@ class Added:
     """A version of a dataset: the one that its name stood for before, "" for none; the pictures of each class; the
     files that are left out, of which so many are unreadable; the pictures that lie in the folder of another split than
     theirs; what was done about copies, None where they were not sought; width and height in pixels of the smallest and
-    of the largest picture."""
+    of the largest picture; what people changed."""
 
     dataset: DatasetRef
     parent: str
@@ -49,6 +50,7 @@ class Added:
     moved: tuple[MovedPicture, ...]
     copies: CopyFacts | None
     sizes: tuple[tuple[int, int], tuple[int, int]]
+    reviewed: Reviewed
 
     @property
     def largest_share(self) -> float:
@@ -83,6 +85,7 @@ def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False, read: 
             records, mends = records_of(parts, reading, before, workplace, read)
         collected = collect(records)
         del records
+        collected, reviewed = honoured(dataset.name, collected, before, workplace)
         if len(collected.class_names) < 2:
             left_out = (*listing.left_out, *collected.left_out)
             raise RequestError(
@@ -106,7 +109,8 @@ def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False, read: 
         copied_classes = {index.class_names[at] for at in collected.labels[found.pairs].flat} if found else set()
         _warn_of_small(missing, excused, index, copied_classes, workplace)
         counted = {"files": len(listing.pictures), "unread_files": collected.unreadable}
-        row = dataset.model_copy(update={"class_names": index.class_names, "small": excused, **counted})
+        changed = {"class_names": index.class_names, "small": excused, "reviewed": reviewed}
+        row = dataset.model_copy(update={**changed, **counted})
         pictures = PictureSet(index, dataset.image_size, workplace.squares(dataset.name).open)
         ref = published.save(workplace.store, row, pictures, folders.scratch, anew=mends)
         if found:
@@ -126,20 +130,23 @@ def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False, read: 
         (*moved, *joined),
         copy_facts,
         _extremes(index),
+        reviewed,
     )
 
 
 def changed_since(dataset: Dataset, workplace: Workplace) -> str:
     """What to say where the folders of a dataset hold other files than those that its last version was made of, or its
-    entry asks for another framing; "" for the same, for no version, and for what cannot be listed in passing. No file
-    is read."""
+    entry asks for another framing, or people have decided otherwise on its pictures; "" for the same, for no version,
+    and for what cannot be listed in passing. No file is read."""
     before = published.recall(workplace.store, dataset.name)
     if before is None or before.source != dataset.place:
         return ""
     again = f"The next version: vgg16 data add {dataset.name} {dataset.place}"
-    if workplace.dataset_row(before.dataset).framing != dataset.framing:
-        version = f"{dataset.name} {before.dataset.digest[:8]}"
+    version, row = f"{dataset.name} {before.dataset.digest[:8]}", workplace.dataset_row(before.dataset)
+    if row.framing != dataset.framing:
         return f"fit or largest_side in the entry has changed since {version}, which is what runs. {again}"
+    if new := new_decisions(row, workplace):
+        return f"{new} since {version}, which is what runs. {again}"
     if not all(Path(source).is_dir() for source in dataset.source):
         return ""
     with open_listing(dataset.source, dataset.classes, workplace.home, before.dataset.class_names) as listing:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from vgg16.checks.duplicates import search
 from vgg16.checks.duplicates.page import Pair, page
 from vgg16.checks.duplicates.search import FALSE_SHARE, NearDuplicates
 from vgg16.config.types import SPLITS
 from vgg16.data.images import ImageSet
+from vgg16.data.reviews import kept
+from vgg16.data.reviews.decisions import Reviews
 from vgg16.errors import RequestError
 from vgg16.records import DatasetRef
 from vgg16.steps.data.duplicates import MOST_IMAGES, near_duplicates
@@ -19,11 +23,12 @@ from vgg16.workplace.workplace import Workplace
 
 @dataclass(frozen=True)
 class Findings:
-    """The near-duplicates of a dataset, and its pairs, those across splits first and the most alike first among them;
-    `address` is that of the page."""
+    """The near-duplicates of a dataset, and its pairs, those across splits first and the most alike first among them,
+    without the `reviewed` ones, which people have decided on; `address` is that of the page."""
 
     duplicates: NearDuplicates
     pairs: list[Pair]
+    reviewed: int
     address: str
 
 
@@ -37,12 +42,23 @@ def check(ref: DatasetRef, false_share: float, workplace: Workplace) -> Findings
         )
     duplicates = near_duplicates(ref, workplace) if false_share == FALSE_SHARE else None
     duplicates = duplicates or search.find(images.images, false_share)
-    pairs = _named(images, duplicates)
+    found = len(duplicates.pairs)
+    duplicates = _open(images, duplicates, kept.load(workplace.store, ref.name))
+    pairs, reviewed = _named(images, duplicates), found - len(duplicates.pairs)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "duplicates.html"
-        file.write_text(page(ref, images, duplicates, pairs), encoding="utf-8")
+        file.write_text(page(ref, images, duplicates, pairs, reviewed), encoding="utf-8")
         workplace.store.upload(file, ref.duplicates_key)
-    return Findings(duplicates, pairs, f"{workplace.store.address}/{ref.duplicates_key}")
+    return Findings(duplicates, pairs, reviewed, f"{workplace.store.address}/{ref.duplicates_key}")
+
+
+def _open(images: ImageSet, duplicates: NearDuplicates, reviews: Reviews) -> NearDuplicates:
+    """Those that nobody has decided on."""
+    if not reviews.parts:
+        return duplicates
+    digests = [[images.content[row].tobytes().hex() for row in pair] for pair in duplicates.pairs]
+    kept_open = np.array([not reviews.settles_pair(*pair) for pair in digests], bool)
+    return replace(duplicates, pairs=duplicates.pairs[kept_open], similarities=duplicates.similarities[kept_open])
 
 
 def _named(images: ImageSet, duplicates: NearDuplicates) -> list[Pair]:
