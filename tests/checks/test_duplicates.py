@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from PIL import Image, ImageDraw
 from benchmarks.planted import CHANGES, copies
 from vgg16.checks.duplicates import file, search
 from vgg16.checks.duplicates.search import NearDuplicates, choose_threshold
+from vgg16.checks.review_commands import pair_choices
 from vgg16.config.catalog import SHIPPED
 from vgg16.data.images import Images
 from vgg16.data.sources import cifar
@@ -168,14 +170,27 @@ def test_a_dataset_is_checked_by_its_name_and_each_pair_shown_on_a_page(
     )
     assert (dropped.json["dataset"], dropped.json["reviewed"]) == ("pets", 2)
     assert dropped.json["next"] == f"vgg16 data add pets {tmp_path / 'photos'}"
-    listed = vgg16("data", "review", "pets", "--json", cwd=tmp_path).json
-    assert [one["as"] for one in listed["decisions"]] == ["keep", "drop", "drop"]
     again = vgg16("data", "check", "pets", "--json", cwd=tmp_path).json
     assert (len(again["duplicates"]), again["reviewed"]) == (5, 3)
     assert "3 pairs were reviewed and are not shown." in Path(again["page"]).read_text()
-    refused = vgg16("data", "review", "pets", near[3]["first"], cwd=tmp_path)
-    assert refused.status == 2
-    assert "expected --as keep, drop or label=CLASS" in refused.stderr
+
+
+def test_the_commands_of_a_page_mean_what_they_say_whatever_classes_and_files_are_called() -> None:
+    names, classes = ("ant/a'b $(x).png", "f" * 64), ("it's <b>", 'say "x"')
+    choices = pair_choices("pets", ("e" * 64, "f" * 64), names, classes)
+    assert [choice.words for choice in choices] == [
+        *("Both may stay", f"Leave out {names[0]}", "Leave out ffffffffffff"),
+        *(f"{names[0]} is {classes[1]}", f"ffffffffffff is {classes[0]}"),
+    ]
+    asked = [shlex.split(choice.command)[4:] for choice in choices]
+    assert asked == [
+        ["eeeeeeeeeeee+ffffffffffff", "--as", "keep"],
+        *[[digits, "--as", "drop"] for digits in ("eeeeeeeeeeee", "ffffffffffff")],
+        ["eeeeeeeeeeee", "--as", f"label={classes[1]}"],
+        ["ffffffffffff", "--as", f"label={classes[0]}"],
+    ]
+    # The content of a shipped dataset does not change.
+    assert [choice.words for choice in pair_choices("cifar100", names, names, classes)] == ["Both may stay"]
 
 
 @pytest.mark.real

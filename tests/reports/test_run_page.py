@@ -258,6 +258,7 @@ def test_verdict_and_commands_fit_how_it_ended_and_the_commands_are_there(case: 
     assert command in page.codes
     # The dataset is the user's own.
     assert "vgg16 data add insects 'photos/my insects'" in page.codes
+    assert "People changed 3 images" in read(reviewed="People changed 3 images of this data: 3 dropped").text
     for line in page.codes:
         program, *arguments = shlex.split(line)
         assert program == "vgg16"

@@ -16,10 +16,12 @@ from PIL import Image
 from benchmarks.planted import copies
 from tests.checks.test_duplicates import scenes
 from tests.data.test_folder import Heard, at_home, classes, row
+from vgg16.checks import facts_file
 from vgg16.checks.duplicates.search import FALSE_SHARE
+from vgg16.cli.main import cli
 from vgg16.config.types import Dataset, DatasetChoice, Experiment
 from vgg16.data import published
-from vgg16.data.images import Images
+from vgg16.data.images import Arrays, Images
 from vgg16.data.reviews import kept
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef, ModelVersion
@@ -234,6 +236,24 @@ def test_the_card_says_how_many_images_people_changed(folder: Path, tmp_path: Pa
     assert "People changed" not in card_of(gone, here, tiny)
 
 
-def test_a_row_of_before_there_were_reviews_is_read() -> None:
+def test_a_row_of_before_there_were_reviews_is_read_and_facts_follow_from_none(patches: Arrays) -> None:
     old = row().model_dump(mode="json", exclude={"reviewed"})
     assert Dataset.model_validate(old).reviewed.files == 0
+    assert "reviewed" not in facts_file.made_of(row(), patches)["dataset"]
+
+
+WRONG = {
+    "no decision": (["pets", "ant/0.png"], "expected --as keep, drop or label=CLASS too"),
+    "no finding": (["pets", "--as", "keep"], "expected a finding too"),
+    "another decision": (["pets", "ant/0.png", "--as", "dorp"], "Did you mean drop"),
+    "a shipped dataset": (["digits", "ant/0.png", "--as", "drop"], "figures on it stay comparable"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_request_is_refused_before_anything_is_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments, message = WRONG[name]
+    monkeypatch.delattr("vgg16.cli.data.open_workplace")
+    with pytest.raises(RequestError) as refused:
+        cli.main(["data", "review", *arguments], standalone_mode=False)
+    assert message in str(refused.value)

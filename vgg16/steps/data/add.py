@@ -27,7 +27,7 @@ from vgg16.records import DatasetRef
 from vgg16.steps.data import copies, duplicates
 from vgg16.steps.data.copies import CopyFacts
 from vgg16.steps.data.reading import Reader, read_here, records_of
-from vgg16.steps.data.review import honoured, new_decisions
+from vgg16.steps.data.reviewed import honoured, new_decisions
 from vgg16.steps.data.scratch import scratch_folders
 from vgg16.workplace.workplace import Workplace
 

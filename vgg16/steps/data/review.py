@@ -1,28 +1,23 @@
-"""A person's decisions on what was found in a dataset: kept in the store, and honoured by its next version."""
+"""A person decides on what was found in a dataset: kept in the store, for its next version to honour."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from vgg16.config.catalog import SHIPPED
-from vgg16.config.types import Dataset, Reviewed
 from vgg16.data import published
-from vgg16.data.collect import Collected
 from vgg16.data.images import ImageSet
-from vgg16.data.records import Fetched
 from vgg16.data.reviews import kept
 from vgg16.data.reviews.decisions import Decision, Made, Reviews, parse_action
-from vgg16.data.reviews.honour import honour
 from vgg16.data.reviews.names import Names
-from vgg16.errors import RequestError, Vgg16Error
+from vgg16.errors import RequestError
 from vgg16.records import DatasetRef
-from vgg16.reports.text import people_changed, plural
 from vgg16.steps.data.fetch import ADD
+from vgg16.steps.data.reviewed import new_decisions
 from vgg16.suggestions import nearest
 from vgg16.workplace.account import account
 from vgg16.workplace.workplace import Workplace
@@ -148,35 +143,3 @@ def _of_two(finding: str, images: tuple[str, ...], action: str, ref: DatasetRef)
     question = "which of the two is to go" if action == "drop" else "which of the two has the wrong label"
     commands = " or ".join(f"vgg16 data review {ref.name} {image[:12]} --as {action}" for image in images)
     return RequestError(f"{finding} is a pair: {question}? Nothing was decided.", commands)
-
-
-def honoured(
-    name: str, collected: Collected, before: Fetched | None, workplace: Workplace
-) -> tuple[Collected, Reviewed]:
-    """A version's pictures as people decided, and how many that changed; said, too."""
-    least = 0
-    if before:
-        with suppress(Vgg16Error):  # a damaged row, which is written anew
-            least = workplace.dataset_row(before.dataset).reviewed.files
-    done = honour(collected, kept.load(workplace.store, name, least=least))
-    if changed := people_changed(done.reviewed):
-        workplace.say(f"data        {changed}")
-    for one, label in done.unheeded:
-        workplace.say(
-            f"data        {one.decision.finding} is to be {one.decision.label}, {one.signed}, and there is no such "
-            f"class any more; it stays {label}. Decide again: vgg16 data review {name} {one.decision.images[0][:12]} "
-            "--as label=CLASS"
-        )
-    return done.collected, done.reviewed
-
-
-def new_decisions(row: Dataset, workplace: Workplace) -> str:
-    """What to say where people have decided what a version with this row does not honour yet; "" for nothing."""
-    try:
-        now = kept.load(workplace.store, row.name, least=row.reviewed.files)
-        then = Reviews(now.parts[: row.reviewed.files]).changes
-    except Vgg16Error as error:
-        return str(error)
-    texts = [{image: one.decision.text for image, one in changes.items()} for changes in (then, now.changes)]
-    changed = {image for image, text in texts[0].items() ^ texts[1].items()}
-    return f"People have decided on {plural(len(changed), 'image')}" if changed else ""
