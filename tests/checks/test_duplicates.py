@@ -88,6 +88,19 @@ def test_groups_are_copies_of_their_first_member_and_chains_join_nothing() -> No
     assert [group.tolist() for group in near.groups()] == [[0, 1], [2, 3], [4, 5, 6], [7, 8, 9]]
 
 
+def test_of_a_part_of_the_images_the_pairs_among_them_are_left() -> None:
+    pairs = np.array([[0, 1], [0, 3], [1, 2], [1, 6], [4, 5]])
+    first_equal = np.array([0, 1, 2, 0, 4, 4, 1])
+    near = NearDuplicates(pairs, np.array([0.9, 1, 0.95, 1, 1], np.float32), first_equal, 0.9, True, 100, 0)
+    whole = near.rows(np.arange(7))
+    assert (whole.pairs.tolist(), whole.first_equal.tolist()) == (pairs.tolist(), first_equal.tolist())
+    # Without 0 and 1 those that equal them stand for them: 3 for 0, and 6 for 1.
+    part = near.rows(np.array([2, 3, 5, 6]))
+    assert part.pairs.tolist() == [[0, 3], [1, 3]]
+    assert part.similarities.tolist() == np.array([0.95, 0.9], np.float32).tolist()
+    assert part.first_equal.tolist() == [0, 1, 2, 3]
+
+
 def gray(count: int) -> Images:
     return np.full((count, 32, 32, 3), 128, np.uint8)
 

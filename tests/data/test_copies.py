@@ -143,12 +143,13 @@ def test_groups_go_where_their_class_lacks_most_and_the_shares_are_kept() -> Non
     assert [counts[1, split] for split in range(len(SPLITS))] == [33, 10, 5, 12]
 
 
-@pytest.mark.parametrize(("count", "size"), [(8, 2), (12, 3), (10, 2), (9, 2)])
-def test_where_there_are_four_pictures_without_their_copies_each_split_has_one(count: int, size: int) -> None:
-    photos = photos_of({0: count, 1: 20})
-    pairs = [(number, number - number % size) for number in range(count) if number % size]
+@pytest.mark.parametrize("sizes", [[2] * 4, [3] * 4, [2] * 5, [2, 2, 2, 2, 1], [5, 5, 1, 1], [3, 1, 1, 1]])
+def test_where_there_are_four_pictures_without_their_copies_each_split_has_one(sizes: list[int]) -> None:
+    starts = np.cumsum([0, *sizes]).tolist()
+    photos = photos_of({0: starts[-1], 1: 20})
+    pairs = [(start, start + at) for start, size in zip(starts, sizes, strict=False) for at in range(1, size)]
     splits, _, _, _ = decided(EMPTY, photos, pairs)
-    assert {splits[number] for number in range(count)} == {*range(len(SPLITS))}
+    assert {splits[number] for number in range(starts[-1])} == {*range(len(SPLITS))}
 
 
 def test_a_chain_through_a_whole_class_is_cut_into_stretches_that_do_not_touch() -> None:
@@ -178,8 +179,28 @@ def test_a_class_whose_pictures_are_all_alike_is_not_cut_and_is_not_remembered()
     assert len(table.splits) == 30
 
 
+def test_what_equals_a_copy_is_one_too() -> None:
+    photos = photos_of({0: 5}) | photos_of({0: 40, 1: 40}, first=100)
+    columns_, order = pictures(photos_of({0: 5}))
+    table = SplitTable(columns_.sha256, np.full(len(order), TRAIN, np.int8))
+    _, table, _, _ = decided(table, photos, [])
+    _, _, _, left_out = decided(table, photos | {10: (0, TEST)}, [(10, 0)], [(0, 1), (1, 2)])
+    assert left_out == {0, 1, 2}
+
+
+def test_of_copies_in_a_folder_of_val_half_are_gate_and_a_small_class_only_learns() -> None:
+    photos = photos_of({0: 40, 1: 40}, folder=TRAIN) | photos_of({0: 16}, first=100, folder=VAL)
+    pairs = [(number, number + 1) for number in range(100, 116, 2)]
+    splits, _, _, _ = decided(EMPTY, photos, pairs)
+    assert Counter(splits[number] for number in range(100, 116)) == {VAL: 8, GATE: 8}
+    assert all(splits[one] == splits[other] for one, other in pairs)
+    few = photos_of({0: 40, 1: 40, 2: 5})
+    small, _, _, _ = decided(EMPTY, few, [(80, 81), (82, 83)], small="learn")
+    assert {small[number] for number in range(80, 85)} == {TRAIN}
+
+
 def test_copies_of_two_classes_are_in_one_split() -> None:
-    photos = photos_of({0: 40, 1: 40})
+    photos = photos_of({0: 40, 1: 90})
     pairs = [(number, number + 40) for number in range(20)]
     splits, _, _, left_out = decided(EMPTY, photos, pairs)
     assert (across(splits, left_out, pairs), left_out) == ([], set())

@@ -108,8 +108,8 @@ def warn(left_out: Sequence[UnreadPicture], joined: Sequence[MovedPicture], acro
         )
     if across:
         workplace.say(
-            f"duplicates  {across} pairs of copies stay in two splits that both judge, because they were there before, "
-            "or because your folders say so"
+            f"duplicates  {across} pairs of copies stay in two splits that are both held out: they were there before, "
+            "or your folders say so"
         )
 
 
