@@ -136,7 +136,7 @@ def test_classes_of_very_unequal_size_are_said_in_one_line(
     from vgg16.cli.show import datasets as show_datasets
 
     answer = {"dataset": "pets", "digest": "d" * 64, "of_each_class": of_each_class, "splits": {}}
-    answer |= {"unreadable": [], "sizes": ((9, 9), (9, 9))}
+    answer |= {"unreadable": [], "sizes": ((9, 9), (9, 9)), "reviewed": {"dropped": 0, "relabelled": 0}}
     show_datasets.added(
         answer | {"images": 1, "classes": len(of_each_class), "docs": "docs.html", "project": "vgg16.toml"}
     )

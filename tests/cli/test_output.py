@@ -21,6 +21,7 @@ from vgg16.cli.main import cli
 from vgg16.cli.show import catalog as show_catalog
 from vgg16.cli.show import datasets as show_datasets
 from vgg16.cli.show import predictions as show_predictions
+from vgg16.cli.show import reviews as show_reviews
 from vgg16.cli.show import runs as show_runs
 from vgg16.cli.show import servers as show_servers
 from vgg16.cli.show import versions as show_versions
@@ -89,12 +90,22 @@ SHOWN: dict[Callable[[Answer], None], Answer] = {
             }
         ],
         "threshold": {"similarity": 0.9, "from": "cifar100", "decoys": 9, "false": 0},
+        "reviewed": 1,
         "page": EVIL,
+    },
+    show_reviews.reviewed: {
+        "dataset": "pets",
+        "as": f"label={EVIL}",
+        "findings": [EVIL],
+        "stored": 0,
+        "taken_back": [{"finding": EVIL, "as": f"label={EVIL}"}],
+        "next": EVIL,
     },
     show_servers.ui: {"url": EVIL, "user": "vgg16", "password": "p"},
     show_datasets.added: dict.fromkeys(("dataset", "digest", "docs", "project"), EVIL)
     | {"classes": 2, "images": 2, "splits": {EVIL: 1}, "sizes": [(1, 1), (2, 2)]}
-    | {"of_each_class": {EVIL: 900, f"y{EVIL}": 1}, "unreadable": [{"file": EVIL, "reason": EVIL}] * 30},
+    | {"of_each_class": {EVIL: 900, f"y{EVIL}": 1}, "unreadable": [{"file": EVIL, "reason": EVIL}] * 30}
+    | {"reviewed": {"dropped": 1, "relabelled": 0}},
 }
 
 
@@ -126,7 +137,8 @@ def commands(group: click.Group) -> list[click.Command]:
 
 # Where text is given to a terminal: what `answers` hands to `show`, and what passes `shown` right there.
 DOORS = {
-    *(f"vgg16/cli/show/{kind}.py" for kind in ("catalog", "datasets", "predictions", "runs", "servers", "versions")),
+    *(f"vgg16/cli/show/{kind}.py" for kind in ("catalog", "datasets", "predictions")),
+    *(f"vgg16/cli/show/{kind}.py" for kind in ("reviews", "runs", "servers", "versions")),
     "vgg16/cli/servers.py",  # an address, as `answers` hands it over
     "vgg16/cli/terminal.py",
     "vgg16/cli/main.py",
