@@ -199,7 +199,8 @@ class TrackedRun(Frozen):
     was looked up; `registered` names it, as `vgg16-digits/3`. `base` is the address of the weights
     it started from; `chain` and `request` are the digests of what it was part of and of what it was asked; `parent` is
     the run above it. `fresh`: of a study's own run, that only what was trained below it counts. `code_version` is the
-    package's, `commit` that of its checkout. `started` and `ended` are milliseconds since 1970.
+    package's, `commit` that of its checkout; `packages` is the sha256 of the list of those that were installed, and
+    `base_digest` that of the weights at `base`. `started` and `ended` are milliseconds since 1970.
     """
 
     run_id: str
@@ -218,6 +219,8 @@ class TrackedRun(Frozen):
     registered: str = ""
     code_version: str = ""
     commit: str = ""
+    packages: str = ""
+    base_digest: str = ""
     params: dict[str, str] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
     started: int = 0

@@ -22,9 +22,11 @@ from vgg16.reports import figures
 from vgg16.reports.text import plural
 from vgg16.steps.chain import code_tags
 from vgg16.steps.epoch_queue import epoch_queue, kept_when_mlflow_fails
+from vgg16.steps.lineage import packages
 from vgg16.storage import addresses, publishing, weights
+from vgg16.storage.files import sha256_of
 from vgg16.storage.leases import Lease
-from vgg16.tracking.tags import DATA_DOCS, LEASE
+from vgg16.tracking.tags import BASE_DIGEST, DATA_DOCS, LEASE, PACKAGES, PACKAGES_DIGEST
 from vgg16.training import checkpoints
 from vgg16.training.checkpoints import State
 from vgg16.training.features import Features, Keep
@@ -45,16 +47,19 @@ def fit(
     training has finished and is yet to be logged."""
     runs, store = workplace.tracker.runs, workplace.store
     arrays = workplace.dataset(request.dataset)
-    base = _load_base(request, workplace)
+    base, base_digest = _load_base(request, workplace)
+    listed = packages.installed()
     with checkpoints.hold(store, request.digest, workplace.say) as lease:
         run_id, state = unfinished(request, lambda left: can_resume(request.experiment, arrays, base, left), workplace)
-        tags = code_tags() | {LEASE: lease.owner.token}
+        tags = code_tags() | {LEASE: lease.owner.token, PACKAGES_DIGEST: packages.digest(listed)}
+        tags |= {BASE_DIGEST: base_digest} if base_digest else {}
         with runs.start(request, tags, run_id) as run_id, kept_when_mlflow_fails():
             checkpoints.note_run(store, request.digest, run_id)
             runs.log_dataset(request.dataset, arrays)
             # In a bucket no browser opens them; with the run they are shown.
             docs = (store.read(request.dataset.docs_key) or b"").decode()
             workplace.tracker.results.log_page(run_id, docs, DATA_DOCS)
+            workplace.tracker.results.log_page(run_id, listed, PACKAGES)
             workplace.say(_beginning(request, run_id, state))
             model, result = _train(_Work(request, arrays, base, state, run_id), lease, workplace)
             if result.status == "finished":
@@ -190,22 +195,24 @@ def _forget_other_chains(request: TrainingRequest, workplace: Workplace) -> None
         checkpoints.clear(workplace.store, request.digest)
 
 
-def _load_base(request: TrainingRequest, workplace: Workplace) -> Weights | None:
-    """The weights that the training starts from, None for random ones."""
+def _load_base(request: TrainingRequest, workplace: Workplace) -> tuple[Weights | None, str]:
+    """The weights that the training starts from, None for random ones; and their digest, "" where their address says
+    already which they are."""
     row, base = catalog.backbone(request.experiment.backbone.name), request.base
     # A setting of all members of a study would give a file of weights to those that it is not of.
     setting = f"{request.experiment.name}.base" if request.parent else "base"
     if base.startswith("models:/"):
-        return weights_of(workplace.tracker.registry.load(base).model)
+        classifier = workplace.tracker.registry.load(base)
+        return weights_of(classifier.model), classifier.digest
     if base.startswith(KEPT_WEIGHTS):
         with weights.kept(workplace.store, base, workplace.home / "cache") as file:
-            return read_weights(row, str(file), setting)
+            return read_weights(row, str(file), setting), ""
     if base.startswith("s3://"):
         with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
             copy = Path(folder, base.rpartition("/")[2])
             addresses.download(base, copy)
-            return read_weights(row, str(copy), setting)
-    return read_weights(row, base, setting) if base else None
+            return read_weights(row, str(copy), setting), sha256_of(copy)
+    return (read_weights(row, base, setting) if base else None), ""
 
 
 def _keep_features(dataset: DatasetRef, workplace: Workplace) -> Keep:

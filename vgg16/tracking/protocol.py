@@ -168,6 +168,9 @@ class Results(Protocol):
     def log_folder(self, run_id: str, folder: Path) -> None:
         """The files of a folder beside the run."""
 
+    def text(self, run_id: str, name: str) -> str | None:
+        """What a page or another text beside the run says, None where it is not there."""
+
     def experiment(self, run_id: str) -> Experiment:
         """The experiment that a run trained, settings included."""
 
@@ -228,6 +231,10 @@ class Registry(Protocol):
 
     def version(self, name: str, version: str) -> ModelVersion:
         """One version. Raises RequestError that names those that exist."""
+
+    def version_at(self, model_uri: str) -> ModelVersion:
+        """The version that an address, of those that `load` takes, leads to now. Raises RequestError for one that leads
+        to none."""
 
     def champions(self) -> list[ModelVersion]:
         """The version in production of every registered model that has one."""

@@ -141,6 +141,9 @@ class MlflowResults:
     def log_folder(self, run_id: str, folder: Path) -> None:
         self.client.log_artifacts(run_id, str(folder))
 
+    def text(self, run_id: str, name: str) -> str | None:
+        return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{name}")) if self._has(run_id, name) else None
+
     def experiment(self, run_id: str) -> Experiment:
         kept = mlflow.artifacts.load_dict(f"runs:/{run_id}/experiment.json")
         return Experiment.model_validate(kept, context=KEPT)

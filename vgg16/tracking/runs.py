@@ -28,7 +28,17 @@ from vgg16.storage.addresses import path_of
 from vgg16.storage.files import sync_below
 from vgg16.tracking import links, views
 from vgg16.tracking.protocol import RunState
-from vgg16.tracking.tags import COLOR, DATASET, FRESH, GUESSED, LEASE, NOTE, PARENT
+from vgg16.tracking.tags import (
+    BASE_DIGEST,
+    COLOR,
+    DATASET,
+    FRESH,
+    GUESSED,
+    LEASE,
+    NOTE,
+    PACKAGES_DIGEST,
+    PARENT,
+)
 
 # What an experiment's page says above its runs, and the list of experiments with it, as it is written.
 _ABOUT = (
@@ -253,6 +263,8 @@ class MlflowRuns:
             registered=tags.get("vgg16.model", ""),
             code_version=tags.get("vgg16.version", ""),
             commit=tags.get("vgg16.commit", ""),
+            packages=tags.get(PACKAGES_DIGEST, ""),
+            base_digest=tags.get(BASE_DIGEST, ""),
             params=_params(run.data.params),
             metrics=run.data.metrics,
             started=info.start_time,

@@ -7,12 +7,17 @@ from __future__ import annotations
 DATA_DOCS = "data-docs.html"
 # The report on the run, beside them.
 REPORT = "report.html"
+# The packages that were installed where it was trained, beside them too.
+PACKAGES = "packages.txt"
 # The tag of a run that says what it learned from.
 DATASET = "vgg16.dataset"
 # The tag of a study's run below which everything is trained anew.
 FRESH = "vgg16.fresh"
 # The tag of a run that says under which holding of the request's lease it was trained last.
 LEASE = "vgg16.lease"
+# Tags of a run with digests: of the weights that it started from, and of the list of packages.
+BASE_DIGEST = "vgg16.base_digest"
+PACKAGES_DIGEST = "vgg16.packages"
 # MLflow's own tags: of a run that is shown below another one, of a run's colour, of its description.
 PARENT = "mlflow.parentRunId"
 COLOR = "mlflow.runColor"
@@ -34,10 +39,12 @@ TAGS = {
     "vgg16.study_request": "of the same: the digest of the members and the data",
     "vgg16.fresh": "of the same: only what was trained below it counts, `vgg16 study --fresh`",
     "vgg16.base": "the address of the weights it started from",
+    "vgg16.base_digest": "the digest of these weights, where they are a model or an object of a bucket",
     "vgg16.device": "what it was trained on",
     "vgg16.precision": "what that computed in",
     "vgg16.version": "the version of this package",
     "vgg16.commit": "the commit of the code, with `-dirty` where files were changed",
+    "vgg16.packages": "the sha256 of `packages.txt`, which lists the installed packages, beside the run",
     "vgg16.dataset": "the dataset, as JSON for programs; a person finds it in the column Dataset",
     "vgg16.lease": "the token of the process that trained it last",
     "vgg16.request": "the digest of experiment, data and base: equal for runs that asked for the same",
