@@ -37,6 +37,7 @@ def test_help_answers_in_under_a_second(vgg16: Command) -> None:
         "show",
         "study",
         "ui",
+        "verify",
     ]:
         assert f"\n  {command}" in helped.stdout
 

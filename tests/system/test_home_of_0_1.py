@@ -121,6 +121,18 @@ def test_a_model_answers_as_it_did(command: Callable[..., Answer], uri: str) -> 
     )
 
 
+@pytest.mark.parametrize("version", [version for version in EXPECTED["models"] if version["stage"] == "Production"])
+def test_the_lineage_of_what_is_in_production_holds_and_says_what_was_not_recorded(
+    command: Callable[..., Answer], version: dict[str, Any]
+) -> None:
+    verified = command("verify", version["name"])
+    assert verified.status == 0, verified.stdout
+    said = {link["name"]: link["detail"] for link in verified.json["checks"] if link["ok"]}
+    assert "was not recorded by the vgg16 that logged it" in said["model"]
+    assert said["lock"] == "the packages that trained it were not recorded by vgg16 0.1.0"
+    assert "say so, within 1 image" in said["gate"]
+
+
 def digest(layers: Mapping[str, Iterable[Any]]) -> str:
     """Sha256 over the layers in the order of their sorted names: the name, then the bytes of each array."""
     whole = hashlib.sha256()

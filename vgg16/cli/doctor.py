@@ -219,7 +219,8 @@ def models() -> str:
     if problems := [problem for each, _ in looks for problem in each]:
         raise Vgg16Error("; ".join(problems))
     notes = [note for _, each in looks for note in each]
-    return "; ".join(notes) or "every version in production or Staging is what was logged"
+    sound = "every version in production or Staging is what was logged; vgg16 verify NAME follows one to its data"
+    return "; ".join(notes) or sound
 
 
 CHECKS: tuple[Callable[[], str], ...] = (

@@ -57,6 +57,9 @@ COMMANDS = {
         "up",
         "Start the local stack: Prefect, MLflow, S3, PostgreSQL where it is installed, and workers; all on loopback.",
     ),
+    "verify": Entry(
+        "vgg16.cli.verify", "verify", "Check where a version comes from, link by link, and score it again."
+    ),
 }
 
 # What a command that was cut off does when it is called again.

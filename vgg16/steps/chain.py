@@ -126,12 +126,18 @@ def code_tags() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The commit of the checkout, "" where there is none: not that of a repository that other folders are in."""
+    """The commit of the checkout, "" where there is none."""
+    answer = git("describe", "--always", "--dirty")
+    return answer.stdout.strip() if answer else ""
+
+
+def git(*arguments: str) -> subprocess.CompletedProcess[str] | None:
+    """What git answers of the checkout, None where there is none: not of a repository that other folders are in."""
     checkout = installation.checkout()
     if not (checkout and (checkout / ".git").exists() and shutil.which("git")):
-        return ""
+        return None
     # Those that git gives its hooks would lead to the repository that these belong to.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    describe = ["git", "describe", "--always", "--dirty"]
-    answer = subprocess.run(describe, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
-    return answer.stdout.strip()
+    return subprocess.run(
+        ["git", *arguments], cwd=checkout, env=environment, capture_output=True, text=True, check=False
+    )

@@ -129,6 +129,15 @@ class MlflowRegistry:
         numbers = ", ".join(str(made.version) for made in own)
         raise RequestError(f"{name} has no version {version!r}.", f"There are: {numbers}.{queue}")
 
+    def version_at(self, model_uri: str) -> ModelVersion:
+        found = self._find(model_uri)
+        if named := re.fullmatch(r"models:/([^/]+)/(\d+)", found.address):
+            return self.version(*named.groups())
+        run_id = self.client.get_logged_model(found.address.removeprefix("models:/")).source_run_id
+        if run_id and (version := self.with_version(self.runs.get(run_id)).model):
+            return version
+        raise self._no_model(model_uri, "it is no version of a registered model.")
+
     def champions(self) -> list[ModelVersion]:
         every = (version for name in self.names() for version in self.versions(name))
         return [version for version in every if version.stage == "Production"]
