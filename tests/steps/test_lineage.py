@@ -17,6 +17,8 @@ from PIL import Image
 
 from tests.conftest import Answer
 from vgg16.config.types import BackboneChoice, Dataset, DatasetChoice, Experiment, Head
+from vgg16.data.reviews import kept
+from vgg16.data.reviews.decisions import Decision
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.promotion import reconcile
 from vgg16.records import TrainingRequest
@@ -24,7 +26,7 @@ from vgg16.steps import fresh_process
 from vgg16.steps.data.add import add
 from vgg16.steps.data.fetch import fetch
 from vgg16.steps.lineage import check, named, packages
-from vgg16.steps.lineage.data import data
+from vgg16.steps.lineage.data import data, review
 from vgg16.steps.lineage.lineage import Lineage
 from vgg16.storage.addresses import path_of
 from vgg16.storage.files import sha256_of
@@ -384,7 +386,8 @@ def test_every_break_was_undone(home: Home) -> None:
 
 
 def test_every_link_has_a_break() -> None:
-    assert {link for link, _, _ in BREAKS.values()} == {link.name for link in check.LINKS}
+    # That of decisions, which are on pictures of files, is below.
+    assert {"review", *(link for link, _, _ in BREAKS.values())} == {link.name for link in check.LINKS}
 
 
 def test_two_breaks_are_both_named(home: Home) -> None:
@@ -461,7 +464,7 @@ def test_an_unknown_name_is_a_wrong_request(home: Home, text: str) -> None:
 
 @pytest.fixture(scope="module")
 def photographs(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The data of a lineage whose pictures are files."""
+    """Makes a version of pictures that are files, and a lineage from it."""
     folder = tmp_path_factory.mktemp("photos")
     random = np.random.default_rng(0)
     for number in range(40):
@@ -469,14 +472,18 @@ def photographs(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Any:
         picture.parent.mkdir(exist_ok=True)
         Image.fromarray(random.integers(0, 256, (20, 24, 3), np.uint8)).save(picture)
     shown = Dataset(name="pets", description="", source=(str(folder),), image_size=16)
-    ref = add(shown, home.workplace).dataset
-    run = SimpleNamespace(trained_on=ref)
-    return SimpleNamespace(run=run, workplace=home.workplace, entries=[], say=lambda _: None)
+
+    def lineage() -> Any:
+        run = SimpleNamespace(trained_on=add(shown, home.workplace).dataset)
+        return SimpleNamespace(run=run, workplace=home.workplace, entries=[], say=lambda _: None, folder=folder)
+
+    return lineage
 
 
 def test_the_shards_of_pictures_are_held_against_their_names_and_left_where_they_are(photographs: Any) -> None:
-    assert "by its 40 images in 1 shard" in data(photographs)
-    (shard,) = (photographs.workplace.home / "store" / "datasets" / "pets" / "shards").iterdir()
+    lineage = photographs()
+    assert "by its 40 images in 1 shard" in data(lineage)
+    (shard,) = (lineage.workplace.home / "store" / "datasets" / "pets" / "shards").iterdir()
     content = shard.read_bytes()
     for changed, found in ((flipped(content), "..."), (None, "no file")):
         if changed is None:
@@ -484,10 +491,32 @@ def test_the_shards_of_pictures_are_held_against_their_names_and_left_where_they
         else:
             shard.write_bytes(changed)
         with pytest.raises(Vgg16Error, match=f"with the sha256 that is its name, found .*{found}"):
-            data(photographs)
+            data(lineage)
         assert shard.exists() == (changed is not None)
     shard.write_bytes(content)
-    data(photographs)
+    data(lineage)
+
+
+def test_decisions_are_held_against_what_the_dataset_honours(photographs: Any) -> None:
+    lineage = photographs()
+    assert "honours no decision" in review(lineage)
+    store, image = lineage.workplace.store, sha256_of(lineage.folder / "cat" / "0.png")
+    drop = Decision(images=(image,), names=("cat/0.png",), action="drop")
+    kept.append(store, "pets", "me", lambda _: [drop])
+    lineage = photographs()
+    assert "1 file of decisions (1 dropped, 0 relabelled), sha256 " in review(lineage)
+    # A later one, which a later version honours, changes nothing.
+    kept.append(store, "pets", "me", lambda _: [drop.model_copy(update={"action": "keep"})])
+    review(lineage)
+    first = lineage.workplace.home / "store" / "datasets" / "pets" / "reviews" / "000001.json"
+    content = first.read_bytes()
+    for changed, told in ((content.replace(b'"me"', b'"you"'), "a decision was changed"), (None, "is missing")):
+        first.unlink()
+        if changed is not None:
+            first.write_bytes(changed)
+        with pytest.raises(Vgg16Error, match=told):
+            review(lineage)
+    first.write_bytes(content)
 
 
 def test_packages_beside_those_that_are_here() -> None:
@@ -500,14 +529,14 @@ def test_packages_beside_those_that_are_here() -> None:
 
 
 def test_the_command_asks_a_fresh_process_and_names_what_is_broken(home: Home, vgg16: Callable[..., Answer]) -> None:
-    kept = {"VGG16_HOME": str(home.workplace.home)}
-    done = vgg16("verify", "digits", "--json", **kept)
+    here = {"VGG16_HOME": str(home.workplace.home)}
+    done = vgg16("verify", "digits", "--json", **here)
     assert done.status == 0, done.stdout
     assert (done.json["name"], done.json["version"]) == (NAME, "2")
     assert [(link["name"], link["ok"]) for link in done.json["checks"]] == [(link.name, True) for link in check.LINKS]
     with BREAKS["an image"][1](home):
-        done = vgg16("verify", "digits/2", **kept)
+        done = vgg16("verify", "digits/2", **here)
     assert done.status == 1
     assert "Traceback" not in done.stderr
-    assert done.stderr.startswith("vgg16: data is broken: of the 9 links of vgg16-digits version 2 7 hold, 1 is not")
+    assert done.stderr.startswith("vgg16: data is broken: of the 10 links of vgg16-digits version 2 8 hold, 1 is not")
     assert max(len(line) for line in done.stdout.splitlines() if "/" not in line) <= 80

@@ -1,4 +1,4 @@
-"""The link of what a version learned from and was judged on."""
+"""The links of what a version learned from and was judged on: the images, and what people decided on them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vgg16.data.images import ImageSet
 from vgg16.data.picture_set import PictureSet
+from vgg16.data.reviews import kept
 from vgg16.errors import Vgg16Error, first_line
 from vgg16.records import DatasetRef
 from vgg16.reports.text import plural
@@ -44,6 +45,24 @@ def data(lineage: Lineage) -> str:
             )
     kept = f", as entry {judged[-1].number} of the ledger says" if judged else ""
     return f"{ref.name} has digest {ref.digest[:12]}... by its {len(images.labels):,} images{shards}{kept}"
+
+
+def review(lineage: Lineage) -> str:
+    """The decisions of people that the dataset honours are in the store, as they were."""
+    ref, store = lineage.run.trained_on, lineage.workplace.store
+    honoured = lineage.workplace.dataset_row(ref).reviewed
+    if not honoured.files:
+        return f"{ref.name} {ref.digest[:8]} honours no decision of a person, for it records none"
+    found = kept.load(store, ref.name, honoured.files).sha256
+    if found != honoured.sha256:
+        raise Vgg16Error(
+            f"Expected the first {plural(honoured.files, 'file')} of {store.address}/datasets/{ref.name}/reviews with "
+            f"sha256 {honoured.sha256[:12]}..., found {found[:12]}...: a decision was changed "
+            "after the dataset honoured it.",
+            "Bring these files back from a copy, or add the dataset again and train on its next version.",
+        )
+    changed = f"{honoured.dropped:,} dropped, {honoured.relabelled:,} relabelled"
+    return f"{plural(honoured.files, 'file')} of decisions ({changed}), sha256 {found[:12]}..."
 
 
 def _check_published(ref: DatasetRef, store: Store) -> None:
