@@ -35,6 +35,11 @@ class DatasetRef(Frozen):
         return f"docs/{self.name}-{self.digest[:8]}-duplicates.html"
 
     @property
+    def label_errors_key(self) -> str:
+        """Where the store keeps the page of its likely label errors."""
+        return f"docs/{self.name}-{self.digest[:8]}-label-errors.html"
+
+    @property
     def near_duplicates_key(self) -> str:
         """Where the store keeps its near-duplicates, a Parquet file."""
         return f"{self.key}/near-duplicates.parquet"

@@ -154,7 +154,7 @@ def test_a_dataset_is_checked_by_its_name_and_each_pair_shown_on_a_page(
     assert added.status == 0, added.stderr
     assert added.json["copies"] == {"pictures": 16, "pairs": 8, "groups": 8, "left_out": 0, "across": 0}
     assert "each compared with all others" in added.stderr
-    checked = vgg16("data", "check", "pets", "--json", cwd=tmp_path)
+    checked = vgg16("data", "check", "pets", "--for", "duplicates", "--json", cwd=tmp_path)
     assert checked.status == 0, checked.stderr
     near = checked.json["duplicates"]
     names = {tuple(sorted(Path(pair[side]).name for side in ("first", "second"))) for pair in near}
@@ -163,7 +163,7 @@ def test_a_dataset_is_checked_by_its_name_and_each_pair_shown_on_a_page(
     page = Path(checked.json["page"]).read_text()
     assert page.count('alt="a pair"') == 8
     assert "copy-03.png" in page
-    said = vgg16("data", "check", "pets", cwd=tmp_path)
+    said = vgg16("data", "check", "pets", "--for", "duplicates", cwd=tmp_path)
     assert "each compared with all others" not in checked.stderr + said.stderr + said.stdout  # kept
     assert "8 pairs of near-duplicates, 0 in two splits" in said.stdout
     again = vgg16("data", "add", "pets", "photos", cwd=tmp_path)
@@ -183,7 +183,7 @@ def test_a_dataset_is_checked_by_its_name_and_each_pair_shown_on_a_page(
     )
     assert (dropped.json["dataset"], dropped.json["reviewed"]) == ("pets", 2)
     assert dropped.json["next"] == f"vgg16 data add pets {tmp_path / 'photos'}"
-    again = vgg16("data", "check", "pets", "--json", cwd=tmp_path).json
+    again = vgg16("data", "check", "pets", "--for", "duplicates", "--json", cwd=tmp_path).json
     assert (len(again["duplicates"]), again["reviewed"]) == (5, 3)
     assert "3 pairs were reviewed and are not shown." in Path(again["page"]).read_text()
 

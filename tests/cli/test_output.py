@@ -91,6 +91,11 @@ SHOWN: dict[Callable[[Answer], None], Answer] = {
         ],
         "threshold": {"similarity": 0.9, "from": "cifar100", "decoys": 9, "false": 0},
         "reviewed": 1,
+        "label_errors": [
+            {"image": EVIL, "label": EVIL, "suggested": EVIL, "score": 0.1, "digest": "a", "split": "train"}
+        ],
+        "labels": {"images": 9, "seen_by": EVIL, "top1": 0.5},
+        "labels_page": EVIL,
         "page": EVIL,
     },
     show_reviews.reviewed: {

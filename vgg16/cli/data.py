@@ -14,9 +14,11 @@ from vgg16.cli import prepare, project, terminal
 from vgg16.cli.command import Answer, answers
 from vgg16.cli.show import datasets as show_datasets
 from vgg16.cli.show import reviews as show_reviews
-from vgg16.config.types import DatasetChoice
-from vgg16.errors import RequestError
+from vgg16.config import catalog
+from vgg16.config.types import DatasetChoice, Experiment
+from vgg16.errors import RequestError, Vgg16Error
 from vgg16.flows import progress
+from vgg16.records import DatasetRef
 from vgg16.steps.data import add as adding
 from vgg16.steps.data import check as checking
 from vgg16.steps.data import fetch as fetching
@@ -24,6 +26,7 @@ from vgg16.steps.data import review as reviewing
 from vgg16.steps.data.reading import Reader, read_here
 from vgg16.steps.data.report import refused
 from vgg16.storage.downloads import without_secrets
+from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import Workplace, open_workplace
 
 
@@ -152,8 +155,30 @@ def validate(dataset: str, source: str, sha256: str) -> Answer:
     return report.model_dump(mode="json")
 
 
+CHECKS = ("duplicates", "labels")
+
+
+def _checks(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """The checks that are named, without repeats; None where none is."""
+    if value is None:
+        return None
+    named = tuple(dict.fromkeys(name.strip() for name in value.split(",")))
+    if unknown := [name for name in named if name not in CHECKS]:
+        expected = f"{' or '.join(CHECKS)}, or both with a comma between them"
+        raise click.BadParameter(f"expected {expected}, found {unknown[0]!r}.")
+    return named
+
+
 @data.command()
 @answers(show_datasets.checked)
+@click.option(
+    "--for",
+    "wanted",
+    callback=_checks,
+    metavar="duplicates,labels",
+    help="What to look for: near-duplicates, likely label errors. Without it both.",
+)
+@project.with_settings("A setting of the recipe whose base sees the images for labels, such as base=FILE.")
 @click.option(
     "--false-share",
     type=click.FloatRange(0, 0.5, min_open=True),
@@ -163,16 +188,78 @@ def validate(dataset: str, source: str, sha256: str) -> Answer:
     help="How many of the pairs may be copies by chance alone: fewer of them, and some true ones are missed.",
 )
 @with_source
-def check(dataset: str, source: str, sha256: str, false_share: float) -> Answer:
-    """Find near-duplicates: resaved, shifted, mirrored or cropped copies, within and across splits, on a page."""
+def check(
+    dataset: str,
+    source: str,
+    sha256: str,
+    *,
+    wanted: tuple[str, ...] | None,
+    overrides: tuple[str, ...],
+    false_share: float,
+) -> Answer:
+    """Find near-duplicates, resaved, shifted, mirrored or cropped copies within and across splits, and likely label
+    errors, each on a page. Nothing is changed.
+
+    Labels are judged by what the base of the dataset's last fine-tuning sees in the images, or else that of its recipe
+    NAME-finetune-fast; digits and drawings by their pixels.
+    """
+    recipe = _recipe(dataset, overrides)
     prepare.open_console(f"data        {dataset}")
     workplace = open_workplace(progress)
     ref = fetching.fetch(DatasetChoice(name=dataset), source, sha256, workplace)
-    findings = checking.check(ref, false_share, workplace)
+    answer: Answer = {"dataset": ref.name, "digest": ref.digest, "duplicates": [], "label_errors": [], "page": ""}
+    wanted_or_all = wanted or CHECKS
+    if "duplicates" in wanted_or_all:
+        answer |= _duplicates(checking.check(ref, false_share, workplace))
+    if "labels" in wanted_or_all:
+        try:
+            labels = _label_errors(ref, recipe, bool(overrides), workplace)
+        except Vgg16Error as error:
+            if wanted:
+                raise
+            labels = {"labels": {"why_not": f"{error.message} {error.hint}".strip()}}
+        answer |= {"page": answer["page"] or labels.get("labels_page", "")} | labels
+    return answer
+
+
+def _recipe(dataset: str, overrides: tuple[str, ...]) -> Experiment | None:
+    """The fine-tuning recipe of a dataset with these settings, None for one that has none. Raises RequestError."""
+    ours = project.load()
+    name = f"{dataset}-finetune-fast"
+    if name not in ours.catalog.experiments:
+        if overrides:
+            raise RequestError(f"{dataset} has no recipe {name}, which --set would be for.", "Leave --set out.")
+        return None
+    rows = ours.requested([name])
+    return catalog.choose(rows, overrides, ours.catalog)[0][0]
+
+
+def _label_errors(ref: DatasetRef, recipe: Experiment | None, asked: bool, workplace: Workplace) -> Answer:
+    import_tensorflow()
+    # After its settings; what looks for copies alone needs no TensorFlow.
+    from vgg16.steps.data.labels import label_errors
+
+    found = label_errors(ref, recipe, workplace, asked=asked)
+    return {
+        "label_errors": [
+            {
+                "image": one.name,
+                "label": one.label,
+                "suggested": one.suggested,
+                "score": one.score,
+                "digest": one.digest,
+                "split": one.split,
+            }
+            for one in found.suspects
+        ],
+        "labels": {"images": found.judged, "seen_by": found.seen_by, "top1": round(found.top1, 4)},
+        "labels_page": found.address,
+    }
+
+
+def _duplicates(findings: checking.Findings) -> Answer:
     duplicates = findings.duplicates
     return {
-        "dataset": ref.name,
-        "digest": ref.digest,
         "duplicates": [
             {
                 "first": pair.names[0],

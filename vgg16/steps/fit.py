@@ -13,6 +13,7 @@ import numpy as np
 
 from vgg16.config import catalog
 from vgg16.config.catalog import KEPT_WEIGHTS
+from vgg16.config.types import Split
 from vgg16.data.images import ImageSet
 from vgg16.errors import Vgg16Error, first_line
 from vgg16.network.classifier import Classifier
@@ -29,7 +30,7 @@ from vgg16.storage.leases import Lease
 from vgg16.tracking.tags import BASE_DIGEST, DATA_DOCS, LEASE, PACKAGES, PACKAGES_DIGEST
 from vgg16.training import checkpoints
 from vgg16.training.checkpoints import State
-from vgg16.training.features import Features, Keep
+from vgg16.training.features import LEARNED, Features, Keep
 from vgg16.training.phases import Reports
 from vgg16.training.records import TrainingResult, divergence_in_words
 from vgg16.training.train import can_resume, train
@@ -47,7 +48,7 @@ def fit(
     training has finished and is yet to be logged."""
     runs, store = workplace.tracker.runs, workplace.store
     arrays = workplace.dataset(request.dataset)
-    base, base_digest = _load_base(request, workplace)
+    base, base_digest = load_base(request, workplace)
     listed = packages.installed()
     with checkpoints.hold(store, request.digest, workplace.say) as lease:
         run_id, state = unfinished(request, lambda left: can_resume(request.experiment, arrays, base, left), workplace)
@@ -112,7 +113,7 @@ def _train(work: _Work, lease: Lease, workplace: Workplace) -> tuple[keras.Model
             add(metrics)
         minutes = workplace.settings.checkpoint_minutes
         keep = checkpoints.saver(workplace.store, work.request.digest, lease, minutes, say)
-        reports = Reports(on_epoch, shown.step, shown.images, _keep_features(work.request.dataset, workplace), keep)
+        reports = Reports(on_epoch, shown.step, shown.images, keep_features(work.request.dataset, workplace), keep)
         return train(experiment, work.arrays, work.base, reports, work.state)
 
 
@@ -195,7 +196,7 @@ def _forget_other_chains(request: TrainingRequest, workplace: Workplace) -> None
         checkpoints.clear(workplace.store, request.digest)
 
 
-def _load_base(request: TrainingRequest, workplace: Workplace) -> tuple[Weights | None, str]:
+def load_base(request: TrainingRequest, workplace: Workplace) -> tuple[Weights | None, str]:
     """The weights that the training starts from, None for random ones; and their digest, "" where their address says
     already which they are."""
     row, base = catalog.backbone(request.experiment.backbone.name), request.base
@@ -215,16 +216,17 @@ def _load_base(request: TrainingRequest, workplace: Workplace) -> tuple[Weights 
     return (read_weights(row, base, setting) if base else None), ""
 
 
-def _keep_features(dataset: DatasetRef, workplace: Workplace) -> Keep:
-    """Features of a frozen base are read from the store where they are kept, else computed and kept there."""
+def keep_features(dataset: DatasetRef, workplace: Workplace, splits: Sequence[Split] = LEARNED) -> Keep:
+    """Features of a frozen base are read from the store where they are kept, else computed and kept there: of train and
+    val under what they follow from, of other `splits` beside them."""
     store = workplace.store
 
     def keep(digest: str, compute: Callable[[], Features]) -> Features:
-        key = f"features/{dataset.name}/{digest}"
+        key = f"features/{dataset.name}/{digest}" + ("" if splits == LEARNED else f"-{'-'.join(splits)}")
         if publishing.is_published(store, key):
             try:
                 folder = workplace.fetch(key)
-                kept = {part: np.load(folder / f"{part}.npy") for part in ("train", "val")}
+                kept: Features = {part: np.load(folder / f"{part}.npy") for part in splits}
             except (Vgg16Error, ValueError, EOFError, FileNotFoundError) as error:
                 workplace.say(f"  features    {digest[:8]} are damaged, and computed again: {first_line(error)}")
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -13,13 +13,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from vgg16.config.types import Augmentation
+from vgg16.config.types import Augmentation, Split
 from vgg16.data.images import ImageSet, Pixels
 
 # Floats, or the bits of bfloat16 as uint16: [1, n, ...] without flips, [2, n, ...] with them.
 Features = dict[str, NDArray[Any]]
 OnImages = Callable[[int, int], None]
 Keep = Callable[[str, Callable[[], Features]], Features]
+# The splits that a training sees.
+LEARNED: tuple[Split, ...] = ("train", "val")
 
 
 def once(digest: str, compute: Callable[[], Features]) -> Features:  # noqa: ARG001  # a Keep that keeps nothing
@@ -56,28 +58,32 @@ def digest(base: keras.Model, data: ImageSet, augmentation: Augmentation) -> str
 
 
 def compute(
-    base: keras.Model, data: ImageSet, augmentation: Augmentation, on_images: OnImages = lambda *_: None
+    base: keras.Model,
+    data: ImageSet,
+    augmentation: Augmentation,
+    on_images: OnImages = lambda *_: None,
+    splits: Sequence[Split] = LEARNED,
 ) -> Features:
-    """The features of train, [1 or 2, n, ...], and of val, [1, n, ...]."""
+    """The features of each of these splits, [1, n, ...]; those of train [2, n, ...] where they are flipped."""
     # Keras's own predict would compute them on each of several devices.
     signature = [tf.TensorSpec(base.input_shape, tf.uint8)]
     forward = tf.function(lambda images: base(images, training=False), input_signature=signature)
-    train, val = data.part("train")[0], data.part("val")[0]
-    sides = (False, True) if augmentation.flip else (False,)
-    total = len(sides) * len(train) + len(val)
+    parts = {split: data.part(split)[0] for split in splits}
+    sides = {split: (False, True) if augmentation.flip and split == "train" else (False,) for split in splits}
+    total = sum(len(sides[split]) * len(parts[split]) for split in splits)
     done = 0
 
     def features_of(images: Pixels, flipped: bool = False) -> NDArray[Any]:
         nonlocal done
-        parts = []
+        batches = []
         for start in range(0, len(images), BATCH):
             batch = images[start : start + BATCH]
-            parts.append(_stored(forward(batch[:, :, ::-1] if flipped else batch).numpy()))
-            done += len(parts[-1])
+            batches.append(_stored(forward(batch[:, :, ::-1] if flipped else batch).numpy()))
+            done += len(batches[-1])
             on_images(done, total)
-        return np.concatenate(parts)
+        return np.concatenate(batches)
 
-    return {"train": np.stack([features_of(train, flipped) for flipped in sides]), "val": features_of(val)[None]}
+    return {split: np.stack([features_of(parts[split], side) for side in sides[split]]) for split in splits}
 
 
 def floats(stored: NDArray[Any]) -> NDArray[Any]:

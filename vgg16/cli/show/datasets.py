@@ -81,6 +81,35 @@ def validated(answer: Answer) -> None:
 
 
 def checked(answer: Answer) -> None:
+    if "threshold" in answer:
+        _near_duplicates(answer)
+    if "labels" in answer:
+        _label_errors(answer)
+
+
+def _label_errors(answer: Answer) -> None:
+    labels, suspects = answer["labels"], answer["label_errors"]
+    if "why_not" in labels:
+        paragraph(f"Labels were not looked at: {printable(labels['why_not'])}")
+        return
+    if not labels["images"]:
+        click.echo("No label was judged: that takes two classes of five images each.")
+        return
+    are = "is a likely label error" if len(suspects) == 1 else "are likely label errors"
+    paragraph(
+        f"{answer['dataset']} {answer['digest'][:8]}: of {labels['images']} labels {len(suspects)} {are}, by "
+        f"{labels['seen_by']}, which {'tell' if labels['seen_by'] == 'pixels' else 'tells'} {labels['top1']:.0%} of all"
+    )
+    for one in suspects[:MOST_LISTED]:
+        name = one["digest"][:12] if one["image"] == one["digest"] else one["image"]
+        labels_of = f"{one['label']}, rather {one['suggested']}"
+        click.echo(f"  {one['score']:.3f}  {printable(name)} ({one['split']})  {printable(labels_of)}")
+    if len(suspects) > MOST_LISTED:
+        click.echo(f"  and {len(suspects) - MOST_LISTED} more: the page shows them, --json lists all")
+    click.echo(f"Page: {short(answer['labels_page'])}")
+
+
+def _near_duplicates(answer: Answer) -> None:
     pairs, threshold = answer["duplicates"], answer["threshold"]
     across = sum(pair["splits"][0] != pair["splits"][1] for pair in pairs)
     contradicting = sum(pair["labels"][0] != pair["labels"][1] for pair in pairs)
