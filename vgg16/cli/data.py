@@ -208,6 +208,7 @@ def check(
     workplace = open_workplace(progress)
     ref = fetching.fetch(DatasetChoice(name=dataset), source, sha256, workplace)
     answer: Answer = {"dataset": ref.name, "digest": ref.digest, "duplicates": [], "label_errors": [], "page": ""}
+    answer["reviewed"] = 0
     wanted_or_all = wanted or CHECKS
     if "duplicates" in wanted_or_all:
         answer |= _duplicates(checking.check(ref, false_share, workplace))
@@ -218,7 +219,8 @@ def check(
             if wanted:
                 raise
             labels = {"labels": {"why_not": f"{error.message} {error.hint}".strip()}}
-        answer |= {"page": answer["page"] or labels.get("labels_page", "")} | labels
+        page = answer["page"] or labels.get("labels_page", "")
+        answer |= labels | {"page": page, "reviewed": answer["reviewed"] + labels.get("reviewed", 0)}
     return answer
 
 
@@ -253,6 +255,7 @@ def _label_errors(ref: DatasetRef, recipe: Experiment | None, asked: bool, workp
             for one in found.suspects
         ],
         "labels": {"images": found.judged, "seen_by": found.seen_by, "top1": round(found.top1, 4)},
+        "reviewed": found.reviewed,
         "labels_page": found.address,
     }
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader
 
 from vgg16.checks.label_errors.gaussian import Features
 from vgg16.checks.label_errors.rank import MOST_SHARE, neighbours, standardized
+from vgg16.checks.review_commands import DIGITS, Choice, review_command
 from vgg16.checks.thumbnails import strip
 from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import Split
 from vgg16.data.images import ImageSet
 from vgg16.records import DatasetRef
-
-# Of a digest's digits those that a command takes for the image.
-DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -33,12 +30,14 @@ class Suspect:
     score: float
 
 
-def commands(dataset: str, suspect: Suspect) -> list[str]:
-    """What a person may decide on an image, the first what is suggested; of a shipped dataset, which stays as it is,
-    nothing else than that the label stays."""
-    actions = ["keep"] if dataset in SHIPPED.datasets else [f"label={suspect.suggested}", "keep", "drop"]
-    begins = f"vgg16 data review {dataset} {suspect.digest[:DIGITS]} --as"
-    return [f"{begins} {shlex.quote(action)}" for action in actions]
+def choices(dataset: str, suspect: Suspect) -> list[Choice]:
+    """What may be decided on an image, first what is suggested: of a shipped dataset, which stays as it is, nothing
+    else than that the label is right."""
+    actions = {f"It is {suspect.suggested}": f"label={suspect.suggested}", "The label is right": "keep"}
+    actions["Leave it out"] = "drop"
+    if dataset in SHIPPED.datasets:
+        actions = {"The label is right": "keep"}
+    return [Choice(words, review_command(dataset, [suspect.digest], action)) for words, action in actions.items()]
 
 
 def page(
@@ -64,12 +63,12 @@ def page(
                 )
                 for name in (suspect.label, suspect.suggested)
             ],
-            "commands": commands(ref.name, suspect),
+            "choices": choices(ref.name, suspect),
         }
         for suspect in suspects
     ]
-    environment = Environment(loader=PackageLoader("vgg16.checks.label_errors", ""), autoescape=True)
+    environment = Environment(loader=PackageLoader("vgg16.checks", ""), autoescape=True)
     count, seen_by, top1 = judged
-    return environment.get_template("page.html").render(
+    return environment.get_template("label_errors/page.html").render(
         ref=ref, shown=shown, digits=DIGITS, count=count, seen_by=seen_by, top1=top1, most_share=MOST_SHARE
     )

@@ -85,6 +85,9 @@ def checked(answer: Answer) -> None:
         _near_duplicates(answer)
     if "labels" in answer:
         _label_errors(answer)
+    if count := answer["reviewed"]:
+        are = "finding was reviewed and is" if count == 1 else "findings were reviewed and are"
+        click.echo(f"{count} {are} not shown.")
 
 
 def _label_errors(answer: Answer) -> None:
@@ -132,9 +135,6 @@ def _near_duplicates(answer: Answer) -> None:
         )
     elif threshold["decoys"]:
         click.echo("Too few images have a copy to tell the threshold from them: it is the one of CIFAR-100.")
-    if count := answer["reviewed"]:
-        are = "finding was reviewed and is" if count == 1 else "findings were reviewed and are"
-        click.echo(f"{count} {are} not shown.")
     if pairs:
         pair = "+".join(digest[:DIGITS] for digest in pairs[0]["digests"])
         command = f"{program()} data review {answer['dataset']} {pair} --as keep"

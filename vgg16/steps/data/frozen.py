@@ -86,20 +86,20 @@ def _frozen(request: TrainingRequest, images: ImageSet, workplace: Workplace) ->
             with workplace.display.counting("features") as on_images:
                 compute = partial(features.compute, base, data, augmentation, on_images, splits)
                 keep = keep_features(request.dataset, workplace, splits) if worth else features.once
-                found |= {one: _pooled(array[0]) for one, array in keep(digest, compute).items()}
+                found |= {one: pooled(array[0]) for one, array in keep(digest, compute).items()}
     whole = np.empty((len(images.labels), found["train"].shape[1]), np.float32)
     for number, name in enumerate(SPLITS):
         whole[images.splits == number] = found[name]
     return Seen(whole, experiment.name)
 
 
-def _pooled(stored: NDArray[Any]) -> Floats:
+def pooled(stored: NDArray[Any]) -> Floats:
     """The mean over all places of an image's features, float32 [n, d], of stored ones [n, ..., d]."""
-    pooled = [
+    means = [
         features.floats(stored[start : start + BLOCK]).astype(np.float32).mean(axis=tuple(range(1, stored.ndim - 1)))
         for start in range(0, max(len(stored), 1), BLOCK)
     ]
-    return np.concatenate(pooled)
+    return np.concatenate(means)
 
 
 def _pixels(images: ImageSet) -> Floats:

@@ -12,6 +12,7 @@ from vgg16.checks.label_errors.page import Suspect, page
 from vgg16.checks.label_errors.rank import Ranking, rank
 from vgg16.config.types import SPLITS, Experiment
 from vgg16.data.images import ImageSet
+from vgg16.data.reviews import kept
 from vgg16.errors import RequestError
 from vgg16.records import DatasetRef
 from vgg16.reports.text import plural
@@ -22,10 +23,12 @@ from vgg16.workplace.workplace import Workplace
 
 @dataclass(frozen=True)
 class LabelErrors:
-    """Images whose label is likely wrong, the likeliest first, of `judged` ones; `seen_by` names whose features tell,
-    and `top1` is how often those tell the given label; `address` is that of the page."""
+    """Images whose label is likely wrong, the likeliest first, of `judged` ones, without the `reviewed` ones, which
+    people have decided on; `seen_by` names whose features tell, and `top1` is how often those tell the given label;
+    `address` is that of the page."""
 
     suspects: list[Suspect]
+    reviewed: int
     judged: int
     seen_by: str
     top1: float
@@ -45,9 +48,15 @@ def label_errors(ref: DatasetRef, recipe: Experiment | None, workplace: Workplac
     workplace.say(f"labels      {plural(len(images.labels), 'image')} of {ref.name}, by {found.of}")
     with workplace.display.counting("labels") as on_fold:
         ranking = rank(found.features, images.labels, np.arange(len(images.labels)), on_fold)
-    suspects = _named(images, ranking)
+    named, reviews = _named(images, ranking), kept.load(workplace.store, ref.name)
+    suspects = [one for one in named if not reviews.settles_label(one.digest)]
     errors = LabelErrors(
-        suspects, len(ranking.judged), found.of, ranking.top1, f"{workplace.store.address}/{ref.label_errors_key}"
+        suspects,
+        len(named) - len(suspects),
+        len(ranking.judged),
+        found.of,
+        ranking.top1,
+        f"{workplace.store.address}/{ref.label_errors_key}",
     )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "label-errors.html"
