@@ -173,11 +173,15 @@ def test_a_dataset_is_checked_by_its_name_and_each_finding_shown_on_a_page(
     assert f"vgg16 data review bugs {first['digest'][:12]} --as &#39;label=wood bee&#39;" in page
     assert "http" not in page
     # Its features are kept, and no image goes through the base again.
+    # What somebody has decided on is not shown again.
+    kept = vgg16("data", "review", "bugs", first["digest"][:12], "--as", "keep", cwd=tmp_path)
+    assert kept.status == 0, kept.stderr
     again = vgg16("data", "check", "bugs", *asked, cwd=tmp_path)
     assert checked.stderr.count("computed once") == 2
     assert again.stderr.count("kept in the store") == 2
     assert "computed" not in again.stderr
-    assert f"of 80 labels {len(errors)} are likely label errors, by bugs-finetune-fast, which tells" in again.stdout
+    assert f"of 80 labels {len(errors) - 1} are likely label errors, by bugs-finetune-fast, which tells" in again.stdout
+    assert "1 finding was reviewed and is not shown" in again.stdout
 
 
 def test_what_is_no_check_is_refused_and_digits_are_judged_by_their_pixels(
