@@ -26,7 +26,7 @@ from vgg16.checks.label_errors.rank import believed, standardized
 from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import SPLITS
 from vgg16.data import published
-from vgg16.steps.data.frozen import HELD_OUT, pooled
+from vgg16.steps.data.frozen_features import HELD_OUT, pooled
 from vgg16.training.features import LEARNED
 
 SHARE = 0.05

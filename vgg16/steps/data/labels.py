@@ -17,7 +17,7 @@ from vgg16.errors import RequestError
 from vgg16.records import DatasetRef
 from vgg16.reports.text import plural
 from vgg16.steps.data.duplicates import MOST_IMAGES
-from vgg16.steps.data.frozen import seen
+from vgg16.steps.data.frozen_features import frozen_features
 from vgg16.workplace.workplace import Workplace
 
 
@@ -44,7 +44,7 @@ def label_errors(ref: DatasetRef, recipe: Experiment | None, workplace: Workplac
             "Add a part of them as a dataset of its own, and check that.",
         )
     images = workplace.dataset(ref)
-    found = seen(ref, recipe, workplace, asked=asked)
+    found = frozen_features(ref, recipe, workplace, asked=asked)
     workplace.say(f"labels      {plural(len(images.labels), 'image')} of {ref.name}, by {found.of}")
     with workplace.display.counting("labels") as on_fold:
         ranking = rank(found.features, images.labels, np.arange(len(images.labels)), on_fold)

@@ -31,14 +31,16 @@ BLOCK = 4096
 
 
 @dataclass(frozen=True)
-class Seen:
+class FrozenFeatures:
     """Features float32 [n, d] of the images of a dataset, in its order; `of` says whose they are."""
 
     features: Floats
     of: str
 
 
-def seen(ref: DatasetRef, recipe: Experiment | None, workplace: Workplace, *, asked: bool = False) -> Seen:
+def frozen_features(
+    ref: DatasetRef, recipe: Experiment | None, workplace: Workplace, *, asked: bool = False
+) -> FrozenFeatures:
     """The features of all images by the base that the dataset's last training froze, or, where there is none or the
     recipe's is `asked` for, by that of the `recipe`; those of pixels where it has neither. Raises Vgg16Error where the
     weights cannot be had, a WeightsError where they were to be downloaded."""
@@ -47,7 +49,7 @@ def seen(ref: DatasetRef, recipe: Experiment | None, workplace: Workplace, *, as
     if request is None and recipe is not None:
         request = TrainingRequest(experiment=recipe, dataset=ref, base=recipe.base or "")
     if request is None:
-        return Seen(_pixels(images), "pixels")
+        return FrozenFeatures(_pixels(images), "pixels")
     return _frozen(request, images, workplace)
 
 
@@ -65,7 +67,7 @@ def _last(ref: DatasetRef, workplace: Workplace) -> TrainingRequest | None:
     return None
 
 
-def _frozen(request: TrainingRequest, images: ImageSet, workplace: Workplace) -> Seen:
+def _frozen(request: TrainingRequest, images: ImageSet, workplace: Workplace) -> FrozenFeatures:
     """The features by the base of a training, those of train and val as it keeps them."""
     experiment = request.experiment
     augmentation = experiment.phases[0].augmentation or experiment.augmentation
@@ -90,7 +92,7 @@ def _frozen(request: TrainingRequest, images: ImageSet, workplace: Workplace) ->
     whole = np.empty((len(images.labels), found["train"].shape[1]), np.float32)
     for number, name in enumerate(SPLITS):
         whole[images.splits == number] = found[name]
-    return Seen(whole, experiment.name)
+    return FrozenFeatures(whole, experiment.name)
 
 
 def pooled(stored: NDArray[Any]) -> Floats:
