@@ -12,7 +12,7 @@ from math import hypot, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrc, ndtr, ndtri, stdtr
+from scipy.special import bdtrc, ndtr, ndtri, stdtr, stdtrit
 
 Interval = tuple[float, float]
 Probabilities = NDArray[np.float32]
@@ -226,10 +226,8 @@ def fit_temperature(probabilities: Probabilities, labels: NDArray[np.int64]) -> 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     """Student's interval of the mean that these values, two at least, are drawn around."""
-    from scipy.stats import sem, t
-
-    mean, error = float(np.mean(values)), float(sem(values))
-    half = float(t.isf((1 - confidence) / 2, len(values) - 1)) * error
+    mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / sqrt(len(values))
+    half = float(stdtrit(len(values) - 1, (1 + confidence) / 2)) * error
     return mean - half, mean + half
 
 
