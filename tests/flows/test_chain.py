@@ -55,6 +55,7 @@ def test_progress_is_told_for_every_epoch_and_nothing_else_is_printed(first_run:
     starts = (
         "run ",
         "data ",
+        "duplicates ",
         "validation ",
         "training ",
         "base ",
