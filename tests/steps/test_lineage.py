@@ -25,9 +25,11 @@ from vgg16.records import TrainingRequest
 from vgg16.steps import fresh_process
 from vgg16.steps.data.add import add
 from vgg16.steps.data.fetch import fetch
+from vgg16.steps.fit import load_base
 from vgg16.steps.lineage import check, named, packages
 from vgg16.steps.lineage.data import data, review
 from vgg16.steps.lineage.lineage import Lineage
+from vgg16.steps.lineage.trained import base
 from vgg16.storage.addresses import path_of
 from vgg16.storage.files import sha256_of
 from vgg16.workplace import settings
@@ -517,6 +519,24 @@ def test_decisions_are_held_against_what_the_dataset_honours(photographs: Any) -
         with pytest.raises(Vgg16Error, match=told):
             review(lineage)
     first.write_bytes(content)
+
+
+def test_a_base_of_a_file_is_held_against_the_digest_that_it_had(home: Home, tmp_path: Path) -> None:
+    experiment = Experiment.model_validate(TINY)
+    weights = tmp_path / "weights.keras"
+    weights.write_bytes(keras("1")(home).read_bytes())
+    ref = fetch(DatasetChoice(name="digits", limit=100), "", "", home.workplace)
+    request = TrainingRequest(experiment=experiment, dataset=ref, base=str(weights))
+    _, digest = load_base(request, home.workplace)
+    assert digest == sha256_of(weights)
+    made = home.workplace.tracker.runs.get(home.run_id).model_copy(update={"base": str(weights), "base_digest": digest})
+    lineage: Any = SimpleNamespace(run=made)
+    assert "as when training began" in base(lineage)
+    weights.write_bytes(b"another")
+    with pytest.raises(Vgg16Error, match=f"with digest {digest[:12]}"):
+        base(lineage)
+    weights.unlink()
+    assert f"sha256 {digest[:12]}... is recorded; it cannot be had from here" in base(lineage)
 
 
 def test_packages_beside_those_that_are_here() -> None:

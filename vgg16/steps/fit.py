@@ -213,7 +213,9 @@ def load_base(request: TrainingRequest, workplace: Workplace) -> tuple[Weights |
             copy = Path(folder, base.rpartition("/")[2])
             addresses.download(base, copy)
             return read_weights(row, str(copy), setting), sha256_of(copy)
-    return (read_weights(row, base, setting) if base else None), ""
+    if not base:
+        return None, ""
+    return read_weights(row, base, setting), sha256_of(Path(base)) if Path(base).is_file() else ""
 
 
 def keep_features(dataset: DatasetRef, workplace: Workplace, splits: Sequence[Split] = LEARNED) -> Keep:

@@ -95,20 +95,24 @@ def base(lineage: Lineage) -> str:
             weights.kept(lineage.workplace.store, made.base, Path(folder)),
         ):
             return f"{made.base[: len(KEPT_WEIGHTS) + 12]}..., in the store under its sha256"
-    if made.base.startswith("s3://"):
-        return _of_bucket(made)
-    return _of_model(lineage, made)
+    if made.base.startswith("models:/"):
+        return _of_model(lineage, made)
+    return _of_file(made)
 
 
-def _of_bucket(made: TrackedRun) -> str:
+def _of_file(made: TrackedRun) -> str:
+    """Of a file of weights on a disk or in a bucket. Whoever trained had it: that it is not here breaks nothing."""
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
-        copy = Path(folder, "weights")
+        file = Path(made.base)
         try:
-            addresses.download(made.base, copy)
-        except Exception as error:  # a bucket that is closed to us, or gone: whoever trained had the file
+            if made.base.startswith("s3://"):
+                file = Path(folder, "weights")
+                addresses.download(made.base, file)
+            found = sha256_of(file)
+        except Exception as error:  # a bucket that is closed to us, another machine's disk
             kept = f"sha256 {made.base_digest[:12]}... is recorded" if made.base_digest else "no digest was recorded"
             return f"{made.base}: {kept}; it cannot be had from here: {first_line(error)}"
-        return _as_recorded(made, sha256_of(copy))
+    return _as_recorded(made, found)
 
 
 def _of_model(lineage: Lineage, made: TrackedRun) -> str:
