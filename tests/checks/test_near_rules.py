@@ -182,7 +182,7 @@ def test_own_pictures_with_a_near_copy_of_another_label_are_added_with_a_warning
         folder = tmp_path / "photos" / ("ant", "bee")[(at + at // 40) % 2]
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(folder / f"{at:02d}.png")
-    added = vgg16("data", "add", "pets", "photos", "--image-size", "64", "--json", cwd=tmp_path)
+    added = vgg16("data", "add", "bursts", "photos", "--image-size", "64", "--json", cwd=tmp_path)
     assert added.status == 0, added.stderr
     assert (added.json["ok"], added.json["failed"]) == (True, [])
     assert "near_one_label" in [one["expectation"] for one in added.json["warnings"]]

@@ -143,7 +143,7 @@ def commands(group: click.Group) -> list[click.Command]:
 # Where text is given to a terminal: what `answers` hands to `show`, and what passes `shown` right there.
 DOORS = {
     *(f"vgg16/cli/show/{kind}.py" for kind in ("catalog", "datasets", "predictions")),
-    *(f"vgg16/cli/show/{kind}.py" for kind in ("reviews", "runs", "servers", "versions")),
+    *(f"vgg16/cli/show/{kind}.py" for kind in ("reviews", "runs", "servers", "verified", "versions")),
     "vgg16/cli/servers.py",  # an address, as `answers` hands it over
     "vgg16/cli/terminal.py",
     "vgg16/cli/main.py",
