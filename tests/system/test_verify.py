@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from tests.conftest import Answer, as_seen_by
@@ -28,6 +29,7 @@ def test_links_are_checked_behind_servers(
     }
     for name, value in kept.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it may have read another test's keys
     settings.load.cache_clear()
     workplace = open_workplace()
     (tmp_path / "answers").mkdir()
