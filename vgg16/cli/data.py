@@ -241,7 +241,7 @@ def _label_errors(ref: DatasetRef, recipe: Experiment | None, asked: bool, workp
     # After its settings; what looks for copies alone needs no TensorFlow.
     from vgg16.steps.data.labels import label_errors
 
-    found = label_errors(ref, recipe, workplace, asked=asked)
+    errors = label_errors(ref, recipe, workplace, asked=asked)
     return {
         "label_errors": [
             {
@@ -252,11 +252,11 @@ def _label_errors(ref: DatasetRef, recipe: Experiment | None, asked: bool, workp
                 "digest": one.digest,
                 "split": one.split,
             }
-            for one in found.suspects
+            for one in errors.suspects
         ],
-        "labels": {"images": found.judged, "seen_by": found.seen_by, "top1": round(found.top1, 4)},
-        "reviewed": found.reviewed,
-        "labels_page": found.address,
+        "labels": {"images": errors.judged, "seen_by": errors.seen_by, "top1": round(errors.top1, 4)},
+        "reviewed": errors.reviewed,
+        "labels_page": errors.address,
     }
 
 

@@ -41,8 +41,8 @@ def rank(
 ) -> Ranking:
     """The likely label errors among the `rows` of a dataset that have these features [n, d], `labels` [n] theirs."""
     enough = np.flatnonzero(np.bincount(labels) >= FOLDS) if len(labels) else np.empty(0, np.int64)
-    known = np.isin(labels, enough)
-    features, labels, rows = features[known], labels[known], rows[known]
+    judged = np.isin(labels, enough)
+    features, labels, rows = features[judged], labels[judged], rows[judged]
     if len(enough) < 2:  # there is nothing else to be
         nothing = np.empty(0, np.intp)
         return Ranking(nothing, np.empty(0, np.int64), np.empty(0, np.float32), rows, 1.0)

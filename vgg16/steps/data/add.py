@@ -94,27 +94,27 @@ def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False, read: 
             )
         _warn_of_dark(collected.dark, workplace)
         shares = split_table.shares_of(dataset, collected.folders)
-        found = copies.find(dataset, collected, workplace)
-        together = copies.pictures_of(collected, found)
+        near = copies.find(dataset, collected, workplace)
+        together = copies.pictures_of(collected, near)
         extension = split_table.settle(workplace.store, dataset.name, together, shares, dataset.small_classes)
         moved, joined = (_elsewhere(collected, extension, rows) for rows in (extension.moved, extension.joined))
         _warn_of_moved(moved, workplace)
         kept = np.delete(np.arange(len(collected.labels)), extension.left_out)
         copied = copies.left_out(collected, extension, together.copies)
-        copy_facts = copies.facts(found, extension) if found else None
+        copy_facts = copies.facts(near, extension) if near else None
         copies.warn(copied, joined, copy_facts.across if copy_facts else 0, workplace)
         index = collected.index(extension.splits, dataset.framing).rows(kept)
         missing = split_table.missing_splits(index.labels, index.splits, index.class_names)
         excused = split_table.excused(missing, len(index.class_names), dataset.small_classes)
-        copied_classes = {index.class_names[at] for at in collected.labels[found.pairs].flat} if found else set()
+        copied_classes = {index.class_names[at] for at in collected.labels[near.pairs].flat} if near else set()
         _warn_of_small(missing, excused, index, copied_classes, workplace)
         counted = {"files": len(listing.pictures), "unread_files": collected.unreadable}
         changed = {"class_names": index.class_names, "small": excused, "reviewed": reviewed}
         row = dataset.model_copy(update={**changed, **counted})
         pictures = PictureSet(index, dataset.image_size, workplace.squares(dataset.name).open)
         ref = published.save(workplace.store, row, pictures, folders.scratch, anew=mends)
-        if found:
-            duplicates.keep(ref, found.rows(kept), workplace)
+        if near:
+            duplicates.keep(ref, near.rows(kept), workplace)
         now = datetime.now(UTC).isoformat()
         fetched = Fetched(dataset=ref, source=dataset.place, sha256=ref.digest, at=now)
         published.remember(workplace.store, fetched, folders.scratch)

@@ -42,9 +42,9 @@ def check(ref: DatasetRef, false_share: float, workplace: Workplace) -> Findings
         )
     duplicates = near_duplicates(ref, workplace) if false_share == FALSE_SHARE else None
     duplicates = duplicates or search.find(images.images, false_share)
-    found = len(duplicates.pairs)
+    all_pairs = len(duplicates.pairs)
     duplicates = _open(images, duplicates, kept.load(workplace.store, ref.name))
-    pairs, reviewed = _named(images, duplicates), found - len(duplicates.pairs)
+    pairs, reviewed = _named(images, duplicates), all_pairs - len(duplicates.pairs)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "duplicates.html"
         file.write_text(page(ref, images, duplicates, pairs, reviewed), encoding="utf-8")

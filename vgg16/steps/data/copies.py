@@ -38,13 +38,13 @@ def find(dataset: Dataset, collected: Collected, workplace: Workplace) -> NearDu
     """The near-duplicates among the pictures of a version that is to be made; None where none are sought."""
     if dataset.near_duplicates == "apart":
         return None
-    found = duplicates.among(dataset.name, _unsettled(dataset, collected, workplace), workplace)
-    if found is None:
+    near = duplicates.among(dataset.name, _unsettled(dataset, collected, workplace), workplace)
+    if near is None:
         workplace.say(
             f"duplicates  not sought: {len(collected.labels):,} pictures, and {duplicates.MOST_IMAGES:,} are the most. "
             "Copies of a picture may lie in other splits than it"
         )
-    return found
+    return near
 
 
 def forget_others(dataset: Dataset, collected: Collected, workplace: Workplace) -> None:
@@ -57,21 +57,21 @@ def _unsettled(dataset: Dataset, collected: Collected, workplace: Workplace) -> 
     return PictureSet(index, dataset.image_size, workplace.squares(dataset.name).open)
 
 
-def pictures_of(collected: Collected, found: NearDuplicates | None) -> Pictures:
+def pictures_of(collected: Collected, near: NearDuplicates | None) -> Pictures:
     """What splits are settled by."""
-    return replace(collected.pictures, copies=Copies(found.pairs, found.first_equal) if found else None)
+    return replace(collected.pictures, copies=Copies(near.pairs, near.first_equal) if near else None)
 
 
-def facts(found: NearDuplicates, extension: Extension) -> CopyFacts:
+def facts(near: NearDuplicates, extension: Extension) -> CopyFacts:
     """What was found, and done about it."""
     splits = extension.splits.copy()
     splits[extension.left_out] = -1
-    first, second = splits[found.pairs].T
+    first, second = splits[near.pairs].T
     across = (first != second) & (first >= 0) & (second >= 0)
-    groups = Copies(found.pairs, found.first_equal).groups(np.ones(len(splits), np.bool_))
+    groups = Copies(near.pairs, near.first_equal).groups(np.ones(len(splits), np.bool_))
     return CopyFacts(
-        pictures=len(np.unique(found.pairs)),
-        pairs=len(found.pairs),
+        pictures=len(np.unique(near.pairs)),
+        pairs=len(near.pairs),
         groups=len(groups),
         left_out=len(extension.left_out),
         across=int(across.sum()),
@@ -85,11 +85,11 @@ def left_out(collected: Collected, extension: Extension, copies: Copies | None) 
     rows = extension.left_out
     held_out = copies.most_held_out(extension.splits)[rows]
     named = zip(collected.paths(rows), collected.paths(held_out), extension.splits[held_out].tolist(), strict=True)
-    found = [
+    copied = [
         UnreadPicture(image=path, reason=f"a copy of {copy}, which is held out in {SPLITS[split]}")
         for path, copy, split in named
     ]
-    return tuple(sorted(found, key=lambda one: one.image))
+    return tuple(sorted(copied, key=lambda one: one.image))
 
 
 def warn(left_out: Sequence[UnreadPicture], joined: Sequence[MovedPicture], across: int, workplace: Workplace) -> None:

@@ -19,9 +19,9 @@ MOST_IMAGES = 200_000
 
 def near_duplicates(ref: DatasetRef, workplace: Workplace) -> NearDuplicates | None:
     """Those that are kept, else found now; None for a dataset of more than MOST_IMAGES images."""
-    known = kept(ref, workplace)
-    if known or sum(ref.splits.values()) > MOST_IMAGES:
-        return known
+    earlier = kept(ref, workplace)
+    if earlier or sum(ref.splits.values()) > MOST_IMAGES:
+        return earlier
     duplicates = _find(ref.name, workplace.dataset(ref).images, workplace)
     keep(ref, duplicates, workplace)
     return duplicates
@@ -50,9 +50,9 @@ def among(name: str, pictures: PictureSet, workplace: Workplace) -> NearDuplicat
         return None
     key = _among_key(name, pictures)
     content = workplace.store.read(key)
-    known = file.read(content) if content else None
-    if known and len(known.first_equal) == len(pictures.labels):
-        return known
+    earlier = file.read(content) if content else None
+    if earlier and len(earlier.first_equal) == len(pictures.labels):
+        return earlier
     duplicates = _find(name, pictures.images, workplace)
     _write(key, duplicates, workplace)
     return duplicates

@@ -44,23 +44,23 @@ def label_errors(ref: DatasetRef, recipe: Experiment | None, workplace: Workplac
             "Add a part of them as a dataset of its own, and check that.",
         )
     images = workplace.dataset(ref)
-    found = frozen_features(ref, recipe, workplace, asked=asked)
-    workplace.say(f"labels      {plural(len(images.labels), 'image')} of {ref.name}, by {found.of}")
+    frozen = frozen_features(ref, recipe, workplace, asked=asked)
+    workplace.say(f"labels      {plural(len(images.labels), 'image')} of {ref.name}, by {frozen.of}")
     with workplace.display.counting("labels") as on_fold:
-        ranking = rank(found.features, images.labels, np.arange(len(images.labels)), on_fold)
+        ranking = rank(frozen.features, images.labels, np.arange(len(images.labels)), on_fold)
     named, reviews = _named(images, ranking), kept.load(workplace.store, ref.name)
     suspects = [one for one in named if not reviews.settles_label(one.digest)]
     errors = LabelErrors(
         suspects,
         len(named) - len(suspects),
         len(ranking.judged),
-        found.of,
+        frozen.of,
         ranking.top1,
         f"{workplace.store.address}/{ref.label_errors_key}",
     )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "label-errors.html"
-        text = page(ref, images, found.features, suspects, (len(ranking.judged), found.of, ranking.top1))
+        text = page(ref, images, frozen.features, suspects, (len(ranking.judged), frozen.of, ranking.top1))
         file.write_text(text, encoding="utf-8")
         workplace.store.upload(file, ref.label_errors_key)
     return errors
