@@ -23,7 +23,7 @@ from vgg16.flows.train import with_base
 from vgg16.records import DatasetRef, LeftOut, Member, TrackedRun, TrainingRequest
 from vgg16.reports.text import by_cause, duration, grouped
 from vgg16.steps.chain import run_answer
-from vgg16.steps.study import study_run
+from vgg16.steps.study.run import study_run
 from vgg16.workplace import reach
 
 # What the form of the deployment offers.

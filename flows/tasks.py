@@ -314,7 +314,7 @@ def write_study(
 ) -> dict[str, str]:
     """A study's report, from the MLflow runs of its members: in the home, and beside the study's own run; where."""
     import_tensorflow()
-    from vgg16.steps.study_report import write_report
+    from vgg16.steps.study.report import write_report
 
     return write_report(study, dataset, members, overrides, run_id, here())
 

@@ -137,7 +137,7 @@ MEANT = {
     ("promote", "m", "1", "--stag", "staging"): "Did you mean '--stage'?",
     ("rn", "digits-scratch"): "Did you mean run?",
     ("studdy",): "Did you mean study",
-    ("data", "ad"): "Did you mean 'add'?",
+    ("data", "ad"): "Did you mean add?",
 }
 
 

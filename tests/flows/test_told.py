@@ -80,16 +80,16 @@ def test_a_token_in_the_address_of_a_remote_is_not_logged(monkeypatch: pytest.Mo
 def test_a_server_is_not_told_the_signature_of_a_source(
     source: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vgg16.cli import data
+    from vgg16.cli.data import sources
     from vgg16.flows import ingest
 
     fetched, asked = [], []
-    monkeypatch.setattr(data.prepare, "prepare_flows", lambda *_: None)
-    monkeypatch.setattr(data.fetching, "check_request", lambda *_: None)
-    monkeypatch.setattr(data.fetching, "fetch", lambda choice, source, *_: fetched.append(source))
+    monkeypatch.setattr(sources.prepare, "prepare_flows", lambda *_: None)
+    monkeypatch.setattr(sources.fetching, "check_request", lambda *_: None)
+    monkeypatch.setattr(sources.fetching, "fetch", lambda choice, source, *_: fetched.append(source))
     validated = SimpleNamespace(model_dump=lambda mode: {})
     monkeypatch.setattr(ingest, "ingest", lambda choice, source, sha256: (asked.append(source), validated))
-    with click.Context(data.validate):
-        data.validate.main(["cifar10", "--json", *(["--source", source] if source else [])], standalone_mode=False)
+    with click.Context(sources.validate):
+        sources.validate.main(["cifar10", "--json", *(["--source", source] if source else [])], standalone_mode=False)
     assert asked == [told]
     assert fetched == ([source] if source != told else [])

@@ -26,7 +26,7 @@ from vgg16.reports.study.page import Facts, Losses, report, summary
 from vgg16.reports.study.pairs import pair
 from vgg16.reports.study.tables import Network
 from vgg16.reports.study.words import Words, texts, words_of
-from vgg16.steps.study_facts import command
+from vgg16.steps.study.facts import command
 from vgg16.training.records import Diagnosis, Divergence
 
 N = 600

@@ -13,7 +13,7 @@ from vgg16.config import catalog
 from vgg16.errors import WeightsError
 from vgg16.records import DatasetRef, EpochMetrics, LeftOut, Member
 from vgg16.reports.study.words import Words
-from vgg16.steps import study_facts
+from vgg16.steps.study import facts as study_facts
 from vgg16.tracking.connect import connect
 from vgg16.tracking.protocol import Tracker
 

@@ -254,7 +254,7 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_request_is_refused_before_anything_is_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments, message = WRONG[name]
-    monkeypatch.delattr("vgg16.cli.data.open_workplace")
+    monkeypatch.delattr("vgg16.cli.data.findings.open_workplace")
     with pytest.raises(RequestError) as refused:
         cli.main(["data", "review", *arguments], standalone_mode=False)
     assert message in str(refused.value)

@@ -21,23 +21,29 @@ from vgg16.errors import RequestError, Vgg16Error, first_line
 
 COMMANDS = {
     "compare": Entry("vgg16.cli.run", "compare", "Runs side by side: what differed and what came out."),
-    "data": Entry("vgg16.cli.data", "data", "Get and check datasets, and add your own."),
+    "data": Entry("vgg16.cli.data.group", "data", "Get and check datasets, and add your own."),
     "doctor": Entry("vgg16.cli.doctor", "doctor", "What is reachable, missing or broken, and the fix."),
     "down": Entry("vgg16.cli.servers", "down", "End what `vgg16 up` started; its data stay in the home."),
-    "history": Entry("vgg16.cli.models", "history", "The ledger: every promotion and rollback, who, when and why."),
+    "history": Entry(
+        "vgg16.cli.models.registered", "history", "The ledger: every promotion and rollback, who, when and why."
+    ),
     "init": Entry(
         "vgg16.cli.project", "init", "Write a commented `vgg16.toml` here, for experiments and studies of your own."
     ),
     "list": Entry("vgg16.cli.catalog", "list_", "Datasets, backbones, experiments and studies of the catalog."),
-    "models": Entry("vgg16.cli.models", "models", "Registered versions with their stages and verdicts."),
-    "predict": Entry("vgg16.cli.predict", "predict", "Class and probability of pictures: files, folders and globs."),
+    "models": Entry("vgg16.cli.models.registered", "models", "Registered versions with their stages and verdicts."),
+    "predict": Entry(
+        "vgg16.cli.models.predict", "predict", "Class and probability of pictures: files, folders and globs."
+    ),
     "promote": Entry(
-        "vgg16.cli.models",
+        "vgg16.cli.models.registered",
         "promote",
         "Judge a version and, if the evidence is good enough, put it into production.",
     ),
     "report": Entry("vgg16.cli.run", "report", "One page on a run: curves, confusion, mistakes, what to do next."),
-    "rollback": Entry("vgg16.cli.models", "rollback", "Bring back the version that was in production before."),
+    "rollback": Entry(
+        "vgg16.cli.models.registered", "rollback", "Bring back the version that was in production before."
+    ),
     "run": Entry("vgg16.cli.run", "run", "The whole chain: check the data, train each experiment, judge the best."),
     "schema": Entry("vgg16.cli.project", "schema_", "Print the JSON schema of `vgg16.toml`, for editors."),
     "show": Entry(
@@ -58,7 +64,7 @@ COMMANDS = {
         "Start the local stack: Prefect, MLflow, S3, PostgreSQL where it is installed, and workers; all on loopback.",
     ),
     "verify": Entry(
-        "vgg16.cli.verify", "verify", "Check where a version comes from, link by link, and score it again."
+        "vgg16.cli.models.verify", "verify", "Check where a version comes from, link by link, and score it again."
     ),
 }
 

@@ -1,17 +1,13 @@
-"""Datasets: fetched, and checked."""
+"""What is found in a dataset, copies and likely label errors, and what a person decides on it."""
 
 from __future__ import annotations
-
-import functools
-from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
 
 import click
 
 from vgg16.checks.duplicates.search import FALSE_SHARE
-from vgg16.cli import prepare, project, terminal
+from vgg16.cli import prepare, project
 from vgg16.cli.command import Answer, answers
+from vgg16.cli.data.sources import with_source
 from vgg16.cli.show import datasets as show_datasets
 from vgg16.cli.show import reviews as show_reviews
 from vgg16.config import catalog
@@ -19,141 +15,11 @@ from vgg16.config.types import DatasetChoice, Experiment
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.flows import progress
 from vgg16.records import DatasetRef
-from vgg16.steps.data import add as adding
 from vgg16.steps.data import check as checking
 from vgg16.steps.data import fetch as fetching
 from vgg16.steps.data import review as reviewing
-from vgg16.steps.data.reading import Reader, read_here
-from vgg16.steps.data.report import refused
-from vgg16.storage.downloads import without_secrets
 from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import Workplace, open_workplace
-
-
-@click.group()
-def data() -> None:
-    """Get and check datasets, and add your own."""
-
-
-@data.command()
-@click.argument("name")
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("--image-size", type=click.IntRange(16, 512), help="Pixels of the side that pictures are kept at: 128.")
-@click.option("--replace", is_flag=True, help="Let the dataset's next version come from another source.")
-@answers(show_datasets.added)
-def add(name: str, sources: tuple[str, ...], image_size: int | None, replace: bool) -> Answer:
-    """Make a dataset of pictures: a folder of class folders, a zip or tar archive of one, s3://bucket/prefix, a table
-    (CSV or Parquet) of path and label, or several of them. Again: its next version.
-
-    It is checked and split, and gets an entry in the nearest `vgg16.toml`. Then: vgg16 run NAME
-    """
-    ours = project.load()
-    row, entry = project.dataset_entry(ours, name, sources, image_size, replace=replace)
-    places = ", ".join(without_secrets(source) if "://" in source else source for source in sources)
-    prepare.open_console(f"data        {name}, from {terminal.printable(places)}")
-    workplace = open_workplace(progress)
-    added = adding.add(row, workplace, replace=replace, read=_reader(workplace))
-    written = project.keep_entry(ours, entry, floor=min(0.95, round(added.largest_share + 0.1, 2)))
-    # It imports Great Expectations, which a source that is refused need not wait for.
-    from vgg16.steps.data.validate import profile, validate
-
-    report = validate(added.dataset, workplace)
-    answer = {
-        "dataset": name,
-        "digest": added.dataset.digest,
-        "parent": added.parent,
-        "splits": added.dataset.splits,
-        "classes": len(added.classes),
-        "images": sum(added.classes.values()),
-        "of_each_class": added.classes,
-        "sizes": added.sizes,
-        "unreadable": [{"file": one.image, "reason": one.reason} for one in added.left_out],
-        "copies": added.copies and asdict(added.copies),
-        "reviewed": {"dropped": added.reviewed.dropped, "relabelled": added.reviewed.relabelled},
-        "ok": report.ok,
-        "failed": [one.model_dump(mode="json") for one in report.failed],
-        "warnings": [one.model_dump(mode="json") for one in report.warnings],
-        "docs": report.docs,
-        "project": str(written),
-    }
-    if not report.ok:
-        raise refused(report, answer)
-    if not row.typical:
-        measured = profile(added.dataset, workplace)
-        kept = project.keep_profile(written, name, measured)
-        if kept == "kept":
-            workplace.say(f"profile     {measured.images} images measured, in {written}: later versions are held to it")
-        elif kept == "no place":
-            lines = "\n".join(project.profile_lines(name, measured))
-            workplace.say(
-                f"profile     {written} has {name} where no table can follow; put it there yourself:\n{lines}"
-            )
-    return answer
-
-
-def _reader(workplace: Workplace) -> Reader:
-    """This machine, or a cluster, which a flow sends the pictures to."""
-    if not workplace.settings.dask:
-        return read_here
-    prepare.serve_flows(workplace.settings)
-    # Prefect reads its settings when it is imported.
-    from vgg16.flows.add import read_on_cluster
-
-    return read_on_cluster
-
-
-def with_source(command: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Give a command the options that say where a dataset comes from, and refuse them where they are wrong."""
-
-    @click.argument("dataset")
-    @click.option(
-        "--source", default="", metavar="URI", help="The archive: a path, file://, https:// or s3:// address."
-    )
-    @click.option("--sha256", default="", metavar="HEX", help="What the archive's sha256 must be.")
-    @functools.wraps(command)
-    def run(dataset: str, source: str, sha256: str, **options: Any) -> Answer:
-        fetching.check_request(dataset, source, sha256)
-        return command(dataset, source, sha256, **options)
-
-    return run
-
-
-@data.command()
-@answers(show_datasets.fetched)
-@with_source
-def fetch(dataset: str, source: str, sha256: str) -> Answer:
-    """Get a dataset, split it and keep it in the store.
-
-    Without --source: the dataset as it was fetched before, else from its official address.
-    """
-    prepare.open_console(f"data        {dataset}")
-    workplace = open_workplace(progress)
-    ref = fetching.fetch(DatasetChoice(name=dataset), source, sha256, workplace)
-    return {
-        "dataset": ref.name,
-        "digest": ref.digest,
-        "splits": ref.splits,
-        "classes": len(ref.class_names),
-        "address": f"{workplace.store.address}/{ref.key}",
-    }
-
-
-@data.command()
-@answers(show_datasets.validated, refused=show_datasets.validated)
-@with_source
-def validate(dataset: str, source: str, sha256: str) -> Answer:
-    """Check a dataset against its expectations and write its Data Docs."""
-    prepare.prepare_flows(f"data        {dataset}")
-    if "://" in source and without_secrets(source) != source:
-        # A Prefect server keeps what a flow is asked for: what is read here first, the flow need not be told.
-        fetching.fetch(DatasetChoice(name=dataset), source, sha256, open_workplace(progress))
-        source = sha256 = ""
-    # Prefect reads its settings when it is imported.
-    from vgg16.flows.ingest import ingest
-
-    _, report = ingest(DatasetChoice(name=dataset), source, sha256)
-    return report.model_dump(mode="json")
-
 
 CHECKS = ("duplicates", "labels")
 
@@ -169,7 +35,7 @@ def _checks(_: click.Context, __: click.Parameter, value: str | None) -> tuple[s
     return named
 
 
-@data.command()
+@click.command()
 @answers(show_datasets.checked)
 @click.option(
     "--for",
@@ -285,7 +151,7 @@ def _duplicates(findings: checking.Findings) -> Answer:
     }
 
 
-@data.command()
+@click.command()
 @answers(show_reviews.reviewed)
 @click.argument("dataset", metavar="NAME")
 @click.argument("findings", nargs=-1, metavar="[FINDING]...")

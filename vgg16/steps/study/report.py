@@ -8,7 +8,7 @@ from vgg16.config.types import Study
 from vgg16.records import DatasetRef, Member
 from vgg16.reports.study import page
 from vgg16.reports.study.compare import Result, best
-from vgg16.steps import study_facts
+from vgg16.steps.study import facts as study_facts
 from vgg16.workplace.workplace import Workplace
 
 

@@ -1,0 +1,1 @@
+"""Commands on registered models: judged, promoted, and put to work."""

@@ -1,0 +1,1 @@
+"""A study: its run in MLflow, what its report is made of, and the report."""
