@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Answer
+from vgg16.config import catalog
 from vgg16.config.types import BackboneChoice, Dataset, DatasetChoice, Experiment, Head
 from vgg16.data.reviews import kept
 from vgg16.data.reviews.decisions import Decision
@@ -441,6 +442,21 @@ def test_a_version_is_found_by_its_run_and_by_its_logged_model(home: Home) -> No
     uri = home.registry.logged_model(home.run_id)
     for text in (f"runs:/{home.run_id}/model", uri):
         assert named.find(text, home.workplace) == (NAME, "2")
+
+
+def test_a_training_starts_from_a_version_and_from_the_model_of_its_run(home: Home) -> None:
+    from vgg16.steps.fit import load_base
+
+    bases = f"runs:/{home.run_id}/model", f"models:/{NAME}/2"
+    experiments = [Experiment.model_validate(TINY | {"base": base}) for base in bases]
+    for experiment in experiments:
+        catalog.choose([experiment], (), catalog.SHIPPED)
+    ref = home.workplace.tracker.runs.get(home.run_id).trained_on
+    requests = [TrainingRequest(experiment=one, dataset=ref, base=one.base) for one in experiments]
+    (of_run, digest), (of_version, other) = (load_base(request, home.workplace) for request in requests)
+    assert of_run is not None
+    assert of_version is not None
+    assert digest == other != ""
 
 
 # A name, and what is said of it.

@@ -21,11 +21,13 @@ Row = TypeVar("Row")
 WEIGHTS_SUFFIXES = (".h5", ".hdf5", ".keras")
 # A weights file that the store keeps under its sha256 is `weights:SHA256.SUFFIX`.
 KEPT_WEIGHTS = "weights:"
+# How the addresses of models in MLflow begin.
+MODELS = ("models:/", "runs:/")
 
 
 def is_weights_file(base: str) -> bool:
     """Whether a base is named as a file of this machine."""
-    return not base.startswith(("models:/", "s3://", KEPT_WEIGHTS)) and ("/" in base or base.endswith(WEIGHTS_SUFFIXES))
+    return not base.startswith((*MODELS, "s3://", KEPT_WEIGHTS)) and ("/" in base or base.endswith(WEIGHTS_SUFFIXES))
 
 
 def expanded(path: str) -> Path:
@@ -234,7 +236,7 @@ def _check_width(experiment: Experiment, row: Backbone) -> None:
 def _check_base(member: Experiment, row: Backbone, base: str, by_name: Mapping[str, Experiment]) -> None:
     if base == "imagenet":
         _check_imagenet(member, row)
-    elif base.startswith(("models:/", "s3://", KEPT_WEIGHTS)):
+    elif base.startswith((*MODELS, "s3://", KEPT_WEIGHTS)):
         return
     elif is_weights_file(base):
         if not base.endswith(WEIGHTS_SUFFIXES) or not _is_file(expanded(base)):

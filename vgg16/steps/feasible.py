@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vgg16.config.catalog import SHIPPED, dataset
+from vgg16.config.catalog import MODELS, SHIPPED, dataset
 from vgg16.config.types import Experiment
 from vgg16.data import published
 from vgg16.errors import Vgg16Error
@@ -48,7 +48,7 @@ def check(
 
 def _check(experiment: Experiment, workplace: Workplace) -> None:
     base = experiment.base or ""
-    if base.startswith(("models:/", "runs:/")):
+    if base.startswith(MODELS):
         workplace.tracker.registry.megabytes(base)
     elif base.startswith("s3://"):
         with addresses.open_object(base, 0, ""):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vgg16.config import catalog
-from vgg16.config.catalog import KEPT_WEIGHTS
+from vgg16.config.catalog import KEPT_WEIGHTS, MODELS
 from vgg16.config.types import Split
 from vgg16.data.images import ImageSet
 from vgg16.errors import Vgg16Error, first_line
@@ -202,7 +202,7 @@ def load_base(request: TrainingRequest, workplace: Workplace) -> tuple[Weights |
     row, base = catalog.backbone(request.experiment.backbone.name), request.base
     # A setting of all members of a study would give a file of weights to those that it is not of.
     setting = f"{request.experiment.name}.base" if request.parent else "base"
-    if base.startswith("models:/"):
+    if base.startswith(MODELS):
         classifier = workplace.tracker.registry.load(base)
         return weights_of(classifier.model), classifier.digest
     if base.startswith(KEPT_WEIGHTS):

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from vgg16.config import canonical
-from vgg16.config.catalog import KEPT_WEIGHTS
+from vgg16.config.catalog import KEPT_WEIGHTS, MODELS
 from vgg16.config.overrides import flat
 from vgg16.errors import RefusedError, RequestError, Vgg16Error, first_line
 from vgg16.promotion import ledger, soundness
@@ -95,7 +95,7 @@ def base(lineage: Lineage) -> str:
             weights.kept(lineage.workplace.store, made.base, Path(folder)),
         ):
             return f"{made.base[: len(KEPT_WEIGHTS) + 12]}..., in the store under its sha256"
-    if made.base.startswith("models:/"):
+    if made.base.startswith(MODELS):
         return _of_model(lineage, made)
     return _of_file(made)
 

@@ -17,6 +17,7 @@ import psutil
 import tensorflow as tf
 
 from vgg16.config import catalog
+from vgg16.config.catalog import MODELS
 from vgg16.config.types import Dataset, Experiment, Study
 from vgg16.network.blocks import freeze
 from vgg16.network.build import build
@@ -139,7 +140,7 @@ def command(study: Study, overrides: Sequence[str]) -> str:
         key, _, value = setting.partition("=")
         if setting == "language=en":
             continue
-        is_file = key.rpartition(".")[2] == "base" and "://" not in value and not value.startswith("models:/")
+        is_file = key.rpartition(".")[2] == "base" and "://" not in value and not value.startswith(MODELS)
         options += ["--set", f"{key}={value.rpartition('/')[2]}" if is_file else setting]
     return shlex.join(["vgg16", "study", study.name, *options])
 
