@@ -11,10 +11,9 @@ from vgg16.cli.command import Answer, answers
 from vgg16.cli.show import datasets as show_datasets
 from vgg16.flows import progress
 from vgg16.steps.data import add as adding
-from vgg16.steps.data.reading import Reader, read_here
 from vgg16.steps.data.report import refused
 from vgg16.storage.downloads import without_secrets
-from vgg16.workplace.workplace import Workplace, open_workplace
+from vgg16.workplace.workplace import open_workplace
 
 
 @click.command()
@@ -34,7 +33,7 @@ def add(name: str, sources: tuple[str, ...], image_size: int | None, replace: bo
     places = ", ".join(without_secrets(source) if "://" in source else source for source in sources)
     prepare.open_console(f"data        {name}, from {terminal.printable(places)}")
     workplace = open_workplace(progress)
-    added = adding.add(row, workplace, replace=replace, read=_reader(workplace))
+    added = adding.add(row, workplace, replace=replace)
     written = project.keep_entry(ours, entry, floor=min(0.95, round(added.largest_share + 0.1, 2)))
     # It imports Great Expectations, which a source that is refused need not wait for.
     from vgg16.steps.data.validate import profile, validate
@@ -71,14 +70,3 @@ def add(name: str, sources: tuple[str, ...], image_size: int | None, replace: bo
                 f"profile     {written} has {name} where no table can follow; put it there yourself:\n{lines}"
             )
     return answer
-
-
-def _reader(workplace: Workplace) -> Reader:
-    """This machine, or a cluster, which a flow sends the pictures to."""
-    if not workplace.settings.dask:
-        return read_here
-    prepare.serve_flows(workplace.settings)
-    # Prefect reads its settings when it is imported.
-    from vgg16.flows.add import read_on_cluster
-
-    return read_on_cluster

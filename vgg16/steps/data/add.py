@@ -26,7 +26,7 @@ from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef
 from vgg16.steps.data import copies, duplicates
 from vgg16.steps.data.copies import CopyFacts
-from vgg16.steps.data.reading import Reader, read_here, records_of
+from vgg16.steps.data.reading import records_of
 from vgg16.steps.data.reviewed import honoured, new_decisions
 from vgg16.steps.data.scratch import scratch_folders
 from vgg16.workplace.workplace import Workplace
@@ -58,9 +58,8 @@ class Added:
         return max(self.classes.values()) / sum(self.classes.values())
 
 
-def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False, read: Reader = read_here) -> Added:
-    """Read the pictures of `dataset.source`, publish them and let the dataset's name stand for them; `read` reads
-    them.
+def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False) -> Added:
+    """Read the pictures of `dataset.source`, publish them and let the dataset's name stand for them.
 
     Raises RequestError for a source that is none, that has fewer than two classes, or that is another than the name's,
     unless it is to `replace` it.
@@ -82,7 +81,7 @@ def add(dataset: Dataset, workplace: Workplace, *, replace: bool = False, read: 
                 workplace.say(f"data        {warning}")
             parts = chunks.divide(listing.pictures, listing.files, dataset.framing)
             reading = Reading(listing.place, dataset.name, dataset.image_size, dataset.framing)
-            records, mends = records_of(parts, reading, before, workplace, read)
+            records, mends = records_of(parts, reading, before, workplace)
         collected = collect(records)
         del records
         collected, reviewed = honoured(dataset.name, collected, before, workplace)

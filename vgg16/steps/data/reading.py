@@ -1,11 +1,13 @@
-"""Chunks of a source are read, by this machine or by others, and their records come back from the store: what was read
-before is not read again."""
+"""Chunks of a source are read, by this machine or by a Dask cluster, and their records come back from the store: what
+was read before is not read again."""
 
 from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 import pyarrow as pa
 
@@ -15,16 +17,15 @@ from vgg16.data.picture_set import Index, PictureSet
 from vgg16.data.records import Fetched
 from vgg16.errors import Vgg16Error
 from vgg16.storage.store import Store
-from vgg16.workplace.workplace import Workplace
+from vgg16.workplace.cluster import on_cluster
+from vgg16.workplace.workplace import Workplace, open_workplace
 
-# Reads chunks, whose records are in the store afterwards; its last argument is called after each file.
-Reader = Callable[[Sequence[Chunk], Reading, Fetched | None, Workplace, OnRead], None]
 # What is left on the disk of a local store afterwards.
 SPARE_BYTES = 500_000_000
 
 
 def records_of(
-    parts: Sequence[Chunk], reading: Reading, before: Fetched | None, workplace: Workplace, read: Reader
+    parts: Sequence[Chunk], reading: Reading, before: Fetched | None, workplace: Workplace
 ) -> tuple[list[pa.Table], bool]:
     """The records of all chunks; those that are missing are read. And whether shards were gone whose pictures are read
     again: then an index of before is not true any more."""
@@ -43,6 +44,7 @@ def records_of(
         workplace.say(f"data        {kept:,} of them were read before")
     if missing:
         with workplace.display.counting("pictures") as on_read:
+            read = _read_on_cluster if workplace.settings.dask else _read_here
             read(missing, reading, before, workplace, lambda: on_read(next(numbers), total))
     read_now = {part.digest: chunks.recorded(part, name, store) for part in missing}
     records = [read_now.get(part.digest, record) for part, record in zip(parts, records, strict=True)]
@@ -78,7 +80,7 @@ def _kept(part: Chunk, name: str, store: Store) -> pa.Table | None:
     return record
 
 
-def read_here(
+def _read_here(
     parts: Sequence[Chunk], reading: Reading, before: Fetched | None, workplace: Workplace, on_read: OnRead
 ) -> None:
     """Read chunks on this machine, one after the other, each with all processors."""
@@ -88,8 +90,19 @@ def read_here(
         chunks.ingest(part, reading, Kept(workplace.store, known, keep), on_read)
 
 
-def read_elsewhere(part: Chunk, reading: Reading, before: Fetched | None, workplace: Workplace) -> None:
-    """Read one chunk, on a machine that keeps nothing of it but what goes into the store."""
+def _read_on_cluster(
+    parts: Sequence[Chunk], reading: Reading, before: Fetched | None, workplace: Workplace, on_read: OnRead
+) -> None:
+    read = partial(_read_elsewhere, reading, before, workplace.settings.store)
+    for part in on_cluster(workplace.settings.dask, read, parts):
+        for _ in part.pictures:
+            on_read()
+
+
+def _read_elsewhere(reading: Reading, before: Fetched | None, store: str, part: Chunk) -> None:
+    """Read one chunk, on a machine that keeps nothing of it but what goes into this store, whatever its own is."""
+    here = open_workplace()
+    workplace = Workplace(replace(here.settings, store=store), here.display)
     chunks.ingest(part, reading, Kept(workplace.store, _pictures(before, reading, workplace)), lambda: None)
 
 
