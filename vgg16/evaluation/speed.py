@@ -22,14 +22,18 @@ def measure_speed(model: keras.Model, images: Pixels) -> Speed:
     """How fast the model answers these uint8 images [n, h, w, 3], n at least 1, on this machine."""
     one, many = images[:1], images[:TIMED_IMAGES]
     # The first call of each kind compiles.
-    for _ in range(3):
-        model.predict_on_batch(one)
     predict(model, many[:256])
-    latencies = [_seconds(lambda: model.predict_on_batch(one)) for _ in range(CALLS)]
     return Speed(
-        latency_ms=1000 * float(np.median(latencies)),
+        latency_ms=latency_ms(lambda: model.predict_on_batch(one)),
         images_per_s=len(many) / _seconds(lambda: predict(model, many)),
     )
+
+
+def latency_ms(call: Callable[[], object]) -> float:
+    """The median time of a call in milliseconds; the first ones, which prepare something, do not count."""
+    for _ in range(3):
+        call()
+    return 1000 * float(np.median([_seconds(call) for _ in range(CALLS)]))
 
 
 def _seconds(call: Callable[[], object]) -> float:
