@@ -24,6 +24,11 @@ COMMANDS = {
     "data": Entry("vgg16.cli.data.group", "data", "Get and check datasets, and add your own."),
     "doctor": Entry("vgg16.cli.doctor", "doctor", "What is reachable, missing or broken, and the fix."),
     "down": Entry("vgg16.cli.servers", "down", "End what `vgg16 up` started; its data stay in the home."),
+    "export": Entry(
+        "vgg16.cli.models.export",
+        "export",
+        "Write a version as a file that runs without this project, proven to answer as it does.",
+    ),
     "history": Entry(
         "vgg16.cli.models.registered", "history", "The ledger: every promotion and rollback, who, when and why."
     ),
@@ -72,6 +77,7 @@ COMMANDS = {
 _GOES_ON, _FINISHES = "What is done is kept, and the same command goes on there", "The same command finishes it"
 AGAIN = {
     "data": _GOES_ON,
+    "export": _GOES_ON,
     "promote": _FINISHES,
     "rollback": _FINISHES,
     "run": _GOES_ON,

@@ -17,11 +17,13 @@ from vgg16.exports.parity import BATCH, Expected, OnStep
 @dataclass(frozen=True)
 class Subject:
     """What is exported: a model in float32, its reference for typicality where it has one, what the file says of
-    itself, and images of `val`, uint8 [n, h, w, 3], which an int8 file ranks anew."""
+    itself, and images of `train` and `val`, uint8 [n, h, w, 3], by which a file in int8 is calibrated and ranked
+    anew."""
 
     model: keras.Model
     reference: Reference | None
     metadata: Metadata
+    train: Pixels
     val: Pixels
 
     @property
@@ -49,4 +51,8 @@ def ask_model(
         answered = asked.predict_on_batch(np.ascontiguousarray(images[start : start + BATCH]))
         parts.append(list(answered) if isinstance(answered, list | tuple) else [answered])
         on_step(min(start + BATCH, len(images)), len(images))
-    return Expected(*(np.concatenate(part) for part in zip(*parts, strict=True)), scores=scores)
+    probabilities, *others = (np.concatenate(part) for part in zip(*parts, strict=True))
+    if not others:
+        return Expected(probabilities)
+    typicality, unusualness = others
+    return Expected(probabilities, typicality, unusualness, scores)

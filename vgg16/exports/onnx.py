@@ -5,22 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from vgg16.exports import graph
-from vgg16.exports.metadata import Metadata
+from vgg16.exports.expected import Subject
+from vgg16.exports.session import open_session
+
+open_file = open_session
 
 # Of September 2022: what runs in a browser has it, and all that our layers need is in it.
 OPSET = 18
 
 
-def write(model: keras.Model, metadata: Metadata, path: Path) -> None:
+def write(subject: Subject, path: Path) -> None:
     """Write a model with the outputs probabilities and, where it has one, typicality. The same model gives the same
     bytes, in any process."""
     import onnx
     import tf2onnx
 
-    function = graph.frozen(model)
+    function, metadata = graph.frozen(subject.complete), subject.metadata
     # `from_keras` and `from_function` make inputs of the constants that layers such as `Normalization` hold.
     made, _ = tf2onnx.convert.from_graph_def(
         function.graph.as_graph_def(),

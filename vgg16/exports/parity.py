@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -119,7 +120,7 @@ def answers_of(ask: Callable[[NDArray[np.uint8]], Answered], images: Pixels, on_
 
 def _batches(count: int) -> Iterator[slice]:
     edges = [0, *range(FIRST_BATCH, count, BATCH), count]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         if start < stop:
             yield slice(start, stop)
 
@@ -266,6 +267,18 @@ def _inferior(comparison: PairedComparison, least: float, alpha: float, margin: 
         f"The gate is too small to tell whether the int8 file is as good as its float model: {found}.",
         f"With {needed:,} gate images it could be told; --quantize float16 needs no more.",
     )
+
+
+def check_enough(images: int, alpha: float, margin: float) -> None:
+    """Raises ParityError for a gate of so few images that even a file with the same answers could not be told to be as
+    good."""
+    needed = images_needed(PairedComparison(wins=0, losses=0, images=1), alpha, margin)
+    if needed is not None and images < needed:
+        raise ParityError(
+            f"The gate is too small for int8: {images:,} images cannot tell whether a file is at most "
+            f"{100 * margin:g} points worse than its float model at alpha {alpha:g}, were all answers the same.",
+            f"At least {needed:,} are needed. Use float16, which needs no more: --quantize float16",
+        )
 
 
 def images_needed(comparison: PairedComparison, alpha: float, margin: float) -> int | None:

@@ -73,7 +73,9 @@ def prepare(question: Question, workplace: Workplace) -> Work:
         vgg16=version("vgg16"),
     )
     reference = typicality.reference_of(classifier._replace(model=model), question.dataset, workplace)
-    return Work(question, Subject(model, reference, metadata, data.part("val")[0]), data, workplace)
+    return Work(
+        question, Subject(model, reference, metadata, data.part("train")[0], data.part("val")[0]), data, workplace
+    )
 
 
 def make(row: Format, work: Work) -> Exported:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vgg16.errors import RefusedError, Vgg16Error
 from vgg16.exports.formats import FORMATS, check_installed
+from vgg16.exports.parity import check_enough
 from vgg16.records import ModelVersion
 from vgg16.steps.exporting import kept
 from vgg16.steps.exporting.messages import Failed, read
@@ -44,6 +45,8 @@ def export(version: ModelVersion | str, formats: Sequence[str], workplace: Workp
 def _made(version: ModelVersion, digest: str, formats: tuple[str, ...], workplace: Workplace) -> list[Exported]:
     run = workplace.tracker.runs.get(version.run_id)
     rules = workplace.tracker.results.experiment(version.run_id).gate
+    if "litert-int8" in formats:
+        check_enough(run.trained_on.splits.get("gate", 0), rules.alpha, rules.noninferiority_margin)
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
         question = Question(
             name=version.name,

@@ -9,9 +9,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from vgg16.errors import Vgg16Error
+from vgg16.steps.exporting.records import Exported
 from vgg16.storage.files import sha256_of
 from vgg16.storage.store import Store
-from vgg16.steps.exporting.records import Exported
 
 
 def key_of(sha256: str, suffix: str) -> str:

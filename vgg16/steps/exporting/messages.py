@@ -45,7 +45,7 @@ class Lines(Silence):
 
     def send(self, line: Line) -> None:
         """Write a line."""
-        print(line.model_dump_json(exclude_defaults=True), file=self.out, flush=True)  # noqa: T201  # it is a pipe
+        print(line.model_dump_json(exclude_defaults=True), file=self.out, flush=True)  # it is a pipe
 
     def say(self, text: str) -> None:
         """Send it."""
