@@ -51,6 +51,11 @@ COMMANDS = {
     ),
     "run": Entry("vgg16.cli.run", "run", "The whole chain: check the data, train each experiment, judge the best."),
     "schema": Entry("vgg16.cli.project", "schema_", "Print the JSON schema of `vgg16.toml`, for editors."),
+    "score": Entry(
+        "vgg16.cli.models.score",
+        "score",
+        "Score every picture of a folder, archive, table, S3 prefix or dataset into one file.",
+    ),
     "show": Entry(
         "vgg16.cli.catalog",
         "show_",
@@ -81,6 +86,7 @@ AGAIN = {
     "promote": _FINISHES,
     "rollback": _FINISHES,
     "run": _GOES_ON,
+    "score": _GOES_ON,
     "study": _GOES_ON,
     "up": "`vgg16 down` ends what runs, and the same command starts what is missing",
 }

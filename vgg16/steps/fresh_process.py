@@ -128,8 +128,7 @@ def _main() -> None:
 
 def answer(question: Question, workplace: Workplace) -> dict[str, VersionAnswers]:
     """What each version answers, by its number; one that cannot be used says why."""
-    from vgg16.evaluation import corruptions, speed
-    from vgg16.evaluation.predict import predict
+    from vgg16.evaluation import corruptions, predict, speed
 
     registry, data = workplace.tracker.registry, workplace.dataset(question.dataset)
     corrupted: dict[tuple[int, Framing], list[Images]] = {}
@@ -149,8 +148,8 @@ def answer(question: Question, workplace: Workplace) -> dict[str, VersionAnswers
         if shown not in corrupted:
             sample = images[corruptions.sample(len(images))]
             corrupted[shown] = [corruptions.corrupt(kind, sample) for kind in corruptions.KINDS]
-        np.save(folder / "probabilities.npy", predict(model, images))
-        np.save(folder / "corrupted.npy", np.stack([predict(model, pictures) for pictures in corrupted[shown]]))
+        np.save(folder / "probabilities.npy", predict.predict(model, images))
+        np.save(folder / "corrupted.npy", np.stack([predict.predict(model, pictures) for pictures in corrupted[shown]]))
         answers[version] = VersionAnswers(
             folder=folder,
             class_names=classifier.class_names,

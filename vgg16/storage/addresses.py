@@ -56,6 +56,27 @@ def open_object(address: str, start: int, validator: str) -> AbstractContextMana
     return _bucket(bucket, "").stream(key, start, validator)
 
 
+def upload(source: Path, address: str) -> None:
+    """Write a file's content to the object s3://bucket/key, which is there whole or as it was before."""
+    bucket, key = _split(address)
+    _bucket(bucket, "").upload(source, key)
+
+
+def validator(address: str) -> str:
+    """What differs once the object s3://bucket/key has other content, "" where there is none."""
+    bucket, key = _split(address)
+    return _bucket(bucket, "").validator(key)
+
+
+def check_bucket(address: str) -> None:
+    """Raises RequestError where the bucket of s3://bucket/key is not there, or no key is named; Vgg16Error where the
+    server does not answer."""
+    bucket, key = _split(address)
+    if not bucket or not key or key.endswith("/"):
+        raise RequestError(f"Expected s3://bucket/key, found {shown.address(address)}.")
+    _bucket(bucket, "").check()
+
+
 def open_prefix(address: str) -> Objects:
     """What lies below `s3://bucket/prefix`, to be listed and read. Raises RequestError for any other address."""
     bucket, prefix = _split(address)

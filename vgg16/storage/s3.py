@@ -13,7 +13,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 
-from vgg16.errors import Vgg16Error
+from vgg16.errors import RequestError, Vgg16Error
 from vgg16.storage.store import ExistsError, Stream
 
 if TYPE_CHECKING:
@@ -107,6 +107,29 @@ class S3Store:
             "wins, and two would overwrite each other's work.",
             "Use a server that does (Amazon S3, MinIO, SeaweedFS 4, Ceph 20), without a proxy that drops the header.",
         )
+
+    def check(self) -> None:
+        """Raises RequestError where the bucket is not there, Vgg16Error where the server fails."""
+        hint = "boto3's variables and profiles name the server and the credentials: AWS_ENDPOINT_URL_S3, AWS_PROFILE."
+        try:
+            self.client.head_bucket(Bucket=self.bucket)
+        except ClientError as error:
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+            if status == 404:
+                where = self.client.meta.endpoint_url
+                raise RequestError(f"There is no bucket {self.bucket} at {where}.", hint) from None
+            # Who may write need not be one who may look.
+            if status != 403:
+                raise Vgg16Error(f"{self.address} failed: {error}.", hint) from None
+        except BotoCoreError as error:
+            raise Vgg16Error(f"{self.address} cannot be reached: {str(error).rstrip('.')}.", hint) from None
+
+    def validator(self, key: str) -> str:
+        """The object's ETag, "" where there is none that can be asked for."""
+        try:
+            return str(self.client.head_object(Bucket=self.bucket, Key=self.prefix + key)["ETag"])
+        except (BotoCoreError, ClientError):
+            return ""
 
     def upload(self, source: Path, key: str) -> None:
         self.client.upload_file(str(source), self.bucket, self.prefix + key)

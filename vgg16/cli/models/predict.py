@@ -6,11 +6,10 @@ import click
 
 from vgg16.cli import prepare
 from vgg16.cli.command import Answer, answers
+from vgg16.cli.models.champion import only_champion
 from vgg16.cli.show import predictions as show_predictions
 from vgg16.data.pictures import find_pictures
-from vgg16.errors import RequestError
 from vgg16.flows import progress
-from vgg16.records import ModelVersion
 from vgg16.workplace.tensorflow import import_tensorflow
 
 
@@ -29,7 +28,7 @@ def predict(images: tuple[str, ...], model_uri: str | None) -> Answer:
     paths = find_pictures(images)
     with progress.working("loading the model"):
         registry = prepare.open_reader().tracker.registry
-        uri = model_uri or _only_champion(registry.champions())
+        uri = model_uri or only_champion(registry.champions())
         import_tensorflow()
         # It imports Keras.
         from vgg16.evaluation.predict import predict_pictures
@@ -43,12 +42,3 @@ def predict(images: tuple[str, ...], model_uri: str | None) -> Answer:
         "predictions": [prediction.model_dump(mode="json") for prediction in predictions],
         "failed": [picture.model_dump(mode="json") for picture in failed],
     }
-
-
-def _only_champion(champions: list[ModelVersion]) -> str:
-    uris = [f"models:/{version.name}@champion" for version in champions]
-    if len(uris) == 1:
-        return uris[0]
-    if not uris:
-        raise RequestError("No model is in production.", "Train one: vgg16 run digits-scratch digits-finetune")
-    raise RequestError("Several models are in production.", f"Name one with --model: {', '.join(uris)}.")

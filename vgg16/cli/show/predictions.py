@@ -33,3 +33,22 @@ def predictions(answer: Answer) -> None:
         click.secho(f"{len(answer['failed'])} could not be read:", fg="yellow")
     for picture in answer["failed"]:
         click.echo(f"  {printable(picture['image'])}: {picture['reason']}")
+
+
+def scored(answer: Answer) -> None:
+    read = answer["rows"] - answer["failed"]
+    click.echo(f"{answer['output']}, by {answer['model']} in {answer['engine']}")
+    how = "there already, as asked for" if answer["already"] else "all of them scored before"
+    if answer["scored"]:
+        how = f"{answer['scored']:,} in {answer['seconds']:,.1f} s, {answer['images_per_s']:,.1f} a second"
+    paragraph(f"{answer['rows']:,} rows, {read:,} answered, {answer['failed']:,} could not be read; {how}")
+    labels = [f"{printable(label)} ({count:,})" for label, count in answer["labels"].items()]
+    if labels:
+        more = f" and {len(labels) - 10} more classes" if len(labels) > 10 else ""
+        paragraph(f"predicted: {', '.join(labels[:10])}{more}")
+    if answer["left_out"]:
+        paragraph(f"{answer['left_out']:,} files are no pictures by their names, and have no row")
+    for one in answer["reasons"]:
+        click.echo(f"  {printable(one['path'])}: {one['error']}")
+    if len(answer["reasons"]) < answer["failed"]:
+        click.echo(f"  and {answer['failed'] - len(answer['reasons']):,} more, in the column error")

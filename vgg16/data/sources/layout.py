@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from operator import attrgetter
@@ -59,27 +59,17 @@ def lay_out(place: Place, source: str, classes: Mapping[str, str], known: Collec
 
     Raises RequestError for files whose layout is none.
     """
-    rows = sorted(_without_junk(place.files()), key=attrgetter("path"))
+    rows = sorted(without_junk(place.files()), key=attrgetter("path"))
     renamed = {nfc(folder): name for folder, name in classes.items()}
     # A folder at a time: of a million files there are a thousand.
-    folders = {_folder_of(file.path) for file in rows if is_picture(file.path) or file.path.endswith("/")}
-    telling = [tuple(folder.split("/")) for folder in folders if folder]
-    depth = _depth(telling, "" in folders, {*known, *(folder for folder, name in renamed.items() if name in known)})
-    splits = _splits(telling, depth, source)
-
-    @cache
-    def of_class(folder: str) -> tuple[Split | None, str]:
-        """The split of what lies in a folder, and the name of the class's folder, "" for none."""
-        parts = folder.split("/")[depth:] if folder else []
-        split = splits.get(parts[0]) if parts else None
-        inside = parts[1:] if split else parts
-        return split, nfc(inside[0]) if inside else ""
-
+    folders = {folder_of(file.path) for file in rows if is_picture(file.path) or file.path.endswith("/")}
+    wanted = {*known, *(folder for folder, name in renamed.items() if name in known)}
+    of_class = classes_of(folders, source, wanted)
     pictures: list[Picture] = []
     taken: list[File] = []
     left_out: list[UnreadPicture] = []
     for file in rows:
-        split, name = of_class(_folder_of(file.path))
+        split, name = of_class(folder_of(file.path))
         label = renamed.get(name, name)
         reason = file.problem or why_none(file) or _why_of_no_class(name, label)
         if reason:
@@ -90,6 +80,25 @@ def lay_out(place: Place, source: str, classes: Mapping[str, str], known: Collec
     names = frozenset(of_class(folder)[1] for folder in folders)
     warnings = (*oddities.names(taken), *oddities.crowds(rows))
     return Listing(place, tuple(pictures), tuple(left_out), warnings, tuple(taken), names)
+
+
+def classes_of(
+    folders: Collection[str], source: str, known: Collection[str]
+) -> Callable[[str], tuple[Split | None, str]]:
+    """What says of a folder with pictures, of all of which those are the paths, its split and the name of its class's
+    folder, "" for none; one of a `known` name is a class's. Raises RequestError for a layout that is none."""
+    telling = [tuple(folder.split("/")) for folder in folders if folder]
+    depth = _depth(telling, "" in folders, known)
+    splits = _splits(telling, depth, source)
+
+    @cache
+    def of_class(folder: str) -> tuple[Split | None, str]:
+        parts = folder.split("/")[depth:] if folder else []
+        split = splits.get(parts[0]) if parts else None
+        inside = parts[1:] if split else parts
+        return split, nfc(inside[0]) if inside else ""
+
+    return of_class
 
 
 def check_classes(listing: Listing, source: str, classes: Mapping[str, str]) -> Listing:
@@ -127,7 +136,8 @@ def _why_of_no_class(folder: str, label: str) -> str:
     return "" if label else f"the class {folder} is left out"
 
 
-def _without_junk(files: Iterable[File]) -> Iterator[File]:
+def without_junk(files: Iterable[File]) -> Iterator[File]:
+    """The files of which no part of the path is junk."""
     in_junk = cache(has_junk)
     for file in files:
         folder, _, name = file.path.rpartition("/")
@@ -135,7 +145,8 @@ def _without_junk(files: Iterable[File]) -> Iterator[File]:
             yield file
 
 
-def _folder_of(path: str) -> str:
+def folder_of(path: str) -> str:
+    """The path of the folder that a file lies in, "" for none."""
     return path.rpartition("/")[0]
 
 

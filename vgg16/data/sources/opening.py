@@ -13,7 +13,9 @@ from vgg16.data.sources.kinds import suffix_of
 from vgg16.data.sources.layout import Listing, Picture, check_classes, lay_out
 from vgg16.data.sources.places.bucket import Bucket
 from vgg16.data.sources.places.folder import Folder
+from vgg16.data.sources.places.place import Place
 from vgg16.data.sources.places.several import Several
+from vgg16.data.sources.places.table_files import TableFiles
 from vgg16.data.sources.places.tar_archive import TarArchive
 from vgg16.data.sources.places.zip_archive import ZipArchive
 from vgg16.errors import RequestError
@@ -49,21 +51,34 @@ def open_listing(
         yield check_classes(_merged(dict(zip(_short(sources), listings, strict=True))), ", ".join(sources), classes)
 
 
-def _listed(
-    source: str, classes: Mapping[str, str], scratch: Path, opened: ExitStack, known: Collection[str]
-) -> Listing:
+def open_place(source: str, scratch: Path, opened: ExitStack, *, links: bool = True) -> Place | Path:
+    """The place that a source is, or the file of the table that it is, on this machine; what must be unpacked or
+    downloaded lies in the new folder `scratch`, and is closed with `opened`. Whether `links` in a tar archive to
+    pictures beside them are followed.
+
+    Raises RequestError for a source that is none, Vgg16Error for a full disk and a server that fails.
+    """
     if source.startswith("s3://") and suffix_of(source) not in (*_ARCHIVES, *table.SUFFIXES):
-        return lay_out(Bucket(source), source, classes, known)
+        return Bucket(source)
     scratch.mkdir()
     file = download(source, scratch, _ANY_SIZE, lambda *_: None) if source.startswith("s3://") else Path(source)
     head = _head(file, source)
     if head is None:
-        return lay_out(Folder(file), source, classes, known)
+        return Folder(file)
     if suffix_of(source) in table.SUFFIXES:
-        return table.list_table(file, source, posixpath.dirname(source) or ".", classes)
+        return file
     is_zip = head == _ZIP or suffix_of(source) == ".zip"
-    archive = ZipArchive(file, source) if is_zip else TarArchive(file, source, scratch / "unpacked")
-    return lay_out(opened.enter_context(closing(archive)), source, classes, known)
+    archive = ZipArchive(file, source) if is_zip else TarArchive(file, source, scratch / "unpacked", links=links)
+    return opened.enter_context(closing(archive))
+
+
+def _listed(
+    source: str, classes: Mapping[str, str], scratch: Path, opened: ExitStack, known: Collection[str]
+) -> Listing:
+    place = open_place(source, scratch, opened)
+    if isinstance(place, Path):
+        return table.list_table(place, source, table.home_of(source), classes)
+    return lay_out(place, source, classes, known)
 
 
 def _head(file: Path, source: str) -> bytes | None:
@@ -87,7 +102,7 @@ def _beside(
     around everything."""
     mine = listings[number]
     others = {one.label for listing in listings if listing is not mine for one in listing.pictures}
-    if isinstance(mine.place, table.TableFiles) or not others:
+    if isinstance(mine.place, TableFiles) or not others:
         return mine
     return lay_out(mine.place, source, classes, {*others, *known})
 

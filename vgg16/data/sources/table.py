@@ -8,10 +8,10 @@ from __future__ import annotations
 import csv
 import difflib
 import math
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+import posixpath
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,13 +20,9 @@ from vgg16.config.types import SPLITS, Split
 from vgg16.data.records import UnreadPicture
 from vgg16.data.sources.kinds import suffix_of, why_of_size
 from vgg16.data.sources.layout import SPLIT_FOLDERS, Listing, Picture, nfc
-from vgg16.data.sources.places.folder import local_file, read_file
 from vgg16.data.sources.places.place import File
+from vgg16.data.sources.places.table_files import TableFiles
 from vgg16.errors import RequestError
-from vgg16.storage.addresses import open_prefix
-
-if TYPE_CHECKING:
-    from vgg16.storage.objects import Objects
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 # The names of a column, by what it holds.
@@ -35,60 +31,27 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "label": ("label", "class", "category"),
     "split": ("split",),
 }
-# Of a file in S3, which is not asked for before it is read.
-UNKNOWN_SIZE = -1
 _HINT = "Expected a column path (file, image, filename), a column label (class, category), and perhaps a column split."
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
+    """A row of a table, by its number there; what it says nothing of is ""."""
+
     number: int
     path: str
     label: str
     split: str
 
 
-class TableFiles:
-    """The files that a table names, by the paths that stand in it; `home` is the folder or S3 prefix of the table. A
-    pickled copy reads any of them, and lists none: each of a thousand chunks would carry a million paths."""
+def home_of(address: str) -> str:
+    """The folder or S3 prefix that a table's relative paths start at."""
+    return posixpath.dirname(address) or "."
 
-    def __init__(self, address: str, home: str, paths: Sequence[str]) -> None:
-        self.address = address
-        self._home = home
-        self._paths = paths
-        # Kept, for making one takes as long as reading ten pictures.
-        self._buckets: dict[str, Objects] = {}
-        self._alone = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[TableFiles], tuple[str, str, tuple[str, ...]]]:
-        return TableFiles, (self.address, self._home, ())
-
-    def files(self) -> Iterator[File]:
-        """The table's files, each once. Whether one in S3 is there shows when it is read."""
-        for path in dict.fromkeys(self._paths):
-            place = self._place(path)
-            if place.startswith("s3://"):
-                yield File(path, UNKNOWN_SIZE, "")
-            else:
-                yield local_file(Path(place), path)
-
-    def read(self, path: str) -> bytes:
-        """A file's bytes, from the disk or from S3."""
-        place = self._place(path)
-        if place.startswith("s3://"):
-            bucket, _, key = place.removeprefix("s3://").partition("/")
-            return self._bucket(bucket).read(key)
-        return read_file(Path(place))
-
-    def _place(self, path: str) -> str:
-        if path.startswith(("/", "s3://")):
-            return path
-        return f"{self._home}/{path}"
-
-    def _bucket(self, name: str) -> Objects:
-        with self._alone:
-            if name not in self._buckets:
-                self._buckets[name] = open_prefix(f"s3://{name}")
-            return self._buckets[name]
+def rows_of(table: Path, address: str, optional: Collection[str] = ("split",)) -> Iterator[Row]:
+    """The rows of a table's local file; `optional` are the columns that it may lack. Raises RequestError."""
+    read = _parquet if suffix_of(address) == ".parquet" else _csv
+    return read(table, address, optional)
 
 
 def list_table(table: Path, address: str, home: str, classes: Mapping[str, str]) -> Listing:
@@ -98,9 +61,9 @@ def list_table(table: Path, address: str, home: str, classes: Mapping[str, str])
     A path that stands there again counts once; with two labels, not at all. Raises RequestError for a table that is
     none, and for one that holds a split by an unknown name.
     """
-    rows = _parquet(table, address) if suffix_of(address) == ".parquet" else _csv(table, address)
+    rows = rows_of(table, address)
     left_out: list[UnreadPicture] = []
-    chosen: dict[str, _Row] = {}
+    chosen: dict[str, Row] = {}
     labels: dict[str, set[str]] = {}
     for row in rows:
         labels.setdefault(row.path, set()).add(row.label)
@@ -133,7 +96,7 @@ def list_table(table: Path, address: str, home: str, classes: Mapping[str, str])
     )
 
 
-def _why_no_picture(file: File, row: _Row, labels: set[str], label: str) -> str:
+def _why_no_picture(file: File, row: Row, labels: set[str], label: str) -> str:
     if not row.path:
         return f"row {row.number} of the table has no path"
     if len(labels) > 1:
@@ -145,7 +108,7 @@ def _why_no_picture(file: File, row: _Row, labels: set[str], label: str) -> str:
     return file.problem or why_of_size(file)
 
 
-def _split(row: _Row, address: str) -> Split | None:
+def _split(row: Row, address: str) -> Split | None:
     if not row.split:
         return None
     if row.split.lower() not in SPLIT_FOLDERS:
@@ -156,7 +119,7 @@ def _split(row: _Row, address: str) -> Split | None:
     return SPLIT_FOLDERS[row.split.lower()]
 
 
-def _csv(table: Path, address: str) -> Iterator[_Row]:
+def _csv(table: Path, address: str, optional: Collection[str]) -> Iterator[Row]:
     """The rows of a CSV file, whose columns commas, semicolons or tabs divide; counted as an editor does, the names of
     the columns being row 1."""
     try:
@@ -166,22 +129,22 @@ def _csv(table: Path, address: str) -> Iterator[_Row]:
             # What divides the columns divides their names, which hold none of these themselves.
             reader = csv.reader(file, delimiter=max(",;\t", key=head.count))
             names = next(reader, [])
-            at = _columns(names, address)
+            at = _columns(names, address, optional)
             for cells in reader:
                 if any(cell.strip() for cell in cells):
                     path, label, split = (cells[i].strip() if 0 <= i < len(cells) else "" for i in at)
-                    yield _Row(reader.line_num, path, label, split)
+                    yield Row(reader.line_num, path, label, split)
     except (UnicodeDecodeError, csv.Error) as error:
         reason = "it is not in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         raise RequestError(f"{address} is no table that can be read: {reason}.", "Save it as CSV in UTF-8.") from None
 
 
-def _parquet(table: Path, address: str) -> Iterator[_Row]:
+def _parquet(table: Path, address: str, optional: Collection[str]) -> Iterator[Row]:
     """The rows of a Parquet file, the first being row 1."""
     try:
         with pq.ParquetFile(table) as file:
             names = file.schema_arrow.names
-            at = _columns(names, address)
+            at = _columns(names, address, optional)
             wanted = [names[i] for i in at if i >= 0]
             for name in wanted:
                 _check_type(name, file.schema_arrow.field(name).type, address)
@@ -191,7 +154,7 @@ def _parquet(table: Path, address: str) -> Iterator[_Row]:
                 for cells in zip(*columns, strict=True):
                     number += 1
                     path, label, split = map(_text, cells)
-                    yield _Row(number, path, label, split)
+                    yield Row(number, path, label, split)
     except (pa.ArrowException, OSError) as error:
         reason = (str(error).splitlines() or [""])[0].rstrip(".")
         raise RequestError(f"{address} is no table that can be read: {reason}.") from None
@@ -211,8 +174,8 @@ def _text(cell: object) -> str:
     return str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell).strip()
 
 
-def _columns(names: Sequence[str], address: str) -> tuple[int, int, int]:
-    """Where the columns of path, label and split are; -1 for no column of splits. Raises RequestError."""
+def _columns(names: Sequence[str], address: str, optional: Collection[str]) -> tuple[int, int, int]:
+    """Where the columns of path, label and split are; -1 for none of those that are `optional`. Raises RequestError."""
     plain = [name.strip().lower() for name in names]
     at = {}
     for content, known in COLUMNS.items():
@@ -222,7 +185,7 @@ def _columns(names: Sequence[str], address: str) -> tuple[int, int, int]:
             raise RequestError(
                 f"{address} has several columns of the {content}: {both}.", "Keep or rename one of them."
             )
-        if not there and content != "split":
+        if not there and content not in optional:
             near = [near for name in known for near in difflib.get_close_matches(name, plain, cutoff=0.7)]
             found = f"Is it {' or '.join(dict.fromkeys(near))}? " if near else ""
             there_are = ", ".join(names)[:200]

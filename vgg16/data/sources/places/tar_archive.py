@@ -28,13 +28,14 @@ _CHUNK = 1 << 20
 
 class TarArchive:
     """A tar archive, unpacked into a new file `scratch`, which the caller removes; `address` is where a person knows
-    the archive from.
+    the archive from. A second name of a file, a hard link, is that file; a symbolic one is where `links` are followed.
 
     Raises RequestError for a file that is none, Vgg16Error for one that the disk has no room for.
     """
 
-    def __init__(self, file: Path, address: str, scratch: Path) -> None:
+    def __init__(self, file: Path, address: str, scratch: Path, *, links: bool = True) -> None:
         self.address = address
+        self._follows = links
         self._scratch = scratch
         self._files: dict[str, File] = {}
         # The stretch of each file in the scratch file: where it begins.
@@ -92,7 +93,9 @@ class TarArchive:
             self._twice.append(File(name, 0, "", "stands in the archive again, and the last one counts"))
             self._starts.pop(name, None)
             self._links.pop(name, None)
-        if member.islnk() or member.issym():
+        if member.issym() and not self._follows:
+            file = File(name, 0, "", "a link in the archive, which is not followed")
+        elif member.islnk() or member.issym():
             home = "" if member.islnk() else posixpath.dirname(name)
             self._links[name] = posixpath.normpath(posixpath.join(home, shown(member.linkname)))
         elif not member.isreg():

@@ -1,0 +1,76 @@
+"""Every picture of a source, scored into a file."""
+
+from __future__ import annotations
+
+import click
+
+from vgg16.cli import prepare
+from vgg16.cli.command import Answer, answers
+from vgg16.cli.models.champion import only_champion
+from vgg16.cli.show import predictions as show_predictions
+from vgg16.config.types import SPLITS, Split
+from vgg16.flows import progress
+from vgg16.steps.scoring.records import EngineName, ScoreRequest
+from vgg16.steps.scoring.score import score as score_all
+from vgg16.steps.scoring.target import open_target
+from vgg16.workplace.workplace import open_workplace
+
+
+@click.command()
+@click.argument("source")
+@click.option(
+    "--output",
+    required=True,
+    metavar="FILE",
+    help="A path or s3://bucket/key that ends in .parquet, .csv or .jsonl.",
+)
+@click.option(
+    "--model", "model_uri", metavar="URI", help="models:/NAME/VERSION, models:/NAME@champion or runs:/RUN/model."
+)
+@click.option("--probabilities", is_flag=True, help="A column for the probability of each class.")
+@click.option(
+    "--engine", type=click.Choice(["onnx", "keras"]), help="What computes; else the proven ONNX file, if one is kept."
+)
+@click.option("--split", type=click.Choice(SPLITS), help="Of a dataset this split alone.")
+@answers(show_predictions.scored)
+def score(
+    source: str,
+    output: str,
+    *,
+    model_uri: str | None,
+    probabilities: bool,
+    engine: EngineName | None,
+    split: Split | None,
+) -> Answer:
+    """Score every picture of a folder, a zip or tar archive, s3://bucket/prefix, a table (CSV or Parquet) of paths, or
+    a dataset, into one file. Without --model, by the only champion there is.
+
+    The columns are path, label, probability, typicality and error: a picture that cannot be read has a row with the
+    reason. What was cut off goes on where it was.
+    """
+    open_target(output)
+    prepare.open_console(f"score       {source}")
+    workplace = open_workplace(progress)
+    uri = model_uri or only_champion(workplace.tracker.registry.champions())
+    request = ScoreRequest(
+        source=source, output=output, model=uri, split=split, engine=engine, probabilities=probabilities
+    )
+    result = score_all(request, workplace)
+    return {
+        "rows": result.rows,
+        "failed": result.failed,
+        "left_out": result.left_out,
+        "output": result.output,
+        "bytes": result.bytes,
+        "sha256": result.sha256,
+        "model": result.model,
+        "model_digest": result.digest,
+        "engine": result.engine,
+        "typicality": result.typicality,
+        "labels": result.labels,
+        "reasons": [{"path": path, "error": error} for path, error in result.reasons],
+        "scored": result.scored,
+        "seconds": round(result.seconds, 3),
+        "images_per_s": round(result.images_per_s, 1),
+        "already": result.already,
+    }
