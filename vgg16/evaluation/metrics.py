@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,8 +65,8 @@ def evaluate(  # noqa: PLR0917  # what is judged: a split, and the probabilities
             Bin(images=int(count), confidence=confidence / max(count, 1), accuracy=hits / max(count, 1))
             for count, confidence, hits in table.tolist()
         ),
-        classes=_class_scores(class_names, confusion),
-        superclasses=_class_scores(tuple(superclasses), group_counts(confusion, group_of, len(superclasses))),
+        classes=class_scores(class_names, confusion),
+        superclasses=class_scores(tuple(superclasses), group_counts(confusion, group_of, len(superclasses))),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
     )
 
@@ -89,7 +89,8 @@ def _unseen(correct: Correct, seen: NDArray[np.bool_]) -> Unseen:
     )
 
 
-def _class_scores(names: tuple[str, ...], confusion: NDArray[np.int64]) -> tuple[ClassScore, ...]:
+def class_scores(names: Sequence[str], confusion: NDArray[np.int64]) -> tuple[ClassScore, ...]:
+    """Precision and recall of each class of a confusion matrix int64 [k, k], label by answer."""
     correct, labelled, answered = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
     return tuple(
         ClassScore(
