@@ -23,7 +23,7 @@ def deploy() -> None:
     """Make pools, deployments and automations what this code says. Raises Vgg16Error."""
     settings.apply()
     # Prefect reads the settings when it is imported.
-    from vgg16.flows import automations
+    from vgg16.flows.servers import automations
     from vgg16.workplace import prefect
 
     if prefect.prepare() is None:

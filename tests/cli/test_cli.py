@@ -94,7 +94,7 @@ def test_the_temporary_server_is_prefects_own_in_a_session_of_its_own(
 ) -> None:
     from prefect.server.api.server import SubprocessASGIServer
 
-    from vgg16.flows import local_server
+    from vgg16.flows.servers import local_server
 
     started: list[dict[str, Any]] = []
 

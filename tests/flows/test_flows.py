@@ -316,7 +316,7 @@ def test_a_deployment_refuses_an_unknown_experiment_before_any_worker_starts(dep
 
 
 def test_a_server_has_each_pool_and_automation_once(deployed: str) -> None:
-    from vgg16.flows.automations import AUTOMATIONS, NOTIFICATIONS
+    from vgg16.flows.servers.automations import AUTOMATIONS, NOTIFICATIONS
     from vgg16.stack.pools import POOLS
 
     assert sorted(each["name"] for each in asked(deployed, "work_pools")) == sorted(POOLS)

@@ -39,7 +39,7 @@ def serve_flows(settings: Settings) -> Settings:
     if prefect_server() is None:
         leftovers.sweep(settings.home)
         # Prefect reads the settings when it is imported.
-        from vgg16.flows import local_server
+        from vgg16.flows.servers import local_server
 
         local_server.start()
     return settings

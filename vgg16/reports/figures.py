@@ -6,6 +6,7 @@ import base64
 import io
 import textwrap
 from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -62,7 +63,23 @@ def of_evaluation(
     }
 
 
-def confusion_matrix(evaluation: Evaluation, superclasses: Mapping[str, tuple[str, ...]], title: str) -> Figure:
+class _Answered(Protocol):
+    """What a confusion matrix is drawn of."""
+
+    @property
+    def classes(self) -> tuple[ClassScore, ...]: ...
+
+    @property
+    def confusion(self) -> Any: ...
+
+    @property
+    def top1(self) -> float: ...
+
+    @property
+    def top1_interval(self) -> Interval: ...
+
+
+def confusion_matrix(evaluation: _Answered, superclasses: Mapping[str, tuple[str, ...]], title: str) -> Figure:
     """Label by answer. Classes of a superclass are neighbours, with a line around them and its name at the upper and
     the right side."""
     class_names = [score.name for score in evaluation.classes]

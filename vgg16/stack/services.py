@@ -90,7 +90,7 @@ def _prefect(configuration: Configuration) -> Service:
         "prefect",
         configuration.url("prefect"),
         [
-            *(sys.executable, "-m", "uvicorn", "--factory", "vgg16.flows.local_server:create_app"),
+            *(sys.executable, "-m", "uvicorn", "--factory", "vgg16.flows.servers.local_server:create_app"),
             *("--host", "127.0.0.1", "--port", str(configuration.ports["prefect"])),
             *("--lifespan", "on", "--log-level", "warning"),
         ],

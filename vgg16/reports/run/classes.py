@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
-from vgg16.records import ClassScore, Evaluation
+from vgg16.records import ClassScore
+
+
+class Confusion(Protocol):
+    """Answers to labelled images: the score of each class, and `confusion[i][j]`, images of class i answered j."""
+
+    @property
+    def classes(self) -> tuple[ClassScore, ...]:
+        """In the order of the matrix."""
+
+    @property
+    def confusion(self) -> Any:
+        """Rows of counts, as sequences or an array."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ class Cell:
         return float(np.sqrt(self.share))
 
 
-def class_rows(evaluation: Evaluation) -> list[ClassRow]:
+def class_rows(evaluation: Confusion) -> list[ClassRow]:
     """A row for each class, the lowest recall first; those of which the split has no image come last."""
     counts = np.array(evaluation.confusion)
     answered = counts.sum(axis=0)
@@ -63,7 +76,7 @@ def class_rows(evaluation: Evaluation) -> list[ClassRow]:
     return sorted(rows, key=lambda row: (not row.score.images, row.score.recall, row.score.recall_interval))
 
 
-def confused_pairs(evaluation: Evaluation, most: int) -> list[ConfusedPair]:
+def confused_pairs(evaluation: Confusion, most: int) -> list[ConfusedPair]:
     """The pairs of classes that are confused, the most often first, at most `most` of them; one direction each."""
     counts = np.array(evaluation.confusion)
     others = counts - np.diag(counts.diagonal())
@@ -77,12 +90,15 @@ def confused_pairs(evaluation: Evaluation, most: int) -> list[ConfusedPair]:
     ]
 
 
-def matrix(evaluation: Evaluation) -> list[tuple[str, Sequence[Cell]]]:
+def matrix(evaluation: Confusion) -> list[tuple[str, Sequence[Cell]]]:
     """The confusion matrix: the name and the fields of each label, in the order of the classes."""
     return [
         (
             score.name,
-            [Cell(times, times / max(score.images, 1), row == column) for column, times in enumerate(counts)],
+            [
+                Cell(times, times / max(score.images, 1), row == column)
+                for column, times in enumerate(np.asarray(counts).tolist())
+            ],
         )
         for row, (score, counts) in enumerate(zip(evaluation.classes, evaluation.confusion, strict=True))
     ]

@@ -28,7 +28,7 @@ def report(facts: RunFacts) -> str:
     """The page."""
     scored = facts.scored
     templates = Environment(
-        loader=PackageLoader("vgg16.reports.run", ""), trim_blocks=True, lstrip_blocks=True, autoescape=True
+        loader=PackageLoader("vgg16.reports", ""), trim_blocks=True, lstrip_blocks=True, autoescape=True
     )
     templates.filters |= {"percent": percent, "interval": percent_interval}
     label, color = words.LABELS[facts.standing]
@@ -48,7 +48,7 @@ def report(facts: RunFacts) -> str:
         "made": _made(facts),
         **(_scored(facts, scored) if scored else {}),
     }
-    return templates.get_template("page.html").render(page)
+    return templates.get_template("run/page.html").render(page)
 
 
 def _scored(facts: RunFacts, scored: Evaluation) -> Mapping[str, object]:

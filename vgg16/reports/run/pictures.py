@@ -64,7 +64,7 @@ def _pictures(facts: RunFacts, rows: Sequence[int]) -> list[Picture]:
             label=names[answers.labels[row]],
             answer=names[answers.answers[row]],
             probability=float(answers.probabilities[row]),
-            uri=_uri(facts.pictures[row]),
+            uri=as_uri(facts.pictures[row]),
             path=facts.paths.get(row, ""),
             small=max(facts.pictures[row].shape[:2]) <= SHARP,
         )
@@ -73,7 +73,8 @@ def _pictures(facts: RunFacts, rows: Sequence[int]) -> list[Picture]:
     ]
 
 
-def _uri(image: Images) -> str:
+def as_uri(image: Images) -> str:
+    """An image, uint8 [h, w, 3], as an address that needs no server, no larger than it is shown."""
     picture, file = Image.fromarray(image), io.BytesIO()
     picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
     # JPEG would blur what is drawn with square pixels, and is a quarter of the size of the others.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from vgg16.config.types import Frozen, Split
-from vgg16.data.images import Labels
+from vgg16.data.images import Digests, Labels
 from vgg16.statistics import Probabilities
 
 EngineName = Literal["onnx", "keras"]
@@ -67,7 +67,9 @@ class ScoredPart:
     that could not be read, whose reason stands in `errors`, "" for none. `truth` is the true class of each by the
     source's own word, a class folder, a table's label or a dataset's; None where it says nothing. `probabilities`
     float32 [n, k], NaN for what could not be read; None where neither the request nor a true class asks for them.
-    `probability` float32 [n] is that of the label, `typicality` float32 [n] or None for a model that has none."""
+    `probability` float32 [n] is that of the label, `typicality` float32 [n] or None for a model that has none.
+    `content` uint8 [n, 32] is the sha256 of each file's bytes, zeros for what could not be read; None where no true
+    class asks for it."""
 
     class_names: tuple[str, ...]
     paths: Sequence[str]
@@ -77,6 +79,7 @@ class ScoredPart:
     typicality: Floats | None
     errors: Sequence[str]
     probabilities: Probabilities | None
+    content: Digests | None = None
 
 
 class Observer(Protocol):

@@ -1,7 +1,7 @@
 """Prefect's server as we start it, which takes the names of this machine alone for its own: a page of elsewhere that a
 browser has open, under a name that leads here, is refused. And the temporary one, which the flows of a laptop report
 to: in a session of its own, behind a password of this run, and ended with the process that started it, however that
-ends: `python -m vgg16.flows.local_server`.
+ends: `python -m vgg16.flows.servers.local_server`.
 
 A terminal's Ctrl-C goes to all processes of its group: a server among them would be gone before the flow had reported
 how it ended, and Prefect would try to reach it for minutes.
@@ -24,7 +24,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from vgg16.stack import leftovers
 
-APP = "vgg16.flows.local_server:create_app"
+APP = "vgg16.flows.servers.local_server:create_app"
 _NAMES = ("127.0.0.1", "localhost")
 
 
@@ -42,7 +42,7 @@ class _ServerOfItsOwnSession(server.SubprocessASGIServer):
         folder.mkdir(parents=True, exist_ok=True)
         return subprocess.Popen(
             [
-                *(sys.executable, "-m", "vgg16.flows.local_server"),
+                *(sys.executable, "-m", "vgg16.flows.servers.local_server"),
                 *("--factory", APP),
                 *("--host", "127.0.0.1", "--port", str(self.port), "--log-level", "error", "--lifespan", "on"),
             ],
