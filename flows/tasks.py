@@ -30,6 +30,8 @@ from vgg16.records import (
     Verdict,
 )
 from vgg16.steps import card, chain, register, stages
+from vgg16.steps.champion import only_champion
+from vgg16.steps.scoring.records import ScoreRequest, ScoreResult
 from vgg16.storage import files
 from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import Workplace, open_workplace
@@ -179,6 +181,20 @@ def find_run(experiment: Experiment, chain: str) -> TrackedRun | None:
 def find_trained(request: TrainingRequest) -> TrackedRun | None:
     """The last complete run of this very request, whoever asked for it; where it is to be `fresh`, below its parent."""
     return register.find_trained(request, here())
+
+
+@task(name="find champion", **IO)
+def find_champion() -> str:
+    """The address of the only model in production. Raises RequestError for none, and for several."""
+    return only_champion(here().tracker.registry.champions())
+
+
+@task(name="score", **_COMPUTE)
+def score_pictures(request: ScoreRequest) -> ScoreResult:
+    """Every picture of a source -> a row of a file."""
+    from vgg16.steps.scoring.score import score
+
+    return score(request, here())
 
 
 # Promotion

@@ -22,12 +22,13 @@ BINS = 15
 
 def proportion_interval(count: int, of: int, confidence: float = 0.95) -> Interval:
     """The interval of a proportion, such as top-1, of `count` in `of`: Wilson's, which holds at 0 and 1 too."""
-    from scipy.stats import binomtest
-
     if not of:
         return 0.0, 1.0
-    interval = binomtest(count, of).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    z, share = float(ndtri((1 + confidence) / 2)), count / of
+    centre = share + z**2 / (2 * of)
+    half = z * sqrt(share * (1 - share) / of + z**2 / (4 * of**2))
+    scale = 1 + z**2 / of
+    return (centre - half) / scale if count else 0.0, (centre + half) / scale if count < of else 1.0
 
 
 def mcnemar_p(wins: int, losses: int) -> float:

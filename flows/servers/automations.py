@@ -120,6 +120,20 @@ NOTIFICATIONS: tuple[tuple[Row, str], ...] = (
         },
         "{{ event.payload.text }}",
     ),
+    (
+        {
+            "name": "vgg16: tell of a model that got worse",
+            "trigger": {
+                "type": "event",
+                "posture": "Reactive",
+                "match": {"prefect.resource.id": "vgg16.model.*"},
+                "expect": ["vgg16.got-worse"],
+                "threshold": 1,
+                "within": 0,
+            },
+        },
+        "{{ event.payload.text }}",
+    ),
 )
 
 

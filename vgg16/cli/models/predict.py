@@ -6,10 +6,10 @@ import click
 
 from vgg16.cli import prepare
 from vgg16.cli.command import Answer, answers
-from vgg16.cli.models.champion import only_champion
 from vgg16.cli.show import predictions as show_predictions
 from vgg16.data.pictures import find_pictures
 from vgg16.flows import progress
+from vgg16.steps.champion import only_champion
 from vgg16.workplace.tensorflow import import_tensorflow
 
 

@@ -6,14 +6,20 @@ import click
 
 from vgg16.cli import prepare
 from vgg16.cli.command import Answer, answers
-from vgg16.cli.models.champion import only_champion
 from vgg16.cli.show import predictions as show_predictions
 from vgg16.config.types import SPLITS, Split
 from vgg16.flows import progress
+from vgg16.steps.champion import only_champion
 from vgg16.steps.scoring.records import EngineName, ScoreRequest
 from vgg16.steps.scoring.score import score as score_all
 from vgg16.steps.scoring.target import open_target
 from vgg16.workplace.workplace import open_workplace
+
+# What is said where the source tells true classes, else null.
+_OF_LABELS = (
+    *("metrics", "new", "met", "unknown", "unlabelled", "unread"),
+    *("classes", "confusion", "holds", "reason", "page"),
+)
 
 
 @click.command()
@@ -47,6 +53,9 @@ def score(
 
     The columns are path, label, probability, typicality and error: a picture that cannot be read has a row with the
     reason. What was cut off goes on where it was.
+
+    Where folders are called like the model's classes, or a table has a column of labels: how good it is there, what it
+    confuses, and whether it is still as good as when it was judged, on a page too.
     """
     open_target(output)
     prepare.open_console(f"score       {source}")
@@ -73,4 +82,5 @@ def score(
         "seconds": round(result.seconds, 3),
         "images_per_s": round(result.images_per_s, 1),
         "already": result.already,
+        **{key: result.labelled.get(key) for key in _OF_LABELS},
     }

@@ -52,3 +52,29 @@ def scored(answer: Answer) -> None:
         click.echo(f"  {printable(one['path'])}: {one['error']}")
     if len(answer["reasons"]) < answer["failed"]:
         click.echo(f"  and {answer['failed'] - len(answer['reasons']):,} more, in the column error")
+    if answer["reason"]:
+        _labelled(answer)
+
+
+def _labelled(answer: Answer) -> None:
+    """What the true classes say."""
+    if metrics := answer["metrics"]:
+        paragraph(f"right: {_share(metrics)} of {metrics['images']:,} pictures whose class is known")
+    if answer["met"] and answer["new"]:
+        new = answer["new"]
+        met = sum(answer["met"].values())
+        paragraph(f"of these the model has met {met:,}; on the other {new['images']:,} it is right on {_share(new)}")
+    if unknown := answer["unknown"]:
+        names = ", ".join(f"{printable(name)} ({count:,})" for name, count in list(unknown.items())[:10])
+        more = f" and {len(unknown) - 10:,} more" if len(unknown) > 10 else ""
+        paragraph(f"classes that it does not know: {names}{more}")
+    holds = answer["holds"]
+    color = {"holds": "green", "worse": "red"}.get(holds["verdict"] if holds else "", "yellow")
+    click.secho(f"does it still hold? {holds['verdict'] if holds else 'not compared'}", fg=color)
+    paragraph(answer["reason"])
+    click.echo(f"page: {answer['page']}")
+
+
+def _share(metrics: Answer) -> str:
+    low, high = metrics["top1_interval"]
+    return f"{metrics['top1']:.1%} ({100 * low:.1f} to {100 * high:.1f} %)"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vgg16.data.images import Images
 from vgg16.evaluation.holds import Holds
 from vgg16.evaluation.labelled import FIELDS, Labelled
+from vgg16.evaluation.tally import Metrics
 from vgg16.records import ClassScore
 from vgg16.reports import figures
 from vgg16.reports.run import classes, page
@@ -85,7 +86,7 @@ def report(facts: ScoreFacts) -> str:
         "mistakes": _pictures(facts),
         "wrong": told.metrics.images - told.metrics.right if told.metrics else 0,
         "commands": following.commands(facts.name, facts.source, told.holds),
-        **(_classes(told) if told.metrics else {}),
+        **(_classes(told, told.metrics) if told.metrics else {}),
     }
     return templates.get_template("score/page.html").render(content)
 
@@ -182,16 +183,15 @@ def _then_and_now(facts: ScoreFacts) -> list[tuple[ClassScore, ClassScore]]:
     return sorted(pairs, key=lambda pair: pair[0].recall - pair[1].recall if pair[1].images else 1.0)[: page.CLASSES]
 
 
-def _classes(told: Labelled) -> dict[str, object]:
-    assert told.metrics
+def _classes(told: Labelled, metrics: Metrics) -> dict[str, object]:
     place = {score.name: number for number, score in enumerate(told.classes)}
     confusion = np.zeros((len(place), len(place)), np.int64)
     for pair in told.confusion:
         confusion[place[pair.label], place[pair.answer]] = pair.images
-    counts = _Counts(told.classes, confusion, told.metrics.top1, told.metrics.top1_interval)
+    counts = _Counts(told.classes, confusion, metrics.top1, metrics.top1_interval)
     rows = [row for row in classes.class_rows(counts) if row.score.images]
     many = len(place) > page.TABLE_CLASSES
-    drawn = figures.confusion_matrix(counts, {}, plural(told.metrics.images, "picture")) if many else None
+    drawn = figures.confusion_matrix(counts, {}, plural(metrics.images, "picture")) if many else None
     return {
         "matrix": [] if many else classes.matrix(counts),
         "heat_map": figures.as_data_uri(drawn) if drawn and len(place) <= FIELDS else "",

@@ -19,20 +19,25 @@ def where_to_read(report: ValidationReport) -> str:
     lines = [f"**{report.dataset}** `{report.digest[:8]}`: {report.checked} expectations, {report.verdict}.", ""]
     for one in report.warnings:
         lines += [f"Warning `{one.expectation}`: expected {one.expected}, found {one.observed}.", ""]
-    if report.docs.startswith("s3://"):
-        address, file = json.dumps(report.docs), json.dumps(PurePosixPath(report.docs).name)
-        fetch = "from pathlib import Path; from vgg16.storage.addresses import download; "
-        fetch += f"download({address}, Path({file}))"
-        lines += [
-            f"The Data Docs are `{report.docs}`, and in MLflow beside each run that learned from these data.",
-            "",
-            "To fetch them, with the variables of the store (`source .vgg16/stack/env` where `vgg16 up` made it):",
-            "",
-            f"```sh\npython -c {shlex.quote(fetch)}\n```",
-        ]
-    elif report.docs:
-        lines.append(f"The Data Docs, to be opened on {platform.node()}: `{Path(report.docs).as_uri()}`")
+    if report.docs:
+        beside = ", and in MLflow beside each run that learned from these data" * report.docs.startswith("s3://")
+        lines += how_to_open(report.docs, "The Data Docs", beside)
     return "\n".join(lines) + "\n"
+
+
+def how_to_open(address: str, what: str, beside: str = "") -> list[str]:
+    """How to open a page that lies in the store, in lines of Markdown; `beside` says where else it is."""
+    if not address.startswith("s3://"):
+        return [f"{what}, to be opened on {platform.node()}: `{Path(address).as_uri()}`"]
+    fetch = "from pathlib import Path; from vgg16.storage.addresses import download; "
+    fetch += f"download({json.dumps(address)}, Path({json.dumps(PurePosixPath(address).name)}))"
+    return [
+        f"{what} {'are' if what.endswith('s') else 'is'} `{address}`{beside}.",
+        "",
+        "To fetch, with the variables of the store (`source .vgg16/stack/env` where `vgg16 up` made it):",
+        "",
+        f"```sh\npython -c {shlex.quote(fetch)}\n```",
+    ]
 
 
 def refused(report: ValidationReport, facts: Mapping[str, Any] | None = None) -> DataError:

@@ -1,28 +1,46 @@
 """Of a scoring whose source tells the true classes: each part is counted as it passes, and at the end it is said how
-good the model is here."""
+good the model is here, on a page too."""
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import heapq
+import io
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vgg16.data.images import Images
 from vgg16.evaluation.holds import Judged
-from vgg16.evaluation.labelled import labelled
+from vgg16.evaluation.labelled import Labelled, labelled
+from vgg16.evaluation.metrics import class_scores
 from vgg16.evaluation.truth import Truth
-from vgg16.steps.scoring.records import ScoredPart
+from vgg16.records import ClassScore
+from vgg16.reports.score.page import Mistaken, ScoreFacts, report
+from vgg16.reports.text import plural, with_interval
+from vgg16.steps.scoring.engines import Model
+from vgg16.steps.scoring.judged import judged, met
+from vgg16.steps.scoring.records import ScoredPart, ScoreRequest
+from vgg16.steps.scoring.sources import Pictures
+from vgg16.storage.downloads import without_secrets
+from vgg16.workplace.workplace import Workplace
 
 # The most confident mistakes, which the page shows.
 MISTAKES = 24
+# Of more different answers the confusion matrix is a file.
+MOST_PAIRS = 10_000
 
 
 @dataclass(frozen=True, order=True)
-class Mistake:
+class _Mistake:
     """An image that was answered wrongly, with the probability of the answer; of equally sure ones the first is the
-    greater."""
+    greater, whose `place` is less below zero."""
 
     probability: float
     place: int
@@ -34,39 +52,144 @@ class Mistake:
 class LabelledParts:
     """An Observer that counts; no more is held than the counts and the paths of the most confident mistakes."""
 
-    def __init__(self, truth: Truth, judged: Judged | str) -> None:
-        self._truth, self._judged = truth, judged
+    def __init__(self, truth: Truth, on: Judged | str) -> None:
+        self._truth, self._judged = truth, on
         self._counted, self._unread, self._seen = truth.nothing, 0, 0
-        self._mistakes: list[Mistake] = []
+        self._mistakes: list[_Mistake] = []
+        self._known = frozenset(truth.class_names)
 
     def see(self, part: ScoredPart) -> None:
         """Count the next rows."""
-        read = np.flatnonzero(part.labels >= 0)
-        self._unread += sum(part.truth[row] is not None for row in np.flatnonzero(part.labels < 0))
-        if part.probabilities is not None and len(read):
-            labels = [part.truth[row] for row in read]
+        read = [int(row) for row in np.flatnonzero(part.labels >= 0)]
+        labels = [part.truth[row] for row in read]
+        self._unread += sum(truth is not None for truth in part.truth) - sum(label is not None for label in labels)
+        if part.probabilities is not None and read:
             content = None if part.content is None else part.content[read]
             self._counted += self._truth.count(part.probabilities[read], labels, content)
-        for row in read:
-            label, answer = part.truth[row], part.class_names[part.labels[row]]
-            if label is not None and label != answer and label in self._truth.class_names:
-                mistake = Mistake(
-                    float(part.probability[row]), -(self._seen + int(row)), part.paths[row], label, answer
-                )
+        for row, label in zip(read, labels, strict=True):
+            answer = part.class_names[part.labels[row]]
+            if label is not None and label != answer and label in self._known:
+                mistake = _Mistake(float(part.probability[row]), -(self._seen + row), part.paths[row], label, answer)
                 add = heapq.heappush if len(self._mistakes) < MISTAKES else heapq.heappushpop
                 add(self._mistakes, mistake)
         self._seen += len(part.paths)
 
     @property
-    def mistakes(self) -> Sequence[Mistake]:
-        """The most confident ones, those first."""
-        return sorted(self._mistakes, reverse=True)
-
-    def summary(self) -> dict[str, Any]:
-        """What is said of all rows, as JSON."""
-        told = labelled(self._counted, self._truth.class_names, self._judged, self._unread)
-        mistakes = [
-            {"path": one.path, "label": one.label, "answer": one.answer, "probability": one.probability}
-            for one in self.mistakes
+    def mistakes(self) -> list[tuple[int, Mistaken]]:
+        """The most confident ones, those first, each with its row."""
+        return [
+            (-one.place, Mistaken(one.path, one.label, one.answer, one.probability))
+            for one in sorted(self._mistakes, reverse=True)
         ]
-        return told.model_dump(mode="json") | {"mistakes": mistakes}
+
+    @property
+    def gate(self) -> tuple[ClassScore, ...]:
+        """The classes as the gate saw them; nothing where that is not known by class."""
+        on = self._judged
+        if isinstance(on, str) or len(on.images) != len(self._truth.class_names):
+            return ()
+        wrong = np.zeros(len(on.images) + 1, np.int64)
+        wrong[:-1] = on.images - on.right
+        confusion = np.diag(np.append(on.right, 0))
+        confusion[:, -1] += wrong
+        return class_scores((*self._truth.class_names, ""), confusion)[:-1]
+
+    def told(self) -> Labelled:
+        """What is said of all rows."""
+        return labelled(self._counted, self._truth.class_names, self._judged, self._unread)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who watches a scoring of labelled pictures, and says something of all of them at its end."""
+
+    request: ScoreRequest
+    model: Model
+    pictures: Pictures
+    workplace: Workplace
+    parts: LabelledParts
+
+    @classmethod
+    def over(
+        cls, request: ScoreRequest, model: Model, class_names: tuple[str, ...], pictures: Pictures, workplace: Workplace
+    ) -> Watch:
+        """That of these pictures, which a model of these classes answers."""
+        truth = met(model.dataset, class_names, workplace)
+        parts = LabelledParts(truth, judged(model.version, model.digest, workplace))
+        return cls(request, model, pictures, workplace, parts)
+
+    def see(self, part: ScoredPart) -> None:
+        """Look at the next rows."""
+        self.parts.see(part)
+
+    def summary(self, output: str, rows: int, failed: int) -> dict[str, Any]:
+        """What is said of a file with so many rows, as JSON, with the address of the page, which lies in the store."""
+        told = self.parts.told()
+        _say(told, self.workplace)
+        source = without_secrets(self.request.source)
+        mistakes = self.parts.mistakes
+        facts = ScoreFacts(
+            source=source,
+            output=output,
+            model=self.model.address,
+            name=self.model.version.name if self.model.version else "",
+            rows=rows,
+            failed=failed,
+            labelled=told,
+            at=datetime.now(UTC),
+            gate=self.parts.gate,
+            mistakes=[mistake for _, mistake in mistakes],
+            pictures=_read_again(mistakes, self.pictures),
+        )
+        # One for each output: what is scored into it again has a new page in its place.
+        key = f"docs/score-{hashlib.sha256(output.encode(errors='surrogateescape')).hexdigest()[:12]}"
+        page = _keep(report(facts), f"{key}.html", self.workplace)
+        self.workplace.say(f"score       page: {page}")
+        answer = told.model_dump(mode="json") | {"page": page}
+        if len(told.confusion) > MOST_PAIRS:
+            answer["confusion"] = _keep(_as_csv(told), f"{key}.csv", self.workplace)
+        return answer
+
+
+def _say(told: Labelled, workplace: Workplace) -> None:
+    if told.metrics:
+        top1 = with_interval(told.metrics.top1, told.metrics.top1_interval)
+        workplace.say(f"labels      top-1 {top1} on {plural(told.metrics.images, 'picture')} of known classes")
+    if told.met:
+        listed = ", ".join(f"{count:,} of {split}" for split, count in told.met.items())
+        rest = ""
+        if told.new:
+            rest = f"; {with_interval(told.new.top1, told.new.top1_interval)} on the other {told.new.images:,}"
+        workplace.say(f"labels      the model has met {sum(told.met.values()):,} of them ({listed}){rest}")
+    if told.unknown:
+        first = ", ".join(f"{name} {count:,}" for name, count in list(told.unknown.items())[:10])
+        more = f" and {len(told.unknown) - 10:,} more" if len(told.unknown) > 10 else ""
+        workplace.say(f"labels      classes that the model does not know, which count nowhere: {first}{more}")
+    if told.unlabelled:
+        workplace.say(f"labels      {plural(told.unlabelled, 'picture')} without a class count nowhere")
+    verdict = told.holds.verdict if told.holds else "not compared with the gate"
+    workplace.say(f"holds       {verdict}: {told.reason.removeprefix(f'{verdict} ')}")
+
+
+def _read_again(mistakes: Sequence[tuple[int, Mistaken]], pictures: Pictures) -> dict[str, Images]:
+    """The pictures of mistakes as the model saw them."""
+    read = {mistake.path: pictures.read(range(row, row + 1))[0] for row, mistake in mistakes}
+    return {path: image for path, image in read.items() if not isinstance(image, str)}
+
+
+def _keep(content: str, key: str, workplace: Workplace) -> str:
+    """Put a text into the store; its address."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / Path(key).name
+        file.write_text(content, encoding="utf-8", newline="")
+        workplace.store.upload(file, key)
+    return f"{workplace.store.address}/{key}"
+
+
+def _as_csv(told: Labelled) -> str:
+    """A line for each pair of label and answer that occurs."""
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(["label", "answer", "images"])
+    writer.writerows([pair.label, pair.answer, pair.images] for pair in told.confusion)
+    return file.getvalue()

@@ -148,6 +148,9 @@ def _as_table(part: ScoredPart) -> pa.Table:
     if part.probabilities is not None:
         flat = pa.array(part.probabilities.reshape(-1), pa.float32())
         columns["probabilities"] = pa.FixedSizeListArray.from_arrays(flat, part.probabilities.shape[1])
+    if part.content is not None:
+        content = pa.py_buffer(np.ascontiguousarray(part.content))
+        columns["content"] = pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), len(part.content), [None, content])
     return pa.table(columns)
 
 
@@ -160,6 +163,9 @@ def _as_part(table: pa.Table, class_names: tuple[str, ...]) -> ScoredPart:
     if "probabilities" in table.column_names:
         flat = table["probabilities"].combine_chunks().flatten()
         probabilities = flat.to_numpy(zero_copy_only=False).reshape(len(table), -1)
+    content = None
+    if "content" in table.column_names:
+        content = np.frombuffer(b"".join(table["content"].to_pylist()), np.uint8).reshape(-1, 32)
     return ScoredPart(
         class_names,
         table["path"].to_pylist(),
@@ -169,4 +175,5 @@ def _as_part(table: pa.Table, class_names: tuple[str, ...]) -> ScoredPart:
         numbers("typicality") if "typicality" in table.column_names else None,
         table["error"].to_pylist(),
         probabilities,
+        content,
     )

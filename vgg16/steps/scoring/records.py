@@ -1,10 +1,10 @@
-"""What a scoring is asked for, what comes out of it, and what whoever looks on is shown."""
+"""What a scoring is asked for, and what comes out of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,10 @@ from pydantic import Field
 
 from vgg16.config.types import Frozen, Split
 from vgg16.data.images import Digests, Labels
-from vgg16.statistics import Probabilities
+
+if TYPE_CHECKING:
+    # It imports scipy, which a server that learns of the flows does without.
+    from vgg16.statistics import Probabilities
 
 EngineName = Literal["onnx", "keras"]
 Floats = NDArray[np.float32]
@@ -36,7 +39,7 @@ class ScoreResult(Frozen):
     were `left_out`. `model` is the address that nothing can move, `digest` the model's. Of the rows so many were
     `scored` by this call in so many seconds, from the first to the last; none where the file was there `already`, as
     asked for. `labels` counts the predicted classes, `reasons` are the first pictures that failed, each with why;
-    `observed` is what an Observer has said of all rows."""
+    `labelled` is what the true classes say of all rows, as `Watch` says it; {} where the source tells none."""
 
     rows: int
     failed: int
@@ -50,7 +53,7 @@ class ScoreResult(Frozen):
     typicality: bool
     labels: dict[str, int]
     reasons: tuple[tuple[str, str], ...] = ()
-    observed: dict[str, Any] = Field(default_factory=dict)
+    labelled: dict[str, Any] = Field(default_factory=dict)
     scored: int = 0
     seconds: float = 0.0
     already: bool = False
@@ -80,13 +83,3 @@ class ScoredPart:
     errors: Sequence[str]
     probabilities: Probabilities | None
     content: Digests | None = None
-
-
-class Observer(Protocol):
-    """Somebody who is shown each part of a scoring once, in order, and says something of all of them."""
-
-    def see(self, part: ScoredPart) -> None:
-        """Look at the next rows."""
-
-    def summary(self) -> dict[str, Any]:
-        """What to say of all rows, as JSON: it is kept beside the file, for a call that finds it finished."""

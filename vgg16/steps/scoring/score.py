@@ -14,8 +14,9 @@ from vgg16.errors import Vgg16Error
 from vgg16.steps.scoring import formats, parts
 from vgg16.steps.scoring.answering import answer_all
 from vgg16.steps.scoring.engines import Engine, Model, find_model, open_engine
+from vgg16.steps.scoring.labelled import Watch
 from vgg16.steps.scoring.parts import Finished, Parts
-from vgg16.steps.scoring.records import Observer, ScoredPart, ScoreRequest, ScoreResult
+from vgg16.steps.scoring.records import ScoredPart, ScoreRequest, ScoreResult
 from vgg16.steps.scoring.sources import Source, open_source
 from vgg16.steps.scoring.target import Target, alone, open_target
 from vgg16.storage.downloads import without_secrets
@@ -26,9 +27,9 @@ from vgg16.workplace.workplace import Workplace
 _NAMED = 20
 
 
-def score(request: ScoreRequest, workplace: Workplace, observer: Observer | None = None) -> ScoreResult:
-    """Answer every picture of the request's source, and write the file; `observer` is shown all of its rows. A file
-    that is there as asked for is left as it is; one that was cut off is finished.
+def score(request: ScoreRequest, workplace: Workplace) -> ScoreResult:
+    """Answer every picture of the request's source, and write the file; where the source tells true classes, say how
+    good the model is there. A file that is there as asked for is left as it is; one that was cut off is finished.
 
     Raises RequestError for a source, a model or an output that is none; Vgg16Error where another process writes the
     same output, and where a place or a server fails: what was done until then is kept.
@@ -45,7 +46,7 @@ def score(request: ScoreRequest, workplace: Workplace, observer: Observer | None
         engine = open_engine(request, model, workplace)
         facts = _facts(request, source, model, engine, target)
         digest = parts.digest_of(facts)
-        if there := _there_already(folder, digest, target, observer):
+        if there := _there_already(folder, digest, target):
             workplace.say(f"score       {target.address} is there already, as asked for")
             return there
         if differing := parts.begin(folder, digest, facts):
@@ -70,7 +71,10 @@ def score(request: ScoreRequest, workplace: Workplace, observer: Observer | None
                 all_probabilities=request.probabilities or pictures.any_truth,
             )
         seconds = time.monotonic() - start
-        tally = _assemble(request, own, target, _metadata(request, model, engine, facts), observer)
+        watch = None
+        if pictures.any_truth:
+            watch = Watch.over(request, model, engine.class_names, pictures, workplace)
+        tally = _assemble(request, own, target, _metadata(request, model, engine, facts), watch)
         content = sha256_of(target.draft)
         result = ScoreResult(
             rows=len(source),
@@ -85,7 +89,7 @@ def score(request: ScoreRequest, workplace: Workplace, observer: Observer | None
             typicality=engine.has_typicality,
             labels=dict(tally.labels.most_common()),
             reasons=tuple(tally.reasons),
-            observed=observer.summary() if observer else {},
+            labelled=watch.summary(target.address, len(source), tally.failed) if watch else {},
             scored=scored,
             seconds=seconds,
         )
@@ -95,11 +99,10 @@ def score(request: ScoreRequest, workplace: Workplace, observer: Observer | None
     return result
 
 
-def _there_already(folder: Any, digest: str, target: Target, observer: Observer | None) -> ScoreResult | None:
-    """The result of a call that has written the same, where its file is there unchanged, and all that is asked of it is
-    known."""
+def _there_already(folder: Any, digest: str, target: Target) -> ScoreResult | None:
+    """The result of a call that has written the same, where its file is there unchanged."""
     finished = parts.finished(folder)
-    if finished is None or finished.request != digest or (observer and not finished.result.observed):
+    if finished is None or finished.request != digest:
         return None
     validator = target.validator()
     return finished.result if validator and validator == finished.validator else None
@@ -121,7 +124,7 @@ class _Tally:
 
 
 def _assemble(
-    request: ScoreRequest, own: Parts, target: Target, metadata: Mapping[str, str], observer: Observer | None
+    request: ScoreRequest, own: Parts, target: Target, metadata: Mapping[str, str], watch: Watch | None
 ) -> _Tally:
     """Put the parts together in the target's draft."""
     tally = _Tally()
@@ -135,8 +138,8 @@ def _assemble(
                 raise Vgg16Error("What was scored is damaged or was removed meanwhile.", "Call again: it goes on.")
             writer.write(part)
             tally.see(part)
-            if observer:
-                observer.see(part)
+            if watch:
+                watch.see(part)
     return tally
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from vgg16.config import project
 from vgg16.config.types import SPLITS, DatasetChoice, Framing, is_bare
 from vgg16.data import published
 from vgg16.data.decode import VERSION, Decoded, decode, readers
-from vgg16.data.images import Images, ImageSet, Pixels
+from vgg16.data.images import Digests, Images, ImageSet, Pixels
 from vgg16.data.sources.kinds import is_picture
 from vgg16.data.sources.places.bucket import Bucket
 from vgg16.data.sources.places.table_files import TableFiles
@@ -52,6 +53,10 @@ class Pictures(Protocol):
 
     def names(self, rows: range) -> tuple[list[str], list[str | None]]:
         """Path and true class, None for one that is not known, of rows that follow each other."""
+
+    def content(self, rows: range) -> Digests | None:
+        """The sha256 of each of these rows, uint8 [n, 32], as a dataset has it, once they were read; zeros for what
+        cannot be read. None where no true class is known."""
 
     def read(self, rows: range) -> list[Images | str]:
         """Each picture as the model takes it, uint8 [side, side, 3], or why it cannot be read. Raises Vgg16Error where
@@ -123,6 +128,8 @@ class _FilePictures:
     truth: Truth
     side: int
     framing: Framing
+    # Of rows that were read and not asked for yet.
+    _digests: dict[int, bytes] = field(default_factory=dict)
     # As many at once as there are processors: a large photograph takes half a gigabyte meanwhile.
     _decoding: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(os.cpu_count() or 1))
 
@@ -146,11 +153,19 @@ class _FilePictures:
     def read(self, rows: range) -> list[Images | str]:
         paths = self.rows.paths.slice(rows.start, len(rows)).to_pylist()
         problems = self.rows.problems.slice(rows.start, len(rows)).to_pylist()
-        return [problem or self._square(path) for path, problem in zip(paths, problems, strict=True)]
+        return [problem or self._square(row, path) for row, path, problem in zip(rows, paths, problems, strict=True)]
 
-    def _square(self, path: str) -> Images | str:
+    def content(self, rows: range) -> Digests | None:
+        if not self.any_truth:
+            return None
+        digests = b"".join(self._digests.pop(row, bytes(32)) for row in rows)
+        return np.frombuffer(digests, np.uint8).reshape(-1, 32)
+
+    def _square(self, row: int, path: str) -> Images | str:
         try:
             content = self.rows.place.read(path)
+            if self.any_truth:
+                self._digests[row] = hashlib.sha256(content).digest()
             with self._decoding:
                 return decode(content).square(self.side, self.framing)
         except RequestError as error:
@@ -199,6 +214,10 @@ class _DatasetPictures:
         # As `data check` names images that are no files.
         paths = self.data.paths(chosen) or [digest.tobytes().hex() for digest in self.data.content[chosen]]
         return paths, [self.data.class_names[label] for label in self.data.labels[chosen]]
+
+    def content(self, rows: range) -> Digests | None:
+        content: Digests = self.data.content[self.chosen[rows.start : rows.stop]]
+        return content
 
     def read(self, rows: range) -> list[Images | str]:
         return [self._square(image) for image in self.images[self.chosen[rows.start : rows.stop]]]

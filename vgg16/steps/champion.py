@@ -1,4 +1,4 @@
-"""The model that a command takes where none is named."""
+"""The model that is taken where none is named."""
 
 from __future__ import annotations
 
