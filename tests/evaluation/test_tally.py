@@ -52,7 +52,7 @@ def test_images_that_the_model_has_met_and_classes_that_it_does_not_know_are_cou
     truth = Truth.of(("cat", "dog"), content, splits)
     probabilities = np.array([[0.9, 0.1]] * 7, np.float32)
     labels = ["cat", "dog", "cat", "wolf", None, "dog", "cat"]
-    counted = truth.count(probabilities, labels, digests([9, 3, 5, 9, 9, 77, 1]))
+    counted = truth.count(probabilities, labels, digests([9, 3, 5, 9, 9, 77, 1])[:, None])
     assert dict(counted.splits) == {"train": 1, "val": 1, "gate": 1}
     assert dict(counted.unknown) == {"wolf": 1}
     assert counted.unlabelled == 1
@@ -60,6 +60,9 @@ def test_images_that_the_model_has_met_and_classes_that_it_does_not_know_are_cou
     assert counted.new.confusion.tolist() == [[1, 0], [1, 0]]
     assert counted.met.confusion.tolist() == [[2, 0], [1, 0]]
     assert counted.all.metrics().top1 == 3 / 5
+    # Known by the second of two digests.
+    by_pixels = np.stack([digests([50] * 7), digests([9, 3, 5, 9, 9, 77, 1])], axis=1)
+    assert truth.count(probabilities, labels, by_pixels).splits == counted.splits
     whole = counted + counted
     assert (dict(whole.splits), dict(whole.unknown), whole.unlabelled) == (
         {"train": 2, "val": 2, "gate": 2},
@@ -67,7 +70,7 @@ def test_images_that_the_model_has_met_and_classes_that_it_does_not_know_are_cou
         2,
     )
     assert whole.new.images == 4
-    assert not Truth(("cat", "dog")).count(probabilities, labels, digests([0] * 7)).splits
+    assert not Truth(("cat", "dog")).count(probabilities, labels, digests([0] * 7)[:, None]).splits
 
 
 def test_however_many_unknown_names_there_are_none_is_lost_and_few_are_kept() -> None:

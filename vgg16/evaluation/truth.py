@@ -66,15 +66,16 @@ class Truth:
         return cls(class_names, content[order], splits[order])
 
     def count(self, probabilities: Probabilities, labels: Sequence[str | None], digests: Digests | None) -> Counted:
-        """The counts of probabilities [n, k] of images with these labels, None for none, and of this content, uint8
-        [n, 32]: the digest of the file, or of the pixels of images that are none. Without `digests` all are new."""
+        """The counts of probabilities [n, k] of images with these labels, None for none, each with the digests that it
+        may be known by, uint8 [n, m, 32]: of its file, of its pixels. Without `digests` all are new."""
         place = {name: number for number, name in enumerate(self.class_names)}
         indices = np.array([place.get(label or "", -1) for label in labels], np.int64)
         known = indices >= 0
         splits = np.full(len(labels), -1, np.int8)
         if digests is not None and len(self.digests):
-            rows = find_rows(self.digests, digests)
-            splits[rows >= 0] = self.splits[rows[rows >= 0]]
+            for column in range(digests.shape[1]):
+                rows = find_rows(self.digests, digests[:, column])
+                splits[rows >= 0] = self.splits[rows[rows >= 0]]
         met = np.isin(splits, [SPLITS.index(split) for split in MET])
         of_splits = splits[known & met]
         return Counted(

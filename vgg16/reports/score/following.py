@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
 from vgg16.evaluation.holds import Holds
@@ -10,25 +9,20 @@ from vgg16.reports.run.following import Command
 from vgg16.tracking.protocol import model_name
 
 
-def commands(name: str, source: str, holds: Holds | None) -> list[Command]:
-    """The commands, the one that fits best first; `name` is the registered model, "" for none."""
-    return list(_commands(name, source, holds))
+def commands(name: str, own_source: str, holds: Holds | None) -> list[Command]:
+    """The commands, the one that fits best first; `name` is the registered model, "" for none, and `own_source` where
+    its dataset comes from, "" for a shipped one."""
+    return list(_commands(name, own_source, holds)) if name else []
 
 
-def _commands(name: str, source: str, holds: Holds | None) -> Iterator[Command]:
+def _commands(name: str, own_source: str, holds: Holds | None) -> Iterator[Command]:
     dataset = name.removeprefix(model_name(""))
-    if name and holds and holds.verdict == "worse":
+    if holds and holds.verdict != "holds" and own_source:
         yield Command(
-            f"vgg16 data add {dataset} {shlex.quote(source)}",
-            "where the dataset is one of your own: these pictures become part of its next version, with their classes",
+            f"vgg16 data add {dataset} {own_source}",
+            "after you have put these pictures among those of the dataset: its next version",
         )
-        yield Command(f"vgg16 run {dataset}", "trains on it, judges what comes out and promotes it where it is better")
-        yield Command(f"vgg16 rollback {name}", "brings the version before back, should this one be the mistake")
-    if name and holds and holds.verdict == "undecided":
-        yield Command(
-            f"vgg16 score {shlex.quote(source)} --output scores.parquet",
-            "once more pictures with classes lie there: what was scored already is not read again where it is the same",
-        )
-    if name:
-        yield Command(f"vgg16 history {name}", "shows who promoted what, when, and on which evidence")
-    yield Command("vgg16 compare RUN RUN", "shows two runs side by side, by the beginnings of their ids")
+        yield Command(f"vgg16 run {dataset}", "trains on it, judges what comes out, and promotes it if it is better")
+    if holds and holds.verdict == "worse":
+        yield Command(f"vgg16 rollback {name}", "brings the version before back, if that one was better")
+    yield Command(f"vgg16 history {name}", "shows who promoted what, when, and on which evidence")

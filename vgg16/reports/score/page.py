@@ -37,9 +37,13 @@ class Mistaken:
 
 @dataclass(frozen=True)
 class ScoreFacts:
-    """A scoring whose source tells true classes. `model` is the address that nothing moves, `name` the registered model
-    that it is a version of, "" for none. `gate` has the classes as the gate saw them, nothing where that is not known.
-    `mistakes` are the most confident ones, of which `pictures` has those that could be read again, by their paths."""
+    """A scoring whose source tells true classes.
+
+    `model` is the address that nothing moves, `name` the registered model that it is a version of, "" for none, and
+    `own_source` where its dataset comes from, "" for a shipped one. `now` has the classes by the pictures that the
+    model has not met, `gate` as the gate saw them, nothing where that is not known. `mistakes` are the most confident
+    ones, of which `pictures` has those that could be read again, by their paths.
+    """
 
     source: str
     output: str
@@ -49,6 +53,8 @@ class ScoreFacts:
     failed: int
     labelled: Labelled
     at: datetime
+    own_source: str = ""
+    now: Sequence[ClassScore] = ()
     gate: Sequence[ClassScore] = ()
     mistakes: Sequence[Mistaken] = ()
     pictures: Mapping[str, Images] = field(default_factory=dict)
@@ -85,7 +91,7 @@ def report(facts: ScoreFacts) -> str:
         "more_unknown": max(len(told.unknown) - UNKNOWN, 0),
         "mistakes": _pictures(facts),
         "wrong": told.metrics.images - told.metrics.right if told.metrics else 0,
-        "commands": following.commands(facts.name, facts.source, told.holds),
+        "commands": following.commands(facts.name, facts.own_source, told.holds),
         **(_classes(told, told.metrics) if told.metrics else {}),
     }
     return templates.get_template("score/page.html").render(content)
@@ -177,9 +183,9 @@ def _scale(holds: Holds) -> _Scale:
 
 
 def _then_and_now(facts: ScoreFacts) -> list[tuple[ClassScore, ClassScore]]:
-    """Each class of which there are images here, as it is now and as the gate saw it, the one that fell most first."""
+    """Each class of which there are new images, as it is now and as the gate saw it, the one that fell most first."""
     then = {score.name: score for score in facts.gate}
-    pairs = [(now, then[now.name]) for now in facts.labelled.classes if now.images and now.name in then]
+    pairs = [(now, then[now.name]) for now in facts.now if now.images and now.name in then]
     return sorted(pairs, key=lambda pair: pair[0].recall - pair[1].recall if pair[1].images else 1.0)[: page.CLASSES]
 
 

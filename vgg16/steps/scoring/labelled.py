@@ -7,6 +7,7 @@ import csv
 import hashlib
 import heapq
 import io
+import shlex
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from vgg16.data.images import Images
+from vgg16.errors import Vgg16Error
 from vgg16.evaluation.holds import Judged
 from vgg16.evaluation.labelled import Labelled, labelled
 from vgg16.evaluation.metrics import class_scores
@@ -94,6 +96,11 @@ class LabelledParts:
         confusion[:, -1] += wrong
         return class_scores((*self._truth.class_names, ""), confusion)[:-1]
 
+    @property
+    def now(self) -> tuple[ClassScore, ...]:
+        """The classes by the images that the model has not met."""
+        return class_scores(self._truth.class_names, self._counted.new.confusion)
+
     def told(self) -> Labelled:
         """What is said of all rows."""
         return labelled(self._counted, self._truth.class_names, self._judged, self._unread)
@@ -137,6 +144,8 @@ class Watch:
             failed=failed,
             labelled=told,
             at=datetime.now(UTC),
+            own_source=_own_source(self.model, self.workplace),
+            now=self.parts.now,
             gate=self.parts.gate,
             mistakes=[mistake for _, mistake in mistakes],
             pictures=_read_again(mistakes, self.pictures),
@@ -169,6 +178,17 @@ def _say(told: Labelled, workplace: Workplace) -> None:
         workplace.say(f"labels      {plural(told.unlabelled, 'picture')} without a class count nowhere")
     verdict = told.holds.verdict if told.holds else "not compared with the gate"
     workplace.say(f"holds       {verdict}: {told.reason.removeprefix(f'{verdict} ')}")
+
+
+def _own_source(model: Model, workplace: Workplace) -> str:
+    """Where the dataset that a model learned from comes from, as it is typed; "" for a shipped one."""
+    if model.dataset is None:
+        return ""
+    try:
+        row = workplace.dataset_row(model.dataset)
+    except Vgg16Error:  # the store does not have it any more
+        return ""
+    return " ".join(shlex.quote(without_secrets(source)) for source in row.source)
 
 
 def _read_again(mistakes: Sequence[tuple[int, Mistaken]], pictures: Pictures) -> dict[str, Images]:

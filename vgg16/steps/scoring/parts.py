@@ -150,7 +150,7 @@ def _as_table(part: ScoredPart) -> pa.Table:
         columns["probabilities"] = pa.FixedSizeListArray.from_arrays(flat, part.probabilities.shape[1])
     if part.content is not None:
         content = pa.py_buffer(np.ascontiguousarray(part.content))
-        columns["content"] = pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), len(part.content), [None, content])
+        columns["content"] = pa.FixedSizeBinaryArray.from_buffers(pa.binary(64), len(part.content), [None, content])
     return pa.table(columns)
 
 
@@ -165,7 +165,7 @@ def _as_part(table: pa.Table, class_names: tuple[str, ...]) -> ScoredPart:
         probabilities = flat.to_numpy(zero_copy_only=False).reshape(len(table), -1)
     content = None
     if "content" in table.column_names:
-        content = np.frombuffer(b"".join(table["content"].to_pylist()), np.uint8).reshape(-1, 32)
+        content = np.frombuffer(b"".join(table["content"].to_pylist()), np.uint8).reshape(-1, 2, 32)
     return ScoredPart(
         class_names,
         table["path"].to_pylist(),

@@ -71,8 +71,8 @@ class ScoredPart:
     source's own word, a class folder, a table's label or a dataset's; None where it says nothing. `probabilities`
     float32 [n, k], NaN for what could not be read; None where neither the request nor a true class asks for them.
     `probability` float32 [n] is that of the label, `typicality` float32 [n] or None for a model that has none.
-    `content` uint8 [n, 32] is the sha256 of each file's bytes, zeros for what could not be read; None where no true
-    class asks for it."""
+    `content` uint8 [n, 2, 32] is the sha256 of each file and that of its pixels as the model takes them, zeros for
+    what could not be read; None where no true class asks for it."""
 
     class_names: tuple[str, ...]
     paths: Sequence[str]

@@ -55,8 +55,9 @@ class Pictures(Protocol):
         """Path and true class, None for one that is not known, of rows that follow each other."""
 
     def content(self, rows: range) -> Digests | None:
-        """The sha256 of each of these rows, uint8 [n, 32], as a dataset has it, once they were read; zeros for what
-        cannot be read. None where no true class is known."""
+        """What each of these rows is by itself, uint8 [n, 2, 32], once they were read: the sha256 of the file, and that
+        of the pixels that the model takes, one of which is what a dataset identifies it by; zeros for what cannot be
+        read. None where no true class is known."""
 
     def read(self, rows: range) -> list[Images | str]:
         """Each picture as the model takes it, uint8 [side, side, 3], or why it cannot be read. Raises Vgg16Error where
@@ -158,18 +159,19 @@ class _FilePictures:
     def content(self, rows: range) -> Digests | None:
         if not self.any_truth:
             return None
-        digests = b"".join(self._digests.pop(row, bytes(32)) for row in rows)
-        return np.frombuffer(digests, np.uint8).reshape(-1, 32)
+        digests = b"".join(self._digests.pop(row, bytes(64)) for row in rows)
+        return np.frombuffer(digests, np.uint8).reshape(-1, 2, 32)
 
     def _square(self, row: int, path: str) -> Images | str:
         try:
             content = self.rows.place.read(path)
-            if self.any_truth:
-                self._digests[row] = hashlib.sha256(content).digest()
             with self._decoding:
-                return decode(content).square(self.side, self.framing)
+                square = decode(content).square(self.side, self.framing)
         except RequestError as error:
             return error.message
+        if self.any_truth:
+            self._digests[row] = hashlib.sha256(content).digest() + hashlib.sha256(square.tobytes()).digest()
+        return square
 
 
 class _Dataset:
@@ -216,8 +218,8 @@ class _DatasetPictures:
         return paths, [self.data.class_names[label] for label in self.data.labels[chosen]]
 
     def content(self, rows: range) -> Digests | None:
-        content: Digests = self.data.content[self.chosen[rows.start : rows.stop]]
-        return content
+        content = self.data.content[self.chosen[rows.start : rows.stop]]
+        return np.stack([content, content], axis=1)
 
     def read(self, rows: range) -> list[Images | str]:
         return [self._square(image) for image in self.images[self.chosen[rows.start : rows.stop]]]
