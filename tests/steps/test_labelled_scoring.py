@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import zipfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,9 +23,9 @@ from vgg16.promotion import ledger
 from vgg16.promotion.records import LedgerEntry
 from vgg16.records import DatasetRef, ModelVersion, TrainingRequest
 from vgg16.steps.scoring import score as scoring
-from vgg16.steps.scoring.engines import Model
 from vgg16.steps.scoring.in_markdown import in_markdown
 from vgg16.steps.scoring.judged import judged
+from vgg16.steps.scoring.model import Model
 from vgg16.steps.scoring.records import ScoreRequest, ScoreResult
 from vgg16.workplace import settings
 from vgg16.workplace.workplace import Workplace
@@ -115,9 +116,9 @@ def score(
     monkeypatch: pytest.MonkeyPatch,
 ) -> ScoreResult:
     """Score with Shades, which is this version."""
-    model = Model("models:/m@champion", "models:/vgg16-shades/1", "d" * 64, version, 1.0, ref)
+    model = Model("models:/m@champion", "models:/vgg16-shades/1", "d" * 64, False, version, 1.0, ref)
     monkeypatch.setattr(scoring, "find_model", lambda *_: model)
-    monkeypatch.setattr(scoring, "open_engine", lambda *_: Shades())
+    monkeypatch.setattr(scoring, "open_engine", lambda *_: nullcontext(Shades()))
     workplace.display.lines.clear()  # type: ignore[attr-defined]
     return scoring.score(ScoreRequest(source=str(source), output=str(output), model="m"), workplace)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
@@ -48,7 +49,9 @@ def answer_all(
                     answered.take(next(reading))
                     on_rows(done + answered.done)
                 done += answered.done
-                parts.write(number, answered.part(*pictures.names(parts.rows(number)), all_probabilities))
+                rows = parts.rows(number)
+                part = answered.part(*pictures.names(rows), all_probabilities)
+                parts.write(number, replace(part, content=pictures.content(rows)))
         finally:
             # Whoever interrupts this does not wait for what nobody will ask.
             pool.shutdown(wait=False, cancel_futures=True)

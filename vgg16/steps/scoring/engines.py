@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from vgg16.config.types import Framing
 from vgg16.data.images import Images
-from vgg16.errors import RequestError
-from vgg16.records import DatasetRef, ModelVersion
 from vgg16.statistics import Probabilities
-from vgg16.steps.scoring.records import EngineName, Floats, ScoreRequest
+from vgg16.steps.scoring.model import Model
+from vgg16.steps.scoring.onnx_engine import kept_file, open_onnx
+from vgg16.steps.scoring.records import EngineName, Floats
 from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import Workplace
+
+# The first device of NVIDIA's driver.
+_GPU = Path("/dev/nvidia0")
 
 
 class Engine(Protocol):
@@ -31,40 +36,17 @@ class Engine(Protocol):
         """Probabilities float32 [n, k] of images uint8 [n, side, side, 3], and their typicality float32 [n] or None."""
 
 
-@dataclass(frozen=True)
-class Model:
-    """A model by the address that was asked for and by one that nothing moves; its digest, the registered `version`
-    that it is, None for none, and the temperature that its logits are divided by."""
-
-    requested: str
-    address: str
-    digest: str
-    version: ModelVersion | None
-    temperature: float
-    dataset: DatasetRef | None
-
-
-def find_model(uri: str, workplace: Workplace) -> Model:
-    """The model at an address. Raises RequestError where there is none, Vgg16Error for one that is damaged."""
-    registry = workplace.tracker.registry
-    try:
-        version = registry.version_at(uri)
-    except RequestError:
-        # One that was logged and not registered, or none.
-        return Model(uri, uri, registry.check(uri).digest, None, 1.0, None)
-    dataset = workplace.tracker.runs.get(version.run_id).dataset
-    temperature = version.metrics.get("temperature", 1.0)
-    return Model(uri, version.uri, registry.check(version.uri).digest, version, temperature, dataset)
-
-
-def open_engine(request: ScoreRequest, model: Model, workplace: Workplace) -> Engine:
-    """What answers for the model, as the request asks."""
-    return _keras(model, workplace)
-
-
-def _keras(model: Model, workplace: Workplace) -> Engine:
+@contextmanager
+def open_engine(asked: EngineName | None, model: Model, folder: Path, workplace: Workplace) -> Iterator[Engine]:
+    """What answers for the model until the end of the `with`. Where nothing is asked: its ONNX file where one is kept,
+    unless Keras has a GPU; else Keras. A `folder` takes what must be copied meanwhile."""
+    kept = None if asked == "keras" else kept_file(model, workplace)
+    if asked == "onnx" or (kept and asked is None and not _GPU.exists()):
+        with open_onnx(model, kept, folder, workplace) as engine:
+            yield engine
+        return
     import_tensorflow()
     # It imports Keras, which an ONNX file goes without.
     from vgg16.steps.scoring.keras_engine import open_keras
 
-    return open_keras(model, workplace)
+    yield open_keras(model, workplace)

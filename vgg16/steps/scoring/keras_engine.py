@@ -12,7 +12,7 @@ from vgg16.errors import Vgg16Error
 from vgg16.evaluation.typicality import Reference, with_typicality
 from vgg16.network.classifier import Classifier
 from vgg16.statistics import Probabilities
-from vgg16.steps.scoring.engines import Model
+from vgg16.steps.scoring.model import Model
 from vgg16.steps.scoring.records import EngineName, Floats
 from vgg16.steps.typicality import reference_of
 from vgg16.workplace.workplace import Workplace

@@ -26,8 +26,8 @@ from vgg16.evaluation.truth import Truth
 from vgg16.records import ClassScore
 from vgg16.reports.score.page import Mistaken, ScoreFacts, report
 from vgg16.reports.text import plural, with_interval
-from vgg16.steps.scoring.engines import Model
 from vgg16.steps.scoring.judged import judged, met
+from vgg16.steps.scoring.model import Model
 from vgg16.steps.scoring.records import ScoredPart, ScoreRequest
 from vgg16.steps.scoring.sources import Pictures
 from vgg16.storage.downloads import without_secrets
