@@ -12,6 +12,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 from pydantic import WithJsonSchema
 
+from vgg16 import shown
 from vgg16.config.types import Split
 from vgg16.errors import RequestError
 from vgg16.flows import tasks
@@ -80,7 +81,11 @@ Images = Annotated[
 ENDS = {"holds": "Holds", "worse": "Worse", "undecided": "Undecided"}
 
 
-@flow(name="score", flow_run_name="score {source}")
+def _name() -> str:
+    return f"score {shown.without_secrets(str(runtime.flow_run.parameters['source']))}"
+
+
+@flow(name="score", flow_run_name=_name)
 def score(  # noqa: PLR0917  # the fields of the deployment's form
     source: Source,
     output: Output,
@@ -146,11 +151,13 @@ def _key(result: ScoreResult) -> str:
 
 def _ended(result: ScoreResult) -> Any:
     rows = f"{result.rows:,} rows in {result.output}"
-    holds = result.labelled.get("holds")
+    say(f"score       {rows}")
+    if not result.observed:
+        return Completed(message=rows, data=result)
+    holds, reason = result.observed["holds"], f"{result.model}: {result.observed['reason']}"
+    say(f"holds       {holds['verdict'] if holds else 'not compared'}: {reason}")
     if not holds:
         return Completed(message=rows, data=result)
-    reason = f"{result.model}: {result.labelled['reason']}"
     if holds["verdict"] == "worse":
-        tell_of("got-worse", result.model.removeprefix("models:/").partition("/")[0], reason)
-    say(f"score       {holds['verdict']}: {rows}")
+        tell_of("got-worse", result.model.removeprefix("models:/").partition("/")[0], f"{reason}; {rows}")
     return Completed(name=ENDS[holds["verdict"]], message=f"{reason}; {rows}", data=result)

@@ -63,6 +63,15 @@ SHOWN: dict[Callable[[Answer], None], Answer] = {
         "predictions": [PICTURE] * 12,
         "failed": [{"image": EVIL, "reason": EVIL}],
     },
+    show_predictions.labelled: {
+        "metrics": {"images": 9, "top1": 0.5, "top1_interval": [0.4, 0.6]},
+        "new": {"images": 7, "top1": 0.5, "top1_interval": [0.4, 0.6]},
+        "met": {"train": 2},
+        "unknown": {EVIL: 3},
+        "holds": {"verdict": "worse"},
+        "reason": EVIL,
+        "page": EVIL,
+    },
     show_servers.checks: {
         "checks": [{"name": EVIL, "ok": True, "detail": EVIL}, {"name": EVIL, "ok": False, "detail": EVIL}]
     },

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -222,6 +222,7 @@ def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(
         "stages": "cpu",
         "promote": "cpu",
         "rollback": "cpu",
+        "score": "cpu",
     }
     for name, collision in (
         ("add", "ENQUEUE"),
@@ -248,6 +249,9 @@ def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(
     assert "digits-finetune" in by_name["enum"]
     assert whole == {"$ref": "#/definitions/Experiment"}
     assert forms["study"]["name"]["anyOf"][0]["enum"] == ["course"]
+    assert forms["score"]["engine"]["enum"] == ["faster", "onnx", "keras"]
+    assert [field for field, of in forms["score"].items() if not of["description"]] == []
+    assert found["score"]["schedules"] == []
 
 
 def answered(method: str, url: str, **given: Any) -> httpx.Response:
@@ -322,6 +326,75 @@ def test_a_server_has_each_pool_and_automation_once(deployed: str) -> None:
     assert sorted(each["name"] for each in asked(deployed, "work_pools")) == sorted(POOLS)
     names = sorted(row["name"] for row in (*AUTOMATIONS, *(row for row, _ in NOTIFICATIONS)))
     assert sorted(each["name"] for each in asked(deployed, "automations")) == names
+
+
+@pytest.mark.parametrize(
+    ("output", "status"),
+    [("s3://b/scores/{date}.parquet", 201), ("/tmp/s.csv", 201), ("scores.xlsx", 409), ("scores", 409)],
+)
+def test_the_form_of_a_scoring_takes_the_names_of_files_that_can_be_written(
+    deployed: str, output: str, status: int
+) -> None:
+    found = {each["name"]: each["id"] for each in asked(deployed, "deployments")}
+    asking = {"parameters": {"source": "s3://b/photos", "output": output}}
+    made = answered("POST", f"{deployed}/deployments/{found['score']}/create_flow_run", json=asking)
+    assert made.status_code == status
+    if made.is_success:
+        answered("DELETE", f"{deployed}/flow_runs/{made.json()['id']}").raise_for_status()
+
+
+SCORED = """
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+import numpy as np
+from vgg16.workplace import reach
+reach.prepare()
+from tests.steps.test_labelled_scoring import Shades, shade
+from vgg16.config.types import GateRules
+from vgg16.evaluation.holds import Judged
+from vgg16.flows.score import score
+from vgg16.steps.scoring import labelled, score as scoring
+from vgg16.steps.scoring.model import Model
+
+folder = Path(sys.argv[1])
+for number in range(50):
+    shade(folder / ("dark" if number < 30 else "light") / f"{number}.png", 50 if 6 <= number < 30 else 200, number)
+scoring.find_model = lambda *_: Model("m", "models:/vgg16-shades/3", "d" * 64, False, None, 1.0, None)
+scoring.open_engine = lambda *_: nullcontext(Shades())
+for right in (30, 28):
+    labelled.judged = lambda *_: Judged(GateRules(), np.array([right, right]), np.array([30, 30]))
+    output = str(folder.parent / f"{{date}}-{right}.csv")
+    state = score(str(folder), output, "models:/vgg16-shades@champion", return_state=True)
+    print(state.name, state.result().output)
+print(score("https://me:SECRET@host/photos", "a.csv", "m", return_state=True).message)
+print(score(str(folder), "{hour}.csv", "m", return_state=True).message)
+"""
+
+
+def test_a_scoring_with_true_classes_ends_as_what_it_found_and_tells_of_a_model_that_got_worse(
+    deployed: str, webhook: tuple[str, list[Any]], tmp_path: Path
+) -> None:
+    names = {"VGG16_HOME": str(tmp_path / "home"), "PREFECT_API_URL": deployed, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", SCORED, str(tmp_path / "photos")]
+    done = subprocess.run(command, env=ENVIRONMENT | names, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    worse, undecided, secret, unknown = done.stdout.splitlines()[-4:]
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert worse == f"Worse {tmp_path}/{today}-30.csv"
+    assert undecided == f"Undecided {tmp_path}/{today}-28.csv"
+    assert "was given with a password or key in it" in secret
+    assert "expected {date} or {time} in braces, found {hour}" in unknown
+    assert len((tmp_path / f"{today}-30.csv").read_text().splitlines()) == 51
+    states = {each["state"]["name"]: each["state"]["message"] for each in asked(deployed, "flow_runs")}
+    assert "models:/vgg16-shades/3: worse than when it was judged" in states["Worse"]
+    artifacts = [each["data"] for each in asked(deployed, "artifacts") if each["key"] == "scores-vgg16-shades"]
+    assert any("Does it still hold? worse." in data and f"{today}-30.csv" in data for data in artifacts)
+    assert not any("SECRET" in str(each["data"]) for each in asked(deployed, "artifacts"))
+    logs = httpx.post(f"{deployed}/logs/filter", json={"limit": 200, "sort": "TIMESTAMP_DESC"}).json()
+    assert [line["message"] for line in logs if "SECRET" in line["message"]] == []
+    assert not any("SECRET" in run["name"] for run in asked(deployed, "flow_runs"))
+    assert told(webhook, "models:/vgg16-shades/3: worse than when it was judged")
 
 
 MOVED = """

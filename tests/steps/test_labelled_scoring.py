@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.steps.test_seen import Heard, planted, publish
+from tests.steps.test_seen import planted, publish
 from vgg16.config.types import SPLITS, Experiment, Framing
 from vgg16.data.images import Images
 from vgg16.evaluation.holds import Judged
@@ -28,7 +28,7 @@ from vgg16.steps.scoring.judged import judged
 from vgg16.steps.scoring.model import Model
 from vgg16.steps.scoring.records import ScoreRequest, ScoreResult
 from vgg16.workplace import settings
-from vgg16.workplace.workplace import Workplace
+from vgg16.workplace.workplace import Silence, Workplace
 
 NAMES = ("dark", "light")
 
@@ -42,7 +42,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VGG16_HOME", str(tmp_path_factory.mktemp("home")))
         settings.load.cache_clear()
-        yield Workplace(settings.apply(), Heard())
+        yield Workplace(settings.apply(), Silence())
     settings.load.cache_clear()
     mlflow.set_tracking_uri(before)
     mlflow.set_registry_uri(before)
@@ -119,7 +119,6 @@ def score(
     model = Model("models:/m@champion", "models:/vgg16-shades/1", "d" * 64, False, version, 1.0, ref)
     monkeypatch.setattr(scoring, "find_model", lambda *_: model)
     monkeypatch.setattr(scoring, "open_engine", lambda *_: nullcontext(Shades()))
-    workplace.display.lines.clear()  # type: ignore[attr-defined]
     return scoring.score(ScoreRequest(source=str(source), output=str(output), model="m"), workplace)
 
 
@@ -154,7 +153,7 @@ def test_the_classes_of_any_source_are_counted_and_what_is_not_known_is_told(
 ) -> None:
     version = judged_run(workplace, tiny, ref, 57)
     result = score(of_kind(kind, photos, tmp_path), tmp_path / "scores.csv", workplace, version, ref, monkeypatch)
-    told = result.labelled
+    told = result.observed
     assert (result.rows, result.failed) == (57, 1)
     assert (told["metrics"]["images"], told["metrics"]["right"]) == (50, 44)
     assert told["unknown"] == {"grey": 5}
@@ -168,12 +167,9 @@ def test_the_classes_of_any_source_are_counted_and_what_is_not_known_is_told(
     # The six that are wrong, each as it was seen.
     assert page.count("data:image/png;base64,") == 6
     assert "grey" in page
-    said = "\n".join(workplace.display.lines)  # type: ignore[attr-defined]
-    assert "classes that the model does not know, which count nowhere: grey 5" in said
-    assert "holds       " in said
     again = score(of_kind(kind, photos, tmp_path), tmp_path / "scores.csv", workplace, version, ref, monkeypatch)
     assert again.already
-    assert again.labelled == told
+    assert again.observed == told
 
 
 def test_the_datasets_own_pictures_are_counted_and_prove_nothing(
@@ -189,21 +185,21 @@ def test_the_datasets_own_pictures_are_counted_and_prove_nothing(
             Image.fromarray(data.images[row]).save(folder / f"{row}.png")
     version = judged_run(workplace, tiny, ref, 57)
     result = score(tmp_path / "own", tmp_path / "own.parquet", workplace, version, ref, monkeypatch)
-    assert result.labelled["met"] == {"train": 5, "val": 4, "gate": 3}
-    assert result.labelled["metrics"]["images"] == 14
-    assert result.labelled["new"]["images"] == 2
-    assert result.labelled["holds"]["images"] == 2
+    assert result.observed["met"] == {"train": 5, "val": 4, "gate": 3}
+    assert result.observed["metrics"]["images"] == 14
+    assert result.observed["new"]["images"] == 2
+    assert result.observed["holds"]["images"] == 2
     unjudged = score(tmp_path / "own", tmp_path / "unjudged.parquet", workplace, None, None, monkeypatch)
-    assert unjudged.labelled["holds"] is None
-    assert unjudged.labelled["reason"] == "the model is no registered version, so nobody has judged it"
-    assert unjudged.labelled["met"] == {}
+    assert unjudged.observed["holds"] is None
+    assert unjudged.observed["reason"] == "the model is no registered version, so nobody has judged it"
+    assert unjudged.observed["met"] == {}
 
 
 def test_a_source_without_classes_is_scored_and_nothing_is_said_of_them(
     photos: Path, workplace: Workplace, ref: DatasetRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = score(photos / "dark", tmp_path / "plain.jsonl", workplace, None, ref, monkeypatch)
-    assert (result.rows, result.labelled) == (31, {})
+    assert (result.rows, result.observed) == (31, {})
 
 
 def entry(version: str, **changes: Any) -> LedgerEntry:
@@ -254,9 +250,9 @@ def test_a_page_of_prefect_shows_the_verdict_and_no_secret(
     result = score(photos, tmp_path / "told.csv", workplace, version, ref, monkeypatch)
     request = ScoreRequest(source="https://me:secret@host/photos", output=result.output, model=result.model)
     text = in_markdown(request, result)
-    assert f"Does it still hold? {result.labelled['holds']['verdict']}." in text
+    assert f"Does it still hold? {result.observed['holds']['verdict']}." in text
     assert "| 50 | 0.8800 " in text
     assert "| dark | " in text
-    assert Path(result.labelled["page"]).as_uri() in text
+    assert Path(result.observed["page"]).as_uri() in text
     assert "secret" not in text
     assert "](" not in text

@@ -82,5 +82,5 @@ def score(
         "seconds": round(result.seconds, 3),
         "images_per_s": round(result.images_per_s, 1),
         "already": result.already,
-        **{key: result.labelled.get(key) for key in _OF_LABELS},
+        **{key: result.observed.get(key) for key in _OF_LABELS},
     }

@@ -52,12 +52,12 @@ def scored(answer: Answer) -> None:
         click.echo(f"  {printable(one['path'])}: {one['error']}")
     if len(answer["reasons"]) < answer["failed"]:
         click.echo(f"  and {answer['failed'] - len(answer['reasons']):,} more, in the column error")
-    if answer["reason"]:
-        _labelled(answer)
+    if answer.get("reason"):
+        labelled(answer)
 
 
-def _labelled(answer: Answer) -> None:
-    """What the true classes say."""
+def labelled(answer: Answer) -> None:
+    """What the true classes say of a scoring."""
     if metrics := answer["metrics"]:
         paragraph(f"right: {_share(metrics)} of {metrics['images']:,} pictures whose class is known")
     if answer["met"] and answer["new"]:

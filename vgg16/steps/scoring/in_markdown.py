@@ -27,14 +27,14 @@ def in_markdown(request: ScoreRequest, result: ScoreResult) -> str:
     elif result.scored:
         rows["scored"] = f"{result.scored:,} in {result.seconds:,.0f} s, {result.images_per_s:,.1f} a second"
     lines = ["| | |", "| --- | --- |", *(f"| {name} | {text} |" for name, text in rows.items()), ""]
-    lines += _labelled(result.labelled) if result.labelled else []
+    lines += _labelled(result.observed) if result.observed else []
     counts = sorted(result.labels.items(), key=lambda item: -item[1])
     lines += ["| predicted | pictures |", "| --- | ---: |"]
     lines += [f"| {_cell(name)} | {count:,} |" for name, count in counts[:MOST]]
     if len(counts) > MOST:
         lines += ["", f"and {len(counts) - MOST} more classes"]
-    if result.labelled:
-        lines += ["", *how_to_open(result.labelled["page"], "The page with the confusion and the mistakes")]
+    if result.observed:
+        lines += ["", *how_to_open(result.observed["page"], "The page with the confusion and the mistakes")]
     return "\n".join(lines) + "\n"
 
 

@@ -25,11 +25,11 @@ from vgg16.evaluation.metrics import class_scores
 from vgg16.evaluation.truth import Truth
 from vgg16.records import ClassScore
 from vgg16.reports.score.page import Mistaken, ScoreFacts, report
-from vgg16.reports.text import plural, with_interval
 from vgg16.steps.scoring.judged import judged, met
 from vgg16.steps.scoring.model import Model
 from vgg16.steps.scoring.records import ScoredPart, ScoreRequest
 from vgg16.steps.scoring.sources import Pictures
+from vgg16.steps.scoring.target import open_target
 from vgg16.storage.downloads import without_secrets
 from vgg16.workplace.workplace import Workplace
 
@@ -52,11 +52,12 @@ class _Mistake:
 
 
 class LabelledParts:
-    """An Observer that counts; no more is held than the counts and the paths of the most confident mistakes."""
+    """What is counted of parts; no more is held than the counts and the paths of the most confident mistakes."""
 
     def __init__(self, truth: Truth, on: Judged | str) -> None:
         self._truth, self._judged = truth, on
-        self._counted, self._unread, self._seen = truth.nothing, 0, 0
+        self._counted, self._unread = truth.nothing, 0
+        self.rows, self.failed = 0, 0
         self._mistakes: list[_Mistake] = []
         self._known = frozenset(truth.class_names)
 
@@ -71,10 +72,11 @@ class LabelledParts:
         for row, label in zip(read, labels, strict=True):
             answer = part.class_names[part.labels[row]]
             if label is not None and label != answer and label in self._known:
-                mistake = _Mistake(float(part.probability[row]), -(self._seen + row), part.paths[row], label, answer)
+                mistake = _Mistake(float(part.probability[row]), -(self.rows + row), part.paths[row], label, answer)
                 add = heapq.heappush if len(self._mistakes) < MISTAKES else heapq.heappushpop
                 add(self._mistakes, mistake)
-        self._seen += len(part.paths)
+        self.rows += len(part.paths)
+        self.failed += len(part.paths) - len(read)
 
     @property
     def mistakes(self) -> list[tuple[int, Mistaken]]:
@@ -108,7 +110,7 @@ class LabelledParts:
 
 @dataclass(frozen=True)
 class Watch:
-    """Who watches a scoring of labelled pictures, and says something of all of them at its end."""
+    """An Observer of labelled pictures, which says at the end how good the model is there, and writes the page."""
 
     request: ScoreRequest
     model: Model
@@ -129,10 +131,9 @@ class Watch:
         """Look at the next rows."""
         self.parts.see(part)
 
-    def summary(self, output: str, rows: int, failed: int) -> dict[str, Any]:
-        """What is said of a file with so many rows, as JSON, with the address of the page, which lies in the store."""
-        told = self.parts.told()
-        _say(told, self.workplace)
+    def summary(self) -> dict[str, Any]:
+        """What is said of all rows, as JSON, with the address of the page, which lies in the store."""
+        told, output = self.parts.told(), open_target(self.request.output).address
         source = without_secrets(self.request.source)
         mistakes = self.parts.mistakes
         facts = ScoreFacts(
@@ -140,8 +141,8 @@ class Watch:
             output=output,
             model=self.model.address,
             name=self.model.version.name if self.model.version else "",
-            rows=rows,
-            failed=failed,
+            rows=self.parts.rows,
+            failed=self.parts.failed,
             labelled=told,
             at=datetime.now(UTC),
             own_source=_own_source(self.model, self.workplace),
@@ -153,31 +154,10 @@ class Watch:
         # One for each output: what is scored into it again has a new page in its place.
         key = f"docs/score-{hashlib.sha256(output.encode(errors='surrogateescape')).hexdigest()[:12]}"
         page = _keep(report(facts), f"{key}.html", self.workplace)
-        self.workplace.say(f"score       page: {page}")
         answer = told.model_dump(mode="json") | {"page": page}
         if len(told.confusion) > MOST_PAIRS:
             answer["confusion"] = _keep(_as_csv(told), f"{key}.csv", self.workplace)
         return answer
-
-
-def _say(told: Labelled, workplace: Workplace) -> None:
-    if told.metrics:
-        top1 = with_interval(told.metrics.top1, told.metrics.top1_interval)
-        workplace.say(f"labels      top-1 {top1} on {plural(told.metrics.images, 'picture')} of known classes")
-    if told.met:
-        listed = ", ".join(f"{count:,} of {split}" for split, count in told.met.items())
-        rest = ""
-        if told.new:
-            rest = f"; {with_interval(told.new.top1, told.new.top1_interval)} on the other {told.new.images:,}"
-        workplace.say(f"labels      the model has met {sum(told.met.values()):,} of them ({listed}){rest}")
-    if told.unknown:
-        first = ", ".join(f"{name} {count:,}" for name, count in list(told.unknown.items())[:10])
-        more = f" and {len(told.unknown) - 10:,} more" if len(told.unknown) > 10 else ""
-        workplace.say(f"labels      classes that the model does not know, which count nowhere: {first}{more}")
-    if told.unlabelled:
-        workplace.say(f"labels      {plural(told.unlabelled, 'picture')} without a class count nowhere")
-    verdict = told.holds.verdict if told.holds else "not compared with the gate"
-    workplace.say(f"holds       {verdict}: {told.reason.removeprefix(f'{verdict} ')}")
 
 
 def _own_source(model: Model, workplace: Workplace) -> str:

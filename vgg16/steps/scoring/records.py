@@ -1,10 +1,10 @@
-"""What a scoring is asked for, and what comes out of it."""
+"""What a scoring is asked for, what comes out of it, and what whoever looks on is shown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ class ScoreResult(Frozen):
     were `left_out`. `model` is the address that nothing can move, `digest` the model's. Of the rows so many were
     `scored` by this call in so many seconds, from the first to the last; none where the file was there `already`, as
     asked for. `labels` counts the predicted classes, `reasons` are the first pictures that failed, each with why;
-    `labelled` is what the true classes say of all rows, as `Watch` says it; {} where the source tells none."""
+    `observed` is what an Observer has said of all rows."""
 
     rows: int
     failed: int
@@ -53,7 +53,7 @@ class ScoreResult(Frozen):
     typicality: bool
     labels: dict[str, int]
     reasons: tuple[tuple[str, str], ...] = ()
-    labelled: dict[str, Any] = Field(default_factory=dict)
+    observed: dict[str, Any] = Field(default_factory=dict)
     scored: int = 0
     seconds: float = 0.0
     already: bool = False
@@ -83,3 +83,13 @@ class ScoredPart:
     errors: Sequence[str]
     probabilities: Probabilities | None
     content: Digests | None = None
+
+
+class Observer(Protocol):
+    """Somebody who is shown each part of a scoring once, in order, and says something of all of them."""
+
+    def see(self, part: ScoredPart) -> None:
+        """Look at the next rows."""
+
+    def summary(self) -> dict[str, Any]:
+        """What to say of all rows, as JSON: it is kept beside the file, for a call that finds it finished."""

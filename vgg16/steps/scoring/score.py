@@ -17,7 +17,7 @@ from vgg16.steps.scoring.engines import Engine, open_engine
 from vgg16.steps.scoring.labelled import Watch
 from vgg16.steps.scoring.model import Model, find_model
 from vgg16.steps.scoring.parts import Finished, Parts
-from vgg16.steps.scoring.records import ScoredPart, ScoreRequest, ScoreResult
+from vgg16.steps.scoring.records import Observer, ScoredPart, ScoreRequest, ScoreResult
 from vgg16.steps.scoring.sources import Pictures, Source, open_source
 from vgg16.steps.scoring.target import Target, alone, open_target
 from vgg16.storage.downloads import without_secrets
@@ -28,9 +28,10 @@ from vgg16.workplace.workplace import Workplace
 _NAMED = 20
 
 
-def score(request: ScoreRequest, workplace: Workplace) -> ScoreResult:
-    """Answer every picture of the request's source, and write the file; where the source tells true classes, say how
-    good the model is there. A file that is there as asked for is left as it is; one that was cut off is finished.
+def score(request: ScoreRequest, workplace: Workplace, observer: Observer | None = None) -> ScoreResult:
+    """Answer every picture of the request's source, and write the file. A file that is there as asked for is left as it
+    is; one that was cut off is finished. `observer` is shown all rows: by default, where the source tells true classes,
+    one that says how good the model is there.
 
     Raises RequestError for a source, a model or an output that is none; Vgg16Error where another process writes the
     same output, and where a place or a server fails: what was done until then is kept.
@@ -45,7 +46,7 @@ def score(request: ScoreRequest, workplace: Workplace) -> ScoreResult:
             workplace.say(f"score       {source.about}")
         model = find_model(request.model, workplace)
         with open_engine(request.engine, model, folder, workplace) as engine:
-            return _Scoring(request, workplace, folder, target, source, model, engine).result()
+            return _Scoring(request, workplace, folder, target, source, model, engine).result(observer)
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,11 @@ class _Scoring:
     model: Model
     engine: Engine
 
-    def result(self) -> ScoreResult:
+    def result(self, observer: Observer | None) -> ScoreResult:
         """What is there already, else what is scored and written now."""
         facts = self._facts()
         digest = parts.digest_of(facts)
-        if there := self._there_already(digest):
+        if there := self._there_already(digest, observer):
             self.workplace.say(f"score       {self.target.address} is there already, as asked for")
             return there
         if differing := parts.begin(self.folder, digest, facts):
@@ -78,10 +79,9 @@ class _Scoring:
         start = time.monotonic()
         scored = self._answer(own, pictures)
         seconds = time.monotonic() - start
-        watch = None
-        if pictures.any_truth:
-            watch = Watch.over(self.request, self.model, engine.class_names, pictures, self.workplace)
-        tally = self._assemble(own, watch)
+        if observer is None and pictures.any_truth:
+            observer = Watch.over(self.request, self.model, engine.class_names, pictures, self.workplace)
+        tally = self._assemble(own, observer)
         result = ScoreResult(
             rows=len(self.source),
             failed=tally.failed,
@@ -95,7 +95,7 @@ class _Scoring:
             typicality=self.engine.has_typicality,
             labels=dict(tally.labels.most_common()),
             reasons=tuple(tally.reasons),
-            labelled=watch.summary(self.target.address, len(self.source), tally.failed) if watch else {},
+            observed=observer.summary() if observer else {},
             scored=scored,
             seconds=seconds,
         )
@@ -124,7 +124,7 @@ class _Scoring:
                 )
         return scored
 
-    def _assemble(self, own: Parts, watch: Watch | None) -> _Tally:
+    def _assemble(self, own: Parts, observer: Observer | None) -> _Tally:
         """Put the parts together in the target's draft."""
         tally = _Tally()
         make_folder(self.target.draft.parent)
@@ -141,14 +141,15 @@ class _Scoring:
                     raise Vgg16Error("What was scored is damaged or was removed meanwhile.", "Call again: it goes on.")
                 writer.write(part)
                 tally.see(part)
-                if watch:
-                    watch.see(part)
+                if observer:
+                    observer.see(part)
         return tally
 
-    def _there_already(self, digest: str) -> ScoreResult | None:
-        """The result of a call that has written the same, where its file is there unchanged."""
+    def _there_already(self, digest: str, observer: Observer | None) -> ScoreResult | None:
+        """The result of a call that has written the same, where its file is there unchanged, and all that is asked of
+        it is known."""
         finished = parts.finished(self.folder)
-        if finished is None or finished.request != digest:
+        if finished is None or finished.request != digest or (observer and not finished.result.observed):
             return None
         validator = self.target.validator()
         return finished.result if validator and validator == finished.validator else None
