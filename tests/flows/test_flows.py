@@ -343,6 +343,24 @@ def test_the_form_of_a_scoring_takes_the_names_of_files_that_can_be_written(
         answered("DELETE", f"{deployed}/flow_runs/{made.json()['id']}").raise_for_status()
 
 
+def test_the_schedule_of_the_docs_is_one_that_the_server_takes(deployed: str, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "how-to" / "team.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names = {"PREFECT_HOME": str(tmp_path), "PREFECT_API_URL": deployed}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=ENVIRONMENT | names, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (deployment,) = (each for each in asked(deployed, "deployments") if each["name"] == "score")
+    (schedule,) = deployment["schedules"]
+    try:
+        assert schedule["active"]
+        assert set(schedule["parameters"]) == {"source", "output"}
+    finally:
+        url = f"{deployed}/deployments/{deployment['id']}/schedules/{schedule['id']}"
+        answered("DELETE", url).raise_for_status()
+
+
 SCORED = """
 import sys
 from contextlib import nullcontext
