@@ -132,8 +132,44 @@ def downloading(name: str) -> Iterator[Callable[[int, int | None], None]]:
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """The callback that work on many files reports through, done of total: a bar on a terminal, nothing elsewhere."""
-    columns = (TextColumn(f"  {what}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    """The callback that work on many files reports through, done of total, the first of which may be done before: a bar
+    with the rate on a terminal, a line now and then elsewhere."""
+    columns = (
+        TextColumn(f"  {what}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}", markup=False),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True, disable=not _draws()) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(what, total=None, rate="")
+        pace, rate = _Pace(), _Rate()
+
+        def on_done(done: int, total: int) -> None:
+            a_second = rate.of(done)
+            speed = f"{a_second:,.0f}/s" if a_second >= 10 else f"{a_second:,.1f}/s"
+            bar.update(task, completed=done, total=total, rate=speed * bool(a_second))
+            left = f", {speed}, {_lasting((total - done) / a_second)} left" if a_second else ""
+            pace.say(f"  {what}  {done:,} of {total:,}{left}")
+
+        yield on_done
+
+
+class _Rate:
+    """How many are done in a second, since the first report."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, float] | None = None
+
+    def of(self, done: int) -> float:
+        """The rate with so many done by now; 0 where nothing can be said yet."""
+        now = time.monotonic()
+        first, begun = self._first = self._first or (done, now)
+        return (done - first) / (now - begun) if now > begun else 0.0
+
+
+def _lasting(seconds: float) -> str:
+    """A time as a person says it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

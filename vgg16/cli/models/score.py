@@ -48,8 +48,11 @@ def score(
     engine: EngineName | None,
     split: Split | None,
 ) -> Answer:
-    """Score every picture of a folder, a zip or tar archive, s3://bucket/prefix, a table (CSV or Parquet) of paths, or
-    a dataset, into one file. Without --model, by the only champion there is.
+    """Score every picture of a folder, archive, table, S3 prefix or dataset into one file. Without --model, by the only
+    champion there is.
+
+    SOURCE is a folder, a zip or tar archive, s3://bucket/prefix, a CSV or Parquet table of paths below its own folder,
+    or the name of a dataset.
 
     The columns are path, label, probability, typicality and error: a picture that cannot be read has a row with the
     reason. What was cut off goes on where it was.

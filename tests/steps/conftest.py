@@ -1,0 +1,38 @@
+"""What tests of steps share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.data.test_folder import classes
+from tests.steps.colours import MODEL, ByColour
+from vgg16.steps.scoring import parts, score
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> ByColour:
+    """What answers in place of a model, where pictures are scored; a part has eight rows."""
+    by_colour = ByColour()
+
+    @contextmanager
+    def opened(*_: object) -> Iterator[ByColour]:
+        yield by_colour
+
+    monkeypatch.setattr(score, "open_engine", opened)
+    monkeypatch.setattr(score, "find_model", lambda *_: MODEL)
+    monkeypatch.setattr(parts, "ROWS", 8)
+    return by_colour
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Thirty pictures in class folders, one that is damaged, an empty one, and what is none."""
+    classes(tmp_path / "photos")
+    (tmp_path / "photos" / "bee" / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "photos" / "ant" / "empty.png").touch()
+    (tmp_path / "photos" / "notes.txt").write_text("notes")
+    return tmp_path / "photos"
