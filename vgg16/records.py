@@ -12,6 +12,8 @@ from vgg16.errors import Vgg16Error, WeightsError
 
 Stage = Literal["None", "Staging", "Production", "Archived"]
 Outcome = Literal["promote", "refuse", "undecided"]
+# At this typicality and below an image is called unusual: of images like those of val, one in a hundred is.
+UNUSUAL = 0.01
 
 
 class DatasetRef(Frozen):

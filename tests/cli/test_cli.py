@@ -292,7 +292,9 @@ def test_many_predictions_end_with_counts_and_what_could_not_be_read(capsys: pyt
     def prediction(number: int) -> dict[str, Any]:
         guess = {"label": "cat" if number % 4 else "dog", "probability": 0.75}
         source = {"size": [640, 480], "mode": "L", "done": ["converted to RGB"] if number < 3 else []}
-        return {"image": f"{number}\x1b[31m.png", **guess, "top5": [guess], "source": source}
+        usual = None if number == 5 else 0.5 if number else 0.0034
+        image = f"{number}\x1b[31m.png"
+        return {"image": image, **guess, "typicality": usual, "top5": [guess], "source": source}
 
     failed = [{"image": "line\nbreak.png", "reason": "an empty file"}]
     show_predictions.predictions(

@@ -49,7 +49,7 @@ VERSION = {
     "metrics": METRICS,
     "experiment": EVIL,
 }
-PICTURE = {"image": EVIL, **GUESS, "top5": [GUESS, GUESS], "source": SOURCE}
+PICTURE = {"image": EVIL, **GUESS, "typicality": 0.005, "top5": [GUESS, GUESS], "source": SOURCE}
 
 # What each command shows, where everything in its answer is somebody else's text.
 SHOWN: dict[Callable[[Answer], None], Answer] = {

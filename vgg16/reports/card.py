@@ -19,6 +19,7 @@ _MEASURES = {
     "test_contrast_top1": "top-1 in low contrast",
     "test_jpeg_top1": "top-1 after JPEG",
     "test_corrupted_top1": "mean of these",
+    "gate_unusual": "share of `gate` with a typicality of 0.01 or less",
     "temperature": "temperature, fitted on `val` and kept in the model",
     "latency_ms": "milliseconds for one image",
     "answers_per_s": "images a second in batches",
@@ -60,7 +61,7 @@ def model_card(
         *_measured(version.metrics),
         "" if tested else "Not scored on `test`: only what is promoted is.",
         "## Limits",
-        _list(*_limits(experiment, evaluations)),
+        _list(*_limits(experiment, evaluations, version.metrics)),
         "## How to use it",
         *_use(version, facts),
     ]
@@ -170,10 +171,11 @@ def _measured(metrics: Mapping[str, float]) -> list[str]:
     return [_table(("measured besides", ""), rows)] if rows else []
 
 
-def _limits(experiment: Experiment, evaluations: Sequence[Evaluation]) -> list[str]:
+def _limits(experiment: Experiment, evaluations: Sequence[Evaluation], measured: Mapping[str, float]) -> list[str]:
     size = experiment.image_size
     limits = [
         "It knows only these classes, and names one of them for any picture, also where none is right.",
+        _typicality(measured),
         "It was trained and judged on images of the dataset alone; it was not shown other cameras, crops or drawings.",
         "`vgg16 predict` takes any size: the square that the model sees is made as in training"
         + (f", {size} pixels" if size else "")
@@ -192,6 +194,19 @@ def _limits(experiment: Experiment, evaluations: Sequence[Evaluation]) -> list[s
             limits.append(f"How good it is on {_listed(unseen)} nobody knows: `{evaluation.split}` has no image of it.")
     limits.append("`gate` chose whether it was promoted, and `val` its best epoch: `test` is the number to quote.")
     return limits
+
+
+def _typicality(measured: Mapping[str, float]) -> str:
+    """What says of a picture whether the model knows its kind, and how often it says so of pictures that it knows."""
+    if "gate_unusual" not in measured:
+        return "It has no typicality, which says how usual a picture is: `val` has fewer than 99 images, or an earlier \
+version trained it."
+    return (
+        "Typicality, beside the probability in `vgg16 predict` and in exports, says how usual a picture is: the share "
+        "of `val` that is at least as unusual. Small means unlike what the model learned from, whatever the probability: "
+        f"0.01 or less of {measured['gate_unusual']:.1%} of `gate`, and of most pictures of another kind; of a class "
+        "that is near to its own the model often sees nothing unusual."
+    )
 
 
 def _listed(names: Sequence[str], most: int = 20) -> str:

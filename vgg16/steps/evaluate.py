@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from vgg16.config.types import Split
 from vgg16.data.images import ImageSet
 from vgg16.evaluation import corruptions, metrics, predict, speed
+from vgg16.evaluation.typicality import Reference
 from vgg16.network.classifier import Classifier
-from vgg16.records import Evaluation, ModelVersion, TrackedRun
+from vgg16.records import UNUSUAL, Evaluation, ModelVersion, TrackedRun
 from vgg16.reports import figures, text
 from vgg16.statistics import tempered
+from vgg16.steps import typicality
 from vgg16.steps.data.seen import seen_by_train
 from vgg16.workplace.workplace import Workplace
 
@@ -26,17 +28,19 @@ class Scored:
 
 @dataclass(frozen=True)
 class _Subject:
-    """The model whose answers are logged in a run, its address, and the images that it is shown."""
+    """The model whose answers are logged in a run, its address, the images that it is shown, and what their typicality
+    follows from, None where it cannot be told."""
 
     run: TrackedRun
     classifier: Classifier
     uri: str
     data: ImageSet
+    reference: Reference | None
 
 
 def on_gate(run: TrackedRun, model_uri: str, workplace: Workplace) -> Scored:
     """The logged model's answers on gate, and on test too where the experiment asks for them: that split is kept for
-    what is promoted."""
+    what is promoted. Its reference for typicality is kept from now on."""
     results = workplace.tracker.results
     subject = _subject(workplace.tracker.runs.get(run.run_id), model_uri, workplace)
     gate, matrix = _score(subject, "gate", workplace)
@@ -58,7 +62,7 @@ def on_test(version: ModelVersion, workplace: Workplace) -> Scored:
 def _subject(run: TrackedRun, model_uri: str, workplace: Workplace) -> _Subject:
     classifier = workplace.tracker.registry.load(model_uri)
     data = workplace.dataset(run.trained_on).at(classifier.side, classifier.framing)
-    return _Subject(run, classifier, model_uri, data)
+    return _Subject(run, classifier, model_uri, data, typicality.reference_of(classifier, run.trained_on, workplace))
 
 
 def _score_test(subject: _Subject, workplace: Workplace) -> str:
@@ -102,7 +106,7 @@ def _score(subject: _Subject, split: Split, workplace: Workplace) -> tuple[Evalu
     results, run = workplace.tracker.results, subject.run
     (images, labels), names = subject.data.part(split), subject.classifier.class_names
     superclasses = workplace.dataset_row(run.trained_on).superclasses
-    probabilities = predict.predict(subject.classifier.model, images)
+    probabilities, usual = predict.answering(subject.classifier.model, subject.reference)(images)
     temperature = run.metrics.get("temperature", 1.0)
     seen = seen_by_train(run.trained_on, subject.data.splits, split, workplace)
     after, before = (
@@ -116,4 +120,6 @@ def _score(subject: _Subject, split: Split, workplace: Workplace) -> tuple[Evalu
         title = f"{run.run_name}, test"
         drawn["mistakes"] = figures.mistakes(images, labels, probabilities, names, title)
     results.log_evaluation(run.run_id, after, drawn)
+    if usual is not None:
+        results.log_metrics(run.run_id, {f"{split}_unusual": float((usual <= UNUSUAL).mean())})
     return after, figures.as_data_uri(drawn["confusion_matrix"])

@@ -82,6 +82,7 @@ METRICS = {
     "{split}_ece": "expected calibration error; its 95 % interval is `{split}_ece_low` to `{split}_ece_high`",
     "{split}_ece_low": "its lower end",
     "{split}_ece_high": "its upper end",
+    "{split}_unusual": "share of images whose typicality is 0.01 or less, about 0.01 of images like those of val",
     "test_{corruption}_top1": "top-1 on test images with that corruption",
     "test_corrupted_top1": "the mean of these",
     "latency_ms": "median milliseconds of one image by itself",

@@ -22,21 +22,24 @@ from vgg16.workplace.tensorflow import import_tensorflow
 def predict(images: tuple[str, ...], model_uri: str | None) -> Answer:
     """Class and probability of pictures: files, folders and globs. Without --model, by the only champion there is.
 
+    Beside them typicality, how usual a picture is among those that the model learned from, 0 to 1: at 0.01 or less it
+    is unlike them, and its class means little.
+
     Any size and colours: a picture is made what the model learned from, the middle square or all of it, resized, and
     transparency becomes white. Files that cannot be read are listed with the reason.
     """
     paths = find_pictures(images)
     with progress.working("loading the model"):
-        registry = prepare.open_reader().tracker.registry
-        uri = model_uri or only_champion(registry.champions())
+        workplace = prepare.open_reader()
+        uri = model_uri or only_champion(workplace.tracker.registry.champions())
         import_tensorflow()
         # It imports Keras.
-        from vgg16.evaluation.predict import predict_pictures
+        from vgg16.steps import predict as step
 
-        classifier = registry.load(uri)
+        predict_pictures = step.load(uri, workplace)
     progress.console.quiet = False
     with progress.counting("pictures") as on_step:
-        predictions, failed = predict_pictures(classifier, paths, on_step)
+        predictions, failed = predict_pictures(paths, on_step)
     return {
         "model": uri,
         "predictions": [prediction.model_dump(mode="json") for prediction in predictions],

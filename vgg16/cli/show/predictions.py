@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from vgg16.cli.command import Answer
 from vgg16.cli.terminal import counts, paragraph, printable, table
+from vgg16.records import UNUSUAL
+from vgg16.reports.text import plural
 
 
 def predictions(answer: Answer) -> None:
     classified = answer["predictions"]
+    unknown = all(picture["typicality"] is None for picture in classified)
     click.echo(f"by {answer['model']}")
     table(
         "",
@@ -18,6 +23,7 @@ def predictions(answer: Answer) -> None:
                 "image": printable(picture["image"]),
                 "label": picture["label"],
                 "probability": f"{picture['probability']:.1%}",
+                **({} if unknown else {"typicality": _usual(picture["typicality"])}),
                 "then": ", ".join(f"{guess['label']} {guess['probability']:.1%}" for guess in picture["top5"][1:3]),
                 "was": f"{picture['source']['mode']} {'x'.join(map(str, picture['source']['size']))}",
             }
@@ -25,6 +31,7 @@ def predictions(answer: Answer) -> None:
         ],
         whole=("image", "label"),
     )
+    _say_unusual(classified, answer["model"])
     if len(classified) > 10:
         paragraph(f"{len(classified)} pictures: {counts(picture['label'] for picture in classified)}")
     if done := counts(change for picture in classified for change in picture["source"]["done"]):
@@ -78,3 +85,23 @@ def labelled(answer: Answer) -> None:
 def _share(metrics: Answer) -> str:
     low, high = metrics["top1_interval"]
     return f"{metrics['top1']:.1%} ({100 * low:.1f} to {100 * high:.1f} %)"
+
+
+def _usual(typicality: float) -> str:
+    return f"{typicality:.3f}" + (", unusual" if typicality <= UNUSUAL else "")
+
+
+def _say_unusual(classified: list[dict[str, Any]], model: str) -> None:
+    """What is unlike all that the model learned from, or why nobody can tell."""
+    usual = [picture["typicality"] for picture in classified]
+    if None in usual:
+        paragraph(
+            "typicality, which says whether a picture is like what the model learned from, is not known: nothing is "
+            f"kept for this model. `vgg16 export {model}` computes and keeps it, where val has at least 99 images."
+        )
+    elif unusual := sum(one <= UNUSUAL for one in usual):
+        paragraph(
+            f"{plural(unusual, 'picture is', 'pictures are')} unlike what the model learned from: a typicality of "
+            f"{UNUSUAL} or less has 1 in 100 of those that are like it. Do not rely on what it says of "
+            f"{'it' if unusual == 1 else 'them'}."
+        )
