@@ -5,7 +5,11 @@ UV_VERSION := 0.13.9
 LOCK := requirements$(if $(GPU),-gpu,$(if $(BENCH),-bench)).lock
 READY := .venv/ready-$(LOCK)
 
-.PHONY: run up down test test-real test-system test-kills check docs bench setup lock
+# What the page of docs/clients runs on, of npm; SHA-256 of the package.
+ORT_WEB := 1.30.0
+ORT_WEB_SHA256 := d2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71
+
+.PHONY: run up down test test-real test-system test-kills check docs bench setup onnxruntime-web lock
 
 run: $(READY)  ## digits: from scratch and fine-tuned, the better one promoted
 	.venv/bin/vgg16 run digits-scratch digits-finetune
@@ -68,6 +72,17 @@ $(READY): $(LOCK) pyproject.toml
 	.venv/bin/uv pip sync --python .venv/bin/python --compile-bytecode --require-hashes $(LOCK)
 	.venv/bin/uv pip install --python .venv/bin/python --quiet --no-deps --no-build-isolation --editable .
 	touch $@
+
+onnxruntime-web: .venv/onnxruntime-web-$(ORT_WEB)  ## what the test of docs/clients/classify.html needs: three files of a package that npm fetches
+
+.venv/onnxruntime-web-$(ORT_WEB):
+	mkdir -p .venv/npm
+	cd .venv/npm && npm pack --silent onnxruntime-web@$(ORT_WEB)
+	echo "$(ORT_WEB_SHA256)  .venv/npm/onnxruntime-web-$(ORT_WEB).tgz" | sha256sum --check --quiet
+	cd .venv/npm && tar xzf onnxruntime-web-$(ORT_WEB).tgz package/dist/ort.wasm.min.mjs \
+	package/dist/ort-wasm-simd-threaded.mjs package/dist/ort-wasm-simd-threaded.wasm
+	mv .venv/npm/package/dist $@
+	rm -r .venv/npm
 
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 	--python-version 3.11 --extra dev pyproject.toml

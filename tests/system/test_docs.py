@@ -7,15 +7,13 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from tests.conftest import ENVIRONMENT, QUIET
+from tests.fileserver import serving_folder
 from tests.pages import ROOT, Block, blocks, pages
 from tests.system.conftest import Stack
 from tests.system.pictures import browser
@@ -91,20 +89,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     environment = ENVIRONMENT | {"NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder)))
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    """Files of a folder, without a line for each."""
-
-    def log_message(self, *_: object) -> None:
-        pass
+    with serving_folder(folder) as url:
+        yield url
 
 
 @pytest.fixture

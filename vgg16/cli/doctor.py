@@ -23,6 +23,7 @@ from vgg16.config import project as project_file
 from vgg16.config.catalog import SHIPPED
 from vgg16.config.types import Frozen
 from vgg16.errors import Vgg16Error
+from vgg16.exports import formats
 from vgg16.flows import progress
 from vgg16.promotion import soundness
 from vgg16.stack.leftovers import sweep
@@ -61,6 +62,13 @@ def packages() -> str:
         raise Vgg16Error(f"{', '.join(wrong)}.", f"Install {install}")
     frameworks = ("prefect", "mlflow", "tensorflow", "keras", "great-expectations")
     return ", ".join(f"{name} {version(name)}" for name in frameworks)
+
+
+def exports() -> str:
+    """What makes and proves exported files is there: no promotion is without one."""
+    formats.check_installed(formats.FORMATS.values())
+    names = sorted({name.replace("_", "-") for row in formats.FORMATS.values() for name in row.packages})
+    return ", ".join(f"{name} {version(name)}" for name in names)
 
 
 def home() -> str:
@@ -226,6 +234,7 @@ def models() -> str:
 CHECKS: tuple[Callable[[], str], ...] = (
     python,
     packages,
+    exports,
     home,
     project,
     store,
