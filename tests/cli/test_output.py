@@ -154,12 +154,13 @@ def commands(group: click.Group) -> list[click.Command]:
 
 # Where text is given to a terminal: what `answers` hands to `show`, and what passes `shown` right there.
 DOORS = {
-    *(f"vgg16/cli/show/{kind}.py" for kind in ("catalog", "datasets", "predictions")),
+    *(f"vgg16/cli/show/{kind}.py" for kind in ("catalog", "datasets", "exported", "predictions")),
     *(f"vgg16/cli/show/{kind}.py" for kind in ("reviews", "runs", "servers", "verified", "versions")),
     "vgg16/cli/servers.py",  # an address, as `answers` hands it over
     "vgg16/cli/terminal.py",
     "vgg16/cli/main.py",
     "vgg16/workplace/foreign.py",  # names of variables
+    "vgg16/steps/exporting/messages.py",  # a pipe
     "flows/progress.py",
 }
 

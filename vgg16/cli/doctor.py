@@ -25,7 +25,7 @@ from vgg16.config.types import Frozen
 from vgg16.errors import Vgg16Error
 from vgg16.exports import formats
 from vgg16.flows import progress
-from vgg16.promotion import soundness
+from vgg16.promotion import reconcile, soundness
 from vgg16.stack.leftovers import sweep
 from vgg16.storage import probing
 from vgg16.workplace import installation, reach, settings
@@ -209,8 +209,6 @@ def _alike(there: str, here: str) -> bool:
 
 def stages() -> str:
     """Every registered model has in production what its ledger says."""
-    from vgg16.promotion import reconcile
-
     workplace = open_workplace()
     registry, by_hand = workplace.tracker.registry, workplace.settings.moved_by_hand
     models = (reconcile.trouble(registry, workplace.store, name, by_hand) for name in registry.names())

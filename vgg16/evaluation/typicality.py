@@ -15,6 +15,7 @@ both are large:
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,14 @@ class Reference:
 
     space: FeatureSpace
     scores: Floats
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of all numbers that a typicality follows from."""
+        whole = hashlib.sha256()
+        for array in (*vars(self.space).values(), self.scores):
+            whole.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+        return whole.hexdigest()
 
 
 def fit(model: keras.Model, train: tuple[Pixels, Labels], val: Pixels) -> Reference | None:

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from vgg16.errors import Vgg16Error, first_line
@@ -174,6 +175,4 @@ def open_file(path: Path) -> LiteRTSession:
 
 
 def _runner(**given: Any) -> Any:
-    from ai_edge_litert.interpreter import Interpreter
-
     return Interpreter(**given, num_threads=os.cpu_count()).get_signature_runner()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import onnx
+import tf2onnx
+
 from vgg16.exports import graph
 from vgg16.exports.expected import Subject
 from vgg16.exports.session import open_session
@@ -18,9 +21,6 @@ OPSET = 18
 def write(subject: Subject, path: Path) -> None:
     """Write a model with the outputs probabilities and, where it has one, typicality. The same model gives the same
     bytes, in any process."""
-    import onnx
-    import tf2onnx
-
     function, metadata = graph.frozen(subject.complete), subject.metadata
     # `from_keras` and `from_function` make inputs of the constants that layers such as `Normalization` hold.
     made, _ = tf2onnx.convert.from_graph_def(

@@ -199,13 +199,15 @@ def _limits(experiment: Experiment, evaluations: Sequence[Evaluation], measured:
 def _typicality(measured: Mapping[str, float]) -> str:
     """What says of a picture whether the model knows its kind, and how often it says so of pictures that it knows."""
     if "gate_unusual" not in measured:
-        return "It has no typicality, which says how usual a picture is: `val` has fewer than 99 images, or an earlier \
-version trained it."
+        return (
+            "It has no typicality, which says how usual a picture is: `val` has fewer than 99 images, or an earlier "
+            "version trained it."
+        )
     return (
         "Typicality, beside the probability in `vgg16 predict` and in exports, says how usual a picture is: the share "
-        "of `val` that is at least as unusual. Small means unlike what the model learned from, whatever the probability: "
-        f"0.01 or less of {measured['gate_unusual']:.1%} of `gate`, and of most pictures of another kind; of a class "
-        "that is near to its own the model often sees nothing unusual."
+        "of `val` that is at least as unusual. Small means unlike what the model learned from, whatever the "
+        f"probability: 0.01 or less of {measured['gate_unusual']:.1%} of `gate`, and of most pictures of another kind; "
+        "of a class that is near to its own the model often sees nothing unusual."
     )
 
 

@@ -32,7 +32,7 @@ def files(answer: Answer) -> None:
         paragraph(f"{title}, {file['bytes'] / 1e6:.1f} MB, {file['latency_ms']:.3g} ms an image here", first=4)
         paragraph(_proven(file["parity"], file["quantize"]), first=4)
         for line in _RUN[file["format"]]:
-            click.echo(f"      {line.format(path=file['path'])}")
+            click.echo(f"      {line.format(path=printable(file['path']))}")
     click.echo("images are uint8 [n, height, width, 3]; outputs: probabilities and, where there is one, typicality")
 
 
@@ -41,7 +41,8 @@ def _proven(parity: Answer, quantize: str | None) -> str:
     if quantize == "int8":
         least, margin = 100 * parity["least_difference"], 100 * parity["margin"]
         top1 = f"top-1 {parity['top1']:.4f} beside {parity['float_top1']:.4f} in float32 on {images}"
-        return f"{top1}: at the least {least:+.2f} points, asked {-margin:+.2f}; the same class on {parity['same_top1']:.2%}"
+        same = f"the same class on {parity['same_top1']:.2%}"
+        return f"{top1}: at the least {least:+.2f} points, asked {-margin:+.2f}; {same}"
     same = "all" if parity["same_top1"] == 1 else f"{parity['same_top1']:.2%} of"
     alone, most = f"{parity['singles']:,} of them one by one too", f"{parity['max_difference']:.1g} at most"
     return f"the same class as the model on {same} {images}, {alone}; probabilities differ by {most}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import keras
 import numpy as np
 
@@ -32,7 +30,8 @@ class KerasEngine:
         self.side = classifier.side
         self.framing = classifier.framing
         self.has_typicality = reference is not None
-        self.identity = f"{keras.__version__} {keras.backend.backend()} {classifier.digest} {_digest_of(reference)}"
+        known = reference.digest if reference else ""
+        self.identity = f"{keras.__version__} {keras.backend.backend()} {classifier.digest} {known}"
         self.runtime = f"Keras {keras.__version__}"
         # Models resize what they take themselves.
         sides = [int(layer.height) for layer in classifier.model.layers if isinstance(layer, keras.layers.Resizing)]
@@ -61,10 +60,3 @@ def open_keras(model: Model, workplace: Workplace) -> KerasEngine:
         except Vgg16Error as error:
             workplace.say(f"score       without typicality: {error.message}")
     return KerasEngine(classifier, reference)
-
-
-def _digest_of(reference: Reference | None) -> str:
-    if reference is None:
-        return ""
-    arrays = (reference.space.mean, reference.space.projection, reference.space.class_means, reference.scores)
-    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
