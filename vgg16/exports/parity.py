@@ -64,7 +64,7 @@ class Tolerance(Frozen):
 # are up to a hundred times as large.
 FLOAT32 = Tolerance(probability=1e-4, unusualness=1e-3)
 # Weights are rounded to 11 bits, a relative error of 5e-4 each: 8e-4 was seen.
-FLOAT16 = Tolerance(probability=5e-3, unusualness=5e-2)
+FLOAT16 = Tolerance(probability=5e-3, unusualness=2e-2)
 
 
 class Parity(Frozen):

@@ -82,7 +82,7 @@ def make(row: Format, work: Work) -> Exported:
     """Write a file, read it back, prove it, and keep it in the store. Raises ParityError where it is not what it should
     be: then it is nowhere."""
     title, display = row.title, work.workplace.display
-    file = work.question.folder / f"made{row.suffix}"
+    file = work.question.folder / f"{row.name}{row.suffix}"
     display.say(f"export      {title} is written")
     files.write(row, work.subject, file)
     opened = files.open_file(row, file)
