@@ -292,8 +292,7 @@ def test_many_predictions_end_with_counts_and_what_could_not_be_read(capsys: pyt
     def prediction(number: int) -> dict[str, Any]:
         guess = {"label": "cat" if number % 4 else "dog", "probability": 0.75}
         source = {"size": [640, 480], "mode": "L", "done": ["converted to RGB"] if number < 3 else []}
-        usual = None if number == 5 else 0.5 if number else 0.0034
-        image = f"{number}\x1b[31m.png"
+        image, usual = f"{number}\x1b[31m.png", 0.5 if number else 0.0034
         return {"image": image, **guess, "typicality": usual, "top5": [guess], "source": source}
 
     failed = [{"image": "line\nbreak.png", "reason": "an empty file"}]
@@ -303,10 +302,20 @@ def test_many_predictions_end_with_counts_and_what_could_not_be_read(capsys: pyt
     printed = capsys.readouterr().out
     assert "\x1b" not in printed
     lines = [line.rstrip() for line in printed.splitlines()]
-    assert lines[2].split() == ["0\\x1b[31m.png", "dog", "75.0%", "L", "640x480"]
-    assert lines[-4:] == [
+    assert lines[2].split() == ["0\\x1b[31m.png", "dog", "75.0%", "0.003,", "unusual", "L", "640x480"]
+    assert lines[3].split() == ["1\\x1b[31m.png", "cat", "75.0%", "0.500", "L", "640x480"]
+    unusual = "1 picture is unlike what the model learned from: of those that are like it, 1 in 100 has a typicality of"
+    assert lines[-5:] == [
+        f"{unusual} 0.01 or less. Do not rely on what is said of it.",
         "12 pictures: cat (9), dog (3)",
         "done to them: converted to RGB (3)",
         "1 could not be read:",
         "  line\\nbreak.png: an empty file",
     ]
+
+    unknown = [prediction(number) | {"typicality": None} for number in range(2)]
+    show_predictions.predictions({"model": "models:/m@champion", "predictions": unknown, "failed": []})
+    printed = capsys.readouterr().out
+    assert "unusual" not in printed
+    assert printed.count("typicality") == 1
+    assert "`vgg16 export models:/m@champion`" in printed

@@ -566,6 +566,7 @@ def test_answers_come_in_order_batch_by_batch_and_the_unread_with_their_reasons(
     assert steps == [(number, 10) for number in range(1, 11)]
     assert [Path(answer.image).stem for answer in answers] == ["0", "1", "2", "4", "5", "8", "9"]
     assert [answer.label for answer in answers][:4] == ["dark"] * 4
+    assert {answer.typicality for answer in answers} == {None}
     assert [(guess.label, round(guess.probability, 3)) for guess in answers[-1].top5] == [("red", 0.9), ("dark", 0.1)]
     assert [(Path(answer.image).stem, answer.reason[:8]) for answer in failed] == [
         ("3", "an empty"),

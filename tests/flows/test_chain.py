@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -60,6 +61,7 @@ def test_progress_is_told_for_every_epoch_and_nothing_else_is_printed(first_run:
         "training ",
         "base ",
         "test ",
+        "typicality ",
         "verdict ",
         "  epoch ",
         "            ",
@@ -157,6 +159,18 @@ def test_the_champion_reads_digits_from_picture_files(first_run: FirstRun) -> No
     for each in found:
         assert each["top5"][0] == {"label": each["label"], "probability": each["probability"]}
         assert len(each["top5"]) == 5
+        assert 0.01 < each["typicality"] <= 1
+
+
+def test_what_is_no_digit_is_unusual_for_the_champion_however_sure_it_is(first_run: FirstRun, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for number in range(20):
+        scene = random.integers(0, 256, (6, 8, 3)).astype(np.uint8)
+        Image.fromarray(scene).resize((320, 240), Image.Resampling.BICUBIC).save(tmp_path / f"{number}.png")
+    found = first_run.command("predict", str(tmp_path)).json["predictions"]
+    assert sum(each["typicality"] <= 0.01 for each in found) >= 19
+    for run in first_run.answer["runs"]:
+        assert 0 <= run["metrics"]["gate_unusual"] < 0.05
 
 
 def test_a_folder_of_odd_pictures_is_answered_and_the_broken_ones_are_told(first_run: FirstRun, tmp_path: Path) -> None:

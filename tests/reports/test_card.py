@@ -50,6 +50,11 @@ def test_a_card_says_what_it_is_how_good_its_limits_and_how_it_is_used(tiny: Exp
     ):
         assert fact in card.replace("&emsp;", "")
     assert "Not scored on `test`" not in card
+    assert "It has no typicality" in card
+    known = VERSION.model_copy(update={"metrics": {"gate_unusual": 0.0123}})
+    card = model_card(known, tiny, REF, [evaluation("gate")], FACTS)
+    assert "0.01 or less of 1.2% of `gate`" in card
+    assert "It has no typicality" not in card
 
 
 def test_a_card_warns_and_names_the_real_places(tiny: Experiment) -> None:

@@ -23,6 +23,7 @@ from vgg16.config.canonical import NEWER
 from vgg16.config.overrides import RENAMED
 from vgg16.config.types import Experiment, GateRules
 from vgg16.promotion import reconcile
+from vgg16.steps import typicality
 from vgg16.storage.files import sha256_of
 from vgg16.workplace import settings
 from vgg16.workplace.workplace import Workplace, open_workplace
@@ -119,6 +120,18 @@ def test_a_model_answers_as_it_did(command: Callable[..., Answer], uri: str) -> 
     assert [each["probability"] for each in answered] == pytest.approx(
         [each["probability"] for each in expected], abs=1e-4
     )
+
+
+def test_a_model_has_no_typicality_until_its_reference_is_computed_from_its_data(
+    command: Callable[..., Answer], workplace: Workplace
+) -> None:
+    uri = "models:/vgg16-digits/2"
+    asked = ("predict", *PICTURES, "--model", uri)
+    assert [each["typicality"] for each in command(*asked).json["predictions"]] == [None, None]
+    registry, runs = workplace.tracker.registry, workplace.tracker.runs
+    learned_from = runs.get(registry.version_at(uri).run_id).trained_on
+    assert typicality.reference_of(registry.load(uri), learned_from, workplace) is not None
+    assert all(each["typicality"] > 0.01 for each in command(*asked).json["predictions"])
 
 
 @pytest.mark.parametrize("version", [version for version in EXPECTED["models"] if version["stage"] == "Production"])

@@ -139,8 +139,8 @@ def _terms(model: keras.Model, space: FeatureSpace) -> tuple[Any, Any]:
 def _prominence(model: keras.Model) -> Any:
     last = model.get_layer("predictions")
     # Probabilities near 1 would be equal to each other up to rounding.
-    logits = ops.matmul(ops.cast(last.input, "float32"), ops.convert_to_numpy(last.kernel))
-    logits += ops.convert_to_numpy(last.bias)
+    kernel, bias = (np.asarray(weight, np.float32) for weight in last.get_weights())
+    logits = ops.matmul(ops.cast(last.input, "float32"), kernel) + bias
     centred = logits - ops.mean(logits, axis=1, keepdims=True)
     largest = ops.max(centred, axis=1)
     # Of two logits it is the same whatever they are.
@@ -154,7 +154,9 @@ def _features(model: keras.Model) -> Any:
     parts = [ops.mean(ops.abs(ops.cast(one, "float32")), axis=(1, 2)) for one in _maps(model)]
     # A network without maps has what its last layer sees.
     parts = parts or [ops.cast(model.get_layer("predictions").input, "float32")]
-    return ops.concatenate([part / (ops.sqrt(ops.sum(part**2, axis=1, keepdims=True)) + _TINY) for part in parts], 1)
+    return ops.concatenate(
+        [part / (ops.sqrt(ops.sum(ops.square(part), axis=1, keepdims=True)) + _TINY) for part in parts], axis=1
+    )
 
 
 def _maps(model: keras.Model) -> list[Any]:

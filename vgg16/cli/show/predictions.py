@@ -101,7 +101,7 @@ def _say_unusual(classified: list[dict[str, Any]], model: str) -> None:
         )
     elif unusual := sum(one <= UNUSUAL for one in usual):
         paragraph(
-            f"{plural(unusual, 'picture is', 'pictures are')} unlike what the model learned from: a typicality of "
-            f"{UNUSUAL} or less has 1 in 100 of those that are like it. Do not rely on what it says of "
+            f"{plural(unusual, 'picture is', 'pictures are')} unlike what the model learned from: of those that are "
+            f"like it, 1 in 100 has a typicality of {UNUSUAL} or less. Do not rely on what is said of "
             f"{'it' if unusual == 1 else 'them'}."
         )
