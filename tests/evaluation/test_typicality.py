@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -66,18 +68,13 @@ def test_what_is_unlike_them_is_flagged_whatever_its_probability(classes: int) -
         assert (usual <= 0.01).mean() >= 0.95, name
 
 
-def test_a_class_that_is_none_of_the_models_stands_out_by_its_logits() -> None:
-    """Two images whose maps are equally far from train: only the logits tell them apart."""
-    space = typicality.fit(network(3), drawn(400, 0, 3), drawn(200, 1, 3)[0])
-    assert space is not None
-    image = keras.Input((3,), dtype="float32")
-    model = keras.Model(image, keras.layers.Dense(3, "softmax", name="predictions")(image))
-    model.get_layer("predictions").set_weights([np.eye(3, dtype=np.float32), np.zeros(3, np.float32)])
-    prominence = keras.Model(image, typicality._prominence(model))
-    clear, undecided = prominence.predict(np.array([[9, 0, 0], [5, 5, 0.0]], np.float32), verbose=0)
-    assert clear > undecided
-    # Not by how large they are, nor by what all of them have in common.
-    assert prominence.predict(np.array([[18, 0, 0], [12, 3, 3.0]], np.float32), verbose=0) == pytest.approx(clear)
+def test_logits_stand_out_by_their_shape_and_not_by_their_size() -> None:
+    clear, undecided, larger = (
+        float(typicality._prominence(np.array([logits], np.float32))[0])
+        for logits in ((9, 0, 0), (5, 5, 0), (21, 3, 3))
+    )
+    assert clear == pytest.approx(larger)
+    assert clear > 1.2 * undecided
 
 
 def test_probabilities_stay_what_they_are_and_one_by_one_is_as_in_a_batch(model: keras.Model) -> None:
@@ -122,3 +119,24 @@ def test_rows_are_spread_over_the_classes() -> None:
     assert (np.diff(rows) > 0).all()
     assert np.abs(np.bincount(labels[rows]) - [90, 9, 1]).max() <= 1
     assert list(typicality.spread(labels, 5000)) == list(range(1000))
+
+
+def test_a_loaded_model_may_have_any_names_of_operations(tmp_path: Path) -> None:
+    """Keras numbers those of single operations by what the process has built."""
+    keras.backend.clear_session()
+    image = keras.Input((8, 8, 3), dtype="uint8")
+    x = keras.ops.cast(image, "float32")
+    for _ in range(6):
+        x = keras.ops.cast(keras.ops.square(keras.ops.subtract(keras.ops.abs(x), 1.0)) / 200, "float32")
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3, activation="relu")(x))
+    keras.Model(image, keras.layers.Dense(3, "softmax", name="predictions")(x)).save(tmp_path / "model.keras")
+    keras.backend.clear_session()
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    reference = typicality.fit(loaded, drawn(400, 0, 3), drawn(200, 1, 3)[0])
+    assert reference is not None
+    typical, unusual = (
+        typicality.with_typicality(loaded, reference),
+        typicality.with_unusualness(loaded, reference.space),
+    )
+    both = keras.Model(loaded.input, [*typical.outputs, unusual.outputs[1]])
+    assert [part.shape[0] for part in both.predict(drawn(5, 2)[0], verbose=0)] == [5, 5, 5]

@@ -5,8 +5,8 @@ A probability says which class is likeliest among those that the model knows, an
 digits sees. Typicality says whether the image is like what it knows at all: a p-value of conformal prediction
 (Laxhammar 2014; Bates et al., arXiv 2104.08279), uniform in 0 to 1 for images like those of `val`. Small is unusual.
 
-An image is as unusual as the larger of two terms, each in units of its spread over `val`, and a little more where
-both are large:
+An image is as unusual as the sum of the exponentials of two terms, each in units of its spread over `val`, so that one
+large term is enough:
 - how far it lies from the nearest image of `train` (Sun et al., arXiv 2204.06507), by the mean size over all places of
   the last feature maps of three sizes, each of length 1: that sees other kinds of pictures;
 - how little the largest logit stands out among all of them, (max - mean) / std, which sees classes that are none of
@@ -16,6 +16,7 @@ both are large:
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,8 @@ _MOST_DIRECTIONS = 256
 # and what is unlike all of them falls together there.
 _MAPS = 3
 _LEAST_PLACES = 16
+# The exponential of a little more is infinite in float32.
+_MOST_SPREADS = 80.0
 _TINY = 1e-6
 
 Floats = NDArray[np.float32]
@@ -79,21 +82,21 @@ def fit(model: keras.Model, train: tuple[Pixels, Labels], val: Pixels) -> Refere
     if len(val) < LEAST:
         return None
     images, labels = train
-    features = _predict(keras.Model(model.input, _features(model)), images[spread(labels, MOST_NEIGHBOURS)])
+    features = _ask(model, lambda seen: _features(seen.maps), images[spread(labels, MOST_NEIGHBOURS)])
     if not np.isfinite(features).all():
         return None
     mean = features.mean(axis=0)
     projection = _directions(features - mean)
     neighbours = (features - mean) @ projection
     space = FeatureSpace(mean, projection, neighbours, np.zeros(2, np.float32), np.ones(2, np.float32))
-    terms = _predict(keras.Model(model.input, ops.stack(_terms(model, space), axis=1)), val)
+    terms = _ask(model, lambda seen: ops.stack(_terms(seen, space), axis=1), val)
     if not np.isfinite(terms).all():
         return None
     centre = np.median(terms, axis=0)
     # Where the rarest hundredth begins, both terms are 1: neither alone decides what is flagged.
     scale = np.maximum(np.quantile(terms, 0.99, axis=0).astype(np.float32) - centre, _TINY)
     space = FeatureSpace(mean, projection, neighbours, centre, scale)
-    return Reference(space, np.sort(np.logaddexp(*((terms - centre) / scale).T)))
+    return Reference(space, np.sort(np.exp(np.minimum((terms - centre) / scale, _MOST_SPREADS)).sum(axis=1)))
 
 
 def spread(labels: Labels, most: int) -> NDArray[np.intp]:
@@ -103,44 +106,70 @@ def spread(labels: Labels, most: int) -> NDArray[np.intp]:
 
 
 def with_unusualness(model: keras.Model, space: FeatureSpace) -> keras.Model:
-    """The model with two outputs: its probabilities float32 [b, k] and the unusualness of each image float32 [b]."""
-    return keras.Model(model.input, [model.output, _unusualness(model, space)])
+    """The model with two outputs: its probabilities float32 [b, k] and the unusualness of each image float32 [b], which
+    is above 0."""
+    unusualness = _layer(model, lambda seen: _unusualness(seen, space), "unusualness")
+    return keras.Model(model.input, [model.output, unusualness])
 
 
 def with_typicality(model: keras.Model, reference: Reference) -> keras.Model:
     """The model with two outputs: its probabilities float32 [b, k] and the typicality of each image float32 [b], in
     [1 / (n + 1), 1] for n images of `val`."""
-    unusualness = _unusualness(model, reference.space)
-    as_unusual = ops.cast(ops.expand_dims(unusualness, 1) <= reference.scores[None, :], "float32")
-    typicality = (1.0 + ops.sum(as_unusual, axis=1)) / (len(reference.scores) + 1.0)
-    return keras.Model(model.input, [model.output, typicality])
+
+    def typicality(seen: _Seen) -> Any:
+        unusualness = ops.expand_dims(_unusualness(seen, reference.space), 1)
+        as_unusual = ops.cast(unusualness <= reference.scores[None, :], "float32")
+        return (1.0 + ops.sum(as_unusual, axis=1)) / (len(reference.scores) + 1.0)
+
+    return keras.Model(model.input, [model.output, _layer(model, typicality, "typicality")])
 
 
-def _predict(model: keras.Model, images: Pixels) -> Floats:
-    return np.asarray(model.predict(for_inference(images, None, 256), verbose=0), np.float32)
+@dataclass(frozen=True)
+class _Seen:
+    """What a model sees of a batch: feature maps, and logits [b, k]."""
+
+    maps: list[Any]
+    logits: Any
 
 
-def _unusualness(model: keras.Model, space: FeatureSpace) -> Any:
-    terms = zip(_terms(model, space), space.centre, space.scale, strict=True)
-    first, second = ((term - float(centre)) / float(scale) for term, centre, scale in terms)
-    # The logarithm of the sum of both exponentials, of which a large one would be infinite.
-    return ops.maximum(first, second) + ops.log(1.0 + ops.exp(-ops.abs(first - second)))
+def _ask(model: keras.Model, asked: Callable[[_Seen], Any], images: Pixels) -> Floats:
+    answering = keras.Model(model.input, _layer(model, asked, "asked"))
+    return np.asarray(answering.predict(for_inference(images, None, 256), verbose=0), np.float32)
 
 
-def _terms(model: keras.Model, space: FeatureSpace) -> tuple[Any, Any]:
+def _layer(model: keras.Model, asked: Callable[[_Seen], Any], name: str) -> Any:
+    """What is asked of all that a model sees, as the output of one layer. Single operations would get names from Keras
+    by what this process has built before, which a loaded model may have too."""
+    last = model.get_layer("predictions")
+    kernel, bias = (np.asarray(weight, np.float32) for weight in last.get_weights())
+
+    def call(tensors: list[Any]) -> Any:
+        *maps, features = tensors
+        # Probabilities near 1 would be equal to each other up to rounding. A network without maps has its features.
+        return asked(_Seen(maps or [features], ops.matmul(features, kernel) + bias))
+
+    return layers.Lambda(call, name=name, dtype="float32")([*_maps(model), last.input])
+
+
+def _unusualness(seen: _Seen, space: FeatureSpace) -> Any:
+    terms = zip(_terms(seen, space), space.centre, space.scale, strict=True)
+    # Positive, so that an error of it can be told in parts of it.
+    return sum(
+        ops.exp(ops.minimum((term - float(centre)) / float(scale), _MOST_SPREADS)) for term, centre, scale in terms
+    )
+
+
+def _terms(seen: _Seen, space: FeatureSpace) -> tuple[Any, Any]:
     """The squared distance to the nearest neighbour [b], and how little the largest logit stands out [b]."""
-    seen = ops.matmul(_features(model) - space.mean, space.projection)
+    place = ops.matmul(_features(seen.maps) - space.mean, space.projection)
     # |a - b|^2 of all pairs at once would take [b, m, r].
     squares = (space.neighbours**2).sum(axis=1)[None, :]
-    to_neighbours = ops.min(ops.matmul(seen, -2.0 * space.neighbours.T) + squares, axis=1)
-    return to_neighbours + ops.sum(ops.square(seen), axis=1), -_prominence(model)
+    to_neighbours = ops.min(ops.matmul(place, -2.0 * space.neighbours.T) + squares, axis=1)
+    return to_neighbours + ops.sum(ops.square(place), axis=1), -_prominence(seen.logits)
 
 
-def _prominence(model: keras.Model) -> Any:
-    last = model.get_layer("predictions")
-    # Probabilities near 1 would be equal to each other up to rounding.
-    kernel, bias = (np.asarray(weight, np.float32) for weight in last.get_weights())
-    logits = ops.matmul(ops.cast(last.input, "float32"), kernel) + bias
+def _prominence(logits: Any) -> Any:
+    """How far the largest of the logits [b, k] stands out among them all, [b]."""
     centred = logits - ops.mean(logits, axis=1, keepdims=True)
     largest = ops.max(centred, axis=1)
     # Of two logits it is the same whatever they are.
@@ -149,14 +178,11 @@ def _prominence(model: keras.Model) -> Any:
     return largest / (ops.sqrt(ops.mean(ops.square(centred), axis=1)) + _TINY)
 
 
-def _features(model: keras.Model) -> Any:
+def _features(maps: list[Any]) -> Any:
     """What the images of a batch are compared by, float32 [b, d]."""
-    parts = [ops.mean(ops.abs(ops.cast(one, "float32")), axis=(1, 2)) for one in _maps(model)]
-    # A network without maps has what its last layer sees.
-    parts = parts or [ops.cast(model.get_layer("predictions").input, "float32")]
-    return ops.concatenate(
-        [part / (ops.sqrt(ops.sum(ops.square(part), axis=1, keepdims=True)) + _TINY) for part in parts], axis=1
-    )
+    parts = [ops.mean(ops.abs(one), axis=(1, 2)) if len(one.shape) == 4 else one for one in maps]
+    lengths = [ops.sqrt(ops.sum(ops.square(part), axis=1, keepdims=True)) + _TINY for part in parts]
+    return ops.concatenate([part / length for part, length in zip(parts, lengths, strict=True)], axis=1)
 
 
 def _maps(model: keras.Model) -> list[Any]:
