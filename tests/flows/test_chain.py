@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import sqlite3
 from pathlib import Path
@@ -171,6 +172,22 @@ def test_what_is_no_digit_is_unusual_for_the_champion_however_sure_it_is(first_r
     assert sum(each["typicality"] <= 0.01 for each in found) >= 19
     for run in first_run.answer["runs"]:
         assert 0 <= run["metrics"]["gate_unusual"] < 0.05
+
+
+def test_a_folder_is_scored_into_a_file_as_predict_answers_it(first_run: FirstRun, tmp_path: Path) -> None:
+    known = first_run.home / "samples" / "digits"
+    expected = {Path(one["image"]).name: one for one in first_run.command("predict", str(known)).json["predictions"]}
+    found = first_run.command("score", str(known), "--output", str(tmp_path / "scores.csv"))
+    answer = found.json
+    assert found.status == 0
+    assert (answer["rows"], answer["failed"], answer["model"]) == (10, 0, "models:/vgg16-digits/1")
+    assert answer["images_per_s"] > 0
+    rows = list(csv.DictReader((tmp_path / "scores.csv").open(newline="")))
+    assert [row["path"] for row in rows] == sorted(expected)
+    for row in rows:
+        assert row["label"] == expected[row["path"]]["label"]
+        assert abs(float(row["probability"]) - expected[row["path"]]["probability"]) < 1e-4
+        assert 0 < float(row["typicality"]) <= 1
 
 
 def test_a_folder_of_odd_pictures_is_answered_and_the_broken_ones_are_told(first_run: FirstRun, tmp_path: Path) -> None:
