@@ -186,6 +186,7 @@ REFUSED: Mapping[str, tuple[str, str, str]] = {
     "no pictures": ("empty", "s.csv", "has no pictures"),
     "one picture": ("photos/ant/0.png", "s.csv", "is one picture"),
     "no archive": ("photos/notes.txt", "s.csv", "cannot be unpacked"),
+    "the source itself": ("photos/ant.csv", "photos/../photos/ant.csv", "is the source itself"),
     "a table without paths": ("no.csv", "s.csv", "has no column of the path"),
 }
 
@@ -199,6 +200,7 @@ def test_a_wrong_request_is_refused_and_writes_nothing(
     (tmp_path / "empty" / "notes.txt").touch()
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "no.csv").write_text("size,label\n1,ant\n")
+    (photos / "ant.csv").write_text("path\nant/0.png\n")
     monkeypatch.chdir(tmp_path)
     before = {*tmp_path.glob("*")}
     with pytest.raises(RequestError, match=message):

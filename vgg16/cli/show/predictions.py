@@ -54,7 +54,7 @@ def scored(answer: Answer) -> None:
         more = f" and {len(labels) - 10} more classes" if len(labels) > 10 else ""
         paragraph(f"predicted: {', '.join(labels[:10])}{more}")
     if answer["left_out"]:
-        paragraph(f"{answer['left_out']:,} files are no pictures by their names, and have no row")
+        paragraph(f"files that are no pictures by their names, and have no row: {answer['left_out']:,}")
     for one in answer["reasons"]:
         click.echo(f"  {printable(one['path'])}: {one['error']}")
     if len(answer["reasons"]) < answer["failed"]:

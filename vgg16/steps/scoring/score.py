@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version as version_of
 from pathlib import Path
 
-from vgg16.errors import Vgg16Error
+from vgg16.errors import RequestError, Vgg16Error
 from vgg16.steps.scoring import formats, parts
 from vgg16.steps.scoring.answering import answer_all
 from vgg16.steps.scoring.engines import Engine, open_engine
@@ -21,7 +21,7 @@ from vgg16.steps.scoring.records import Observer, ScoredPart, ScoreRequest, Scor
 from vgg16.steps.scoring.sources import Pictures, Source, open_source
 from vgg16.steps.scoring.target import Target, alone, open_target
 from vgg16.storage.downloads import without_secrets
-from vgg16.storage.files import make_folder, sha256_of
+from vgg16.storage.files import is_same_file, make_folder, sha256_of
 from vgg16.workplace.workplace import Workplace
 
 # Pictures that failed which a result names.
@@ -39,6 +39,8 @@ def score(request: ScoreRequest, workplace: Workplace, observer: Observer | None
     address = open_target(request.output).address
     folder = parts.folder_of(workplace.home, address)
     target = open_target(request.output, folder)
+    if request.source == address or is_same_file(Path(request.source), Path(address)):
+        raise RequestError(f"--output {request.output} is the source itself.", "Name another file: it would be lost.")
     with alone(target, workplace.home), open_source(request, workplace) as source:
         target.check()
         workplace.say(f"score       {len(source):,} pictures in {without_secrets(request.source)}")
