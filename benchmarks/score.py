@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -45,13 +46,14 @@ def photographs(folder: Path, count: int) -> Path:
     return own
 
 
-def scored(home: Path, source: Path, output: Path, engine: str) -> dict[str, Any]:
-    """The answer of the command, and the most memory that its process held, in MB."""
+def scored(home: Path, source: Path, output: Path, engine: str, seconds: float) -> dict[str, Any]:
+    """The answer of the command, and the most memory that its process held, in MB; it is ended after so many seconds,
+    and then the answer is that alone."""
     command = [str(Path(sys.executable).parent / "vgg16"), "score", str(source), "--output", str(output), "--json"]
     process = subprocess.Popen(
         [*command, "--engine", engine], env=os.environ | {"VGG16_HOME": str(home)}, stdout=subprocess.PIPE, text=True
     )
-    peak = 0
+    peak, start = 0, time.monotonic()
     with process:
         while process.poll() is None:
             status = Path(f"/proc/{process.pid}/status")
@@ -61,19 +63,21 @@ def scored(home: Path, source: Path, output: Path, engine: str) -> dict[str, Any
                 break
             peak = max([peak, *(int(line.split()[1]) for line in lines)])
             time.sleep(0.1)
+            if time.monotonic() - start > seconds:
+                process.terminate()
         assert process.stdout
         answer: dict[str, Any] = json.loads(process.stdout.read())
-    if "error" in answer:
+    if "error" in answer and process.returncode != 128 + signal.SIGTERM:
         raise SystemExit(answer["error"]["message"])
     return answer | {"peak_megabytes": round(peak / 1000)}
 
 
-def memory(home: Path, folder: Path, counts: list[int], engines: list[str]) -> None:
+def memory(home: Path, folder: Path, counts: list[int], engines: list[str], seconds: float) -> None:
     for engine in engines:
         for count in counts:
-            answer = scored(home, photographs(folder, count), folder / f"{engine}-{count}.parquet", engine)
-            kept = ("rows", "scored", "engine", "seconds", "images_per_s", "peak_megabytes")
-            print(json.dumps({"what": "memory", **{name: answer[name] for name in kept}, **stamp()}), flush=True)
+            answer = scored(home, photographs(folder, count), folder / f"{engine}-{count}.parquet", engine, seconds)
+            kept = {name: answer.get(name) for name in ("rows", "scored", "seconds", "images_per_s", "peak_megabytes")}
+            print(json.dumps({"what": "memory", "engine": engine, "of": count, **kept, **stamp()}), flush=True)
 
 
 def rate(home: Path, folder: Path, count: int, rounds: int) -> None:
@@ -131,12 +135,13 @@ def main() -> None:
     asked.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir(), "vgg16-score"))
     asked.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
     asked.add_argument("--rounds", type=int, default=5)
+    asked.add_argument("--seconds", type=float, default=86_400, help="of each scoring, which goes on the next time")
     asked.add_argument("what", choices=("memory", "rate"))
     asked.add_argument("counts", type=int, nargs="*")
     given = asked.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     if given.what == "memory":
-        memory(given.home, given.folder, given.counts or [20_000, 100_000], given.engines)
+        memory(given.home, given.folder, given.counts or [20_000, 100_000], given.engines, given.seconds)
     else:
         rate(given.home, given.folder, (given.counts or [4_000])[0], given.rounds)
 

@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -28,7 +27,6 @@ def begun(home: Path, source: Path, output: Path, engine: str) -> subprocess.Pop
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
     )
 
 
@@ -59,7 +57,7 @@ def main() -> None:
         try:
             process.wait(moments.uniform(0, lasting))
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
             process.wait()
             kills += 1
             left.append(parts_of(given.home))

@@ -178,6 +178,15 @@ def test_a_name_is_neither_a_formula_nor_lost(tmp_path: Path, engine: ByColour) 
         assert paths == {f"./{name}" if suffix == ".csv" and name[0] in "=+-@" else name for name in shown}
 
 
+def test_a_folder_of_any_name_is_scored(photos: Path, tmp_path: Path, engine: ByColour) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9 ")
+    photos.rename(folder)
+    for suffix in (".parquet", ".csv"):
+        assert scored(folder, tmp_path / f"s{suffix}", tmp_path / "home").rows == 32
+    assert pq.read_schema(tmp_path / "s.parquet").metadata[b"vgg16.source"].endswith(b"caf\\xe9 ")
+    assert scored(folder, tmp_path / "s.csv", tmp_path / "home").already
+
+
 REFUSED: Mapping[str, tuple[str, str, str]] = {
     "no format": ("photos", "scores.txt", "expected a name that ends in .parquet"),
     "an address": ("photos", "http://x/scores.csv", "expects a path or s3"),

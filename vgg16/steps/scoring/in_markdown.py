@@ -16,7 +16,7 @@ MOST = 40
 def in_markdown(request: ScoreRequest, result: ScoreResult) -> str:
     """The file, what its rows say, and where the source tells true classes how good the model is there."""
     rows = {
-        "source": _code(request.source),
+        "source": _code(request.place),
         "file": _code(result.output),
         "model": f"{_code(result.model)}, digest `{result.digest[:12]}`, in {result.engine}",
         "rows": f"{result.rows:,}, of which {result.failed:,} could not be read",

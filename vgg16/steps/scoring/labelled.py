@@ -134,7 +134,7 @@ class Watch:
     def summary(self) -> dict[str, Any]:
         """What is said of all rows, as JSON, with the address of the page, which lies in the store."""
         told, output = self.parts.told(), open_target(self.request.output).address
-        source = without_secrets(self.request.source)
+        source = self.request.place
         mistakes = self.parts.mistakes
         facts = ScoreFacts(
             source=source,

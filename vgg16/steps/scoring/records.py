@@ -12,6 +12,8 @@ from pydantic import Field
 
 from vgg16.config.types import Frozen, Split
 from vgg16.data.images import Digests, Labels
+from vgg16.data.sources.places.place import shown
+from vgg16.shown import without_secrets
 
 if TYPE_CHECKING:
     # It imports scipy, which a server that learns of the flows does without.
@@ -32,6 +34,11 @@ class ScoreRequest(Frozen):
     split: Split | None = None
     engine: EngineName | None = None
     probabilities: bool = False
+
+    @property
+    def place(self) -> str:
+        """The source as people are told and files keep it: without secrets, and bytes that are no UTF-8 as \\xe9."""
+        return shown(without_secrets(self.source))
 
 
 class ScoreResult(Frozen):

@@ -20,7 +20,6 @@ from vgg16.steps.scoring.parts import Finished, Parts
 from vgg16.steps.scoring.records import Observer, ScoredPart, ScoreRequest, ScoreResult
 from vgg16.steps.scoring.sources import Pictures, Source, open_source
 from vgg16.steps.scoring.target import Target, alone, open_target
-from vgg16.storage.downloads import without_secrets
 from vgg16.storage.files import is_same_file, make_folder, sha256_of
 from vgg16.workplace.workplace import Workplace
 
@@ -43,7 +42,7 @@ def score(request: ScoreRequest, workplace: Workplace, observer: Observer | None
         raise RequestError(f"--output {request.output} is the source itself.", "Name another file: it would be lost.")
     with alone(target, workplace.home), open_source(request, workplace) as source:
         target.check()
-        workplace.say(f"score       {len(source):,} pictures in {without_secrets(request.source)}")
+        workplace.say(f"score       {len(source):,} pictures in {request.place}")
         if source.about:
             workplace.say(f"score       {source.about}")
         model = find_model(request.model, workplace)
@@ -159,7 +158,7 @@ class _Scoring:
     def _facts(self) -> dict[str, str | bool]:
         """All that the bytes of the file follow from, each by a name that a person knows it by."""
         return {
-            "source": without_secrets(self.request.source),
+            "source": self.request.place,
             "pictures": self.source.digest,
             "model": f"{self.model.address} {self.model.digest}",
             "address": self.model.requested,
@@ -183,7 +182,7 @@ class _Scoring:
             "vgg16.runtime": self.engine.runtime,
             "vgg16.typicality": "yes" if self.engine.has_typicality else "no",
             "vgg16.class_names": json.dumps(self.engine.class_names, ensure_ascii=False),
-            "vgg16.source": without_secrets(self.request.source),
+            "vgg16.source": self.request.place,
             "vgg16.pictures": self.source.digest.split(" ", 1)[0],
             "vgg16.version": version_of("vgg16"),
         }
