@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import pickle
 import stat
 import tarfile
 import threading
@@ -23,6 +24,7 @@ from tests.conftest import as_seen_by
 from tests.data.test_folder import COLORS, Heard, classes, picture
 from tests.data.test_places import PACKED
 from tests.steps.colours import MODEL, ByColour, Onlooker, scored
+from vgg16.data.sources.places.table_files import TableFiles
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.steps.scoring import answering, sources
 from vgg16.steps.scoring.target import alone, open_target
@@ -74,27 +76,30 @@ SOURCES: dict[str, Callable[[Path, Path], str]] = {
 }
 
 
-@pytest.mark.parametrize("kind", [*SOURCES, "s3"])
+@pytest.mark.parametrize("kind", [*SOURCES, "s3", "table in s3"])
 def test_the_same_pictures_have_the_same_rows_from_any_source_in_any_format(
     kind: str, photos: Path, tmp_path: Path, engine: ByColour, request: pytest.FixtureRequest, monkeypatch: Any
 ) -> None:
-    if kind == "s3":
+    away = kind.endswith("s3")
+    if away:
         s3: S3Store = request.getfixturevalue("s3")
         for name, value in as_seen_by(s3).items():
             monkeypatch.setenv(name, value)
+        table = Path(with_table(photos, ".csv")).name if kind != "s3" else ""
         for name, file in content(photos).items():
             s3.client.put_object(Bucket="tests", Key=f"{tmp_path.name}/photos/{name}", Body=file)
-        source, home = f"s3://tests/{tmp_path.name}/photos", f"s3://tests/{tmp_path.name}/out"
+        source, home = f"s3://tests/{tmp_path.name}/photos/{table}".rstrip("/"), f"s3://tests/{tmp_path.name}/out"
     else:
         source, home = SOURCES[kind](photos, tmp_path), str(tmp_path / "out")
     seen = []
     for suffix in (".parquet", ".csv", ".jsonl"):
         output = f"{home}/scores{suffix}"
         result = scored(source, output, tmp_path / "home", probabilities=True)
-        assert (result.rows, result.failed, result.left_out) == (32, 2, 0 if kind in ("csv", "parquet") else 1)
+        left_out = 0 if kind in ("csv", "parquet", "table in s3") else 1
+        assert (result.rows, result.failed, result.left_out) == (32, 2, left_out)
         assert result.labels == dict.fromkeys(COLORS, 10)
         key = output.removeprefix("s3://tests/")
-        there = S3Store("tests", "", s3.client).read(key) if kind == "s3" else Path(output)
+        there = S3Store("tests", "", s3.client).read(key) if away else Path(output)
         assert there is not None
         seen.append(rows_of(there, suffix))
     assert seen[0] == seen[1] == seen[2]
@@ -142,6 +147,21 @@ def test_no_path_of_a_table_leads_out_of_its_folder(
         assert [path for path in outside if not errors[path]] == []
         assert [errors[path] for path in inside] == [None] * 3, source
         assert result.failed == len(outside)
+
+
+def test_no_path_of_a_table_in_s3_leads_out_of_its_prefix() -> None:
+    files = TableFiles("s3://b/p/t.csv", "s3://b/p", (), confined=True)
+    for copy in (files, pickle.loads(pickle.dumps(files))):
+        for path in (
+            "../x.png",
+            "/etc/passwd",
+            "s3://b/q/x.png",
+            "s3://b/p/../q.png",
+            "s3://b/px/1.png",
+            "http://h/x.png",
+        ):
+            with pytest.raises(RequestError, match=r"out of the table's folder|an address"):
+                copy.read(path)
 
 
 def test_links_in_an_archive_are_not_followed(tmp_path: Path, engine: ByColour) -> None:
