@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import as_seen_by
 from tests.data.test_folder import COLORS, Heard, picture
 from tests.steps.colours import ByColour, scored
+from vgg16.data.sources.places.folder import Folder
+from vgg16.errors import Vgg16Error
 from vgg16.steps.scoring import formats, parts, target
 from vgg16.storage.s3 import S3Store
 
@@ -136,3 +138,35 @@ def test_a_damaged_part_is_scored_again(photos: Path, tmp_path: Path, engine: By
         assert scored(photos, output, tmp_path / "home").scored == 32 - 2 * 8
         assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
         output.unlink()
+
+
+def test_where_a_place_fails_nothing_is_lost(
+    photos: Path, tmp_path: Path, engine: ByColour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Folder.read
+
+    def away(self: Folder, path: str) -> bytes:
+        if path.startswith("cat/"):
+            raise Vgg16Error("The server is away.")
+        return read(self, path)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Folder, "read", away)
+        with pytest.raises(Vgg16Error, match="is away"):
+            scored(photos, tmp_path / "s.csv", tmp_path / "home")
+    assert not (tmp_path / "s.csv").exists()
+    result = scored(photos, tmp_path / "s.csv", tmp_path / "home")
+    assert (result.rows, result.failed) == (32, 2)
+    assert 0 < result.scored < 32
+
+
+def test_a_full_disk_leaves_no_draft(photos: Path, tmp_path: Path, engine: ByColour, monkeypatch: Any) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(formats._Csv, "write", full)
+        with pytest.raises(OSError, match="No space left"):
+            scored(photos, tmp_path / "s.csv", tmp_path / "home")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "photos"]
+    assert scored(photos, tmp_path / "s.csv", tmp_path / "home").scored == 0

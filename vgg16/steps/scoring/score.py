@@ -129,6 +129,15 @@ class _Scoring:
         """Put the parts together in the target's draft."""
         tally = _Tally()
         make_folder(self.target.draft.parent)
+        try:
+            self._write(own, tally, observer)
+        except BaseException:
+            # Where the disk is full it would keep it so.
+            self.target.draft.unlink(missing_ok=True)
+            raise
+        return tally
+
+    def _write(self, own: Parts, tally: _Tally, observer: Observer | None) -> None:
         with formats.open_writer(
             self.target.draft,
             self.target.suffix,
@@ -144,7 +153,6 @@ class _Scoring:
                 tally.see(part)
                 if observer:
                     observer.see(part)
-        return tally
 
     def _there_already(self, digest: str, observer: Observer | None) -> ScoreResult | None:
         """The result of a call that has written the same, where its file is there unchanged, and all that is asked of
