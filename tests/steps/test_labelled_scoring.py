@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from tests.steps.test_seen import planted, publish
-from vgg16.config.types import SPLITS, Experiment, Framing
+from vgg16.config.types import SPLITS, Dataset, Experiment, Framing
+from vgg16.data import published
 from vgg16.data.images import Images
 from vgg16.evaluation.holds import Judged
 from vgg16.evaluation.metrics import evaluate
@@ -200,6 +201,18 @@ def test_a_source_without_classes_is_scored_and_nothing_is_said_of_them(
 ) -> None:
     result = score(photos / "dark", tmp_path / "plain.jsonl", workplace, None, ref, monkeypatch)
     assert (result.rows, result.observed) == (31, {})
+
+
+@pytest.mark.parametrize("kind", ["folder", "table"])
+def test_folders_are_renamed_as_the_models_dataset_does(
+    kind: str, photos: Path, workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = Dataset(name="named", description="", image_size=8, class_names=NAMES, classes={"grey": "dark", "light": ""})
+    ref = published.save(workplace.store, row, planted(1))
+    result = score(of_kind(kind, photos, tmp_path), tmp_path / "named.csv", workplace, None, ref, monkeypatch)
+    classes = {one["name"]: one["images"] for one in result.observed["classes"]}
+    assert classes == {"dark": 35, "light": 0}
+    assert (result.observed["unknown"], result.observed["unlabelled"]) == ({}, 21)
 
 
 def entry(version: str, **changes: Any) -> LedgerEntry:

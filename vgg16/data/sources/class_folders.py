@@ -9,14 +9,13 @@ from collections.abc import Collection, Iterable, Mapping
 from vgg16.data.sources.layout import SPLIT_FOLDERS, nfc
 
 
-def labels_of(folders: Iterable[str], class_names: Collection[str], classes: Mapping[str, str]) -> dict[str, str]:
+def labels_of(folders: Iterable[str], class_names: Collection[str], renamed: Mapping[str, str]) -> dict[str, str]:
     """The label of what lies in each of these folders, "" for none; nothing where no folder is called like a class.
-    `classes` renames folders as `Dataset` has it.
+    `renamed` are the labels of folders of other names, "" for what is left out.
 
     A folder's label is the name of the highest one above it, or its own, that is a class. The others at the height
     where most classes lie are classes that the model does not know; splits are none.
     """
-    renamed = {nfc(folder): name for folder, name in classes.items()}
     parts_of = {folder: [nfc(part) for part in folder.split("/")] if folder else [] for folder in folders}
     heights: Counter[int] = Counter()
     labels: dict[str, str] = {}

@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,8 +18,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from vgg16.data.sources import table
+from vgg16.data.sources.class_folders import labels_of
 from vgg16.data.sources.kinds import is_picture, why_of_size
-from vgg16.data.sources.layout import classes_of, folder_of, nfc, without_junk
+from vgg16.data.sources.layout import folder_of, nfc, without_junk
 from vgg16.data.sources.opening import open_place
 from vgg16.data.sources.places.place import File, Place
 from vgg16.data.sources.places.table_files import TableFiles
@@ -56,31 +57,29 @@ class Rows:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def truth(self, known: Collection[str]) -> Truth:
-        """What says of rows their true class; of folders only where one has the name of a `known` class."""
+    def truth(self, known: Collection[str], renamed: Mapping[str, str]) -> Truth:
+        """What says of rows their true class; of folders only where one has the name of a `known` class. Names are
+        `renamed` as `classes` of `Dataset` has it."""
+        names = {nfc(name): label for name, label in renamed.items()}
         if self.folders is None:
-            return Truth(self)
-        try:
-            of_class = classes_of(self.folders, self.place.address, set(known))
-        except RequestError:  # no layout of classes, which nobody has asked for
-            return Truth(self)
-        classes = {folder: of_class(folder)[1] for folder in self.folders}
-        return Truth(self, classes if {*classes.values()} & {*map(nfc, known)} else None)
+            return Truth(self, renamed=names)
+        return Truth(self, labels_of(self.folders, known, names) or None)
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The true classes of rows, by the class of each folder, or by the label of each row where there are no `classes`;
-    None for what is not known."""
+    """The true classes of rows, by the class of each folder, or by the label of each row, `renamed`, where there are no
+    `classes`; None for what is not known."""
 
     rows: Rows
     classes: dict[str, str] | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, numbers: range) -> list[str | None]:
         """The true class of each of these rows, which follow each other."""
         if self.classes is None:
-            labels: list[str | None] = self.rows.labels.slice(numbers.start, len(numbers)).to_pylist()
-            return labels
+            labels = self.rows.labels.slice(numbers.start, len(numbers)).to_pylist()
+            return [self.renamed.get(label, label) or None for label in labels]
         paths = self.rows.paths.slice(numbers.start, len(numbers)).to_pylist()
         return [self.classes.get(folder_of(path)) or None for path in paths]
 

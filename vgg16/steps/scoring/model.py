@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vgg16.errors import RequestError
+from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import DatasetRef, ModelVersion
 from vgg16.workplace.workplace import Workplace
 
@@ -22,6 +22,13 @@ class Model:
     version: ModelVersion | None
     temperature: float
     dataset: DatasetRef | None
+
+    def renamed(self, workplace: Workplace) -> dict[str, str]:
+        """What its dataset calls class folders of other names; {} where the store does not have it any more."""
+        try:
+            return workplace.dataset_row(self.dataset).classes if self.dataset else {}
+        except Vgg16Error:
+            return {}
 
 
 def find_model(uri: str, workplace: Workplace) -> Model:

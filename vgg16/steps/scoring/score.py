@@ -76,7 +76,8 @@ class _Scoring:
             )
         engine = self.engine
         own = Parts(self.folder, digest, engine.class_names, len(self.source))
-        pictures = self.source.pictures(engine.class_names, engine.side, engine.framing)
+        renamed = self.model.renamed(self.workplace)
+        pictures = self.source.pictures(engine.class_names, renamed, engine.side, engine.framing)
         start = time.monotonic()
         scored = self._answer(own, pictures)
         seconds = time.monotonic() - start

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,8 +73,11 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def pictures(self, class_names: tuple[str, ...], side: int, framing: Framing) -> Pictures:
-        """The pictures for a model of these classes that takes such squares."""
+    def pictures(
+        self, class_names: tuple[str, ...], renamed: Mapping[str, str], side: int, framing: Framing
+    ) -> Pictures:
+        """The pictures for a model of these classes that takes such squares; true classes are `renamed` as its dataset
+        does."""
 
 
 @contextmanager
@@ -118,9 +121,11 @@ class _Files:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def pictures(self, class_names: tuple[str, ...], side: int, framing: Framing) -> Pictures:
+    def pictures(
+        self, class_names: tuple[str, ...], renamed: Mapping[str, str], side: int, framing: Framing
+    ) -> Pictures:
         """Its files, decoded."""
-        return _FilePictures(self._rows, self._rows.truth(class_names), side, framing)
+        return _FilePictures(self._rows, self._rows.truth(class_names, renamed), side, framing)
 
 
 @dataclass
@@ -192,7 +197,13 @@ class _Dataset:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def pictures(self, class_names: tuple[str, ...], side: int, framing: Framing) -> Pictures:  # noqa: ARG002
+    def pictures(
+        self,
+        class_names: tuple[str, ...],  # noqa: ARG002  # its labels are what they are
+        renamed: Mapping[str, str],  # noqa: ARG002
+        side: int,
+        framing: Framing,
+    ) -> Pictures:
         """Its images; those of files are decoded at that side, once on each machine."""
         data = self._data.at(side, framing)
         return _DatasetPictures(data, data.images, self._rows, side, framing)
