@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 # Their names stand in prefect.yaml too.
-POOLS = {"cpu": "ingest, retrain, study, stages, promote, rollback: small runs", "gpu": "train: one run a worker"}
+POOLS = {"cpu": "ingest, add, retrain, study, score, stages, promote, rollback: small runs", "gpu": "train: one run a worker"}

@@ -72,14 +72,25 @@ def labelled(answer: Answer) -> None:
         met = sum(answer["met"].values())
         paragraph(f"of these the model has met {met:,}; on the other {new['images']:,} it is right on {_share(new)}")
     if unknown := answer["unknown"]:
-        names = ", ".join(f"{printable(name)} ({count:,})" for name, count in list(unknown.items())[:10])
+        near = {one["name"].casefold(): one["name"] for one in answer["classes"]}
+        names = ", ".join(
+            f"{printable(name)} ({count:,}{_meant(near.get(name.casefold()))})"
+            for name, count in list(unknown.items())[:10]
+        )
         more = f" and {len(unknown) - 10:,} more" if len(unknown) > 10 else ""
         paragraph(f"classes that it does not know: {names}{more}")
+    if answer["unlabelled"]:
+        paragraph(f"{answer['unlabelled']:,} pictures have no class: no folder or label says one")
     holds = answer["holds"]
     color = {"holds": "green", "worse": "red"}.get(holds["verdict"] if holds else "", "yellow")
     click.secho(f"does it still hold? {holds['verdict'] if holds else 'not compared'}", fg=color)
     paragraph(answer["reason"])
     click.echo(f"page: {answer['page']}")
+
+
+def _meant(name: str | None) -> str:
+    """What a class of almost this name is called."""
+    return f"; is it {printable(name)}? Names must be equal" if name else ""
 
 
 def _share(metrics: Answer) -> str:
