@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, ttest_rel
+from scipy.stats import binomtest, ttest_ind, ttest_rel
 
 from vgg16.statistics import (
     PairedComparison,
@@ -20,6 +20,7 @@ from vgg16.statistics import (
     proportion_interval,
     tempered,
     unpaired_difference_interval,
+    welch_interval,
 )
 
 
@@ -252,3 +253,14 @@ def test_counts_of_classes_become_counts_of_groups() -> None:
     counts = np.arange(9).reshape(3, 3)
     assert group_counts(counts, np.array([0, 1, 0]), 2).tolist() == [[0 + 2 + 6 + 8, 1 + 7], [3 + 5, 4]]
     assert group_counts(counts, np.array([0, 2, 0]), 1).tolist() == [[0 + 2 + 6 + 8]]
+
+
+def test_the_intervals_of_shares_and_of_means_are_those_of_scipy() -> None:
+    for count, of in ((0, 5), (5, 5), (1, 7), (143, 150), (4_999, 10_000)):
+        published = binomtest(count, of).proportion_ci(0.9, method="wilson")
+        assert proportion_interval(count, of, 0.9) == pytest.approx((published.low, published.high), abs=1e-12)
+    random = np.random.default_rng(0)
+    for size, other in ((2, 2), (3, 9), (40, 5)):
+        one, two = random.normal(0, 1, size).tolist(), random.normal(1, 3, other).tolist()
+        welch = ttest_ind(one, two, equal_var=False).confidence_interval(0.9)
+        assert welch_interval(one, two, 0.9) == pytest.approx((welch.low, welch.high))

@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 # Their names stand in prefect.yaml too.
-POOLS = {"cpu": "ingest, add, retrain, study, score, stages, promote, rollback: small runs", "gpu": "train: one run a worker"}
+POOLS = {"cpu": "retrain, study, score and all that is done by hand: small runs", "gpu": "train: one run a worker"}

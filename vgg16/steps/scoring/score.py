@@ -14,7 +14,6 @@ from vgg16.errors import RequestError, Vgg16Error
 from vgg16.steps.scoring import formats, parts
 from vgg16.steps.scoring.answering import answer_all
 from vgg16.steps.scoring.engines import Engine, open_engine
-from vgg16.steps.scoring.labelled import Watch
 from vgg16.steps.scoring.model import Model, find_model
 from vgg16.steps.scoring.parts import Finished, Parts
 from vgg16.steps.scoring.records import Observer, ScoredPart, ScoreRequest, ScoreResult
@@ -82,6 +81,9 @@ class _Scoring:
         scored = self._answer(own, pictures)
         seconds = time.monotonic() - start
         if observer is None and pictures.any_truth:
+            # It imports Matplotlib and more of SciPy, for a second.
+            from vgg16.steps.scoring.labelled import Watch
+
             observer = Watch.over(self.request, self.model, engine.class_names, pictures, self.workplace)
         tally = self._assemble(own, observer)
         result = ScoreResult(
