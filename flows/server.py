@@ -36,8 +36,9 @@ VERDICTS = {"Promoted": "promote", "Awaiting approval": "promote", "Refused": "r
 SKIPPED = "Skipped (unchanged)"
 # What follows it in the help of a form's field is what waits now.
 _WAITING = " In Staging, the first one first: "
-# Of the hourly checks of stages only those are listed that ended so: the others would push every retraining out.
-_NOTEWORTHY = ("Undone", "Adopted", "Failed", "Crashed")
+# Of the hourly checks of stages, and of scores, only those are listed that ended so: the others would push every
+# retraining out.
+_NOTEWORTHY = ("Undone", "Adopted", "Worse", "Failed", "Crashed")
 _LAST = 10
 # For a Prefect server that is away.
 SERVER_SECONDS = 600.0
@@ -53,11 +54,12 @@ def name_of(row: Any) -> str:
 def scheduled() -> dict[str, Any]:
     """The last ten runs that a schedule of this project's deployments started, the newest first, and the next one.
 
-    Of the checks of stages those are listed that found something. Times are ISO 8601 in UTC. A run that came to no
-    verdict has None; its state says why.
+    Of the checks of stages and of scores those are listed that found something. Times are ISO 8601 in UTC. A run that
+    came to no verdict has None; its state says why.
     """
     chains = DeploymentFilter(name=DeploymentFilterName(any_=["retrain", "ingest"]))
-    hourly = DeploymentFilter(name=DeploymentFilterName(any_=["stages"]))
+    often = DeploymentFilter(name=DeploymentFilterName(any_=["stages", "score"]))
+    awaited = DeploymentFilter(name=DeploymentFilterName(any_=["retrain", "ingest", "score"]))
     by_schedule = FlowRunFilterTags(all_=["auto-scheduled"])
     started = FlowRunFilterState(name=FlowRunFilterStateName(not_any_=["Scheduled"]))
     noteworthy = FlowRunFilterState(name=FlowRunFilterStateName(any_=list(_NOTEWORTHY)))
@@ -65,7 +67,7 @@ def scheduled() -> dict[str, Any]:
     with get_client(sync_client=True) as client:
         past = [
             run
-            for deployments, states in ((chains, started), (hourly, noteworthy))
+            for deployments, states in ((chains, started), (often, noteworthy))
             for run in client.read_flow_runs(
                 deployment_filter=deployments,
                 flow_run_filter=FlowRunFilter(tags=by_schedule, state=states),
@@ -75,12 +77,12 @@ def scheduled() -> dict[str, Any]:
         ]
         past.sort(key=_when, reverse=True)
         coming = client.read_flow_runs(
-            deployment_filter=chains,
+            deployment_filter=awaited,
             flow_run_filter=FlowRunFilter(tags=by_schedule, state=waiting),
             sort=FlowRunSort.EXPECTED_START_TIME_ASC,
             limit=1,
         )
-        names = {deployment.id: deployment.name for deployment in client.read_deployments(deployment_filter=chains)}
+        names = {deployment.id: deployment.name for deployment in client.read_deployments(deployment_filter=awaited)}
     first = coming[0] if coming else None
     return {
         "runs": [_row(run) for run in past[:_LAST]],

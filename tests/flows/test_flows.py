@@ -448,9 +448,14 @@ def test_the_check_of_stages_undoes_a_move_by_hand_and_tells_of_it_and_status_sh
         made = {"tags": ["auto-scheduled"], "state": {"type": "COMPLETED", "name": state, "message": f"is {state}"}}
         url = f"{deployed}/deployments/{found['stages']}/create_flow_run"
         httpx.post(url, json=made).raise_for_status()
+    for state in ("Worse", "Holds"):
+        made = {"tags": ["auto-scheduled"], "state": {"type": "COMPLETED", "name": state, "message": f"is {state}"}}
+        made["parameters"] = {"source": "digits", "output": "s.csv"}
+        url = f"{deployed}/deployments/{found['score']}/create_flow_run"
+        httpx.post(url, json=made).raise_for_status()
     shown = [each["state"] for each in vgg16("status", "--json", **names).json["runs"]]
-    assert "Undone" in shown
-    assert "Unmoved" not in shown
+    assert {"Undone", "Worse"} <= {*shown}
+    assert not {"Unmoved", "Holds"} & {*shown}
 
 
 def told(webhook: tuple[str, list[Any]], text: str) -> bool:
