@@ -374,6 +374,7 @@ from vgg16.evaluation.holds import Judged
 from vgg16.flows.score import score
 from vgg16.steps.scoring import labelled, score as scoring
 from vgg16.steps.scoring.model import Model
+from vgg16.storage.addresses import upload
 
 folder = Path(sys.argv[1])
 for number in range(50):
@@ -385,22 +386,29 @@ for right in (30, 28):
     output = str(folder.parent / f"{{date}}-{right}.csv")
     state = score(str(folder), output, "models:/vgg16-shades@champion", return_state=True)
     print(state.name, state.result().output)
+for file in folder.rglob("*.png"):
+    upload(file, f"s3://tests/new/{file.relative_to(folder)}")
+state = score("s3://tests/new", "s3://tests/out/{date}.parquet", "m", return_state=True)
+print(state.name, state.result().output, state.result().observed["page"])
 print(score("https://me:SECRET@host/photos", "a.csv", "m", return_state=True).message)
 print(score(str(folder), "{hour}.csv", "m", return_state=True).message)
 """
 
 
 def test_a_scoring_with_true_classes_ends_as_what_it_found_and_tells_of_a_model_that_got_worse(
-    deployed: str, webhook: tuple[str, list[Any]], tmp_path: Path
+    deployed: str, webhook: tuple[str, list[Any]], s3: S3Store, tmp_path: Path
 ) -> None:
     names = {"VGG16_HOME": str(tmp_path / "home"), "PREFECT_API_URL": deployed, "PYTHONPATH": str(ROOT)}
+    names |= {"VGG16_STORE": "s3://tests/scored", **as_seen_by(s3)}
     command = [sys.executable, "-c", SCORED, str(tmp_path / "photos")]
     done = subprocess.run(command, env=ENVIRONMENT | names, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    worse, undecided, secret, unknown = done.stdout.splitlines()[-4:]
+    worse, undecided, in_s3, secret, unknown = done.stdout.splitlines()[-5:]
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     assert worse == f"Worse {tmp_path}/{today}-30.csv"
     assert undecided == f"Undecided {tmp_path}/{today}-28.csv"
+    assert in_s3.startswith(f"Undecided s3://tests/out/{today}.parquet s3://tests/scored/docs/score-")
+    assert {f"out/{today}.parquet", in_s3.rpartition("s3://tests/")[2]} <= {*keys_in(s3)}
     assert "was given with a password or key in it" in secret
     assert "expected {date} or {time} in braces, found {hour}" in unknown
     assert len((tmp_path / f"{today}-30.csv").read_text().splitlines()) == 51
