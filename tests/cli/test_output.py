@@ -71,6 +71,7 @@ SHOWN: dict[Callable[[Answer], None], Answer] = {
         "new": {"images": 7, "top1": 0.5, "top1_interval": [0.4, 0.6]},
         "met": {"train": 2},
         "unknown": {EVIL: 3, "Dog": 1},
+        "unusual": {EVIL: 2},
         "unlabelled": 1,
         "classes": [{"name": "dog"}, {"name": EVIL.upper()}],
         "holds": {"verdict": "worse"},

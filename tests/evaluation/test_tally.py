@@ -70,6 +70,10 @@ def test_images_that_the_model_has_met_and_classes_that_it_does_not_know_are_cou
         2,
     )
     assert whole.new.images == 4
+    assert counted.unusual is None
+    typicality = np.array([0.001, 0.5, 0.5, 0.01, 0.001, 0.5, 0.5], np.float32)
+    flagged = counted + truth.count(probabilities, labels, None, typicality)
+    assert (flagged.unusual, flagged.unknown) == ({"wolf": 1}, {"wolf": 2})
     assert not Truth(("cat", "dog")).count(probabilities, labels, digests([0] * 7)[:, None]).splits
 
 

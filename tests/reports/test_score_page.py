@@ -37,7 +37,7 @@ def tally(confusion: Any) -> Tally:
 def page(on: Judged | str | None = None, **changes: Any) -> Page:
     """That of planted counts."""
     judged = Judged(GateRules(), np.array([450, 450, 450]), np.array([500, 500, 500])) if on is None else on
-    counted = Counted(tally(NEW), tally(MET), {"train": 20}, {"wolf": 7, "<b>x</b>": 2}, 4)
+    counted = Counted(tally(NEW), tally(MET), {"train": 20}, {"wolf": 7, "<b>x</b>": 2}, 4, {"wolf": 6})
     whole: dict[str, Any] = {
         "source": "new photos",
         "output": "/tmp/scores.csv",
@@ -84,7 +84,7 @@ def test_the_verdict_is_of_the_new_pictures_and_its_interval_is_drawn() -> None:
 
 def test_what_the_model_does_not_know_is_told_and_counts_nowhere() -> None:
     read = page()
-    assert read.rows["unknown"][1:] == [["wolf", "7"], ["<b>x</b>", "2"]]
+    assert read.rows["unknown"][1:] == [["wolf", "7", "6"], ["<b>x</b>", "2", "0"]]
     numbers = dict(read.rows["numbers"])
     assert numbers["of classes that it does not know"] == "9"
     assert numbers["without a class"] == "4"

@@ -26,8 +26,9 @@ class Labelled(Frozen):
 
     `metrics` are of all images of classes that the model knows; `new` of those that it has not met: images of its own
     train, val and gate prove nothing new, and `met` counts them. None where there is no such image. `unknown` counts
-    images of classes that the model does not know, by class, and `unlabelled` those that the source says nothing of; of
-    images that cannot be read `unread` had a label. `confusion` has each pair that occurs, the most frequent ones
+    images of classes that the model does not know, by class, and `unusual` those of them that typicality flags at 0.01,
+    None for a model that has none; `unlabelled` those that the source says nothing of; of images that cannot be read
+    `unread` had a label. `confusion` has each pair that occurs, the most frequent ones
     first. `holds` is about the new images, None where nothing can be said, for the `reason`.
     """
 
@@ -35,6 +36,7 @@ class Labelled(Frozen):
     new: Metrics | None
     met: dict[Split, int]
     unknown: dict[str, int]
+    unusual: dict[str, int] | None
     unlabelled: int
     unread: int
     classes: tuple[ClassScore, ...]
@@ -56,6 +58,7 @@ def labelled(counted: Counted, class_names: tuple[str, ...], judged: Judged | st
         new=counted.new.metrics() if counted.new.images else None,
         met=dict(counted.splits),
         unknown=dict(sorted(counted.unknown.items(), key=lambda item: (-item[1], item[0]))),
+        unusual=None if counted.unusual is None else {name: counted.unusual.get(name, 0) for name in counted.unknown},
         unlabelled=counted.unlabelled,
         unread=unread,
         classes=class_scores(class_names, whole.confusion),

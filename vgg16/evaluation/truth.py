@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vgg16.config.types import SPLITS, Split
 from vgg16.data.images import Digests, comparable, find_rows
 from vgg16.evaluation.tally import Tally
+from vgg16.records import UNUSUAL
 from vgg16.statistics import Probabilities
 
 # The splits by whose images a network was made or judged.
@@ -26,14 +27,15 @@ OTHERS = "…"
 @dataclass(frozen=True)
 class Counted:
     """What was counted of images that could be read: answers to those that the model has not `met` and to those that it
-    has, these by their split in `splits`; by its label the `unknown` images of classes that it does not know; and how
-    many have no label."""
+    has, these by their split in `splits`; by its label the `unknown` images of classes that it does not know, and how
+    many of these were `unusual`, None for a model that has no typicality; and how many have no label."""
 
     new: Tally
     met: Tally
     splits: Mapping[Split, int] = field(default_factory=dict)
     unknown: Mapping[str, int] = field(default_factory=dict)
     unlabelled: int = 0
+    unusual: Mapping[str, int] | None = None
 
     @property
     def all(self) -> Tally:
@@ -47,6 +49,7 @@ class Counted:
             _added(self.splits, other.splits),
             _at_most(_added(self.unknown, other.unknown)),
             self.unlabelled + other.unlabelled,
+            _at_most(_added(self.unusual or {}, other.unusual)) if other.unusual is not None else self.unusual,
         )
 
 
@@ -65,9 +68,16 @@ class Truth:
         order = np.argsort(comparable(content), kind="stable") if len(content) else np.zeros(0, np.intp)
         return cls(class_names, content[order], splits[order])
 
-    def count(self, probabilities: Probabilities, labels: Sequence[str | None], digests: Digests | None) -> Counted:
+    def count(
+        self,
+        probabilities: Probabilities,
+        labels: Sequence[str | None],
+        digests: Digests | None,
+        typicality: NDArray[np.float32] | None = None,
+    ) -> Counted:
         """The counts of probabilities [n, k] of images with these labels, None for none, each with the digests that it
-        may be known by, uint8 [n, m, 32]: of its file, of its pixels. Without `digests` all are new."""
+        may be known by, uint8 [n, m, 32]: of its file, of its pixels. Without `digests` all are new.
+        `typicality` is float32 [n]."""
         place = {name: number for number, name in enumerate(self.class_names)}
         indices = np.array([place.get(label or "", -1) for label in labels], np.int64)
         known = indices >= 0
@@ -84,6 +94,15 @@ class Truth:
             splits={split: count for split in MET if (count := int((of_splits == SPLITS.index(split)).sum()))},
             unknown=_at_most(Counter(label for label in labels if label and label not in place)),
             unlabelled=sum(not label for label in labels),
+            unusual=None
+            if typicality is None
+            else _at_most(
+                Counter(
+                    label
+                    for label, flagged in zip(labels, typicality <= UNUSUAL, strict=True)
+                    if flagged and label and label not in place
+                )
+            ),
         )
 
     @property

@@ -17,7 +17,7 @@ from vgg16.workplace.workplace import open_workplace
 
 # What is said where the source tells true classes, else null.
 _OF_LABELS = (
-    *("metrics", "new", "met", "unknown", "unlabelled", "unread"),
+    *("metrics", "new", "met", "unknown", "unusual", "unlabelled", "unread"),
     *("classes", "confusion", "holds", "reason", "page"),
 )
 

@@ -74,7 +74,7 @@ def labelled(answer: Answer) -> None:
     if unknown := answer["unknown"]:
         near = {one["name"].casefold(): one["name"] for one in answer["classes"]}
         names = ", ".join(
-            f"{printable(name)} ({count:,}{_meant(near.get(name.casefold()))})"
+            f"{printable(name)} ({count:,}{_flagged(answer, name)}{_meant(near.get(name.casefold()))})"
             for name, count in list(unknown.items())[:10]
         )
         more = f" and {len(unknown) - 10:,} more" if len(unknown) > 10 else ""
@@ -86,6 +86,11 @@ def labelled(answer: Answer) -> None:
     click.secho(f"does it still hold? {holds['verdict'] if holds else 'not compared'}", fg=color)
     paragraph(answer["reason"])
     click.echo(f"page: {answer['page']}")
+
+
+def _flagged(answer: Answer, name: str) -> str:
+    """How many pictures of a class are unusual to the model, "" where it cannot tell."""
+    return f", {answer['unusual'].get(name, 0):,} of them unusual to it" if answer["unusual"] is not None else ""
 
 
 def _meant(name: str | None) -> str:

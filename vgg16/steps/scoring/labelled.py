@@ -68,7 +68,8 @@ class LabelledParts:
         self._unread += sum(truth is not None for truth in part.truth) - sum(label is not None for label in labels)
         if part.probabilities is not None and read:
             content = None if part.content is None else part.content[read]
-            self._counted += self._truth.count(part.probabilities[read], labels, content)
+            typicality = None if part.typicality is None else part.typicality[read]
+            self._counted += self._truth.count(part.probabilities[read], labels, content, typicality)
         for row, label in zip(read, labels, strict=True):
             answer = part.class_names[part.labels[row]]
             if label is not None and label != answer and label in self._known:
