@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,6 +129,12 @@ def test_a_project_file_is_one_that_is_read(page: str, folder: Path) -> None:
     tables = [block.text for block in blocks(page) if block.language == "toml"]
     (folder / "vgg16.toml").write_text("\n".join(tables))
     assert len(project.load().catalog.experiments) > len(SHIPPED.experiments)
+
+
+def test_the_table_of_extras_has_each() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    table = (ROOT / "docs" / "developing.md").read_text().split("| extra |")[1].split("\n\n")[0]
+    assert sorted(re.findall(r"^\| `(\w+)`", table, re.M)) == sorted(extras)
 
 
 def test_pages_ask_for_every_table() -> None:
