@@ -10,7 +10,7 @@ import click
 from vgg16.cli import prepare
 from vgg16.cli.command import Answer, answers
 from vgg16.cli.show import exported as show_exported
-from vgg16.errors import RequestError
+from vgg16.errors import RequestError, Vgg16Error
 from vgg16.exports.formats import Kind, Quantize, format_of
 from vgg16.flows import progress
 from vgg16.steps.exporting import kept
@@ -80,13 +80,19 @@ def _write(folder: Path, exported: Exported, store: Store) -> Path:
     path = folder / exported.file_name
     if path.exists():
         return path
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".{path.name}-{uuid.uuid4().hex}"
     try:
-        kept.download(store, exported, draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f".{path.name}-{uuid.uuid4().hex}"
+        try:
+            kept.download(store, exported, draft)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise Vgg16Error(
+            f"{path} cannot be written: {error.strerror or error}.",
+            "The file is proven and kept: the same command, with another --output, only writes it.",
+        ) from None
     return path
 
 
