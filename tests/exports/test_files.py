@@ -181,6 +181,15 @@ def test_each_file_says_what_it_is_to_tools_that_are_not_ours(subject: Any, tmp_
     assert signature == {"serving_default": {"inputs": ["images"], "outputs": ["probabilities", "typicality"]}}
 
 
+def test_labels_of_a_litert_file_have_a_line_for_each_class(subject: Any, tmp_path: Path) -> None:
+    names = ("two\nlines", "", "a\u2028b\r\nc", "naïve 猫")
+    metadata = subject.metadata.model_copy(update={"class_names": names})
+    opened = made("litert", dataclasses.replace(subject, metadata=metadata), tmp_path)
+    lines = zipfile.ZipFile(tmp_path / "litert.tflite").read("labels.txt").decode().split("\n")
+    assert lines == ["two lines", "", "a b c", "naïve 猫", ""]
+    assert opened.metadata.class_names == names
+
+
 def test_a_session_needs_neither_tensorflow_nor_mlflow(subject: Any, gate: Any, expected: Any, tmp_path: Path) -> None:
     made("onnx", subject, tmp_path)
     np.save(tmp_path / "images.npy", gate[0][:3])

@@ -138,9 +138,11 @@ def _second_output(content: bytes, images: Any) -> NDArray[np.float32]:
 
 def _archive(metadata: Metadata) -> bytes:
     packed = io.BytesIO()
+    # A name to a line, as tools read it: one with a line break would shift all after it.
+    labels = "".join(f"{' '.join(name.splitlines())}\n" for name in metadata.class_names)
     with zipfile.ZipFile(packed, "w") as archive:
         # A date that never changes: that of no file of ours.
-        texts = {_METADATA: metadata.model_dump_json(indent=1), "labels.txt": "\n".join(metadata.class_names) + "\n"}
+        texts = {_METADATA: metadata.model_dump_json(indent=1), "labels.txt": labels}
         for name, text in texts.items():
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)
     return packed.getvalue()
