@@ -14,6 +14,7 @@ from vgg16.config.types import Frozen
 from vgg16.data.images import Labels, Pixels
 from vgg16.errors import RefusedError
 from vgg16.exports.metadata import Metadata
+from vgg16.exports.records import Parity
 from vgg16.statistics import PairedComparison, paired_comparison
 
 if TYPE_CHECKING:
@@ -65,26 +66,6 @@ class Tolerance(Frozen):
 FLOAT32 = Tolerance(probability=1e-4, unusualness=1e-3)
 # Weights are rounded to 11 bits, a relative error of 5e-4 each: 8e-4 was seen.
 FLOAT16 = Tolerance(probability=5e-3, unusualness=2e-2)
-
-
-class Parity(Frozen):
-    """What was proven of a file on gate images: on how many, `singles` of them one by one too; the share of them whose
-    best class is the same, 0 to 1, and the largest difference of a probability.
-
-    `typicality_ranks` is the largest difference of a typicality in ranks of `val`, None where there is none. Of an int8
-    file: its top-1 on the gate and that of the float model, and the least that the difference of both may be, with the
-    margin that it may not pass.
-    """
-
-    images: int
-    singles: int
-    same_top1: float
-    max_difference: float
-    typicality_ranks: float | None = None
-    top1: float | None = None
-    float_top1: float | None = None
-    least_difference: float | None = None
-    margin: float | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from vgg16.exports.expected import Subject, ask_model
 from vgg16.exports.formats import FORMATS, Format
 from vgg16.exports.graph import in_float32
 from vgg16.exports.metadata import Metadata
-from vgg16.exports.parity import Expected, Opened, Parity
+from vgg16.exports.parity import Expected, Opened
+from vgg16.exports.records import Parity
 from vgg16.steps import typicality
 from vgg16.steps.exporting import kept
 from vgg16.steps.exporting.messages import Failed, Line, Lines

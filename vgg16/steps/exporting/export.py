@@ -92,8 +92,9 @@ def _ask(question: Question, workplace: Workplace) -> list[Exported]:
 
 
 def _environment() -> dict[str, str]:
-    """Of the process that exports: it computes on the CPU, as whoever runs a file can."""
-    return {"VGG16_HOME": str(settings.load().home), "CUDA_VISIBLE_DEVICES": "-1"}
+    """Of the process that exports: it computes on the CPU, as whoever runs a file can. The order of Python's sets is one:
+    of tf2onnx' rules for `Flatten` another one may come first, and the bytes of a file would be others."""
+    return {"VGG16_HOME": str(settings.load().home), "CUDA_VISIBLE_DEVICES": "-1", "PYTHONHASHSEED": "0"}
 
 
 def _error(failed: Failed, title: str) -> Vgg16Error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vgg16.config.types import Frozen, Key
 from vgg16.exports.formats import FORMATS, Format, Quantize
-from vgg16.exports.parity import Parity
+from vgg16.exports.records import Parity
 from vgg16.records import DatasetRef
 
 
