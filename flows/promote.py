@@ -17,7 +17,7 @@ from vgg16.flows.server import tell_of
 from vgg16.promotion import ledger
 from vgg16.promotion.ledger import ConflictError
 from vgg16.promotion.records import Decision, GateResult, LedgerEntry, Standing
-from vgg16.records import ModelVersion, Stage, Verdict
+from vgg16.records import ModelVersion, Stage
 from vgg16.steps.fresh_process import FreshProcess
 from vgg16.tracking.protocol import model_name, own_name
 
@@ -136,18 +136,27 @@ def _decide(request: PromotionRequest, scorer: FreshProcess) -> Decision:
     entry = _promotion_of(version, standing)
     if entry and not request.approved:
         return _earlier(entry, standing, version.stage)
+    if request.stage == "production":
+        tasks.check_exportable_version(version)
     judged = tasks.judge_version(version, standing, request.stage, scorer)
     verdict = judged.verdict
     if request.force:
         verdict = verdict.model_copy(update={"reasons": (f"forced: {request.reason}", *verdict.reasons)})
-    for_production = verdict.verdict == "promote" and request.stage == "production"
-    waits = for_production and judged.approval and not request.approved
-    if waits and not request.force:
+    passes = verdict.verdict == "promote" and request.stage == "production"
+    waits = passes and judged.approval and not request.approved and not request.force
+    if waits:
         approval = f"waits for a person's approval: vgg16 promote {version.name} {version.version}"
         verdict = verdict.model_copy(update={"reasons": (approval, *verdict.reasons)})
+    goes = (passes and not waits) or (request.force and request.stage == "production")
+    exports, unproven = _proven(version, judged) if goes else ({}, "")
+    if unproven:
+        # Nothing could serve it, whoever asks for it.
+        reasons = tuple(dict.fromkeys((unproven, *judged.verdict.reasons)))
+        verdict, goes = verdict.model_copy(update={"verdict": "refuse", "reasons": reasons}), False
     tasks.tag_verdict(version, verdict)
     # What works waits in Staging for more evidence, or for a person.
-    kept: Stage = "Archived" if verdict.verdict == "refuse" and not request.force else "Staging"
+    refused = verdict.verdict == "refuse" and (unproven or not request.force)
+    kept: Stage = "Archived" if refused else "Staging"
     tasks.move_stage(version, kept)
     decided = Decision(
         name=version.name,
@@ -157,35 +166,48 @@ def _decide(request: PromotionRequest, scorer: FreshProcess) -> Decision:
         warnings=verdict.warnings,
         stage=kept,
         previous=standing.champion,
-        forced=request.force,
+        forced=request.force and not unproven,
+        exports=exports,
+        unproven=unproven,
     )
-    if (not request.force and (verdict.verdict != "promote" or waits)) or request.stage == "staging":
+    if not goes:
         if kept == "Staging":
             tasks.begin_wait(version)
         tasks.list_waiting(version.name)
         return _ended(decided, version)
-    _put_into_production(version, standing, judged, verdict, forced=request.force)
+    _put_into_production(version, standing, judged, decided)
     return _finished(decided.model_copy(update={"stage": "Production"}), version, len(standing.history) + 1)
 
 
-def _put_into_production(
-    version: ModelVersion, standing: Standing, judged: GateResult, verdict: Verdict, *, forced: bool
-) -> None:
-    """The ledger's entry first, then the stage, then the scores on test."""
+def _proven(version: ModelVersion, judged: GateResult) -> tuple[dict[str, str], str]:
+    """The files of a judged version, or why there are none."""
+    if not judged.evidence:
+        return {}, judged.verdict.reasons[0]  # it could not be asked
+    try:
+        return tasks.export_version(version, judged.model_digest), ""
+    except RefusedError as error:
+        return {}, str(error)
+
+
+def _put_into_production(version: ModelVersion, standing: Standing, judged: GateResult, decided: Decision) -> None:
+    """The ledger's entry first, of a version whose files are in the store by now; then the stage, then the scores on
+    test."""
     # A forced version has proved nothing: what counts as the best stays what it was.
-    reference = version.version if judged.significantly_better and not forced else standing.reference or version.version
+    better = judged.significantly_better and not decided.forced
+    reference = version.version if better else standing.reference or version.version
     facts = {
         "name": version.name,
         "action": "promote",
         "version": version.version,
-        "forced": forced,
+        "forced": decided.forced,
         "evidence": judged.evidence,
         "dataset_digest": judged.dataset_digest,
         "model_digest": judged.model_digest,
         "reference": reference,
+        "exports": decided.exports,
     }
-    reasons = (*verdict.reasons, *(f"warning: {text}" for text in verdict.warnings))
-    tasks.write_ledger(standing, facts | {"verdict": verdict.verdict, "reasons": reasons})
+    reasons = (*decided.reasons, *(f"warning: {text}" for text in decided.warnings))
+    tasks.write_ledger(standing, facts | {"verdict": decided.verdict, "reasons": reasons})
     tasks.repair_stages(version.name)
     _tell_of_promotion(version, reasons)
     # What was forced although it could not be asked has no answers on test either.
@@ -236,6 +258,7 @@ def _earlier(entry: LedgerEntry, standing: Standing, stage: Stage) -> Decision:
         stage=stage,
         previous=entry.previous if stage == "Production" else standing.champion,
         forced=entry.forced,
+        exports=entry.exports,
     )
 
 
@@ -271,17 +294,19 @@ def rollback(name: RegisteredModel, reason: Reason = "", to: Earlier = "") -> De
     standing, cut_off = settled.standing, settled.finished
     if cut_off and cut_off.action == "rollback" and to in ("", cut_off.version):
         say(f"rollback    of {cut_off.at}, by {cut_off.by}, was cut off; it is finished now")
-        return _rolled_back(cut_off.version, cut_off.previous, cut_off.reasons[0], name)
+        return _rolled_back(cut_off.version, cut_off.previous, cut_off.reasons[0], name, cut_off.exports)
     if to and to == standing.champion:
         why = f"version {to} is in production already; nothing was changed"
         say(f"rollback    {name} {why}")
-        return _back_in_production(name, to, to, (why,)).model_copy(update={"changed": False})
+        kept = ledger.exports(standing.history, to)
+        return _back_in_production(name, to, to, (why,), kept).model_copy(update={"changed": False})
     version = _to_bring_back(name, standing, to)
     tasks.check_version(name, version, standing)
-    facts = {"name": name, "action": "rollback", "version": version, "verdict": None}
+    exports = tasks.keep_exports(name, version, standing)
+    facts = {"name": name, "action": "rollback", "version": version, "verdict": None, "exports": exports}
     tasks.write_ledger(standing, facts | {"reasons": (reason or "asked for",)})
     tasks.repair_stages(name)
-    return _rolled_back(version, standing.champion, reason or "asked for", name)
+    return _rolled_back(version, standing.champion, reason or "asked for", name, exports)
 
 
 def _to_bring_back(name: str, standing: Standing, to: str) -> str:
@@ -305,13 +330,23 @@ def _to_bring_back(name: str, standing: Standing, to: str) -> str:
     return to
 
 
-def _rolled_back(version: str, previous: str, reason: str, name: str) -> Decision:
+def _rolled_back(version: str, previous: str, reason: str, name: str, exports: dict[str, str]) -> Decision:
     text = f"{name} version {version} is in production again, version {previous} is not: {reason}"
     tell_of("rolled-back", name, text)
     say(f"rollback    {text}")
     tasks.list_waiting(name)
-    return _back_in_production(name, version, previous, (reason,))
+    return _back_in_production(name, version, previous, (reason,), exports)
 
 
-def _back_in_production(name: str, version: str, previous: str, reasons: tuple[str, ...]) -> Decision:
-    return Decision(name=name, version=version, verdict=None, reasons=reasons, stage="Production", previous=previous)
+def _back_in_production(
+    name: str, version: str, previous: str, reasons: tuple[str, ...], exports: dict[str, str]
+) -> Decision:
+    return Decision(
+        name=name,
+        version=version,
+        verdict=None,
+        reasons=reasons,
+        stage="Production",
+        previous=previous,
+        exports=exports,
+    )

@@ -86,6 +86,7 @@ def retrain(
     for note in notes:
         say(note)
     tasks.check_feasible(chosen, own, every=True)
+    tasks.check_exportable(chosen)
     clock = _Clock()
     if unless_unchanged:
         earlier = tasks.find_unchanged(chain_digest(chosen, tasks.fetch_data(chosen[0].dataset)))

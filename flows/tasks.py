@@ -31,6 +31,7 @@ from vgg16.records import (
 )
 from vgg16.steps import card, chain, register, stages
 from vgg16.steps.champion import only_champion
+from vgg16.steps.exporting import promoted
 from vgg16.steps.scoring.records import ScoreRequest, ScoreResult
 from vgg16.storage import files
 from vgg16.workplace.tensorflow import import_tensorflow
@@ -200,6 +201,16 @@ def score_pictures(request: ScoreRequest) -> ScoreResult:
 # Promotion
 
 
+def check_exportable(experiments: Sequence[Experiment]) -> None:
+    """Refuse what could not be exported for want of packages, and so never be promoted, before it is trained."""
+    promoted.check_possible(experiment.gate for experiment in experiments)
+
+
+def check_exportable_version(version: ModelVersion) -> None:
+    """The same of a registered version, before it is judged."""
+    promoted.check_possible([promoted.rules_of(version, here())])
+
+
 @task(name="judge", **_COMPUTE)
 def judge_version(
     version: ModelVersion, standing: Standing, stage: Literal["staging", "production"], scorer: FreshProcess
@@ -286,6 +297,19 @@ def offer_models() -> None:
 def check_version(name: str, version: str, standing: Standing) -> None:
     """Raises RefusedError for a version whose files are damaged, or are not what came into production."""
     stages.check_version(name, version, standing, here())
+
+
+@task(name="export", **_COMPUTE)
+def export_version(version: ModelVersion, model_digest: str) -> dict[str, str]:
+    """The judged model of a version -> files of other formats, proven to answer as it does, in the store; the sha256
+    of each. Raises RefusedError where none can be proven."""
+    return promoted.prove(version, model_digest, here())
+
+
+@task(name="keep exports", **_COMPUTE)
+def keep_exports(name: str, version: str, standing: Standing) -> dict[str, str]:
+    """The proven files that a version had when it was in production; made anew where they are not there any more."""
+    return promoted.prove_again(here().tracker.registry.version(name, version), standing.history, here())
 
 
 @task(name="write ledger", **_COMPUTE)

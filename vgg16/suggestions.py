@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -86,6 +86,9 @@ def example(field: FieldInfo, value: Any) -> str:
     default = field.get_default(call_default_factory=True)
     if get_origin(field.annotation) is tuple:
         inner = get_args(field.annotation)[0]
+        if get_origin(inner) is Literal:
+            options = get_args(inner)
+            return json.dumps([value if value in options else options[0]])
         means = [value] if isinstance(value, get_args(inner)[:1] or inner) and not isinstance(value, bool) else default
         return json.dumps(list(means)) if isinstance(means, list | tuple) and means else ""
     if field.examples:

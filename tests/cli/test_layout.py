@@ -120,12 +120,17 @@ def test_top1_without_copies_is_compared_where_a_run_has_it(width: int | None) -
 def test_the_ledger_is_blocks_on_a_terminal_and_a_line_for_each_entry_elsewhere() -> None:
     entry: dict[str, Any] = {"number": 2, "at": "2026-01-01", "by": "anna", "action": "promote", "version": "4"}
     entry |= {"previous": "3", "reasons": ["forced: demo " * 9, "too slow"], "forced": True, "evidence": {"p": 0.01}}
+    entry |= {"exports": {"onnx": "0123456789abcdef" * 4, "litert-int8": "fedcba9876543210" * 4}}
+    assert "  onnx 0123456789ab, litert-int8 fedcba987654  " in history.lines([entry], None)[1]
     _, first, *others = history.lines([entry, entry], None)
     assert (first, len(others)) == (others[0], 1)
     block = history.lines([entry], 60)
     assert block[0] == "2  promote (forced) version 4"
     assert block[1:4] == ["  when      2026-01-01", "  by        anna", "  before    3"]
+    assert block[5] == "  files     onnx 0123456789ab, litert-int8 fedcba987654"
     assert block[-1] == "            too slow"
+    older = history.lines([entry | {"exports": {}}], 60)
+    assert older == [line for line in block if not line.startswith("  files")]
     assert max(map(len, block)) <= 60
 
 

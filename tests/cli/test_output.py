@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[2]
 EVIL = "x\x1b]0;t\x07\x1b]52;c;ZQ==\x07\x1b]8;;http://e\x1b\\\r\nvgg16: promoted\u202e\x9b31m[red] http://u:SECRET@h"
 METRICS = {"gate_top1": 0.5, "best_val_top1": 0.5}
 ENTRY = {"number": 1, "at": EVIL, "by": EVIL, "action": EVIL, "forced": True, "version": EVIL, "previous": EVIL}
+ENTRY |= {"exports": {EVIL: EVIL}}
 DECISION = {"name": EVIL, "version": EVIL, "stage": EVIL, "verdict": EVIL, "reasons": [EVIL], "report": EVIL} | {
     "warnings": [EVIL]
 }

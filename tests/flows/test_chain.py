@@ -61,6 +61,8 @@ def test_progress_is_told_for_every_epoch_and_nothing_else_is_printed(first_run:
         "validation ",
         "training ",
         "base ",
+        "typicality ",
+        "export ",
         "test ",
         "typicality ",
         "verdict ",

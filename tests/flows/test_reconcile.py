@@ -88,7 +88,8 @@ def test_the_history_shows_who_when_why_and_the_evidence_in_short(
     numbers, told = EVIDENCE[case]
     entry: dict[str, Any] = {"number": 1, "at": "2026-01-01", "by": "anna", "action": "promote", "version": "4"}
     entry |= {"previous": "3", "reasons": ["forced: demo", "too slow"], "forced": True, "evidence": numbers}
+    entry |= {"exports": {"onnx": "0123456789abcdef" * 4}}
     show_versions.history({"entries": [entry]})
     shown = " ".join(capsys.readouterr().out.split())
-    for part in ("2026-01-01", "anna", "promote (forced)", told, "forced: demo; too slow"):
+    for part in ("2026-01-01", "anna", "promote (forced)", told, "onnx 0123456789ab", "forced: demo; too slow"):
         assert part in shown

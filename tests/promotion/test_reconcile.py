@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.exported import FILES, export
 from vgg16.errors import RefusedError
 from vgg16.promotion import ledger, reconcile
-from vgg16.promotion.records import Standing
+from vgg16.promotion.reconcile import Exporter
+from vgg16.promotion.records import LedgerEntry, Standing
 from vgg16.records import DatasetRef
 from vgg16.storage.store import FolderStore, Store
 from vgg16.tracking.protocol import Registry, RegistryState
@@ -48,17 +51,23 @@ def folder(tmp_path: Path) -> FolderStore:
     return FolderStore(tmp_path / "store")
 
 
+def settle(
+    registry: Registry, store: Store, name: str, by_hand: reconcile.ByHand = "undo", export: Exporter = export
+) -> reconcile.Reconciliation:
+    return reconcile.settle(registry, store, name, export, by_hand)
+
+
 def promote(registry: Registry, store: Store, version: str, **facts: Any) -> None:
     """What the flow does once a version may be promoted."""
     decide(registry, store, version, **facts)
-    reconcile.settle(registry, store, NAME)
+    settle(registry, store, NAME)
 
 
 def decide(registry: Registry, store: Store, version: str, **facts: Any) -> None:
     """The ledger's part of it."""
-    now = reconcile.settle(registry, store, NAME).standing
+    now = settle(registry, store, NAME).standing
     known = {"name": NAME, "action": "promote", "version": version, "verdict": "promote", "reasons": ("good",)}
-    reconcile.decide(registry, store, now, known | facts, "me")
+    reconcile.decide(registry, store, now, {**known, "exports": FILES, **facts}, "me")
 
 
 def in_production(registry: Registry) -> tuple[list[str], str]:
@@ -91,7 +100,7 @@ def test_what_a_kill_cut_off_is_finished_by_the_next_call_and_is_no_hand(
     assert reconcile.moved_by_hand(model, folder, NAME) is None
     told = reconcile.trouble(model, folder, NAME)
     assert ("cut off" in told) == (boundary != "before it is noted")
-    settled = reconcile.settle(model, folder, NAME, "adopt")
+    settled = settle(model, folder, NAME, "adopt")
     assert (settled.ended, settled.text, settled.standing.champion) == ("unmoved", "", "2")
     assert in_production(model) == (["2"], "2")
     assert len(ledger.entries(folder, NAME)) == 2
@@ -143,7 +152,7 @@ def test_a_move_by_hand_is_undone_or_adopted_by_setting(
         move(model.client)
     assert ("writes that into the ledger" in reconcile.trouble(model, folder, NAME, by_hand)) == bool(wanted)
 
-    settled = reconcile.settle(model, folder, NAME, by_hand)
+    settled = settle(model, folder, NAME, by_hand)
     assert settled.ended == ("adopted" if wanted else "undone")
     assert "moved by hand in MLflow" in settled.text
     assert in_production(model) == ([wanted or "2"], wanted or "2")
@@ -156,15 +165,15 @@ def test_a_move_by_hand_is_undone_or_adopted_by_setting(
         assert (adopted.action, adopted.version, adopted.previous) == ("adopt", wanted, "2")
         assert (adopted.by, adopted.verdict, adopted.reference) == ("somebody in MLflow", None, "1")
         assert "stage Production has" in model.client.get_model_version(NAME, wanted).tags["vgg16.adopted"]
-    assert reconcile.settle(model, folder, NAME, by_hand).ended == "unmoved"
+    assert settle(model, folder, NAME, by_hand).ended == "unmoved"
 
 
 def test_what_nobody_decided_on_yet_is_moved_by_hand_too(model: Registry, folder: FolderStore) -> None:
     model.client.set_registered_model_alias(NAME, "champion", "1")
-    assert reconcile.settle(model, folder, NAME, "undo").ended == "undone"
+    assert settle(model, folder, NAME, "undo").ended == "undone"
     assert in_production(model) == ([], "")
     model.client.set_registered_model_alias(NAME, "champion", "1")
-    assert reconcile.settle(model, folder, NAME, "adopt").ended == "adopted"
+    assert settle(model, folder, NAME, "adopt").ended == "adopted"
     assert in_production(model) == (["1"], "1")
     assert reconcile.standing(model, folder, NAME).reference == "1"
 
@@ -175,7 +184,7 @@ def test_a_rollback_over_adopted_entries_brings_back_what_was_there_with_its_ref
     promote(model, folder, "1")
     promote(model, folder, "2", reference="1")
     model.client.set_registered_model_alias(NAME, "champion", "3")
-    assert reconcile.settle(model, folder, NAME, "adopt").standing.before == "2"
+    assert settle(model, folder, NAME, "adopt").standing.before == "2"
     for wanted in ("2", "1"):
         now = reconcile.standing(model, folder, NAME)
         assert now.before == wanted
@@ -207,7 +216,7 @@ def test_a_version_that_was_deleted_leaves_none_in_production_and_is_told(model:
     promote(model, folder, "1")
     promote(model, folder, "2")
     model.client.delete_model_version(NAME, "2")
-    settled = reconcile.settle(model, folder, NAME, "adopt")
+    settled = settle(model, folder, NAME, "adopt")
     assert settled.ended == "unmoved"
     assert settled.standing == Standing(history=settled.standing.history, champion="", before="1", reference="1")
     assert "version 2, in production, was deleted" in reconcile.trouble(model, folder, NAME)
@@ -217,19 +226,19 @@ def test_what_was_forced_is_marked_on_its_version_even_where_a_kill_came_first(
     model: Registry, folder: FolderStore
 ) -> None:
     decide(model, folder, "1", forced=True, reasons=("forced: demo today", "too slow"))
-    reconcile.settle(model, folder, NAME)
+    settle(model, folder, NAME)
     promote(model, folder, "2")
     assert model.client.get_model_version(NAME, "1").tags["vgg16.forced"] == "forced: demo today"
     assert "vgg16.forced" not in model.client.get_model_version(NAME, "2").tags
 
 
 def test_of_two_promoters_one_wins_and_the_other_is_told(model: Registry, folder: FolderStore) -> None:
-    now = reconcile.settle(model, folder, NAME).standing
-    facts = {"name": NAME, "action": "promote", "verdict": "promote", "reasons": ("good",)}
+    now = settle(model, folder, NAME).standing
+    facts = {"name": NAME, "action": "promote", "verdict": "promote", "reasons": ("good",), "exports": FILES}
     reconcile.decide(model, folder, now, facts | {"version": "1"}, "me")
     with pytest.raises(ledger.ConflictError, match=f"vgg16 history {NAME}"):
         reconcile.decide(model, folder, now, facts | {"version": "2"}, "you")
-    assert reconcile.settle(model, folder, NAME).standing.champion == "1"
+    assert settle(model, folder, NAME).standing.champion == "1"
 
 
 def test_a_process_that_was_overtaken_follows_what_came_after(
@@ -245,7 +254,7 @@ def test_a_process_that_was_overtaken_follows_what_came_after(
         follow(registry, name, production)
 
     monkeypatch.setattr(MlflowRegistry, "follow", overtaken)
-    assert reconcile.settle(model, folder, NAME).standing.champion == "3"
+    assert settle(model, folder, NAME).standing.champion == "3"
     assert in_production(model) == (["3"], "3")
 
 
@@ -256,7 +265,7 @@ def test_a_move_that_another_process_is_about_to_correct_is_no_hand(
     promote(model, folder, "2")
     model.move(NAME, "1", "Production")
     monkeypatch.setattr(reconcile.time, "sleep", lambda _: model.move(NAME, "2", "Production"))
-    assert reconcile.settle(model, folder, NAME, "adopt").ended == "unmoved"
+    assert settle(model, folder, NAME, "adopt").ended == "unmoved"
 
 
 def test_a_decision_that_comes_before_an_adoption_stands(
@@ -272,15 +281,65 @@ def test_a_decision_that_comes_before_an_adoption_stands(
         return asked(registry, *which)
 
     monkeypatch.setattr(MlflowRegistry, "interchangeable", overtaken)
-    assert reconcile.settle(model, folder, NAME, "adopt").ended == "undone"
+    assert settle(model, folder, NAME, "adopt").ended == "undone"
     assert in_production(model) == (["3"], "3")
     assert [each.version for each in ledger.entries(folder, NAME)] == ["1", "3"]
+
+
+def test_an_adopted_move_has_its_proven_files_before_its_entry_and_one_of_which_none_can_be_proven_is_undone(
+    model: Registry, folder: FolderStore
+) -> None:
+    promote(model, folder, "1")
+
+    def unproven(name: str, version: str, history: Sequence[LedgerEntry]) -> Mapping[str, str]:
+        assert (name, version, [entry.version for entry in history]) == (NAME, "2", ["1"])
+        raise RefusedError("ONNX answers 3 of 143 images otherwise.")
+
+    model.client.set_registered_model_alias(NAME, "champion", "2")
+    settled = settle(model, folder, NAME, "adopt", unproven)
+    assert (settled.ended, settled.text.partition("; ")[2]) == (
+        "undone",
+        "undone: ONNX answers 3 of 143 images otherwise.",
+    )
+    assert in_production(model) == (["1"], "1")
+    assert len(ledger.entries(folder, NAME)) == 1
+    # Whoever undoes moves needs no file.
+    model.client.set_registered_model_alias(NAME, "champion", "2")
+    assert settle(model, folder, NAME, "undo", unproven).ended == "undone"
+
+    model.client.set_registered_model_alias(NAME, "champion", "2")
+    assert settle(model, folder, NAME, "adopt").ended == "adopted"
+    assert ledger.entries(folder, NAME)[-1].exports == FILES
+
+
+def test_a_hand_that_moves_on_while_files_are_made_is_followed(model: Registry, folder: FolderStore) -> None:
+    promote(model, folder, "1")
+    model.client.set_registered_model_alias(NAME, "champion", "2")
+    asked: list[str] = []
+
+    def slow(name: str, version: str, history: Sequence[LedgerEntry]) -> Mapping[str, str]:
+        asked.append(version)
+        model.client.set_registered_model_alias(name, "champion", "3")
+        return FILES
+
+    assert settle(model, folder, NAME, "adopt", slow).ended == "adopted"
+    assert asked == ["2", "3"]
+    assert [entry.version for entry in ledger.entries(folder, NAME)] == ["1", "3"]
+
+
+def test_without_a_proven_onnx_file_no_entry_is_written(model: Registry, folder: FolderStore) -> None:
+    now = settle(model, folder, NAME).standing
+    for action, exports in itertools.product(("promote", "rollback", "adopt"), ({}, {"savedmodel": "f" * 64})):
+        facts = {"name": NAME, "action": action, "version": "1", "verdict": None, "reasons": (), "exports": exports}
+        with pytest.raises(RefusedError, match="before it goes into production, found none"):
+            reconcile.decide(model, folder, now, facts, "me")
+    assert folder.keys("ledger/") == []
 
 
 def test_a_client_with_another_store_is_refused(model: Registry, folder: FolderStore, tmp_path: Path) -> None:
     promote(model, folder, "1")
     other = FolderStore(tmp_path / "other")
-    for refused in (reconcile.standing, reconcile.settle, reconcile.moved_by_hand):
+    for refused in (reconcile.standing, settle, reconcile.moved_by_hand):
         with pytest.raises(RefusedError, match=f"Set VGG16_STORE={folder.address}"):
             refused(model, other, NAME)
     assert f"VGG16_STORE={folder.address}" in reconcile.trouble(model, other, NAME)
@@ -297,7 +356,7 @@ def test_a_damaged_ledger_moves_nothing_and_is_told_by_the_doctor(model: Registr
     promote(model, folder, "1")
     promote(model, folder, "2")
     folder.local_path(f"ledger/{NAME}/000001.json").write_bytes(b"{")
-    for refused in (reconcile.standing, reconcile.settle):
+    for refused in (reconcile.standing, settle):
         with pytest.raises(ledger.DamagedError):
             refused(model, folder, NAME)
     assert "000001.json, cannot be read" in reconcile.trouble(model, folder, NAME)
@@ -309,7 +368,7 @@ def test_a_ledger_that_lost_entries_decides_nothing(model: Registry, folder: Fol
     promote(model, folder, "2")
     folder.delete(f"ledger/{NAME}/000002.json")
     with pytest.raises(RefusedError, match=r"MLflow followed number 2, expected at least as many in .* found 1"):
-        reconcile.settle(model, folder, NAME)
+        settle(model, folder, NAME)
     assert in_production(model) == (["2"], "2")
 
 

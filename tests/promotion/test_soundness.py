@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.exported import FILES, export
 from vgg16.config.types import Framing
 from vgg16.errors import RefusedError
 from vgg16.promotion import ledger, reconcile, soundness
@@ -58,8 +59,9 @@ def folder_of(registry: Any, version: str) -> Path:
 
 def promote(registry: Any, store: FolderStore, version: str, **facts: Any) -> None:
     known = {"name": NAME, "action": "promote", "version": version, "verdict": "promote", "reasons": ("good",)}
-    reconcile.decide(registry, store, reconcile.settle(registry, store, NAME).standing, known | facts, "me")
-    reconcile.settle(registry, store, NAME)
+    now = reconcile.settle(registry, store, NAME, export).standing
+    reconcile.decide(registry, store, now, {**known, "exports": FILES, **facts}, "me")
+    reconcile.settle(registry, store, NAME, export)
 
 
 def files_alone(registry: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.exported import FILES, export
 from tests.promotion.test_judgement import evaluation_of
 from vgg16.config.types import GateRules
 from vgg16.promotion import ledger, reconcile, waiting
@@ -128,9 +129,10 @@ def test_a_rollback_and_a_repair_of_stages_keep_the_queue(tracker: Any, tmp_path
     store = FolderStore(tmp_path)
     for number, action in (("1", "promote"), ("4", "promote"), ("1", "rollback")):
         wait(tracker, *"23")
-        now = reconcile.settle(tracker.registry, store, NAME).standing
+        now = reconcile.settle(tracker.registry, store, NAME, export).standing
         facts = {"name": NAME, "action": action, "version": number, "verdict": None, "reasons": ("why",)}
+        facts |= {"exports": FILES}
         reconcile.decide(tracker.registry, store, now, facts, "me")
-        assert reconcile.settle(tracker.registry, store, NAME).standing.champion == number
+        assert reconcile.settle(tracker.registry, store, NAME, export).standing.champion == number
         assert queue(tracker) == ["2", "3"]
     assert len(ledger.entries(store, NAME)) == 3

@@ -12,7 +12,7 @@ from vgg16.config.overrides import flat
 from vgg16.config.types import Experiment, Split
 from vgg16.evaluation.metrics import evaluate
 from vgg16.records import DatasetRef, Evaluation, ModelVersion, Unseen
-from vgg16.reports.card import model_card
+from vgg16.reports.card import ProvenFile, model_card
 from vgg16.reports.recipes import recipes
 
 REF = DatasetRef(name="pets", digest="d" * 64, key="k", class_names=("cat", "dog"), splits={"train": 80, "gate": 20})
@@ -55,6 +55,14 @@ def test_a_card_says_what_it_is_how_good_its_limits_and_how_it_is_used(tiny: Exp
     card = model_card(known, tiny, REF, [evaluation("gate")], FACTS)
     assert "0.01 or less of 1.2% of `gate`" in card
     assert "It has no typicality" not in card
+
+
+def test_a_card_names_the_files_that_were_proven_with_size_and_digest(tiny: Experiment) -> None:
+    assert "## Files" not in model_card(VERSION, tiny, REF, [], FACTS)
+    files = [ProvenFile("ONNX float32", 58_912_345, "0123" * 16), ProvenFile("LiteRT int8", 0, "cdef" * 16)]
+    card = model_card(VERSION, tiny, REF, [], FACTS, files).replace("&emsp;", "")
+    assert f"| ONNX float32 | 58,912,345 | `{'0123' * 16}` |\n| LiteRT int8 |  | `{'cdef' * 16}` |\n" in card
+    assert "vgg16 export models:/vgg16-pets/3 --format onnx --output ." in card
 
 
 def test_a_card_warns_and_names_the_real_places(tiny: Experiment) -> None:

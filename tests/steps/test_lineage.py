@@ -16,12 +16,13 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Answer
+from tests.exported import FILES, export, keep
 from vgg16.config import catalog
 from vgg16.config.types import BackboneChoice, Dataset, DatasetChoice, Experiment, Head
 from vgg16.data.reviews import kept
 from vgg16.data.reviews.decisions import Decision
 from vgg16.errors import RequestError, Vgg16Error
-from vgg16.promotion import reconcile
+from vgg16.promotion import ledger, reconcile
 from vgg16.records import TrainingRequest
 from vgg16.steps import fresh_process
 from vgg16.steps.data.add import add
@@ -93,6 +94,12 @@ class Home:
     def ledger(self, number: int) -> Path:
         return self.workplace.home / "store" / "ledger" / NAME / f"{number:06d}.json"
 
+    def proven(self, number: str) -> Path:
+        (sha256,) = {
+            entry.exports["onnx"] for entry in ledger.entries(self.workplace.store, NAME) if entry.version == number
+        }
+        return self.workplace.home / "store" / "exports" / f"{sha256}.onnx"
+
     def dataset(self, name: str) -> Path:
         ref = self.workplace.tracker.runs.get(self.run_id).trained_on
         return self.workplace.home / "store" / ref.key / name
@@ -112,12 +119,17 @@ def promote(number: str, scorer: Asked, workplace: Workplace) -> None:
     from vgg16.steps.judge import judge
 
     registry, store = workplace.tracker.registry, workplace.store
-    standing = reconcile.settle(registry, store, NAME).standing
+    standing = reconcile.settle(registry, store, NAME, export).standing
     judged = judge(registry.version(NAME, number), standing, "production", scorer, workplace)  # type: ignore[arg-type]
     facts = {"name": NAME, "action": "promote", "version": number, "verdict": "promote", "reasons": ("good",)}
-    facts |= {"evidence": judged.evidence, "dataset_digest": judged.dataset_digest, "model_digest": judged.model_digest}
+    facts |= {
+        "exports": keep(store, NAME, number, judged.model_digest),
+        "evidence": judged.evidence,
+        "dataset_digest": judged.dataset_digest,
+        "model_digest": judged.model_digest,
+    }
     reconcile.decide(registry, store, standing, facts, "me")
-    reconcile.settle(registry, store, NAME)
+    reconcile.settle(registry, store, NAME, export)
 
 
 @pytest.fixture(scope="module")
@@ -268,6 +280,21 @@ def keras(version: str) -> Callable[[Home], Path]:
     return lambda home: home.model_file(version, "data/model.keras")
 
 
+def proven(home: Home) -> Path:
+    """The ONNX file of version 2."""
+    return home.proven("2")
+
+
+@contextmanager
+def another_versions_file(home: Home) -> Iterator[None]:
+    """In place of its own, and the ledger says so: only the file tells."""
+    home_of_entry = home.ledger(2)
+    before = home_of_entry.read_bytes()
+    home_of_entry.write_bytes(before.replace(home.proven("2").stem.encode(), home.proven("1").stem.encode()))
+    yield
+    home_of_entry.write_bytes(before)
+
+
 def ledger_of(number: int) -> Callable[[Home], Path]:
     return lambda home: home.ledger(number)
 
@@ -347,6 +374,9 @@ BREAKS: dict[str, tuple[str, Break, str]] = {
     ),
     "the list of packages": ("lock", file(artifact("packages.txt"), lambda _: None), "found no file"),
     "the digest of the packages": ("lock", tag("vgg16.packages", None), "packages.txt with sha256"),
+    "the proven file is gone": ("exports", file(proven, lambda _: None), "found no file. Bring it back from a copy"),
+    "a bit of the proven file": ("exports", file(proven, flipped), "with the sha256 that is its name, found sha256 "),
+    "another version's file": ("exports", another_versions_file, "found one that says it is vgg16-digits version 1 "),
     "the top-1 of the run": ("gate", logged_top1, "images are right, the run has "),
     "the top-1 of the ledger": (
         "gate",
@@ -369,6 +399,9 @@ def test_a_good_version_holds_in_every_link_and_says_by_what(home: Home) -> None
     assert "models:/vgg16-digits/1 is there with digest" in said["base"]
     assert "the very ones that are here" in said["lock"]
     assert "entry 2 of the ledger and the run say so, within 1 image" in said["gate"]
+    assert said["exports"].startswith(
+        f"onnx {home.proven('2').stem[:12]}..., as entry 2 of the ledger says; ONNX says that"
+    )
     assert states(home.links(number="1")) == {}
 
 
@@ -404,9 +437,11 @@ def test_two_breaks_are_both_named(home: Home) -> None:
 def test_a_version_that_only_the_ledger_knows_is_a_broken_link_and_no_unknown_name(home: Home) -> None:
     name = "vgg16-gone"
     home.client.create_registered_model(name)
-    standing = reconcile.settle(home.registry, home.workplace.store, name).standing
+    standing = reconcile.settle(home.registry, home.workplace.store, name, export).standing
     entry = {"name": name, "action": "promote", "version": "1", "verdict": "promote", "reasons": ("good",)}
-    reconcile.decide(home.registry, home.workplace.store, standing, entry | {"model_digest": "d" * 64}, "me")
+    reconcile.decide(
+        home.registry, home.workplace.store, standing, entry | {"model_digest": "d" * 64, "exports": FILES}, "me"
+    )
     try:
         assert named.find("gone", home.workplace) == named.find("vgg16-gone/1", home.workplace) == (name, "1")
         links = home.links(name, "1")
@@ -574,5 +609,5 @@ def test_the_command_asks_a_fresh_process_and_names_what_is_broken(home: Home, v
         done = vgg16("verify", "digits/2", **here)
     assert done.status == 1
     assert "Traceback" not in done.stderr
-    assert done.stderr.startswith("vgg16: data is broken: of the 10 links of vgg16-digits version 2 8 hold, 1 is not")
+    assert done.stderr.startswith("vgg16: data is broken: of the 11 links of vgg16-digits version 2 9 hold, 1 is not")
     assert max(len(line) for line in done.stdout.splitlines() if "/" not in line) <= 80

@@ -22,15 +22,20 @@ import tensorflow  # noqa: F401
 from prefect import Flow, Task
 
 from vgg16.errors import Vgg16Error
+from vgg16.exports.formats import FORMATS
 from vgg16.flows import ingest, members, promote, retrain, study, tasks, train
 from vgg16.promotion import gates, ledger
 from vgg16.records import DatasetRef, ValidationReport
-from vgg16.steps import chain, evaluate, fit, fresh_process, judge, report, study_report  # noqa: F401
+from vgg16.steps import chain, evaluate, fit, fresh_process, judge, report  # noqa: F401
+from vgg16.steps.exporting import child, export, kept, promoted
+from vgg16.steps.exporting.records import Exported, Question
+from vgg16.steps.study import report as study_report
 from vgg16.tracking.registry import MlflowRegistry
 from vgg16.tracking.results import MlflowResults
 from vgg16.tracking.runs import MlflowRuns
 from vgg16.training import checkpoints, loop
 from vgg16.workplace import settings
+from vgg16.workplace.workplace import Workplace
 
 # Whose, which function, and whether it has done its work by then: the borders between any two writes of a command.
 Place = tuple[Any, str, bool]
@@ -50,6 +55,8 @@ TRAINING: dict[str, Place] = {
 }
 PROMOTION: dict[str, Place] = {
     "it is judged": (gates, "judge", AFTER),
+    "its file is kept": (kept, "keep", AFTER),
+    "its files are proven": (promoted, "prove", AFTER),
     "the verdict is written": (MlflowRegistry, "tag_verdict", AFTER),
     "it is in Staging": (MlflowRegistry, "move", AFTER),
     "the promotion begins": (MlflowRegistry, "begin_promotion", AFTER),
@@ -84,6 +91,7 @@ def obey(home: Path, command: str, arguments: dict[str, Any], answer: Path, end:
     if not isinstance(end, float):
         fresh_process.FreshProcess.start = lambda _: None  # type: ignore[method-assign]
         fresh_process.FreshProcess.ask = _ask_here  # type: ignore[method-assign]
+        export._ask = _export_here
         tasks.validate_data = _all_holds  # type: ignore[assignment]
     _call_around(loop.Loop, "train", before=(home / "trained" / str(os.getpid())).touch)
     if isinstance(end, float):
@@ -125,6 +133,12 @@ def _ask_here(_: Any, name: str, versions: tuple[str, ...], dataset: DatasetRef,
     """What a fresh process would answer, without the seconds of its imports."""
     question = fresh_process.Question(name=name, versions=versions, dataset=dataset, folder=folder)
     return fresh_process.answer(question, tasks.here())
+
+
+def _export_here(question: Question, workplace: Workplace) -> list[Exported]:
+    """What the process that exports would make, without the seconds of its imports."""
+    work = child.prepare(question, workplace)
+    return [child.make(FORMATS[name], work) for name in question.formats]
 
 
 def _all_holds(ref: DatasetRef) -> ValidationReport:

@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from tests.exported import FILES, export
 from vgg16.promotion import reconcile
 from vgg16.promotion.ledger import ConflictError
 from vgg16.storage.addresses import open_store
@@ -29,13 +30,17 @@ def promote_all(
         ended = "told"
         for _ in range(TRIES):
             with suppress(ConflictError):
-                first = reconcile.settle(registry, store, name)
+                first = reconcile.settle(registry, store, name, export)
                 registry.move(name, str(version), "Staging")
                 facts = {"name": name, "action": "promote", "version": str(version), "verdict": "promote"}
                 reconcile.decide(
-                    registry, store, first.standing, facts | {"reasons": ("good",)}, f"process {os.getpid()}"
+                    registry,
+                    store,
+                    first.standing,
+                    facts | {"reasons": ("good",), "exports": FILES},
+                    f"process {os.getpid()}",
                 )
-                second = reconcile.settle(registry, store, name)
+                second = reconcile.settle(registry, store, name, export)
                 ended = "promoted" if first.ended == second.ended == "unmoved" else f"{first.text} {second.text}"
                 break
         (folder / f"{version}.{ended.split()[0]}").write_text(ended)

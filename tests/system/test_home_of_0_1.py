@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import Answer
+from tests.exported import FILES, export
 from vgg16.config.canonical import NEWER
 from vgg16.config.overrides import RENAMED
 from vgg16.config.types import Experiment, GateRules
@@ -100,7 +101,7 @@ def test_versions_runs_and_the_ledger_are_what_they_were(command: Callable[..., 
     assert command("models").json["models"] == [{**version, "warnings": []} for version in EXPECTED["models"]]
     for name, entries in EXPECTED["history"].items():
         told = command("history", name).json["entries"]
-        assert told == [{**entry, "previous_digest": "", "model_digest": ""} for entry in entries]
+        assert told == [{**entry, "previous_digest": "", "model_digest": "", "exports": {}} for entry in entries]
     expected = EXPECTED["compare"]
     for run in expected["runs"]:
         # Settings of the gate have other names now, and old runs are shown with them, and with what 0.1 did where there
@@ -293,10 +294,11 @@ def test_the_original_was_never_touched_and_does_the_same_without_its_copy(
     workplace = open_workplace()
     registry, store, name = workplace.tracker.registry, workplace.store, "vgg16-digits"
     for action, version in (("rollback", "1"), ("promote", "2")):
-        now = reconcile.settle(registry, store, name).standing
+        now = reconcile.settle(registry, store, name, export).standing
         facts = {"name": name, "action": action, "version": version, "verdict": None, "reasons": ("a test",)}
+        facts |= {"exports": FILES}
         reconcile.decide(registry, store, now, facts, "tests")
-        assert reconcile.settle(registry, store, name).standing.champion == version
+        assert reconcile.settle(registry, store, name, export).standing.champion == version
     champion = registry.load(f"models:/{name}@champion")
     assert champion.model.output_shape[-1] == len(champion.class_names) == 10
     settings.load.cache_clear()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import as_seen_by
+from tests.exported import export
 from tests.system import promoter
 from vgg16.promotion import ledger, reconcile
 from vgg16.storage.s3 import S3Store
@@ -62,7 +63,7 @@ def test_fifty_promotions_by_five_processes_that_are_killed_leave_one_champion_a
             kills += 1
     assert [process.exitcode for process in crew] == [0] * PROCESSES
 
-    settled = reconcile.settle(registry, store, name)
+    settled = reconcile.settle(registry, store, name, export)
     entries = ledger.entries(store, name)
     counts = {end: len(list(tmp_path.glob(f"*.{end}"))) for end in ("asked", "promoted", "told", f"{name}:")}
     log.info("%d kills, %d entries, %s", kills, len(entries), counts)

@@ -64,6 +64,18 @@ class Home:
     def entries(self) -> list[tuple[str, str]]:
         return [(entry.action, entry.version) for entry in ledger.entries(self.store, NAME)]
 
+    @property
+    def proven(self) -> dict[str, str]:
+        """The sha256 of the one ONNX file that the ledger has of each version."""
+        pairs = {(entry.version, entry.exports["onnx"]) for entry in ledger.entries(self.store, NAME)}
+        assert len(pairs) == len(dict(pairs))
+        return dict(pairs)
+
+    @property
+    def files(self) -> list[str]:
+        """The sha256 of each ONNX file in the store."""
+        return [Path(key).stem for key in self.store.keys("exports/") if key.endswith(".onnx")]
+
     def left_over(self) -> list[str]:
         """What a kill has left: runs that are called running, checkpoints, chains without an end, processes."""
         running = [f"{name} runs" for (name,) in self.sql("select name from runs where status = 'RUNNING'")]
@@ -123,6 +135,8 @@ def test_a_run_that_is_killed_at_every_place_trains_once_and_its_version_is_judg
     assert (answer["verdict"], answer["stage"], answer["production"]) == ("promote", "Production", "1")
     assert home.entries == [("promote", "1")]
     assert home.stages == {"1": "Production"}
+    assert home.proven == {"1": home.files[0]}
+    assert len(home.files) == 1
     assert len(list((home.folder / "trained").iterdir())) == 1
     assert home.left_over() == []
     # It came to its end: the same command is another run now.
@@ -140,6 +154,8 @@ def test_a_promotion_that_is_killed_at_every_place_is_made_once_and_a_person_is_
     assert refused["message"] == f"{NAME} version 2 is in production already."
     assert home.entries == [("promote", "1"), ("promote", "2")]
     assert home.stages == {"1": "Archived", "2": "Production"}
+    assert sorted(home.proven.values()) == home.files
+    assert len(home.files) == 2
 
 
 def test_a_promotion_that_is_cut_off_ends_as_it_would_have(home: Home) -> None:
@@ -165,6 +181,9 @@ def test_a_rollback_that_was_cut_off_is_finished_once_and_one_that_was_followed_
     assert home.stages["2"] == "Production"
     assert home.obey("rollback", name=NAME)["version"] == "1"
     assert home.entries[before:] == [("rollback", "2"), ("rollback", "1")]
+    # With the files that they had: none was made anew.
+    assert sorted(home.proven.values()) == home.files
+    assert len(home.files) == 2
 
 
 def test_a_rollback_to_a_version_is_exact(home: Home) -> None:

@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from importlib.metadata import requires, version
+from typing import Any
 
 import click
 import httpx
@@ -21,12 +22,13 @@ from vgg16.cli.command import Answer, answers
 from vgg16.cli.show import servers as show_servers
 from vgg16.config import project as project_file
 from vgg16.config.catalog import SHIPPED
-from vgg16.config.types import Frozen
+from vgg16.config.types import Frozen, GateRules
 from vgg16.errors import Vgg16Error
 from vgg16.exports import formats
 from vgg16.flows import progress
 from vgg16.promotion import reconcile, soundness
 from vgg16.stack.leftovers import sweep
+from vgg16.steps.exporting import promoted
 from vgg16.storage import probing
 from vgg16.workplace import installation, reach, settings
 from vgg16.workplace.tensorflow import import_tensorflow
@@ -50,7 +52,7 @@ def python() -> str:
 
 
 def packages() -> str:
-    """The installed packages are those that this version was made for."""
+    """The installed packages are those that this version was made for, and those that a promotion needs are there."""
     wanted = [Requirement(text) for text in requires("vgg16") or []]
     wrong = [
         f"{package.name} {version(package.name)} (expected {package.specifier})"
@@ -60,6 +62,7 @@ def packages() -> str:
     if wrong:
         install = "from the lock: make setup" if installation.checkout() else "the wheel again, with its dependencies."
         raise Vgg16Error(f"{', '.join(wrong)}.", f"Install {install}")
+    promoted.check_possible([GateRules()])
     frameworks = ("prefect", "mlflow", "tensorflow", "keras", "great-expectations")
     return ", ".join(f"{name} {version(name)}" for name in frameworks)
 
@@ -147,12 +150,18 @@ def servers() -> str:
     return ", ".join(f"{name} {there}" for name, there in versions) or "none named"
 
 
+def _prefect() -> Any:
+    """What asks Prefect's server, which reads its address when it is imported."""
+    from vgg16.flows import server
+
+    return server
+
+
 def workers() -> str:
     """Every work pool of ours has a worker, and no run waits for one."""
     if not prepare.prefect_server():
         return "none needed: no Prefect server is named"
-    from vgg16.flows import server
-
+    server = _prefect()
     pools = server.workers()
     idle = [f"{pool} has no worker" for pool, online in pools.items() if not online]
     late = server.late()
@@ -167,9 +176,7 @@ def runs() -> str:
     """No flow run is called running that has fallen silent, and no slot is held by a run that has ended."""
     if not prepare.prefect_server():
         return "no Prefect server is named"
-    from vgg16.flows import server
-
-    stale = server.stale_slots()
+    stale = _prefect().stale_slots()
     if stale:
         problems = [f"{name} holds {held} of {limit} for {used} running" for name, held, limit, used in stale]
         fix = "It is freed by itself within five minutes, or by: prefect gcl update NAME --active-slots 0"
@@ -218,14 +225,18 @@ def stages() -> str:
 
 
 def models() -> str:
-    """What is in production, or waits for it, is what was logged and promoted."""
+    """What is in production, or waits for it, is what was logged and promoted, and its proven files are there."""
     workplace = open_workplace()
     registry = workplace.tracker.registry
     looks = [soundness.look(registry, workplace.store, name) for name in registry.names()]
+    looks += [promoted.look(workplace.store, name) for name in registry.names()]
     if problems := [problem for each, _ in looks for problem in each]:
         raise Vgg16Error("; ".join(problems))
     notes = [note for _, each in looks for note in each]
-    sound = "every version in production or Staging is what was logged; vgg16 verify NAME follows one to its data"
+    sound = (
+        "every version in production or Staging is what was logged, and the files that are proven are there; vgg16 "
+        "verify NAME follows one to its data"
+    )
     return "; ".join(notes) or sound
 
 

@@ -91,7 +91,10 @@ OLD_SETTINGS = {
 }
 
 # Fields newer than 0.1, each with the value that asks for what 0.1 did: at that value it is left out.
-NEWER: dict[type[BaseModel], dict[str, Any]] = {Experiment: {"balance_classes": False}, GateRules: {"waits_days": 90}}
+NEWER: dict[type[BaseModel], dict[str, Any]] = {
+    Experiment: {"balance_classes": False},
+    GateRules: {"waits_days": 90, "exports": []},
+}
 
 # Fields that change nothing of what is computed.
 IGNORED: dict[type[BaseModel], tuple[str, ...]] = {Question: ("compared",)}

@@ -126,6 +126,13 @@ def model_digest(history: Sequence[LedgerEntry], version: str) -> str:
     return digests[-1] if digests else ""
 
 
+def exports(history: Sequence[LedgerEntry], version: str) -> dict[str, str]:
+    """The proven files of a version as it came into production last: the sha256 by the format; {} where no entry has
+    any."""
+    kept = [entry.exports for entry in history if entry.version == version and entry.exports]
+    return dict(kept[-1]) if kept else {}
+
+
 def _in_force(history: Sequence[LedgerEntry]) -> list[LedgerEntry]:
     """The entries that no rollback has undone, each of which put a version into production; the present one's last."""
     in_force: list[LedgerEntry] = []

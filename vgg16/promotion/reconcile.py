@@ -8,12 +8,12 @@ what differs after it was moved by a hand in MLflow, and is undone or adopted.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from vgg16.errors import RefusedError, Vgg16Error
 from vgg16.promotion import ledger
@@ -23,8 +23,18 @@ from vgg16.tracking.protocol import Registry, RegistryState
 
 ByHand = Literal["undo", "adopt"]
 SOMEBODY = "somebody in MLflow"
+# The format that every entry has a file of.
+ONNX = "onnx"
 # A move of another process, which was overtaken and is about to correct itself, is seen once; that of a hand stays.
 LOOK_AGAIN_SECONDS = 2.0
+
+
+class Exporter(Protocol):
+    """What makes the proven files of a version, before an entry of the ledger puts it into production."""
+
+    def __call__(self, name: str, version: str, history: Sequence[LedgerEntry]) -> Mapping[str, str]:
+        """The sha256 of each format's file in the store, ONNX's at least; the files that the ledger has of the version
+        are used again. Raises RefusedError for a version of which none can be proven."""
 
 
 @dataclass(frozen=True)
@@ -102,35 +112,59 @@ def trouble(registry: Registry, store: Store, name: str, by_hand: ByHand = "undo
     return ""
 
 
-def settle(registry: Registry, store: Store, name: str, by_hand: ByHand = "undo") -> Reconciliation:
+def settle(registry: Registry, store: Store, name: str, export: Exporter, by_hand: ByHand = "undo") -> Reconciliation:
     """Make stages and alias what the ledger says, after what was moved by hand was adopted into it, or to undo that.
 
-    Only a move to one other version of ours is ever adopted. Raises RefusedError as `standing` does.
+    Only a move to one other version of ours is ever adopted, of which `export` has made the files. Raises RefusedError
+    as `standing` does.
     """
     state, history = _read(registry, store, name)
     if _difference(state, history) is None:
         cut_off = history[-1] if state.followed < len(history) else None
         return Reconciliation(_follow(registry, store, name, state, history), "unmoved", finished=cut_off)
     moved = moved_by_hand(registry, store, name)
-    adopted = False
-    if moved and moved.adoptable and by_hand == "adopt":
-        facts = {"name": name, "action": "adopt", "version": moved.adoptable, "verdict": None, "reasons": (moved.text,)}
-        with suppress(ledger.ConflictError):  # somebody decided in the meantime: that stands, and the move is undone
-            decide(registry, store, moved.standing, facts, SOMEBODY)
-            adopted = True
-    reached = _follow(registry, store, name, *_read(registry, store, name))
     if not moved:
-        return Reconciliation(reached, "unmoved")
+        return Reconciliation(_follow(registry, store, name, *_read(registry, store, name)), "unmoved")
+    adopted, obstacle = False, moved.obstacle
+    if moved.adoptable and by_hand == "adopt":
+        try:
+            exports = export(name, moved.adoptable, moved.standing.history)
+        except RefusedError as error:
+            obstacle = str(error)
+        else:
+            if _moved_on(registry, store, name, moved):
+                return settle(registry, store, name, export, by_hand)
+            adopted = _adopt(registry, store, name, moved, exports)
+    reached = _follow(registry, store, name, *_read(registry, store, name))
     if adopted:
         return Reconciliation(reached, "adopted", f"{name}: {moved.text}; adopted")
-    why = f": {moved.obstacle}" if moved.obstacle and by_hand == "adopt" else ""
+    why = f": {obstacle}" if obstacle and by_hand == "adopt" else ""
     return Reconciliation(reached, "undone", f"{name}: {moved.text}; undone{why}")
 
 
-def decide(registry: Registry, store: Store, now: Standing, facts: dict[str, Any], by: str) -> LedgerEntry:
-    """Append the entry that comes after this standing, with these facts of a LedgerEntry; stages do not move yet.
+def _moved_on(registry: Registry, store: Store, name: str, moved: ManualMove) -> bool:
+    """Whether the hand has moved something else since, while files were made. What was decided since is for `decide` to
+    find."""
+    state, history = _read(registry, store, name)
+    return len(history) == len(moved.standing.history) and _difference(state, history) != moved.text
 
-    Raises ConflictError where another decision came first, RefusedError where another store has the ledger.
+
+def _adopt(registry: Registry, store: Store, name: str, moved: ManualMove, exports: Mapping[str, str]) -> bool:
+    """Write the move into the ledger; False where somebody decided in the meantime: that stands, and the move is
+    undone."""
+    facts = {"name": name, "action": "adopt", "version": moved.adoptable, "verdict": None, "reasons": (moved.text,)}
+    with suppress(ledger.ConflictError):
+        decide(registry, store, moved.standing, facts | {"exports": exports}, SOMEBODY)
+        return True
+    return False
+
+
+def decide(registry: Registry, store: Store, now: Standing, facts: dict[str, Any], by: str) -> LedgerEntry:
+    """Append the entry that comes after this standing, with these facts of a LedgerEntry, the proven files of its
+    version among them, which are in the store by now; stages do not move yet.
+
+    Raises ConflictError where another decision came first, RefusedError where another store has the ledger or there is
+    no ONNX file.
     """
     entry = LedgerEntry(
         number=len(now.history) + 1,
@@ -139,6 +173,12 @@ def decide(registry: Registry, store: Store, now: Standing, facts: dict[str, Any
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         **facts,
     )
+    if ONNX not in entry.exports:
+        raise RefusedError(
+            f"Expected a proven ONNX file of {entry.name} version {entry.version} before it goes into production, "
+            "found none.",
+            f"Make one: vgg16 export models:/{entry.name}/{entry.version} --format onnx",
+        )
     if not entry.reference:
         after = (*now.history, entry)
         kept = ledger.reference(after) if entry.action == "rollback" else now.reference

@@ -18,7 +18,9 @@ class LedgerEntry(Frozen):
     that challengers must not be worse than from now on: the last one that was significantly better than all before it.
     `previous_digest` is the sha256 of the entry before, byte for byte; "" in the first one and in what earlier versions
     wrote. `model_digest` is that of all that the version's answers follow from, its class names too; "" where that was
-    not to be had, and in what earlier versions wrote.
+    not to be had, and in what earlier versions wrote. `exports` are the files of other formats that were proven to
+    answer as it does before the entry was written: the format, such as `onnx`, and the sha256 under which the store
+    keeps its file; none in what earlier versions wrote.
     """
 
     number: int
@@ -36,6 +38,7 @@ class LedgerEntry(Frozen):
     reference: str = ""
     previous_digest: str = ""
     model_digest: str = ""
+    exports: dict[str, str] = Field(default_factory=dict)
 
 
 class Judgement(Frozen):
@@ -78,7 +81,8 @@ class Standing(Frozen):
 class Decision(Frozen):
     """How a judgement ended: what the gates said (None for a rollback) and warned of, the stage that the version has
     now, the production version before it, and the page on the version's run, "" for none. `changed` is False where a
-    rollback to this version found it in production."""
+    rollback to this version found it in production. `exports` are the proven files of what went into production, by
+    their formats; `unproven` is why there are none of what would have gone there, "" for all others."""
 
     name: str
     version: str
@@ -90,3 +94,5 @@ class Decision(Frozen):
     forced: bool = False
     report: str = ""
     changed: bool = True
+    exports: dict[str, str] = Field(default_factory=dict)
+    unproven: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from vgg16.config.types import Experiment
 from vgg16.records import ClassScore, DatasetRef, Evaluation, ModelVersion
@@ -27,18 +28,29 @@ _MEASURES = {
 }
 
 
-def model_card(
+class ProvenFile(NamedTuple):
+    """A file of another format that was proven to answer as the version does: its format, as a person calls it, its
+    size, 0 where that is not known, and the sha256 that the ledger has of it."""
+
+    format: str
+    bytes: int
+    sha256: str
+
+
+def model_card(  # noqa: PLR0917  # what a card tells of
     version: ModelVersion,
     experiment: Experiment,
     ref: DatasetRef,
     evaluations: Sequence[Evaluation],
     facts: Mapping[str, str],
+    files: Sequence[ProvenFile] = (),
 ) -> str:
     """A registered version's card in Markdown: what it is, on which data, how good with 95 % intervals, its limits, how
     to use it. Lists show its first line. `evaluations` are those that are logged, of gate and test; `facts` has `run`,
     `date`, `code`, `base`, `reasons` and `reviewed`, what people changed in the data, in words, "" for none; `address`
     is MLflow's, without a password, `home` the folder of a home with a database of its own, and `env` the file with
-    the variables of its stack, "" for none. Names and words of others are text: neither marks nor HTML."""
+    the variables of its stack, "" for none. `files` are those of a version that was in production. Names and words of
+    others are text: neither marks nor HTML."""
     scores = [f"{evaluation.top1:.4f} on {evaluation.split}" for evaluation in evaluations]
     counts = ", ".join(f"{split} {count}" for split, count in ref.splits.items())
     reasons = f": {markdown(facts['reasons'])}" if facts["reasons"] else ""
@@ -64,6 +76,7 @@ def model_card(
         _list(*_limits(experiment, evaluations, version.metrics)),
         "## How to use it",
         *_use(version, facts),
+        *_files(version, files),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -99,6 +112,19 @@ for answer in model.predict(images):
         f"```python\n{code}\n```",
         "" if facts["home"] else secrets,
         f"`models:/{own_name(version.name)}@champion` in its place is what is in production by then.",
+    ]
+
+
+def _files(version: ModelVersion, files: Sequence[ProvenFile]) -> list[str]:
+    """What runs without TensorFlow, and how to have it."""
+    if not files:
+        return []
+    rows = [(file.format, f"{file.bytes:,}" if file.bytes else "", f"`{file.sha256}`") for file in files]
+    return [
+        "## Files that run without it",
+        "Each was held against this version on the images of `gate` before it came into production:",
+        _table(("format", "bytes", "sha256"), rows),
+        f"```sh\nvgg16 export {version.uri} --format onnx --output .\n```",
     ]
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from vgg16.errors import Vgg16Error
+from vgg16.exports.formats import FORMATS
+from vgg16.promotion import ledger
 from vgg16.records import DatasetRef, ModelVersion
-from vgg16.reports.card import model_card
+from vgg16.reports.card import ProvenFile, model_card
 from vgg16.reports.text import people_changed
+from vgg16.steps.exporting import kept
 from vgg16.tracking import links
 from vgg16.workplace.workplace import Workplace
 
@@ -31,7 +34,20 @@ def write_card(version: ModelVersion, workplace: Workplace) -> None:
     }
     experiment = tracker.results.experiment(run.run_id)
     evaluations = tracker.results.evaluations(run.run_id)
-    tracker.registry.describe(current, model_card(current, experiment, run.trained_on, evaluations, facts))
+    files = _files(current, workplace)
+    tracker.registry.describe(current, model_card(current, experiment, run.trained_on, evaluations, facts, files))
+
+
+def _files(version: ModelVersion, workplace: Workplace) -> list[ProvenFile]:
+    """The files that were proven before the version came into production last."""
+    history = ledger.entries(workplace.store, version.name)
+    digest = ledger.model_digest(history, version.version)
+    files = []
+    for name, sha256 in ledger.exports(history, version.version).items():
+        known = kept.recorded(workplace.store, digest, name)
+        size = known.bytes if known and known.sha256 == sha256 else 0
+        files.append(ProvenFile(FORMATS[name].title, size, sha256))
+    return files
 
 
 def _reviewed(ref: DatasetRef, workplace: Workplace) -> str:

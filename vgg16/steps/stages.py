@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 from vgg16.promotion import reconcile, soundness, waiting
 from vgg16.promotion.reconcile import Reconciliation
-from vgg16.promotion.records import Standing
+from vgg16.promotion.records import LedgerEntry, Standing
 from vgg16.records import ModelVersion
+from vgg16.steps.exporting import promoted
 from vgg16.workplace.account import account
 from vgg16.workplace.workplace import Workplace
 
@@ -19,7 +21,12 @@ def settle(name: str, workplace: Workplace) -> Reconciliation:
     Raises RefusedError where the ledger of this model is in another store, or has lost entries.
     """
     registry = workplace.tracker.registry
-    settled = reconcile.settle(registry, workplace.store, name, workplace.settings.moved_by_hand)
+
+    def export(name: str, version: str, history: Sequence[LedgerEntry]) -> Mapping[str, str]:
+        soundness.check(registry, name, version, history)
+        return promoted.prove_again(registry.version(name, version), history, workplace)
+
+    settled = reconcile.settle(registry, workplace.store, name, export, workplace.settings.moved_by_hand)
     if settled.text:
         workplace.say(f"stages      {settled.text}")
     return settled

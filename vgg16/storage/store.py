@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Protocol
 
 from vgg16.config.types import is_key
 from vgg16.errors import Vgg16Error
-from vgg16.storage.files import draft_in, is_same_file, sync
+from vgg16.storage.files import draft_in, is_same_file, sha256_of, sync
 
 # What file systems say that have no hard links.
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -61,6 +62,19 @@ class Store(Protocol):
 
     def keys(self, prefix: str) -> list[str]:
         """All keys below the prefix, sorted."""
+
+
+def sha256_in(store: Store, key: str) -> str:
+    """The sha256 of an object's content, "" where there is none."""
+    own = store.local_path(key)
+    if own is not None:
+        return sha256_of(own) if own.is_file() else ""
+    if key not in store.keys(key):
+        return ""
+    with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
+        copy = Path(folder, "copy")
+        store.download(key, copy)
+        return sha256_of(copy)
 
 
 class FolderStore:

@@ -6,7 +6,7 @@ from typing import Any
 
 from vgg16.cli.layout import tables
 
-_LABELS = ("when", "by", "before", "evidence", "why")
+_LABELS = ("when", "by", "before", "evidence", "files", "why")
 _INDENT = 2 + max(map(len, _LABELS)) + 2
 
 
@@ -26,6 +26,7 @@ def _row(entry: dict[str, Any]) -> dict[str, Any]:
         "version": entry["version"],
         "before": entry["previous"],
         "evidence": evidence(entry["evidence"]),
+        "files": files(entry["exports"]),
         "why": "; ".join(entry["reasons"]),
     }
 
@@ -43,6 +44,11 @@ def _block(entry: dict[str, Any], width: int) -> list[str]:
         first, *others = tables.wrapped(text, width, _INDENT)
         drawn += [f"  {label:<{_INDENT - 2}}{first.strip()}", *others]
     return drawn
+
+
+def files(exports: dict[str, str]) -> str:
+    """The proven files, each by its format and the first digits of its sha256."""
+    return ", ".join(f"{name} {sha256[:12]}" for name, sha256 in exports.items())
 
 
 def evidence(numbers: dict[str, float]) -> str:

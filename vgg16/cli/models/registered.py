@@ -56,11 +56,15 @@ def promote(name: str, version: str, stage: Literal["staging", "production"], fo
     decision: Decision = flows.promote(name, version, stage, force, reason)
     if decision.verdict != "promote" and not decision.forced:
         why = "may not be promoted" if decision.verdict == "refuse" else "is not promoted, for it is undecided"
+        fix = f"All the same, with a reason that the ledger keeps: {by_force(decision.name, decision.version)}"
+        if decision.unproven:
+            address = f"models:/{decision.name}/{decision.version}"
+            fix = f"No reason puts it into production, for nothing could serve it: vgg16 export {address} --format onnx"
         # A person is shown them, each in a line.
         reasons = f": {'; '.join(decision.reasons)}" * click.get_current_context().params["as_json"]
         raise RefusedError(
             f"{decision.name} version {decision.version} {why}{reasons}.",
-            f"All the same, with a reason that the ledger keeps: {by_force(decision.name, decision.version)}",
+            fix,
             decision.model_dump(mode="json"),
         )
     return decision.model_dump(mode="json")

@@ -13,6 +13,10 @@ RENAMED_RULES = {"level": "alpha", "margin": "noninferiority_margin", "worth": "
 RENAMED_POLICIES = {"no-worse": "non-inferior"}
 
 
+# What a promotion may write beside ONNX.
+ExportFormat = Literal["litert", "litert-float16", "litert-int8", "savedmodel"]
+
+
 class GateRules(Setting):
     """What a challenger must show on the gate split. Shares and differences of top-1 are 0 to 1."""
 
@@ -38,6 +42,8 @@ class GateRules(Setting):
     """What may be promoted waits in Staging for a person."""
     waits_days: int = Field(default=90, ge=1, le=36500)
     """How many days a version waits in Staging, for a person or for more images, before it is archived."""
+    exports: tuple[ExportFormat, ...] = ()
+    """Formats of which a version must have a proven file before it is promoted, beside ONNX, of which each has one."""
 
     @model_validator(mode="before")
     @classmethod

@@ -23,14 +23,21 @@ def _record_key(digest: str, name: str) -> str:
     return f"exports/of/{digest}/{name}.json"
 
 
+def recorded(store: Store, digest: str, name: str) -> Exported | None:
+    """What is written down of the model of this digest in the format of this name, whether its file is there or not;
+    None for nothing that can be read."""
+    try:
+        return Exported.model_validate_json(store.read(_record_key(digest, name)) or b"")
+    except ValidationError:
+        return None
+
+
 def find(store: Store, model: str, version: str, digest: str, name: str) -> Exported | None:
     """What is kept of this version, whose model has this digest, in the format of this name; None for nothing, and for
     what is damaged: it is made again then. A file says which version it is, so another version's is none of this one.
     """
-    content = store.read(_record_key(digest, name))
-    try:
-        exported = Exported.model_validate_json(content or b"")
-    except ValidationError:
+    exported = recorded(store, digest, name)
+    if exported is None:
         return None
     own = (exported.model, exported.version, exported.digest) == (model, version, digest)
     return exported if own and _sha256(store, exported.key) == exported.sha256 else None

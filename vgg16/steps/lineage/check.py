@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from vgg16.config.types import Frozen
 from vgg16.errors import Vgg16Error, first_line
 from vgg16.steps.lineage.data import data, review
+from vgg16.steps.lineage.exports import exports
 from vgg16.steps.lineage.gate import gate
 from vgg16.steps.lineage.lineage import GoneError, Lineage
 from vgg16.steps.lineage.registered import model, registry
@@ -47,6 +48,7 @@ LINKS = (
     Link(base),
     Link(commit),
     Link(lock),
+    Link(exports),
     Link(gate, needs=("model", "data")),
 )
 

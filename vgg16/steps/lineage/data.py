@@ -13,8 +13,7 @@ from vgg16.records import DatasetRef
 from vgg16.reports.text import plural
 from vgg16.steps.lineage.lineage import Lineage
 from vgg16.storage import publishing
-from vgg16.storage.files import sha256_of
-from vgg16.storage.store import Store
+from vgg16.storage.store import Store, sha256_in
 
 
 def data(lineage: Lineage) -> str:
@@ -88,7 +87,7 @@ def _shards(images: ImageSet, ref: DatasetRef, lineage: Lineage) -> str:
     shards = images.index.shards
     for number, shard in enumerate(shards, 1):
         lineage.say(f"data: shard {number} of {len(shards)}")
-        found = _sha256(lineage.workplace.store, shard)
+        found = sha256_in(lineage.workplace.store, shard)
         if found != Path(shard).stem:
             raise Vgg16Error(
                 f"Expected {lineage.workplace.store.address}/{shard} with the sha256 that is its name, found "
@@ -96,19 +95,6 @@ def _shards(images: ImageSet, ref: DatasetRef, lineage: Lineage) -> str:
                 _again(ref),
             )
     return f" in {plural(len(shards), 'shard')}"
-
-
-def _sha256(store: Store, key: str) -> str:
-    """The sha256 of an object, "" where there is none."""
-    own = store.local_path(key)
-    if own is not None:
-        return sha256_of(own) if own.is_file() else ""
-    if key not in store.keys(key):
-        return ""
-    with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
-        copy = Path(folder, "shard")
-        store.download(key, copy)
-        return sha256_of(copy)
 
 
 def _again(ref: DatasetRef) -> str:
