@@ -27,6 +27,7 @@ def test_help_answers_in_under_a_second(vgg16: Command) -> None:
         "compare",
         "data",
         "doctor",
+        "export",
         "history",
         "list",
         "models",

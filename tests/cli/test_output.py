@@ -20,6 +20,7 @@ from vgg16.cli.command import Answer, LazyGroup, answers
 from vgg16.cli.main import cli
 from vgg16.cli.show import catalog as show_catalog
 from vgg16.cli.show import datasets as show_datasets
+from vgg16.cli.show import exported as show_exported
 from vgg16.cli.show import predictions as show_predictions
 from vgg16.cli.show import reviews as show_reviews
 from vgg16.cli.show import runs as show_runs
@@ -78,6 +79,14 @@ SHOWN: dict[Callable[[Answer], None], Answer] = {
         "holds": {"verdict": "worse"},
         "reason": EVIL,
         "page": EVIL,
+    },
+    show_exported.files: {
+        "model": EVIL,
+        "version": EVIL,
+        "files": [
+            {"format": "onnx", "quantize": None, "path": EVIL, "bytes": 4_000_000, "latency_ms": 1.5}
+            | {"parity": {"images": 600, "singles": 100, "same_top1": 0.999, "max_difference": 1e-6}}
+        ],
     },
     show_servers.checks: {
         "checks": [{"name": EVIL, "ok": True, "detail": EVIL}, {"name": EVIL, "ok": False, "detail": EVIL}]

@@ -45,7 +45,8 @@ class Lines(Silence):
 
     def send(self, line: Line) -> None:
         """Write a line."""
-        print(line.model_dump_json(exclude_defaults=True), file=self.out, flush=True)  # it is a pipe
+        self.out.write(f"{line.model_dump_json(exclude_defaults=True)}\n")
+        self.out.flush()
 
     def say(self, text: str) -> None:
         """Send it."""
