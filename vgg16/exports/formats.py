@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Literal, NamedTuple
 
@@ -12,11 +13,13 @@ Quantize = Literal["float16", "int8"]
 
 
 class Format(NamedTuple):
-    """A kind of file and what its weights are quantised to, None for float32; and how such a file's name ends."""
+    """A kind of file and what its weights are quantised to, None for float32; how such a file's name ends; and the
+    packages that write and read it, beside TensorFlow."""
 
     kind: Kind
     quantize: Quantize | None
     suffix: str
+    packages: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -30,14 +33,13 @@ class Format(NamedTuple):
 
 
 _TITLES: dict[Kind, str] = {"onnx": "ONNX", "litert": "LiteRT", "savedmodel": "SavedModel"}
-# What writes and reads them beside TensorFlow: the extra `export`.
-_PACKAGES = ("ai_edge_litert", "onnx", "onnxruntime", "tf2onnx")
+_ONNX, _LITERT = ("onnx", "onnxruntime", "tf2onnx"), ("ai_edge_litert",)
 _ROWS = (
-    Format("onnx", None, ".onnx"),
-    Format("litert", None, ".tflite"),
-    Format("litert", "float16", ".tflite"),
-    Format("litert", "int8", ".tflite"),
-    Format("savedmodel", None, ".zip"),
+    Format("onnx", None, ".onnx", _ONNX),
+    Format("litert", None, ".tflite", _LITERT),
+    Format("litert", "float16", ".tflite", _LITERT),
+    Format("litert", "int8", ".tflite", _LITERT),
+    Format("savedmodel", None, ".zip", ()),
 )
 FORMATS = {row.name: row for row in _ROWS}
 
@@ -54,9 +56,9 @@ def format_of(kind: Kind, quantize: Quantize | None) -> Format:
     return FORMATS[name]
 
 
-def check_installed() -> None:
-    """Raises Vgg16Error where packages are missing that write and read the formats."""
-    missing = [name for name in _PACKAGES if find_spec(name) is None]
+def check_installed(formats: Iterable[Format]) -> None:
+    """Raises Vgg16Error where packages are missing that write and read these formats."""
+    missing = sorted({name for row in formats for name in row.packages if find_spec(name) is None})
     if missing:
         names = " and ".join(name.replace("_", "-") for name in missing)
         verb = "is" if len(missing) == 1 else "are"

@@ -10,6 +10,9 @@ import tf2onnx
 
 from vgg16.exports import graph
 from vgg16.exports.expected import Subject
+from vgg16.exports.session import open_session
+
+open_file = open_session
 
 # Of September 2022: what runs in a browser has it, and all that our layers need is in it.
 OPSET = 18

@@ -11,11 +11,6 @@ from vgg16.config.types import Framing
 from vgg16.errors import Vgg16Error, first_line
 from vgg16.exports.metadata import Metadata
 
-try:
-    import onnxruntime
-except ImportError:  # one of the packages of the extra `export`
-    onnxruntime = None
-
 Answered = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 
 
@@ -67,8 +62,10 @@ class Session:
 def open_session(path: Path, threads: int = 0) -> Session:
     """A file that `exports.onnx` wrote, on the CPU, with so many threads for one call; 0 for all cores. Raises
     Vgg16Error for any other file."""
-    if onnxruntime is None:
-        raise Vgg16Error("onnxruntime is not installed.", "pip install 'vgg16[export]'")
+    try:
+        import onnxruntime
+    except ImportError:
+        raise Vgg16Error("onnxruntime is not installed.", "pip install 'vgg16[export]'") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # Of what it optimises away it would warn.

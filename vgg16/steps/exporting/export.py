@@ -37,7 +37,7 @@ def export(version: ModelVersion | str, formats: Sequence[str], workplace: Workp
     }
     missing = tuple(name for name, exported in found.items() if exported is None)
     if missing:
-        check_installed()
+        check_installed(FORMATS[name] for name in missing)
         found |= {one.format: one for one in _made(version, digest, missing, workplace)}
     return tuple(exported for name in formats if (exported := found[name]) is not None)
 

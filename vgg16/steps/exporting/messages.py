@@ -45,8 +45,7 @@ class Lines(Silence):
 
     def send(self, line: Line) -> None:
         """Write a line."""
-        self.out.write(f"{line.model_dump_json(exclude_defaults=True)}\n")
-        self.out.flush()
+        print(line.model_dump_json(exclude_defaults=True), file=self.out, flush=True)  # it is a pipe
 
     def say(self, text: str) -> None:
         """Send it."""
