@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -100,25 +101,33 @@ def rate(home: Path, folder: Path, count: int, rounds: int) -> None:
     paths = sorted(str(path) for path in source.rglob("*.jpg"))
     images = np.stack([read_picture(path, classifier.side, classifier.framing)[0] for path in paths])
     predict(classifier.model, images[:512])
-    rates: dict[str, list[float]] = {name: [] for name in ("bare", "files", *ENGINES)}
+    names = ("bare", "files", *ENGINES)
+    rates: dict[str, list[float]] = {name: [] for name in names}
+    # Of the processors, for a machine that others use too.
+    busy: dict[str, list[float]] = {name: [] for name in names}
+
+    def timed(name: str, call: Callable[[], object]) -> None:
+        start, used = time.perf_counter(), time.process_time()
+        call()
+        rates[name].append(count / (time.perf_counter() - start))
+        busy[name].append(count / (time.process_time() - used))
+
     for number in range(rounds):
-        start = time.perf_counter()
-        predict(classifier.model, images)
-        rates["bare"].append(count / (time.perf_counter() - start))
-        start = time.perf_counter()
-        predict_pictures(classifier, paths, lambda *_: None)
-        rates["files"].append(count / (time.perf_counter() - start))
+        timed("bare", lambda: predict(classifier.model, images))
+        timed("files", lambda: predict_pictures(classifier, paths, lambda *_: None))
         for engine in ENGINES:
             output = folder / f"rate-{engine}-{number}.parquet"
             output.unlink(missing_ok=True)
-            result = score(
-                ScoreRequest(source=str(source), output=str(output), model=uri, engine=engine),  # type: ignore[arg-type]
-                workplace,
-            )
+            request = ScoreRequest(source=str(source), output=str(output), model=uri, engine=engine)  # type: ignore[arg-type]
+            before = time.process_time()
+            result = score(request, workplace)
             rates[engine].append(result.images_per_s)
+            # With loading the model and listing the pictures.
+            busy[engine].append(count / (time.process_time() - before))
             output.unlink()
         print(json.dumps({name: round(each[-1], 1) for name, each in rates.items()}), flush=True)
     medians = {name: round(statistics.median(each), 1) for name, each in rates.items()}
+    medians |= {f"{name} a CPU second": round(statistics.median(each), 1) for name, each in busy.items()}
     ratios = {
         f"{engine} over {base}": round(
             statistics.median(one / other for one, other in zip(rates[engine], rates[base], strict=True)), 3

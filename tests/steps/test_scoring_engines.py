@@ -49,7 +49,7 @@ def test_keras_answers_any_number_of_images_as_predict_does(tensorflow: Any) -> 
         np.testing.assert_allclose(probabilities, expected[:count], atol=1e-6)
 
 
-def test_the_kept_file_answers_unless_keras_is_asked_for_or_has_a_gpu(
+def test_the_kept_file_answers_few_pictures_unless_keras_is_asked_for_or_has_a_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from contextlib import nullcontext
@@ -59,22 +59,23 @@ def test_the_kept_file_answers_unless_keras_is_asked_for_or_has_a_gpu(
     monkeypatch.setattr(engines, "import_tensorflow", lambda: None)
     monkeypatch.setattr(keras_engine, "open_keras", lambda *_: "keras")
     monkeypatch.setattr(engines, "open_onnx", lambda *_: nullcontext("onnx"))
-    for kept, gpu, asked, expected in (
-        ("file", False, None, "onnx"),
-        (None, False, None, "keras"),
-        ("file", True, None, "keras"),
-        ("file", False, "keras", "keras"),
-        (None, True, "onnx", "onnx"),
+    for kept, gpu, asked, pictures, expected in (
+        ("file", False, None, 9, "onnx"),
+        ("file", False, None, engines.FEW, "keras"),
+        (None, False, None, 9, "keras"),
+        ("file", True, None, 9, "keras"),
+        ("file", False, "keras", 9, "keras"),
+        (None, True, "onnx", engines.FEW, "onnx"),
     ):
         monkeypatch.setattr(engines, "kept_file", lambda *_, kept=kept: kept)
         monkeypatch.setattr(engines, "_GPU", tmp_path if gpu else tmp_path / "none")
-        with engines.open_engine(asked, MODEL, tmp_path, at_home(tmp_path)) as engine:  # type: ignore[arg-type]
-            assert engine == expected, (kept, gpu, asked)
+        with engines.open_engine(asked, MODEL, pictures, tmp_path, at_home(tmp_path)) as engine:  # type: ignore[arg-type]
+            assert engine == expected, (kept, gpu, asked, pictures)
 
 
 def test_a_model_that_is_no_registered_version_has_no_file(tmp_path: Path) -> None:
     with (
         pytest.raises(RequestError, match="is no version of a registered model"),
-        engines.open_engine("onnx", MODEL, tmp_path, at_home(tmp_path)),
+        engines.open_engine("onnx", MODEL, 9, tmp_path, at_home(tmp_path)),
     ):
         pass

@@ -35,7 +35,7 @@ _OF_LABELS = (
 )
 @click.option("--probabilities", is_flag=True, help="A column for the probability of each class.")
 @click.option(
-    "--engine", type=click.Choice(["onnx", "keras"]), help="What computes; else the proven ONNX file, if one is kept."
+    "--engine", type=click.Choice(["onnx", "keras"]), help="What computes; else the faster one for so many pictures."
 )
 @click.option("--split", type=click.Choice(SPLITS), help="Of a dataset this split alone.")
 @answers(show_predictions.scored)

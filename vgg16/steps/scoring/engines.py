@@ -16,6 +16,8 @@ from vgg16.steps.scoring.records import EngineName, Floats
 from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import Workplace
 
+# TensorFlow takes six seconds to begin, in which Keras' higher rate gains on onnxruntime from so many pictures on.
+FEW = 2_000
 # The first device of NVIDIA's driver.
 _GPU = Path("/dev/nvidia0")
 
@@ -37,11 +39,14 @@ class Engine(Protocol):
 
 
 @contextmanager
-def open_engine(asked: EngineName | None, model: Model, folder: Path, workplace: Workplace) -> Iterator[Engine]:
-    """What answers for the model until the end of the `with`. Where nothing is asked: its ONNX file where one is kept,
-    unless Keras has a GPU; else Keras. A `folder` takes what must be copied meanwhile."""
+def open_engine(
+    asked: EngineName | None, model: Model, pictures: int, folder: Path, workplace: Workplace
+) -> Iterator[Engine]:
+    """What answers for the model until the end of the `with`. Where nothing is asked, the faster one for so many
+    pictures: the ONNX file, where one is kept, for few and without a GPU; else Keras. A `folder` takes what must be
+    copied meanwhile."""
     kept = None if asked == "keras" else kept_file(model, workplace)
-    if asked == "onnx" or (kept and asked is None and not _GPU.exists()):
+    if asked == "onnx" or (kept and asked is None and pictures < FEW and not _GPU.exists()):
         with open_onnx(model, kept, folder, workplace) as engine:
             yield engine
         return

@@ -45,7 +45,7 @@ def score(request: ScoreRequest, workplace: Workplace, observer: Observer | None
         if source.about:
             workplace.say(f"score       {source.about}")
         model = find_model(request.model, workplace)
-        with open_engine(request.engine, model, folder, workplace) as engine:
+        with open_engine(request.engine, model, len(source), folder, workplace) as engine:
             return _Scoring(request, workplace, folder, target, source, model, engine).result(observer)
 
 
