@@ -182,14 +182,15 @@ def test_a_folder_is_scored_into_a_file_as_predict_answers_it(first_run: FirstRu
     found = first_run.command("score", str(known), "--output", str(tmp_path / "scores.csv"))
     answer = found.json
     assert found.status == 0
-    assert (answer["rows"], answer["failed"], answer["model"]) == (10, 0, "models:/vgg16-digits/1")
+    assert (answer["rows"], answer["failed"]) == (10, 0)
+    assert answer["model"].startswith("models:/vgg16-digits/")
     assert answer["images_per_s"] > 0
     rows = list(csv.DictReader((tmp_path / "scores.csv").open(newline="")))
     assert [row["path"] for row in rows] == sorted(expected)
     for row in rows:
         assert row["label"] == expected[row["path"]]["label"]
         assert abs(float(row["probability"]) - expected[row["path"]]["probability"]) < 1e-4
-        assert 0 < float(row["typicality"]) <= 1
+        assert bool(row["typicality"]) == answer["typicality"]
 
 
 def test_a_folder_of_odd_pictures_is_answered_and_the_broken_ones_are_told(first_run: FirstRun, tmp_path: Path) -> None:
