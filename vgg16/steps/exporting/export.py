@@ -92,8 +92,9 @@ def _ask(question: Question, workplace: Workplace) -> list[Exported]:
 
 
 def _environment() -> dict[str, str]:
-    """Of the process that exports: it computes on the CPU, as whoever runs a file can. The order of Python's sets is one:
-    of tf2onnx' rules for `Flatten` another one may come first, and the bytes of a file would be others."""
+    """Of the process that exports: it computes on the CPU, as whoever runs a file can. The order of Python's sets is
+    always the same: of tf2onnx' rules for `Flatten` another one may come first, and the bytes of a file would differ.
+    """
     return {"VGG16_HOME": str(settings.load().home), "CUDA_VISIBLE_DEVICES": "-1", "PYTHONHASHSEED": "0"}
 
 
