@@ -66,7 +66,16 @@ SHOWN: dict[Callable[[Answer], None], Answer] = {
         "failed": [{"image": EVIL, "reason": EVIL}],
     },
     show_predictions.scored: dict.fromkeys(("output", "model", "engine"), EVIL)
-    | {"rows": 9, "failed": 9, "left_out": 1, "scored": 9, "seconds": 1.0, "images_per_s": 9.0, "already": False}
+    | {
+        "rows": 9,
+        "failed": 9,
+        "flagged": 2,
+        "left_out": 1,
+        "scored": 9,
+        "seconds": 1.0,
+        "images_per_s": 9.0,
+        "already": False,
+    }
     | {"labels": {EVIL: 1}, "reasons": [{"path": EVIL, "error": EVIL}]},
     show_predictions.labelled: {
         "metrics": {"images": 9, "top1": 0.5, "top1_interval": [0.4, 0.6]},

@@ -79,6 +79,7 @@ def score(
         "model_digest": result.digest,
         "engine": result.engine,
         "typicality": result.typicality,
+        "flagged": result.flagged,
         "labels": result.labels,
         "reasons": [{"path": path, "error": error} for path, error in result.reasons],
         "scored": result.scored,

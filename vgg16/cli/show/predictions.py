@@ -53,6 +53,8 @@ def scored(answer: Answer) -> None:
     if labels:
         more = f" and {len(labels) - 10} more classes" if len(labels) > 10 else ""
         paragraph(f"predicted: {', '.join(labels[:10])}{more}")
+    if answer["flagged"]:
+        _warn_of_unusual(answer["flagged"])
     if answer["left_out"]:
         paragraph(f"files that are no pictures by their names, and have no row: {answer['left_out']:,}")
     for one in answer["reasons"]:
@@ -116,8 +118,12 @@ def _say_unusual(classified: list[dict[str, Any]], model: str) -> None:
             f"kept for this model. `vgg16 export {model}` computes and keeps it, where val has at least 99 images."
         )
     elif unusual := sum(one <= UNUSUAL for one in usual):
-        paragraph(
-            f"{plural(unusual, 'picture is', 'pictures are')} unlike what the model learned from: of those that are "
-            f"like it, 1 in 100 has a typicality of {UNUSUAL} or less. Do not rely on what is said of "
-            f"{'it' if unusual == 1 else 'them'}."
-        )
+        _warn_of_unusual(unusual)
+
+
+def _warn_of_unusual(pictures: int) -> None:
+    paragraph(
+        f"{plural(pictures, 'picture is', 'pictures are')} unlike what the model learned from: of those that are like "
+        f"it, 1 in 100 has a typicality of {UNUSUAL} or less. Do not rely on what is said of "
+        f"{'it' if pictures == 1 else 'them'}."
+    )

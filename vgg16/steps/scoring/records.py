@@ -45,7 +45,8 @@ class ScoreResult(Frozen):
     """A file that is whole: its rows, of which so many `failed`, and the files of the source that are no pictures and
     were `left_out`. `model` is the address that nothing can move, `digest` the model's. Of the rows so many were
     `scored` by this call in so many seconds, from the first to the last; none where the file was there `already`, as
-    asked for. `labels` counts the predicted classes, `reasons` are the first pictures that failed, each with why;
+    asked for. `labels` counts the predicted classes, `flagged` the rows whose typicality is 0.01 or less,
+    None for a model that has none; `reasons` are the first pictures that failed, each with why;
     `observed` is what an Observer has said of all rows."""
 
     rows: int
@@ -59,6 +60,7 @@ class ScoreResult(Frozen):
     engine: EngineName
     typicality: bool
     labels: dict[str, int]
+    flagged: int | None = None
     reasons: tuple[tuple[str, str], ...] = ()
     observed: dict[str, Any] = Field(default_factory=dict)
     scored: int = 0

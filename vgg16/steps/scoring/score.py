@@ -11,6 +11,7 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 
 from vgg16.errors import RequestError, Vgg16Error
+from vgg16.records import UNUSUAL
 from vgg16.steps.scoring import formats, parts
 from vgg16.steps.scoring.answering import answer_all
 from vgg16.steps.scoring.engines import Engine, open_engine
@@ -89,6 +90,7 @@ class _Scoring:
         result = ScoreResult(
             rows=len(self.source),
             failed=tally.failed,
+            flagged=tally.flagged if self.engine.has_typicality else None,
             left_out=self.source.left_out,
             output=self.target.address,
             bytes=self.target.draft.stat().st_size,
@@ -203,7 +205,7 @@ class _Tally:
     """What is counted while a file is put together."""
 
     def __init__(self) -> None:
-        self.failed = 0
+        self.failed, self.flagged = 0, 0
         self.labels: Counter[str] = Counter()
         self.reasons: list[tuple[str, str]] = []
 
@@ -211,4 +213,6 @@ class _Tally:
         self.labels.update(part.class_names[label] for label in part.labels if label >= 0)
         failed = [(path, error) for path, error in zip(part.paths, part.errors, strict=True) if error]
         self.failed += len(failed)
+        if part.typicality is not None:
+            self.flagged += int((part.typicality <= UNUSUAL).sum())
         self.reasons += failed[: _NAMED - len(self.reasons)]
