@@ -148,6 +148,9 @@ def test_the_doctor_tells_where_the_champions_file_is_lost_or_damaged_and_the_fi
     for name in files:
         made(store, name)
     assert promoted.look(store, NAME) == ([], [])
+    # A version of 0.1 that was rolled back to has no digest in the ledger.
+    write(version="4", exports={"onnx": "0" * 64})
+    assert "version 4, in production, has lost its onnx file" in promoted.look(store, NAME)[0][0]
     # Made again elsewhere, its bytes may be others.
     write(model_digest=DIGEST, exports={"onnx": "0" * 64})
     problems, (note,) = promoted.look(store, NAME)

@@ -58,6 +58,11 @@ class Work:
 def prepare(question: Question, workplace: Workplace) -> Work:
     """Load the model, in float32, and what it is asked with. Raises Vgg16Error where one cannot be had."""
     classifier = workplace.tracker.registry.load(f"models:/{question.name}/{question.version}")
+    if classifier.digest != question.digest:
+        raise Vgg16Error(
+            f"{question.name} version {question.version} has changed since it was asked for: expected digest "
+            f"{question.digest[:12]}..., found {classifier.digest[:12]}..."
+        )
     model = in_float32(classifier.model)
     data = workplace.dataset(question.dataset)
     if not len(images_for(classifier, data)):

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from vgg16.errors import Vgg16Error
 from vgg16.steps.exporting.records import Exported
 from vgg16.storage.files import sha256_of
-from vgg16.storage.store import Store
+from vgg16.storage.store import Store, sha256_in
 
 
 def key_of(sha256: str, suffix: str) -> str:
@@ -25,7 +25,9 @@ def _record_key(digest: str, name: str) -> str:
 
 def recorded(store: Store, digest: str, name: str) -> Exported | None:
     """What is written down of the model of this digest in the format of this name, whether its file is there or not;
-    None for nothing that can be read."""
+    None for nothing that can be read, and for a model without a digest."""
+    if not digest:
+        return None
     try:
         return Exported.model_validate_json(store.read(_record_key(digest, name)) or b"")
     except ValidationError:
@@ -40,7 +42,7 @@ def find(store: Store, model: str, version: str, digest: str, name: str) -> Expo
     if exported is None:
         return None
     own = (exported.model, exported.version, exported.digest) == (model, version, digest)
-    return exported if own and _sha256(store, exported.key) == exported.sha256 else None
+    return exported if own and sha256_in(store, exported.key) == exported.sha256 else None
 
 
 def keep(store: Store, file: Path, exported: Exported) -> None:
@@ -57,17 +59,3 @@ def download(store: Store, exported: Exported, target: Path) -> None:
     store.download(exported.key, target)
     if sha256_of(target) != exported.sha256:
         raise Vgg16Error(f"{store.address}/{exported.key} is not what was proven.", "Export it again.")
-
-
-def _sha256(store: Store, key: str) -> str:
-    """That of a kept file; "" where it is missing."""
-    if path := store.local_path(key):
-        return sha256_of(path) if path.is_file() else ""
-    with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
-        copy = Path(folder, "file")
-        # Of what is missing each kind of store says so in its own words.
-        try:
-            store.download(key, copy)
-        except (OSError, Vgg16Error):
-            return ""
-        return sha256_of(copy)

@@ -28,7 +28,7 @@ def exports(lineage: Lineage) -> str:
         told = "; ".join(f"of {name} {problem}" for name, problem in problems.items())
         raise Vgg16Error(
             f"Entry {entry.number} of the ledger names proven files: {told}.",
-            f"Bring it back from a copy, or make it again: vgg16 export {version.uri}",
+            f"Bring it back from a copy, or make it again: vgg16 export {version.uri} --format onnx",
         )
     files = ", ".join(f"{name} {sha256[:12]}..." for name, sha256 in entry.exports.items())
     recorded = f"{files}, as entry {entry.number} of the ledger says"
