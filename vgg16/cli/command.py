@@ -17,6 +17,14 @@ from vgg16.errors import RequestError, Vgg16Error
 Answer = dict[str, Any]
 
 
+class Ongoing(Answer):
+    """The answer of a command whose work goes on once that is printed: `main` then calls `until_done`."""
+
+    def __init__(self, answer: Answer, until_done: Callable[[], None]) -> None:
+        super().__init__(answer)
+        self.until_done = until_done
+
+
 def answers(
     show: Callable[[Answer], None], refused: Callable[[Answer], None] | None = None, *, own: bool = False
 ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from vgg16 import quiet, shown
-from vgg16.cli.command import Entry, LazyGroup, SettingOption
+from vgg16.cli.command import Entry, LazyGroup, Ongoing, SettingOption
 from vgg16.errors import RequestError, Vgg16Error, first_line
 
 COMMANDS = {
@@ -56,6 +56,7 @@ COMMANDS = {
         "score",
         "Score every picture of a folder, archive, table, S3 prefix or dataset into one file.",
     ),
+    "serve": Entry("vgg16.cli.models.serve", "serve", "Answer pictures over HTTP by what is in production."),
     "show": Entry(
         "vgg16.cli.catalog",
         "show_",
@@ -127,6 +128,10 @@ def main() -> NoReturn:
         answer = cli.main(standalone_mode=False, color=quiet.colour())
         if as_json and isinstance(answer, dict):
             _print_json(answer, stdout)
+        if isinstance(answer, Ongoing):
+            # Its one object is printed: how it ends is told on standard error alone.
+            as_json = False
+            answer.until_done()
         sys.exit(_delivered(stdout))
     except (KeyboardInterrupt, click.Abort):
         error, status = Vgg16Error("Interrupted.", _again()), 130

@@ -87,9 +87,13 @@ def _resized(image: Image.Image, longer_side: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def decode(content: bytes) -> Decoded:
+class TooManyPixelsError(RequestError):
+    """A picture that is larger than may be decoded."""
+
+
+def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Decoded:
     """The picture that a file's bytes are. Raises RequestError whose message is the reason alone, to be shown beside
-    the file."""
+    the file: TooManyPixelsError, before any is decoded, for one of more than `most_pixels`."""
     if not content:
         raise RequestError("an empty file")
     try:
@@ -100,15 +104,15 @@ def decode(content: bytes) -> Decoded:
                 Image.open(io.BytesIO(content), formats=_formats(content)) as picture,
                 muted(2) if picture.format == "TIFF" else nullcontext(),
             ):
-                if picture.width * picture.height > MOST_PIXELS:
-                    raise _too_large()
+                if picture.width * picture.height > most_pixels:
+                    raise _too_large(most_pixels)
                 return _upright(picture)
     except RequestError:
         raise
     except UnidentifiedImageError:
         raise RequestError(f"expected a whole {_KINDS}, found a file that begins with {content[:16]!r}") from None
     except Image.DecompressionBombError:
-        raise _too_large() from None
+        raise _too_large(most_pixels) from None
     # Damaged files end Pillow's decoders in a dozen kinds of exceptions: SyntaxError, struct.error, EOFError ...
     except Exception as error:
         raise RequestError(f"damaged: {str(error) or type(error).__name__}") from None
@@ -161,8 +165,8 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _too_large() -> RequestError:
-    return RequestError(f"too large, perhaps a decompression bomb: expected at most {MOST_PIXELS:,} pixels")
+def _too_large(most_pixels: int) -> TooManyPixelsError:
+    return TooManyPixelsError(f"too large, perhaps a decompression bomb: expected at most {most_pixels:,} pixels")
 
 
 def _upright(picture: Image.Image) -> Decoded:

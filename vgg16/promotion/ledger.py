@@ -107,6 +107,16 @@ def is_last(store: Store, name: str, number: int) -> bool:
     return store.read(_key(name, number + 1)) is None
 
 
+def is_still_last(store: Store, entry: LedgerEntry) -> bool:
+    """Whether an entry is there, and none has come after it. Raises DamagedError where it is not there any more."""
+    if store.read(_key(entry.name, entry.number)) is None:
+        raise DamagedError(
+            f"{store.address}/{_key(entry.name, entry.number)}, which was there, is missing.",
+            "The store is away, or somebody removed it: bring it back.",
+        )
+    return is_last(store, entry.name, entry.number)
+
+
 def productions(history: Sequence[LedgerEntry]) -> list[str]:
     """The versions in production, the present one last: a promotion or an adoption adds one, a rollback takes away what
     came after the version that it brings back."""

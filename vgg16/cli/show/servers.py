@@ -33,6 +33,11 @@ def ui(answer: Answer) -> None:
         click.echo(f"log in as {answer['user']} with the password {answer['password']}")
 
 
+def served(answer: Answer) -> None:
+    click.secho(f"{answer['model']} version {answer['version']} answers at {answer['url']}", fg="green", bold=True)
+    click.echo(f"  curl -F file=@photo.jpg {answer['url']}/predict")
+
+
 def ended(answer: Answer) -> None:
     names = [service["name"] for service in answer["services"]]
     click.echo(f"ended: {', '.join(names)}" if names else "nothing was running")

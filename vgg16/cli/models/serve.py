@@ -1,0 +1,62 @@
+"""The champion over HTTP."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+
+import click
+
+from vgg16.cli.command import Answer, Ongoing, answers
+from vgg16.cli.show import servers as show_servers
+from vgg16.errors import RequestError
+from vgg16.flows import progress
+from vgg16.workplace.workplace import open_workplace
+
+try:
+    from vgg16.serving import service
+    from vgg16.serving.follow import Source
+    from vgg16.serving.http.guard import is_loopback
+    from vgg16.serving.limits import Limits
+except ModuleNotFoundError as error:
+    raise RequestError(f"`vgg16 serve` needs the package {error.name}.", "pip install 'vgg16[serve]'") from None
+
+TOKEN = "VGG16_SERVE_TOKEN"  # noqa: S105  # the name of the variable
+
+
+@click.command()
+@click.argument("name")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any that is free.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="On others than this machine's own, a token is due."
+)
+@click.option("--insecure", is_flag=True, help=f"Answer whoever asks, on any host, where {TOKEN} is not set.")
+@answers(show_servers.served)
+def serve(name: str, port: int, host: str, insecure: bool) -> Answer:
+    """Answer pictures over HTTP by what is in production.
+
+    A promotion or a rollback takes over within seconds, and no request is lost. Post a picture to /predict, or pixels
+    by the Open Inference Protocol at /v2; Prometheus reads /metrics.
+    """
+    progress.console.quiet = False
+    progress.say(f"serve       {name}")
+    workplace = open_workplace(progress)
+    door = service.Door(host, port, os.environ.get(TOKEN, ""), insecure)
+    source = Source(workplace.store, name, workplace.home / "cache" / "serving", Limits().batch_images)
+    running = service.start(source, door, _say)
+    if not (door.token or is_loopback(host)):
+        _say(f"whoever reaches {running.url} may ask: --insecure")
+
+    def until_done() -> None:
+        try:
+            running.wait()
+        finally:
+            _say("ends once the running requests are answered")
+            running.stop()
+
+    served = running.follower.served
+    return Ongoing({"url": running.url, "model": served.name, "version": served.version}, until_done)
+
+
+def _say(text: str) -> None:
+    progress.say(f"serve       {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}")

@@ -1,0 +1,82 @@
+"""What the routes ask: bytes of pictures, or pixels, become answers of one version."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from vgg16.data.decode import TooManyPixelsError, decode
+from vgg16.errors import RequestError
+from vgg16.serving.batching import Answer, Batcher, Image
+from vgg16.serving.champion import Served
+from vgg16.serving.follow import Follower
+from vgg16.serving.http.bodies import Room
+from vgg16.serving.http.refusals import RefusalError
+from vgg16.serving.limits import Limits
+from vgg16.serving.metrics import Metrics
+
+# Decoding lets other threads run; each takes up to 7 bytes a pixel.
+_DECODERS = min(4, os.cpu_count() or 1)
+
+
+class Answers(NamedTuple):
+    """The answers of one version, or why there is none, in the order of what was asked."""
+
+    served: Served
+    each: list[Answer | RefusalError]
+
+
+class Desk:
+    """All that a request needs."""
+
+    def __init__(self, follower: Follower, limits: Limits, metrics: Metrics) -> None:
+        self.follower, self.limits, self.metrics = follower, limits, metrics
+        self.room = Room(limits)
+        self.batcher = Batcher(limits, metrics)
+        self._decoders = ThreadPoolExecutor(_DECODERS, "decoder")
+
+    @property
+    def served(self) -> Served:
+        """The version that answers now."""
+        return self.follower.served
+
+    async def pictures(self, contents: Sequence[bytes]) -> Answers:
+        """Answer picture files by their bytes. Raises RefusalError where they are too many, for one or for all."""
+        with self.batcher.admitted(len(contents)):
+            # One version decides the size of the images, and answers them, whatever takes over meanwhile.
+            served = self.served
+            loop = asyncio.get_running_loop()
+            decoded = await asyncio.gather(
+                *(loop.run_in_executor(self._decoders, self._decoded, content, served) for content in contents)
+            )
+            good = [image for image in decoded if not isinstance(image, RefusalError)]
+            answers = iter(await self._answered(served, good))
+            return Answers(served, [image if isinstance(image, RefusalError) else next(answers) for image in decoded])
+
+    async def tensor(self, served: Served, images: Image) -> list[Answer]:
+        """Answer images uint8 [n, side, side, 3] by this version."""
+        with self.batcher.admitted(len(images)):
+            return await self._answered(served, list(images))
+
+    async def _answered(self, served: Served, images: Sequence[Image]) -> list[Answer]:
+        answers = await self.batcher.answers(served, images)
+        names = served.session.class_names
+        for probabilities, typicality in answers:
+            self.metrics.images.labels(served.version, names[int(np.argmax(probabilities))]).inc()
+            if typicality is not None:
+                self.metrics.typicality.observe(typicality)
+        return answers
+
+    def _decoded(self, content: bytes, served: Served) -> Image | RefusalError:
+        session = served.session
+        try:
+            return decode(content, self.limits.pixels).square(session.side, session.framing)
+        except TooManyPixelsError as error:
+            return RefusalError(413, "pixels", f"The picture is {error.message}.", "Send a smaller one.")
+        except RequestError as error:
+            return RefusalError(400, "picture", f"The picture cannot be read: {error.message}.")

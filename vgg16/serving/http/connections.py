@@ -1,0 +1,119 @@
+"""Connections as uvicorn has them, with an end for those that send too slowly, or not at all, and a limit to how many
+there are."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import h11
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from vgg16.serving.http.bodies import slow
+from vgg16.serving.http.refusals import RefusalError, as_json, busy
+from vgg16.serving.limits import Limits
+
+# So many above the limit are told; further ones are cut without a word.
+_TOLD = 64
+# Seconds for what is left of a body that was refused, and for an answer that nobody reads.
+_LINGER = 5.0
+
+
+class Connection(H11Protocol):
+    """One connection. uvicorn ends those without a request; this one also ends a request whose head does not arrive, a
+    refused body that goes on, and an answer that is not read."""
+
+    def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.limits = limits
+        self._watched = ""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin, or refuse."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.connections + _TOLD:
+            transport.abort()
+        elif len(self.connections) > self.limits.connections:
+            self.app = _full
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Go on."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._watch()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, in JSON too."""
+        self._refuse(RefusalError(400, "http", msg))
+
+    def _watch(self) -> None:
+        """Let each state that waits for the client last as long as it may, once."""
+        waits, seconds = self._waits()
+        if self.transport.is_closing() or not waits:
+            self._stop()
+        elif waits != self._watched:
+            self._stop()
+            self._watched, self._timer = waits, self.loop.call_later(seconds, self._overdue)
+
+    def _waits(self) -> tuple[str, float]:
+        if self.cycle is not None and not self.cycle.response_complete:
+            return "", 0.0  # the application waits for the body itself
+        if self.conn.their_state is h11.SEND_BODY:
+            return "rest", _LINGER
+        if self.conn.their_state is h11.IDLE and (self.cycle is None or self.conn.trailing_data[0]):
+            return "head", self.limits.head_seconds
+        return "idle", self.limits.idle_seconds
+
+    def _stop(self) -> None:
+        self._watched = ""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _overdue(self) -> None:
+        if self._watched == "head" and self.conn.trailing_data[0]:
+            self._refuse(slow(f"a part of the head had arrived after {self.limits.head_seconds:.0f} s"))
+        else:
+            self._end()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Leave what has no request to the timer of this class."""
+
+    def _refuse(self, refusal: RefusalError) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            answer = as_json(refusal, "")
+            headers = [*answer.raw_headers, (b"connection", b"close")]
+            for event in (
+                h11.Response(status_code=refusal.status, headers=headers, reason=b""),
+                h11.Data(data=bytes(answer.body)),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event))
+        self._end()
+
+    def _end(self) -> None:
+        self._stop()
+        self.transport.close()
+        # It would wait for a client that does not read.
+        self.loop.call_later(_LINGER, self.transport.abort)
+
+
+async def _full(scope: Scope, receive: Receive, send: Send) -> None:
+    refusal = busy(503, "connections", "This service has as many connections as it takes.")
+    refusal.headers["connection"] = "close"
+    await as_json(refusal, scope["path"])(scope, receive, send)
