@@ -127,10 +127,10 @@ def main() -> NoReturn:
     try:
         answer = cli.main(standalone_mode=False, color=quiet.colour())
         if as_json and isinstance(answer, dict):
+            # Of what goes on this is the one object: how it ends is told on standard error alone.
+            as_json = not isinstance(answer, Ongoing)
             _print_json(answer, stdout)
         if isinstance(answer, Ongoing):
-            # Its one object is printed: how it ends is told on standard error alone.
-            as_json = False
             answer.until_done()
         sys.exit(_delivered(stdout))
     except (KeyboardInterrupt, click.Abort):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 import time
@@ -58,7 +59,9 @@ class Door:
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return listening
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            number = getattr(error, "errno", None) or 0
+            # Python's own text repeats the address; the numbers of names that are not found are below 0.
+            reason = os.strerror(number) if number > 0 else "there is no such host"
             raise RequestError(
                 f"Nothing can listen on {self.host} port {self.port}: {reason}.",
                 "--port 0 takes any port that is free.",
@@ -90,20 +93,28 @@ class Service:
             timeout_graceful_shutdown=int(desk.limits.finish_seconds),
         )
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([listening],), name="service", daemon=True)
+        # A thread whose `join` a signal has interrupted counts as ended (Python 3.11), though it goes on.
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(listening,), name="service", daemon=True)
 
     def start(self) -> None:
         """Answer from now on, and follow the ledger. Raises Vgg16Error where that does not begin."""
         self._thread.start()
         while not self._server.started:
-            if not self._thread.is_alive():
+            if self._ended.is_set():
                 raise Vgg16Error("The service did not start.", "Its log says why.")
             time.sleep(0.005)
         self.follower.start()
 
+    def _run(self, listening: socket.socket) -> None:
+        try:
+            self._server.run([listening])
+        finally:
+            self._ended.set()
+
     def wait(self) -> None:
         """Until it ends. Raises Vgg16Error where nobody asked for that."""
-        self._thread.join()
+        self._ended.wait()
         if not self._server.should_exit:
             raise Vgg16Error("The service ended by itself.", "Its log says why.")
 
@@ -111,7 +122,7 @@ class Service:
         """Take no more connections, finish what runs, and end."""
         self.follower.stop()
         self._server.should_exit = True
-        self._thread.join(self._limits.finish_seconds + 5.0)
+        self._ended.wait(self._limits.finish_seconds + 5.0)
 
 
 def start(

@@ -61,5 +61,5 @@ class Room:
 
 
 def slow(what: str) -> RefusalError:
-    """A request that did not arrive in time; the connection ends with it."""
-    return RefusalError(408, "slow", f"Too slow: only {what}.", "Send it again, faster.", {"connection": "close"})
+    """A request that did not arrive in time."""
+    return RefusalError(408, "slow", f"Too slow: only {what}.", "Send it again, faster.")

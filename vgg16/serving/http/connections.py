@@ -17,7 +17,7 @@ from vgg16.serving.limits import Limits
 # So many above the limit are told; further ones are cut without a word.
 _TOLD = 64
 # Seconds for what is left of a body that was refused, and for an answer that nobody reads.
-_LINGER = 5.0
+_LINGER = 2.0
 
 
 class Connection(H11Protocol):
@@ -29,6 +29,7 @@ class Connection(H11Protocol):
         self.limits = limits
         self._watched = ""
         self._timer: asyncio.TimerHandle | None = None
+        self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin, or refuse."""
@@ -46,8 +47,9 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Go on."""
-        super().data_received(data)
-        self._watch()
+        if not self._refused:
+            super().data_received(data)
+            self._watch()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
@@ -104,7 +106,11 @@ class Connection(H11Protocol):
                 h11.EndOfMessage(),
             ):
                 self.transport.write(self.conn.send(event))
-        self._end()
+        # Closed at once, what the client still sends would take the answer away from it.
+        self._refused = True
+        self.transport.write_eof()
+        self._stop()
+        self.loop.call_later(_LINGER, self.transport.abort)
 
     def _end(self) -> None:
         self._stop()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from vgg16.exports.metadata import Metadata
 from vgg16.promotion import ledger
@@ -119,13 +123,19 @@ def serving(
 
 def picture(value: int, side: int = SIDE, kind: str = "PNG") -> bytes:
     """A picture file of one grey."""
-    import io
-
-    from PIL import Image
-
     file = io.BytesIO()
     Image.new("RGB", (side, side), (value, value, value)).save(file, kind)
     return file.getvalue()
+
+
+def ask(url: str, **options: Any) -> httpx.Client:
+    """A client of a service."""
+    return httpx.Client(base_url=url, timeout=20, **options)
+
+
+def sample(page: str, name: str) -> float:
+    """A value of a page of metrics, by its name and labels."""
+    return next(float(line.rpartition(" ")[2]) for line in page.splitlines() if line.rpartition(" ")[0] == name)
 
 
 def tensor(images: np.ndarray, **more: object) -> bytes:

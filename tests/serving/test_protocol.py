@@ -1,0 +1,155 @@
+"""The Open Inference Protocol, version 2: health, metadata and inference as its specification has them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.serving.tiny import CLASSES, NAME, SIDE, in_production, keep, onnx_file, picture, promote, serving, tensor
+from vgg16.serving.service import Service
+
+MODEL = f"/v2/models/{NAME}"
+RANDOM = np.random.RandomState(0)
+
+
+def images(count: int) -> np.ndarray[Any, Any]:
+    return RANDOM.randint(0, 256, (count, SIDE, SIDE, 3)).astype(np.uint8)
+
+
+def test_health_and_metadata(client: httpx.Client) -> None:
+    assert client.get("/v2/health/live").json() == {"live": True}
+    assert client.get("/v2/health/ready").json() == {"ready": True}
+    assert set(client.get("/v2").json()) == {"name", "version", "extensions"}
+    for path in (MODEL, f"{MODEL}/versions/1"):
+        assert client.get(f"{path}/ready").json() == {"name": NAME, "ready": True}
+        assert client.get(path).json() == {
+            "name": NAME,
+            "versions": ["1"],
+            "platform": "onnxruntime_onnx",
+            "inputs": [{"name": "images", "datatype": "UINT8", "shape": [-1, SIDE, SIDE, 3]}],
+            "outputs": [
+                {
+                    "name": "probabilities",
+                    "datatype": "FP32",
+                    "shape": [-1, 3],
+                    "parameters": {"class_names": list(CLASSES)},
+                },
+                {"name": "typicality", "datatype": "FP32", "shape": [-1]},
+            ],
+        }
+
+
+@pytest.mark.parametrize("count", [1, 2, 33])
+def test_inference_answers_what_the_file_answers(running: Service, client: httpx.Client, count: int) -> None:
+    asked = images(count)
+    probabilities, typicality = running.follower.served.session.answer(asked)
+    for path in (MODEL, f"{MODEL}/versions/1"):
+        answer = client.post(f"{path}/infer", content=tensor(asked, id="seven")).json()
+        assert (answer["model_name"], answer["model_version"], answer["id"]) == (NAME, "1", "seven")
+        first, second = answer["outputs"]
+        assert (first["name"], first["datatype"], first["shape"]) == ("probabilities", "FP32", [count, 3])
+        assert first["data"] == pytest.approx(probabilities.ravel().tolist(), abs=1e-6)
+        assert (second["name"], second["shape"]) == ("typicality", [count])
+        assert second["data"] == pytest.approx(typicality.tolist(), abs=1e-6)  # type: ignore[union-attr]
+    nested = json.loads(tensor(asked))
+    nested["inputs"][0]["data"] = asked.tolist()
+    assert client.post(f"{MODEL}/infer", json=nested).json()["outputs"] == pytest.approx(answer["outputs"])
+
+
+def test_one_output_alone_is_answered_where_it_alone_is_asked_for(client: httpx.Client) -> None:
+    answer = client.post(f"{MODEL}/infer", content=tensor(images(2), outputs=[{"name": "typicality"}])).json()
+    assert [output["name"] for output in answer["outputs"]] == ["typicality"]
+    assert "id" not in answer
+
+
+def test_tensors_may_come_and_go_as_bytes(client: httpx.Client) -> None:
+    asked = images(3)
+    plain = client.post(f"{MODEL}/infer", content=tensor(asked)).json()["outputs"]
+    told = {"name": "images", "shape": [3, SIDE, SIDE, 3], "datatype": "UINT8"}
+    told["parameters"] = {"binary_data_size": asked.size}
+    wanted = [{"name": "probabilities", "parameters": {"binary_data": True}}, {"name": "typicality"}]
+    head = json.dumps({"inputs": [told], "outputs": wanted}).encode()
+    answer = client.post(
+        f"{MODEL}/infer",
+        content=head + asked.tobytes(),
+        headers={"inference-header-content-length": str(len(head))},
+    )
+    length = int(answer.headers["inference-header-content-length"])
+    first, second = json.loads(answer.content[:length])["outputs"]
+    assert first["parameters"] == {"binary_data_size": 36}
+    assert np.frombuffer(answer.content[length:], "<f4").tolist() == pytest.approx(plain[0]["data"])
+    assert second["data"] == pytest.approx(plain[1]["data"])
+
+
+def wrong(**changes: Any) -> bytes:
+    asked = json.loads(tensor(images(1)))
+    asked["inputs"][0] |= changes
+    return json.dumps(asked).encode()
+
+
+COUNT = SIDE * SIDE * 3
+WRONG: dict[str, tuple[bytes, str]] = {
+    "no JSON": (b"{", "no JSON"),
+    "not UTF-8": (b"\xff\xfe\x00", "no JSON"),
+    "nested without end": (b"[" * 100_000, "no JSON"),
+    "no inputs": (b"{}", "no list `inputs`"),
+    "no object": (b"[1]", "no list `inputs`"),
+    "two inputs": (json.dumps({"inputs": json.loads(wrong())["inputs"] * 2}).encode(), "no list `inputs`"),
+    "another name": (wrong(name="pixels"), "'pixels'"),
+    "floats": (wrong(datatype="FP32"), "'FP32'"),
+    "another size": (wrong(shape=[1, 9, 9, 3]), "expected [n, 8, 8, 3]"),
+    "channels first": (wrong(shape=[1, 3, 8, 8]), "expected [n, 8, 8, 3]"),
+    "no images": (wrong(shape=[0, 8, 8, 3], data=[]), "expected [n, 8, 8, 3]"),
+    "a negative count": (wrong(shape=[-1, 8, 8, 3]), "expected [n, 8, 8, 3]"),
+    "no shape": (wrong(shape=[]), "expected [n, 8, 8, 3]"),
+    "a huge count": (wrong(shape=[10**30, 8, 8, 3]), "has the shape"),
+    "too few numbers": (wrong(data=[1, 2, 3]), "has the shape [3]"),
+    "fractions": (wrong(data=[0.5] * COUNT), "whole numbers (float64)"),
+    "texts": (wrong(data=["1"] * COUNT), "whole numbers"),
+    "truths": (wrong(data=[True] * COUNT), "whole numbers (bool)"),
+    "above 255": (wrong(data=[256] * COUNT), "from 256 to 256"),
+    "below 0": (wrong(data=[-1] * COUNT), "from -1 to -1"),
+    "beyond 64 bits": (wrong(data=[10**30] * COUNT), "whole numbers (object)"),
+    "ragged": (wrong(data=[[1], [1, 2]]), "ragged"),
+    "no numbers": (wrong(data=None), "no list `data`"),
+    "bytes that do not come": (wrong(parameters={"binary_data_size": COUNT}), "0 bytes follow"),
+    "an output that there is not": (tensor(images(1), outputs=[{"name": "logits"}]), "probabilities, typicality"),
+    "an output twice": (tensor(images(1), outputs=[{"name": "typicality"}] * 2), "probabilities, typicality"),
+    "outputs that are none": (tensor(images(1), outputs=["typicality"]), "no list of objects"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_request_is_told_what_was_expected_in_the_protocols_form(client: httpx.Client, case: str) -> None:
+    body, said = WRONG[case]
+    answer = client.post(f"{MODEL}/infer", content=body)
+    assert answer.status_code == 400, answer.text
+    assert said in answer.json()["error"]
+    assert client.post(f"{MODEL}/infer", content=tensor(images(1))).status_code == 200
+
+
+def test_another_model_or_version_is_not_answered_for(client: httpx.Client) -> None:
+    for path in ("/v2/models/other", f"{MODEL}/versions/2"):
+        for answer in (client.get(path), client.get(f"{path}/ready"), client.post(f"{path}/infer", content=b"{}")):
+            assert answer.status_code == 404
+            assert "There is no model" in answer.json()["error"] or "is not in production" in answer.json()["error"]
+    for head in ("x", "-1", "99999", "9" * 5000):
+        answer = client.post(
+            f"{MODEL}/infer", content=tensor(images(1)), headers={"inference-header-content-length": head}
+        )
+        assert answer.status_code == 400
+
+
+def test_a_model_without_typicality_says_so(tmp_path: Path) -> None:
+    store = in_production(tmp_path)
+    promote(store, "1", keep(store, onnx_file("1", typicality=False), tmp_path))
+    with serving(store, tmp_path) as running, httpx.Client(base_url=running.url) as client:
+        assert [output["name"] for output in client.get(MODEL).json()["outputs"]] == ["probabilities"]
+        answer = client.post(f"{MODEL}/infer", content=tensor(images(1))).json()
+        assert [output["name"] for output in answer["outputs"]] == ["probabilities"]
+        assert client.post("/predict", content=picture(9)).json()["typicality"] is None
