@@ -36,6 +36,7 @@ def test_help_answers_in_under_a_second(vgg16: Command) -> None:
         "rollback",
         "run",
         "score",
+        "serve",
         "show",
         "study",
         "ui",

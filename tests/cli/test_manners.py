@@ -50,6 +50,7 @@ BEGIN = [
     "history vgg16-digits",
     "compare",
     "report",
+    "serve vgg16-digits",
     "status",
     f"predict {__file__}",
     "show vgg16",

@@ -109,6 +109,7 @@ SHOWN: dict[Callable[[Answer], None], Answer] = {
     },
     show_catalog.row: {"settings": [{"key": EVIL, "value": EVIL, "allowed": EVIL, "meaning": EVIL}]},
     show_datasets.fetched: {"dataset": EVIL, "digest": EVIL, "classes": 2, "splits": {EVIL: 1}, "address": EVIL},
+    show_servers.served: {"url": EVIL, "model": EVIL, "version": EVIL},
     show_servers.started: {"services": [{"name": EVIL, "url": EVIL}], "env": EVIL, "login": EVIL},
     show_datasets.checked: {
         "dataset": "pets",

@@ -147,6 +147,21 @@ def test_a_bad_file_changes_nothing_and_is_told_until_a_good_one_comes(case: str
     assert len(said) == 2
 
 
+def test_a_store_that_fails_changes_nothing_and_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, said = in_production(tmp_path, "1"), list[str]()
+    with serving(store, tmp_path, say=said.append) as running, ask(running.url) as client:
+        with monkeypatch.context() as away:
+            away.setattr(store, "read", lambda _: open("/nowhere/at/all"))  # noqa: PTH123, SIM115
+            until(lambda: sample(client.get("/metrics").text, 'vgg16_follow_failures_total{what="ledger"}') > 3)
+            assert is_well(client, running, "1")
+            assert sample(client.get("/metrics").text, "vgg16_ledger_age_seconds") > 0.1
+        until(lambda: len(said) > 1)
+    assert said == [
+        f"the ledger of {NAME} cannot be read: [Errno 2] No such file or directory: '/nowhere/at/all'",
+        "the ledger is read again",
+    ]
+
+
 def test_a_ledger_that_is_away_changes_nothing_and_is_told(tmp_path: Path) -> None:
     store, said = in_production(tmp_path, "1"), list[str]()
     with serving(store, tmp_path, say=said.append) as running, ask(running.url) as client:

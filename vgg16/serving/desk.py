@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from vgg16.serving.http.bodies import Room
 from vgg16.serving.http.refusals import RefusalError
 from vgg16.serving.limits import Limits
 from vgg16.serving.metrics import Metrics
+
+Parsed = TypeVar("Parsed")
 
 # Decoding lets other threads run; each takes up to 7 bytes a pixel.
 _DECODERS = min(4, os.cpu_count() or 1)
@@ -57,6 +59,10 @@ class Desk:
             good = [image for image in decoded if not isinstance(image, RefusalError)]
             answers = iter(await self._answered(served, good))
             return Answers(served, [image if isinstance(image, RefusalError) else next(answers) for image in decoded])
+
+    async def read(self, parse: Callable[[], Parsed]) -> Parsed:
+        """What a function makes of a long body, beside the event loop; of few at a time, for the memory that takes."""
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, parse)
 
     async def tensor(self, served: Served, images: Image) -> list[Answer]:
         """Answer images uint8 [n, side, side, 3] by this version."""

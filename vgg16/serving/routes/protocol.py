@@ -3,7 +3,7 @@ extension for binary tensors."""
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from importlib.metadata import version
 
 from starlette.requests import Request
@@ -71,8 +71,7 @@ async def infer(request: Request) -> Response:
     head = request.headers.get(tensors.HEAD_LENGTH)
     most = desk.limits.request_bytes if head else desk.limits.json_bytes
     async with desk.room.body(request, most) as body:
-        # Of a long JSON the event loop would wait for the end.
-        asked = await asyncio.to_thread(tensors.read, body, head, served)
+        asked = await desk.read(partial(tensors.read, body, head, served))
         answers = await desk.tensor(served, asked.images)
     return tensors.response(asked, answers, served)
 
