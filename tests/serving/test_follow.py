@@ -222,4 +222,4 @@ def test_what_was_never_in_production_is_not_served(tmp_path: Path) -> None:
 
 
 def service_of(store: Store, name: str, folder: Path) -> None:
-    service.start(Source(store, name, folder, 2), service.Door(port=0), print)
+    service.start(Source(store, name, folder), service.Door(port=0), print)

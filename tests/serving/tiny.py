@@ -113,7 +113,7 @@ def serving(
 ) -> Iterator[Service]:
     """A service of what is in production, which looks at the ledger twenty times a second."""
     bounds = Limits(**limits)  # type: ignore[arg-type]  # sizes are whole numbers
-    source = Source(store, NAME, folder / "drafts", bounds.batch_images)
+    source = Source(store, NAME, folder / "drafts")
     running = service.start(source, door or Door(port=0), say, bounds, poll=0.05)
     try:
         yield running

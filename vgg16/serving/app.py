@@ -83,7 +83,7 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 async def _failed(request: Request, error: Exception) -> Response:
     """What nobody foresaw; uvicorn logs its trace."""
-    refusal = RefusalError(
-        500, "defect", f"A defect of vgg16: {type(error).__name__}.", "The log of the service has more."
-    )
+    said = f"A defect of vgg16: {type(error).__name__}."
+    # uvicorn ends the connection.
+    refusal = RefusalError(500, "defect", said, "The log of the service has more.", {"connection": "close"})
     return await _refused(request, refusal)

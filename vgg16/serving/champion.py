@@ -76,9 +76,9 @@ def history_of(store: Store, name: str) -> list[LedgerEntry]:
     )
 
 
-def load(store: Store, wanted: Wanted, drafts: Path, batch: int) -> Served:
+def load(store: Store, wanted: Wanted, drafts: Path) -> Served:
     """Fetch the file that is wanted, by way of a folder for drafts, prove that it is the one, open it, and let it
-    answer once to one image and to a `batch`. Raises Vgg16Error for anything but such a file."""
+    answer to one image and to two at once. Raises Vgg16Error for anything but such a file."""
     key = f"exports/{wanted.sha256}.onnx"
     where = f"{store.address}/{key}, version {wanted.version} of {wanted.name},"
     hint = f"Make it again: vgg16 export models:/{wanted.name}/{wanted.version} --format onnx"
@@ -93,7 +93,7 @@ def load(store: Store, wanted: Wanted, drafts: Path, batch: int) -> Served:
     if wanted.model_digest and session.digest != wanted.model_digest:
         raise Vgg16Error(f"{where} is of another model: {session.digest[:12]}..., not {wanted.model_digest[:12]}....")
     _check(session, 1, where)
-    return Served(wanted, session, has_typicality=_check(session, batch, where))
+    return Served(wanted, session, has_typicality=_check(session, 2, where))
 
 
 def _check(session: Session, count: int, where: str) -> bool:

@@ -25,13 +25,11 @@ _FIRST_PAUSE, _LAST_PAUSE = 2.0, 60.0
 
 @dataclass(frozen=True)
 class Source:
-    """Whose ledger in which store is followed; `drafts` is a folder for files while they are checked, `batch` how many
-    images a file must be able to answer at once."""
+    """Whose ledger in which store is followed; `drafts` is a folder for files while they are checked."""
 
     store: Store
     name: str
     drafts: Path
-    batch: int
 
 
 class Follower(threading.Thread):
@@ -112,7 +110,7 @@ class Follower(threading.Thread):
         self._fail("file", f"version {self.served.version} goes on answering: {first_line(error)}")
 
     def _load(self, wanted: Wanted) -> Served:
-        return champion.load(self.source.store, wanted, self.source.drafts, self.source.batch)
+        return champion.load(self.source.store, wanted, self.source.drafts)
 
     def _show(self, *, current: bool) -> None:
         wanted = self.served.wanted

@@ -17,7 +17,6 @@ try:
     from vgg16.serving import service
     from vgg16.serving.follow import Source
     from vgg16.serving.http.guard import is_loopback
-    from vgg16.serving.limits import Limits
 except ModuleNotFoundError as error:
     raise RequestError(f"`vgg16 serve` needs the package {error.name}.", "pip install 'vgg16[serve]'") from None
 
@@ -42,7 +41,7 @@ def serve(name: str, port: int, host: str, insecure: bool) -> Answer:
     progress.say(f"serve       {name}")
     workplace = open_workplace(progress)
     door = service.Door(host, port, os.environ.get(TOKEN, ""), insecure)
-    source = Source(workplace.store, name, workplace.home / "cache" / "serving", Limits().batch_images)
+    source = Source(workplace.store, name, workplace.home / "cache" / "serving")
     running = service.start(source, door, _say)
     if not (door.token or is_loopback(host)):
         _say(f"whoever reaches {running.url} may ask: --insecure")
