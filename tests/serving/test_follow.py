@@ -212,6 +212,22 @@ def test_a_version_of_before_is_served_by_the_file_that_was_exported_since(tmp_p
                 pass
 
 
+def test_an_entry_that_does_not_say_which_model_it_was_is_served_by_what_was_exported_of_its_version(
+    tmp_path: Path,
+) -> None:
+    store, record = FolderStore(tmp_path / "store"), tmp_path / "record.json"
+    promote(store, "1", "", digest="")
+    for number in ("1", "2"):
+        sha256 = keep(store, onnx_file(number), tmp_path)
+        record.write_text(json.dumps({"model": NAME, "version": number, "sha256": sha256}))
+        store.upload(record, f"exports/of/digest-{number}/onnx.json")
+    record.write_text("{")
+    store.upload(record, "exports/of/digest-0/onnx.json")
+    with serving(store, tmp_path) as running, ask(running.url) as client:
+        assert version(client) == "1"
+        assert running.follower.served.session.version == "1"
+
+
 def test_what_was_never_in_production_is_not_served(tmp_path: Path) -> None:
     store = in_production(tmp_path, "1")
     folder = FolderStore(tmp_path / "empty")

@@ -108,11 +108,15 @@ def _check(session: Session, count: int, where: str) -> bool:
 
 
 def _exported_since(store: Store, name: str, version: str, digest: str) -> str:
-    """The sha256 of the file that `vgg16 export` made of a version that was promoted without one; "" for none."""
-    content = store.read(f"exports/of/{digest}/{_FORMAT}.json") if digest else None
-    try:
-        record = json.loads(content or b"{}")
-        own = (record.get("model"), record.get("version")) == (name, version)
-        return str(record["sha256"]) if own else ""
-    except (ValueError, KeyError, AttributeError):
-        return ""
+    """The sha256 of the file that `vgg16 export` made of a version that was promoted without one; "" for none. Where
+    the ledger does not say which model the version was, the file's own word for it counts."""
+    keys = [f"exports/of/{digest}/{_FORMAT}.json"] if digest else store.keys("exports/of/")
+    for key in keys:
+        if key.endswith(f"/{_FORMAT}.json"):
+            try:
+                record = json.loads(store.read(key) or b"{}")
+                if (record.get("model"), record.get("version")) == (name, version):
+                    return str(record["sha256"])
+            except (ValueError, KeyError, AttributeError):
+                continue  # damaged: as good as none
+    return ""

@@ -69,6 +69,8 @@ class Follower(threading.Thread):
             return
         self._read_at = time.monotonic()
         self._recovered("ledger", "the ledger is read again")
+        if self.served.wanted.entry == self.history[-1].number:
+            return
         try:
             wanted = champion.wanted(self.source.store, self.history)
         except Exception as error:  # as above
