@@ -63,8 +63,8 @@ def fitted(name: str, data: Arrays, size: int, train: int, weights: Weights | No
         model(images[:256], training=True)
         for layer, momentum in zip(averages, before, strict=True):
             layer.momentum = momentum
-    features = typicality.features(model, images)
     last = model.get_layer("predictions")
+    features = keras.Model(model.input, last.input).predict(images, verbose=0)
     inputs = keras.Input(features.shape[1:])
     alone = keras.Model(inputs, keras.layers.Dense(len(data.class_names), activation="softmax")(inputs))
     alone.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")

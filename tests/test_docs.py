@@ -131,6 +131,14 @@ def test_a_project_file_is_one_that_is_read(page: str, folder: Path) -> None:
     assert len(project.load().catalog.experiments) > len(SHIPPED.experiments)
 
 
+def test_what_a_page_includes_is_written_as_mkdocs_reads_it() -> None:
+    # A formatter that takes the line for Python makes `--8 < --` of it, which is then shown.
+    lines = [line for page in (ROOT / "docs").rglob("*.md") for line in page.read_text().splitlines()]
+    included = [line for line in lines if re.match(r"\s*-+\s*8\s*<", line)]
+    assert len(included) >= 7
+    assert all(re.match(r'\s*--8<-- "', line) for line in included), included
+
+
 def test_the_table_of_extras_has_each() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     table = (ROOT / "docs" / "developing.md").read_text().split("| extra |")[1].split("\n\n")[0]
