@@ -1,7 +1,10 @@
 """python classify_onnx.py model.onnx picture.jpg ...   It needs onnxruntime, NumPy and Pillow."""
 
 import json
+import os
 import sys
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else onnxruntime tells Microsoft of each file that it opens
 
 import onnxruntime
 from square import square

@@ -73,3 +73,5 @@ def test_a_client_answers_as_predict_does(
         assert answer["probability"] == pytest.approx(prediction.probability, abs=client.tolerance)
         # Rounding may move it past its neighbours in `val`.
         assert answer["typicality"] == pytest.approx(typicality, abs=2.5 / pictures.USUAL)
+    # The home of whoever runs it: onnxruntime would keep a database there of what it tells its maker.
+    assert not (tmp_path / ".cache").exists()

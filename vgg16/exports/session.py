@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,8 @@ class Session:
 def open_session(path: Path, threads: int = 0) -> Session:
     """A file that `exports.onnx` wrote, on the CPU, with so many threads for one call; 0 for all cores. Raises
     Vgg16Error for any other file."""
+    # Since 1.29 it tells its maker of each file that is opened, and keeps a database of that in the person's folder.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from vgg16.config.types import Frozen
 from vgg16.steps.scoring.records import ScoredPart, ScoreResult
-from vgg16.storage.files import draft_in, sync
+from vgg16.storage.files import draft_in, make_folder, sync
 
 # Rows of a part: what a kill costs.
 ROWS = 1_024
@@ -58,11 +58,11 @@ class Parts:
         with draft_in(self._own) as draft:
             pq.write_table(_as_table(part), draft, compression="zstd", write_page_checksum=True)
             sync(draft)
-            draft.replace(self._file(number))
+            draft.replace(self.file(number))
 
     def read(self, number: int) -> ScoredPart | None:
         """A part that is kept; None for none, and for one that is damaged, which is removed."""
-        file = self._file(number)
+        file = self.file(number)
         if not file.exists():
             return None
         try:
@@ -78,11 +78,19 @@ class Parts:
         """Whether there is a part that can be read."""
         return self.read(number) is not None
 
+    def take(self, number: int, file: Path) -> bool:
+        """Keep a part that somebody else has written to this file, which is used up; False for one that is no whole
+        part."""
+        make_folder(self._own)
+        file.replace(self.file(number))
+        return self.is_kept(number)
+
     @property
     def _own(self) -> Path:
         return self.folder / self.request[:32]
 
-    def _file(self, number: int) -> Path:
+    def file(self, number: int) -> Path:
+        """Where a part is kept."""
         return self._own / f"{number:08}.parquet"
 
 

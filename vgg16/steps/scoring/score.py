@@ -4,15 +4,19 @@ bytes as unbroken."""
 from __future__ import annotations
 
 import json
+import platform
+import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version as version_of
 from pathlib import Path
 
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import UNUSUAL
-from vgg16.steps.scoring import formats, parts
+from vgg16.steps.scoring import elsewhere, formats, parts
 from vgg16.steps.scoring.answering import answer_all
 from vgg16.steps.scoring.engines import Engine, open_engine
 from vgg16.steps.scoring.model import Model, find_model
@@ -21,7 +25,7 @@ from vgg16.steps.scoring.records import Observer, ScoredPart, ScoreRequest, Scor
 from vgg16.steps.scoring.sources import Pictures, Source, open_source
 from vgg16.steps.scoring.target import Target, alone, open_target
 from vgg16.storage.files import is_same_file, make_folder, sha256_of
-from vgg16.workplace.workplace import Workplace
+from vgg16.workplace.workplace import Workplace, open_workplace
 
 # Pictures that failed which a result names.
 _NAMED = 20
@@ -35,6 +39,9 @@ def score(request: ScoreRequest, workplace: Workplace, observer: Observer | None
     Raises RequestError for a source, a model or an output that is none; Vgg16Error where another process writes the
     same output, and where a place or a server fails: what was done until then is kept.
     """
+    if workplace.settings.dask and request.split is None and Path(request.source).exists():
+        # The workers' own folder is another one.
+        request = request.model_copy(update={"source": str(Path(request.source).absolute())})
     address = open_target(request.output).address
     folder = parts.folder_of(workplace.home, address)
     target = open_target(request.output, folder)
@@ -48,6 +55,30 @@ def score(request: ScoreRequest, workplace: Workplace, observer: Observer | None
         model = find_model(request.model, workplace)
         with open_engine(request.engine, model, len(source), folder, workplace) as engine:
             return _Scoring(request, workplace, folder, target, source, model, engine).result(observer)
+
+
+def answer_parts(request: ScoreRequest, digest: str, store: str, numbers: Sequence[int]) -> None:
+    """Answer parts of the scoring of this digest, on a machine that keeps nothing of them but what goes into this
+    store, whatever its own is. Raises Vgg16Error where the machine has another source, model or engine than who asks,
+    so that its answers would be others."""
+    here = open_workplace()
+    workplace = Workplace(replace(here.settings, store=store), here.display)
+    with (
+        tempfile.TemporaryDirectory(prefix="vgg16-") as name,
+        open_source(request, workplace) as source,
+    ):
+        folder, model = Path(name), find_model(request.model, workplace)
+        with open_engine(request.engine, model, len(source), folder, workplace) as engine:
+            scoring = _Scoring(request, workplace, folder, open_target(request.output, folder), source, model, engine)
+            if scoring.digest != digest:
+                raise Vgg16Error(
+                    f"{platform.node()} of the cluster would answer otherwise than the machine that asks it.",
+                    "It must see the same source and registry, and have the same versions of vgg16 and of the engine.",
+                )
+            own = scoring.parts()
+            scoring.answer_here(numbers, own, scoring.pictures(), lambda _: None)
+            for number in numbers:
+                elsewhere.send(own, number, workplace.store)
 
 
 @dataclass(frozen=True)
@@ -64,8 +95,7 @@ class _Scoring:
 
     def result(self, observer: Observer | None) -> ScoreResult:
         """What is there already, else what is scored and written now."""
-        facts = self._facts()
-        digest = parts.digest_of(facts)
+        facts, digest = self._facts(), self.digest
         if there := self._there_already(digest, observer):
             self.workplace.say(f"score       {self.target.address} is there already, as asked for")
             return there
@@ -74,10 +104,7 @@ class _Scoring:
                 f"score       begun anew: of what was begun for {self.target.address}, this differs now: "
                 f"{', '.join(differing)}"
             )
-        engine = self.engine
-        own = Parts(self.folder, digest, engine.class_names, len(self.source))
-        renamed = self.model.renamed(self.workplace)
-        pictures = self.source.pictures(engine.class_names, renamed, engine.side, engine.framing)
+        own, pictures = self.parts(), self.pictures()
         start = time.monotonic()
         scored = self._answer(own, pictures)
         seconds = time.monotonic() - start
@@ -85,7 +112,7 @@ class _Scoring:
             # It imports Matplotlib and more of SciPy, for a second.
             from vgg16.steps.scoring.labelled import Watch
 
-            observer = Watch.over(self.request, self.model, engine.class_names, pictures, self.workplace)
+            observer = Watch.over(self.request, self.model, self.engine.class_names, pictures, self.workplace)
         tally = self._assemble(own, observer)
         result = ScoreResult(
             rows=len(self.source),
@@ -110,6 +137,33 @@ class _Scoring:
         parts.finish(self.folder, Finished(request=digest, validator=self.target.validator(), result=there))
         return result
 
+    @property
+    def digest(self) -> str:
+        """What identifies all that the bytes of the file follow from."""
+        return parts.digest_of(self._facts())
+
+    def parts(self) -> Parts:
+        """The parts of the rows."""
+        return Parts(self.folder, self.digest, self.engine.class_names, len(self.source))
+
+    def pictures(self) -> Pictures:
+        """The pictures as the model takes them."""
+        engine, renamed = self.engine, self.model.renamed(self.workplace)
+        return self.source.pictures(engine.class_names, renamed, engine.side, engine.framing)
+
+    def answer_here(
+        self, missing: Sequence[int], own: Parts, pictures: Pictures, on_rows: Callable[[int], None]
+    ) -> None:
+        """Answer these parts on this machine; `on_rows` is called with how many rows are done."""
+        everything = self.request.probabilities or pictures.any_truth
+        answer_all(missing, own, pictures, self.engine, on_rows, all_probabilities=everything)
+
+    def _answer_elsewhere(self, missing: Sequence[int], own: Parts, on_rows: Callable[[int], None]) -> None:
+        """Answer them on the cluster that the settings name."""
+        request = self.request.model_copy(update={"engine": self.engine.name})
+        call = partial(answer_parts, request, self.digest, self.workplace.settings.store)
+        elsewhere.answer_all(call, missing, own, self.workplace, on_rows)
+
     def _answer(self, own: Parts, pictures: Pictures) -> int:
         """Answer the pictures of all parts that are not kept, and say of how many."""
         missing = [number for number in own.numbers() if not own.is_kept(number)]
@@ -120,14 +174,14 @@ class _Scoring:
         if missing:
             with self.workplace.display.counting("pictures") as on_scored:
                 on_scored(before, total)
-                answer_all(
-                    missing,
-                    own,
-                    pictures,
-                    self.engine,
-                    lambda done: on_scored(before + done, total),
-                    all_probabilities=self.request.probabilities or pictures.any_truth,
-                )
+
+                def on_rows(done: int) -> None:
+                    on_scored(before + done, total)
+
+                if self.workplace.settings.dask:
+                    self._answer_elsewhere(missing, own, on_rows)
+                else:
+                    self.answer_here(missing, own, pictures, on_rows)
         return scored
 
     def _assemble(self, own: Parts, observer: Observer | None) -> _Tally:
