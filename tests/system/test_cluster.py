@@ -1,4 +1,4 @@
-"""Pictures are read by a Dask cluster of two workers, over TLS, one of which is killed."""
+"""Pictures are read and scored by a Dask cluster of two workers, over TLS, one of which is killed."""
 
 from __future__ import annotations
 
@@ -130,6 +130,23 @@ def test_pictures_that_a_cluster_reads_are_the_dataset_though_a_worker_is_killed
     assert answer.json["images"] == 2001
     alone = add(row(source=str(tmp_path / "photos")), at_home(tmp_path / "alone"))
     assert answer.json["digest"] == alone.dataset.digest
+
+
+def test_a_cluster_scores_into_the_file_that_one_machine_writes(cluster: Cluster, tmp_path: Path) -> None:
+    def vgg16(*arguments: str, **variables: str) -> Answer:
+        command = [sys.executable, "-c", "from vgg16.cli.main import main; main()", *arguments, "--json"]
+        environment = cluster.variables | variables
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    trained = vgg16("run", "digits-scratch", "--set", "dataset.limit=200", "--set", "phases.0.epochs=1")
+    assert trained.status == 0, trained.stderr
+    classes(tmp_path / "photos", 500)
+    asked = ("score", str(tmp_path / "photos"), "--model", "models:/vgg16-digits/1", "--engine", "keras", "--output")
+    alone, together = vgg16(*asked, "alone.parquet"), vgg16(*asked, "together.parquet", VGG16_DASK=cluster.address)
+    assert (alone.status, together.status) == (0, 0), together.stderr
+    assert together.json["scored"] == together.json["rows"] == 1500
+    assert together.json["sha256"] == alone.json["sha256"]
 
 
 def test_an_address_that_is_not_encrypted_is_refused(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ VARIABLES = {
     "the pool `gpu` and waits for them",
     "VGG16_CHECKPOINT_MINUTES": "how often a checkpoint is written mid-epoch, 5 by default; at an epoch's end always, "
     "where that costs less than a twentieth",
-    "VGG16_DASK": "the scheduler of a Dask cluster, `tls://HOST:PORT`, that reads the pictures of `data add`; else "
-    "this machine does",
+    "VGG16_DASK": "the scheduler of a Dask cluster, `tls://HOST:PORT`, that reads the pictures of `data add` and "
+    "answers those of `score`; else this machine does",
     "VGG16_MOVED_BY_HAND": "what becomes of a stage or alias that somebody moved in MLflow: `undo`, the default, or "
     "`adopt` into the ledger",
     "VGG16_SERVE_TOKEN": "read by `vgg16 serve`: what each request must have as `Authorization: Bearer TOKEN`, 16 "
