@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from vgg16.data.sources.cifar import read_archive
 from vgg16.evaluation import typicality
 from vgg16.evaluation.speed import latency_ms
 from vgg16.exports import files, parity
-from vgg16.exports.expected import Subject, ask_model
+from vgg16.exports.expected import Subject, ask_model, rounding_error
 from vgg16.exports.formats import FORMATS, Format
 from vgg16.exports.metadata import Metadata
 from vgg16.network.build import build
@@ -84,9 +85,11 @@ def measured(row: Format, subject: Subject, expected: parity.Expected, gate: tup
         try:
             if row.quantize == "int8":
                 proven = parity.prove_noninferior(opened, expected, images, labels, ALPHA, MARGIN)
+            elif row.quantize:
+                proven = parity.prove(opened, expected, images, parity.FLOAT16)
             else:
-                tolerance = parity.FLOAT16 if row.quantize else parity.FLOAT32
-                proven = parity.prove(opened, expected, images, tolerance)
+                rounding = partial(rounding_error, subject, images, expected)
+                proven = parity.prove_float32(opened, expected, images, rounding)
             said = proven.model_dump()
         except parity.ParityError as error:
             said = {"refused": error.message}

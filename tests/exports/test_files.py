@@ -23,7 +23,7 @@ from keras import layers, ops
 from tests.exports.conftest import CLASSES, METADATA, SIDE, built, pictures
 from vgg16.errors import Vgg16Error
 from vgg16.exports import files, graph, litert, parity
-from vgg16.exports.expected import Subject, ask_model
+from vgg16.exports.expected import Subject, ask_model, rounding_error
 from vgg16.exports.formats import FORMATS
 
 FLOATS = [name for name, row in FORMATS.items() if row.quantize != "int8"]
@@ -231,6 +231,40 @@ def test_a_model_that_computes_in_halves_is_exported_in_float32(subject: Any, ga
     assert graph.in_float32(subject.model) is subject.model
     halves = dataclasses.replace(subject, model=single)
     parity.prove(made("onnx", halves, tmp_path), ask_model(halves, gate[0]), gate[0], parity.FLOAT32)
+
+
+def test_a_network_that_amplifies_rounding_is_held_to_its_own_and_hides_no_fault(gate: Any, tmp_path: Path) -> None:
+    images = gate[0][:64]
+    subject = dataclasses.replace(amplifying(0.0), reference=None)
+    expected = ask_model(subject, images)
+    own = rounding_error(subject, images, expected)
+    assert own > 1e-4
+    file = made("litert", subject, tmp_path)
+    with pytest.raises(parity.ParityError):
+        parity.prove(file, expected, images, parity.FLOAT32)
+    proven = parity.prove_float32(file, expected, images, lambda: own)
+    assert proven.rounding == own
+    faulty = made("litert", amplifying(60.0), tmp_path)
+    with pytest.raises(parity.ParityError):
+        parity.prove_float32(faulty, expected, images, lambda: own)
+
+
+def amplifying(mean: float) -> Subject:
+    """A model whose features lie far from zero beside how far they differ, less this mean of the pixels."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((SIDE, SIDE, 3), dtype="uint8")
+    x = layers.Rescaling(1 / 255, offset=-mean / 255)(image)
+    x = layers.Conv2D(32, 3, activation="relu")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Rescaling(1.0, offset=3e3)(x)
+    logits = layers.Dense(len(CLASSES), kernel_initializer="he_normal", activation="softmax", name="predictions")
+    model = keras.Model(image, logits(x))
+    # As sure of each class as of the others: the weights are what is left of large sums.
+    kernel = model.get_layer("predictions").get_weights()[0]
+    kernel -= kernel.mean(axis=0)
+    model.get_layer("predictions").set_weights([kernel, np.zeros(len(CLASSES), np.float32)])
+    none = np.zeros((0, SIDE, SIDE, 3), np.uint8)
+    return Subject(model, None, METADATA, none, none)
 
 
 def test_a_model_of_an_earlier_version_with_a_layer_resizing_is_exported(tmp_path: Path) -> None:

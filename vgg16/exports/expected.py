@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vgg16.data.images import Pixels
 from vgg16.evaluation.typicality import Reference, with_typicality, with_unusualness
+from vgg16.exports.graph import in_float64
 from vgg16.exports.metadata import Metadata
 from vgg16.exports.parity import BATCH, Expected, OnStep
 
@@ -56,3 +57,13 @@ def ask_model(
         return Expected(probabilities)
     typicality, unusualness = others
     return Expected(probabilities, typicality, unusualness, scores)
+
+
+def rounding_error(subject: Subject, images: Pixels, expected: Expected, on_step: OnStep = lambda *_: None) -> float:
+    """How far the probabilities that a model answers in float32 are at most from those of the same model in float64."""
+    exact, error = in_float64(subject.model), 0.0
+    for start in range(0, len(images), BATCH):
+        answered = exact.predict_on_batch(np.ascontiguousarray(images[start : start + BATCH]))
+        error = max(error, float(np.abs(answered - expected.probabilities[start : start + BATCH]).max()))
+        on_step(min(start + BATCH, len(images)), len(images))
+    return error

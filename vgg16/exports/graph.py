@@ -12,6 +12,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 # The names of what goes in and comes out, in every format; a graph has its outputs in the order of their names.
 IMAGES = "images"
 OUTPUTS = ("probabilities", "typicality")
+_GRADIENT = "_gradient_op_type"
 
 
 def in_float32(model: keras.Model) -> keras.Model:
@@ -26,13 +27,22 @@ def in_float32(model: keras.Model) -> keras.Model:
     return rebuilt
 
 
+def in_float64(model: keras.Model) -> keras.Model:
+    """A model of the same layers and weights whose answers are exact, as far as float32 can tell."""
+    rebuilt = keras.Model.from_config(_with_policy(model.get_config(), "float64"))
+    rebuilt.set_weights(model.get_weights())
+    return rebuilt
+
+
 def _with_policy(config: Any, policy: str) -> Any:
-    """A model's configuration with this policy in place of every mixed or half one."""
+    """A model's configuration with this type of numbers in place of every other one of fractions."""
     if isinstance(config, Mapping):
         name = config.get("config", {}).get("name") if config.get("class_name") == "DTypePolicy" else None
         if name and name != "uint8":
             return {**config, "config": {**config["config"], "name": policy}}
         return {key: _with_policy(value, policy) for key, value in config.items()}
+    if isinstance(config, str) and config == "float32":
+        return policy
     return [_with_policy(value, policy) for value in config] if isinstance(config, list | tuple) else config
 
 
@@ -51,4 +61,22 @@ def function_of(model: keras.Model) -> Any:
 
 def frozen(model: keras.Model) -> Any:
     """That function with the weights as constants of its graph."""
-    return convert_variables_to_constants_v2(function_of(model).get_concrete_function())
+    return _without_gradients(convert_variables_to_constants_v2(function_of(model).get_concrete_function()))
+
+
+def _without_gradients(function: Any) -> Any:
+    """The function without what names the gradients of its nodes. That of `silu`, which EfficientNet is made of, holds
+    tensors of another graph: with it the function cannot be saved, and LiteRT's converter silently goes another way, on
+    which the signature and the free number of images are lost."""
+    definition = function.graph.as_graph_def()
+    inside = (node for each in definition.library.function for node in each.node_def)
+    with_gradient = [node for node in (*definition.node, *inside) if _GRADIENT in node.attr]
+    if not with_gradient:
+        return function
+    for node in with_gradient:
+        del node.attr[_GRADIENT]
+    imported = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(definition, name=""), [])
+    inputs, outputs = (
+        [imported.graph.get_tensor_by_name(each.name) for each in ends] for ends in (function.inputs, function.outputs)
+    )
+    return imported.prune(inputs, outputs)

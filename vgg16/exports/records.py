@@ -11,7 +11,8 @@ class Parity(Frozen):
 
     `typicality_ranks` is the largest difference of a typicality in ranks of `val`, None where there is none. Of an int8
     file: its top-1 on the gate and that of the float model, and the least that the difference of both may be, with the
-    margin that it may not pass.
+    margin that it may not pass. `rounding` is how far the model's own float32 answers are from exact ones, where that
+    was measured because the file's are further from them than the plain tolerance.
     """
 
     images: int
@@ -23,3 +24,4 @@ class Parity(Frozen):
     float_top1: float | None = None
     least_difference: float | None = None
     margin: float | None = None
+    rounding: float | None = None

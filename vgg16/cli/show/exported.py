@@ -45,4 +45,5 @@ def _proven(parity: Answer, quantize: str | None) -> str:
         return f"{top1}: at the least {least:+.2f} points, asked {-margin:+.2f}; {same}"
     same = "all" if parity["same_top1"] == 1 else f"{parity['same_top1']:.2%} of"
     alone, most = f"{parity['singles']:,} of them one by one too", f"{parity['max_difference']:.1g} at most"
-    return f"the same class as the model on {same} {images}, {alone}; probabilities differ by {most}"
+    rounding = f" (the model itself is {parity['rounding']:.1g} from exact)" if parity.get("rounding") else ""
+    return f"the same class as the model on {same} {images}, {alone}; probabilities differ by {most}{rounding}"

@@ -16,7 +16,7 @@ from vgg16.data.images import ImageSet
 from vgg16.errors import Vgg16Error
 from vgg16.evaluation.speed import latency_ms
 from vgg16.exports import files, parity
-from vgg16.exports.expected import Subject, ask_model
+from vgg16.exports.expected import Subject, ask_model, rounding_error
 from vgg16.exports.formats import FORMATS, Format
 from vgg16.exports.graph import in_float32
 from vgg16.exports.metadata import Metadata
@@ -121,8 +121,15 @@ def prove(row: Format, file: Opened, work: Work, on_step: parity.OnStep) -> Pari
         rule = (work.question.alpha, work.question.margin)
         return parity.prove_noninferior(file, work.expected, images, labels, *rule, on_step)
     some = np.linspace(0, len(work.rows) - 1, min(len(work.rows), parity.MOST_IMAGES)).astype(np.intp)
-    tolerance = parity.FLOAT16 if row.quantize else parity.FLOAT32
-    return parity.prove(file, work.expected.rows(some), images[work.rows[some]], tolerance, on_step)
+    asked, expected = images[work.rows[some]], work.expected.rows(some)
+    if row.quantize:
+        return parity.prove(file, expected, asked, parity.FLOAT16, on_step)
+
+    def rounding() -> float:
+        with work.workplace.display.counting("asking the model in float64") as on_exact:
+            return rounding_error(work.subject, asked, expected, on_exact)
+
+    return parity.prove_float32(file, expected, asked, rounding, on_step)
 
 
 def _main() -> int:
