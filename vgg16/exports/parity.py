@@ -65,8 +65,8 @@ class Tolerance(Frozen):
 # are up to a hundred times as large.
 FLOAT32 = Tolerance(probability=1e-4, unusualness=1e-3)
 # Deep networks amplify rounding: sums in another order then differ by more, in TensorFlow's own SavedModel too.
-# So a file may be so many times as far from the model as the model is from its exact answers; 4 was seen.
-ROUNDING = 8
+# So a file may be so many times as far from the model as the model is from its exact answers; 2 was seen.
+ROUNDING = 4
 # Weights are rounded to 11 bits, a relative error of 5e-4 each: 8e-4 was seen.
 FLOAT16 = Tolerance(probability=5e-3, unusualness=2e-2)
 
