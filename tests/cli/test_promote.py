@@ -40,7 +40,7 @@ def test_status_3_names_the_reason_and_a_fix_that_helps(monkeypatch: pytest.Monk
     )
     monkeypatch.setattr(flows, "promote", lambda *_: decision)
     with pytest.raises(RefusedError) as refused:
-        cli.main(["promote", "vgg16-digits", "2", *options, "--json"], standalone_mode=False)
+        cli.main(["promote", "vgg16-digits", "2", *options, "--json"], "vgg16", standalone_mode=False)
     assert refused.value.status == 3
     assert refused.value.message == f"vgg16-digits version 2 may not be promoted: {'; '.join(decision.reasons)}."
     assert refused.value.hint.endswith(fix)
