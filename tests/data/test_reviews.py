@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests.killed import is_killed
 from vgg16.data.collect import Collected
 from vgg16.data.records import UnreadPicture
 from vgg16.data.reviews import kept
@@ -158,21 +159,24 @@ def test_the_second_decides_again_knowing_what_the_first_decided(tmp_path: Path)
     assert kept.load(FolderStore(tmp_path), "pets").changes == {}
 
 
+class Killing(FolderStore):
+    def __init__(self, folder: Path, after: bool) -> None:
+        super().__init__(folder)
+        self.after = after
+
+    def create(self, key: str, content: bytes) -> None:
+        if self.after:
+            super().create(key, content)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def decide_on_three(folder: Path, after: bool) -> None:
+    kept.append(Killing(folder, after), "pets", "ann", lambda _: [on(image, "drop") for image in (A, B, C)])
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_decisions_made_together_are_all_there_or_none_after_a_kill(after: bool, tmp_path: Path) -> None:
-    class Killing(FolderStore):
-        def create(self, key: str, content: bytes) -> None:
-            if after:
-                super().create(key, content)
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    child = os.fork()
-    if child == 0:
-        try:
-            kept.append(Killing(tmp_path), "pets", "ann", lambda _: [on(image, "drop") for image in (A, B, C)])
-        finally:
-            os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert is_killed(decide_on_three, tmp_path, after)
     assert len(kept.load(FolderStore(tmp_path), "pets").changes) == (3 if after else 0)
 
 

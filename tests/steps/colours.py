@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.data.test_folder import COLORS, at_home
 from vgg16.config.types import Framing
 from vgg16.data.images import Images
 from vgg16.statistics import Probabilities
-from vgg16.steps.scoring import score
+from vgg16.steps.scoring import parts, score
 from vgg16.steps.scoring.model import Model
 from vgg16.steps.scoring.records import EngineName, Floats, ScoredPart, ScoreRequest, ScoreResult
 
@@ -38,6 +41,20 @@ class ByColour:
         distances = np.abs(colours[:, None] - np.array([*COLORS.values()])[None]).sum(axis=2)
         likely = np.exp(-distances / 50)
         return (likely / likely.sum(axis=1, keepdims=True)).astype(np.float32), colours.mean(axis=1).astype("f4") / 255
+
+
+def by_colour(patch: pytest.MonkeyPatch) -> ByColour:
+    """What answers in place of a model from now on, where pictures are scored; a part has eight rows."""
+    engine = ByColour()
+
+    @contextmanager
+    def opened(*_: object) -> Iterator[ByColour]:
+        yield engine
+
+    patch.setattr(score, "open_engine", opened)
+    patch.setattr(score, "find_model", lambda *_: MODEL)
+    patch.setattr(parts, "ROWS", 8)
+    return engine
 
 
 class Onlooker:

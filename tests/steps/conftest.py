@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.data.test_folder import classes
-from tests.steps.colours import MODEL, ByColour
-from vgg16.steps.scoring import parts, score
+from tests.steps.colours import ByColour, by_colour
 
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> ByColour:
     """What answers in place of a model, where pictures are scored; a part has eight rows."""
-    by_colour = ByColour()
-
-    @contextmanager
-    def opened(*_: object) -> Iterator[ByColour]:
-        yield by_colour
-
-    monkeypatch.setattr(score, "open_engine", opened)
-    monkeypatch.setattr(score, "find_model", lambda *_: MODEL)
-    monkeypatch.setattr(parts, "ROWS", 8)
-    return by_colour
+    return by_colour(monkeypatch)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from PIL import Image
 from tests.conftest import as_seen_by
 from tests.data.test_folder import Heard, at_home, classes, picture, row
 from tests.data.test_pictures import heic
+from tests.killed import is_killed
 from vgg16.config.types import Dataset
 from vgg16.data import chunks
 from vgg16.data.sources.places.folder import Folder
@@ -63,16 +64,12 @@ class Killing:
         return write
 
 
-def killed(dataset: Dataset, workplace: Workplace, last: int, after: bool) -> bool:
-    """Whether an addition was killed at its `last` write, rather than done before."""
-    child = os.fork()
-    if child == 0:
-        try:
-            workplace.__dict__["store"] = Killing(workplace.store, last, after)
-            add(dataset, workplace)
-        finally:
-            os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+def dying(dataset: Dataset, home: Path, address: str, last: int, after: bool) -> None:
+    """An addition that is killed at its `last` write, where it has so many."""
+    chunks.CHUNK_FILES = 8
+    workplace = at_home(home, address)
+    workplace.__dict__["store"] = Killing(workplace.store, last, after)
+    add(dataset, workplace)
 
 
 @pytest.mark.parametrize("where", ["folder", "s3"])
@@ -93,7 +90,7 @@ def test_an_addition_that_is_killed_at_any_write_is_completed_by_the_next(
     kills = 0
     for write in range(1, 100, 2):
         dataset = row(source=source, name=f"own-{write}")
-        hit = killed(dataset, at_home(tmp_path / where, address), write, after=write % 4 == 1)
+        hit = is_killed(dying, dataset, tmp_path / where, address, write, write % 4 == 1)
         kills += hit
         assert add(dataset, at_home(tmp_path / where, address)).dataset.digest == whole.digest
         if not hit:

@@ -11,7 +11,7 @@ import pytest
 from tests.data.test_folder import at_home
 from vgg16.errors import RequestError
 from vgg16.network.classifier import Classifier
-from vgg16.steps.scoring import engines
+from vgg16.steps.scoring.engines import engine as engines
 from vgg16.steps.scoring.model import Model
 
 MODEL = Model("models:/m@champion", "models:/m/1", "d" * 64, False, None, 1.0, None)
@@ -29,14 +29,14 @@ def tiny_model(side: int, seen: int) -> Any:
 
 @pytest.mark.parametrize(("side", "seen", "batch"), [(32, 32, 256), (32, 224, 16), (64, 64, 256), (224, 224, 16)])
 def test_keras_answers_in_batches_that_its_activations_allow(tensorflow: Any, side: int, seen: int, batch: int) -> None:
-    from vgg16.steps.scoring.keras_engine import KerasEngine
+    from vgg16.steps.scoring.engines.in_keras import KerasEngine
 
     engine = KerasEngine(Classifier(tiny_model(side, seen), ("a", "b", "c")), None)
     assert (engine.batch, engine.side, engine.has_typicality) == (batch, side, False)
 
 
 def test_keras_answers_any_number_of_images_as_predict_does(tensorflow: Any) -> None:
-    from vgg16.steps.scoring.keras_engine import KerasEngine
+    from vgg16.steps.scoring.engines.in_keras import KerasEngine
 
     model = tiny_model(32, 32)
     engine = KerasEngine(Classifier(model, ("a", "b", "c")), None)
@@ -54,10 +54,10 @@ def test_the_kept_file_answers_few_pictures_unless_keras_is_asked_for_or_has_a_g
 ) -> None:
     from contextlib import nullcontext
 
-    from vgg16.steps.scoring import keras_engine
+    from vgg16.steps.scoring.engines import in_keras
 
     monkeypatch.setattr(engines, "import_tensorflow", lambda: None)
-    monkeypatch.setattr(keras_engine, "open_keras", lambda *_: "keras")
+    monkeypatch.setattr(in_keras, "open_keras", lambda *_: "keras")
     monkeypatch.setattr(engines, "open_onnx", lambda *_: nullcontext("onnx"))
     for kept, gpu, asked, pictures, expected in (
         ("file", False, None, 9, "onnx"),

@@ -12,7 +12,8 @@ import pytest
 
 from tests.conftest import as_seen_by
 from tests.data.test_folder import COLORS, Heard, picture
-from tests.steps.colours import ByColour, scored
+from tests.killed import is_killed
+from tests.steps.colours import ByColour, by_colour, scored
 from vgg16.data.sources.places.folder import Folder
 from vgg16.errors import Vgg16Error
 from vgg16.steps.scoring import formats, parts, target
@@ -41,9 +42,9 @@ def at(call: int, of: Any, name: str, *, after: bool = False) -> None:
     setattr(of, name, counted)
 
 
-def half_an_upload(_: S3Store, source: Path, key: str) -> None:
+def half_an_upload(store: S3Store, source: Path, key: str) -> None:
     """What a kill leaves of an upload in parts: some of them, which are no object."""
-    of = S3Store.client_of_test  # type: ignore[attr-defined]
+    of = store.client
     begun = of.create_multipart_upload(Bucket="tests", Key=key)
     of.upload_part(Bucket="tests", Key=key, UploadId=begun["UploadId"], PartNumber=1, Body=source.read_bytes())
     die()
@@ -65,25 +66,21 @@ UPLOADS: dict[str, tuple[Calls, int]] = {
 }
 
 
-def killed(kill: Calls, *arguments: Any) -> None:
-    """Score in a process that is killed so."""
-    child = os.fork()
-    if child == 0:
-        try:
-            kill()
-            scored(*arguments)
-        finally:
-            os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+def dying(case: str, *arguments: Any) -> None:
+    """A scoring that is killed so."""
+    with pytest.MonkeyPatch.context() as patch:
+        by_colour(patch)
+        (KILLS | UPLOADS)[case][0]()
+        scored(*arguments)
 
 
 @pytest.mark.parametrize("case", KILLS)
 def test_what_is_killed_goes_on_with_the_same_bytes(case: str, photos: Path, tmp_path: Path, engine: ByColour) -> None:
-    kill, left = KILLS[case]
+    left = KILLS[case][1]
     scored(photos, tmp_path / "whole" / "s.parquet", tmp_path / "home")
     whole, asked = (tmp_path / "whole" / "s.parquet").read_bytes(), engine.asked
     output, heard = tmp_path / "s.parquet", Heard()
-    killed(kill, photos, output, tmp_path / "home")
+    assert is_killed(dying, case, photos, output, tmp_path / "home")
     assert not output.exists() or output.read_bytes() == whole
     result = scored(photos, output, tmp_path / "home", display=heard)
     assert output.read_bytes() == whole
@@ -99,11 +96,10 @@ def test_an_upload_that_is_killed_is_made_again(
 ) -> None:
     for name, value in as_seen_by(s3).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(S3Store, "client_of_test", s3.client, raising=False)
     bucket, key = S3Store("tests", "", s3.client), f"{tmp_path.name}/s.parquet"
     scored(photos, tmp_path / "s.parquet", tmp_path / "home")
     whole, asked = (tmp_path / "s.parquet").read_bytes(), engine.asked
-    killed(UPLOADS[case][0], photos, f"s3://tests/{key}", tmp_path / "home")
+    assert is_killed(dying, case, photos, f"s3://tests/{key}", tmp_path / "home")
     assert bucket.read(key) == (whole if case == "after the upload" else None)
     scored(photos, f"s3://tests/{key}", tmp_path / "home")
     assert bucket.read(key) == whole
@@ -114,7 +110,7 @@ def test_an_upload_that_is_killed_is_made_again(
 def test_a_source_that_has_changed_is_scored_anew_and_that_is_said(
     photos: Path, tmp_path: Path, engine: ByColour
 ) -> None:
-    killed(KILLS["after a part"][0], photos, tmp_path / "s.csv", tmp_path / "home")
+    assert is_killed(dying, "after a part", photos, tmp_path / "s.csv", tmp_path / "home")
     picture(photos / "ant" / "new.png", COLORS["cat"], 7)
     heard = Heard()
     result = scored(photos, tmp_path / "s.csv", tmp_path / "home", display=heard)
@@ -132,7 +128,7 @@ def test_a_damaged_part_is_scored_again(photos: Path, tmp_path: Path, engine: By
         lambda content: content.replace(b"PAR1", b"PAR2"),
     ):
         output = tmp_path / "s.csv"
-        killed(KILLS["after a part"][0], photos, output, tmp_path / "home")
+        assert is_killed(dying, "after a part", photos, output, tmp_path / "home")
         first = min((tmp_path / "home" / "scoring").rglob("*.parquet"))
         first.write_bytes(damage(first.read_bytes()))
         assert scored(photos, output, tmp_path / "home").scored == 32 - 2 * 8

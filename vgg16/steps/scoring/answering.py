@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from vgg16.data.images import Images
-from vgg16.steps.scoring.engines import Engine
+from vgg16.steps.scoring.engines.engine import Engine
 from vgg16.steps.scoring.parts import Parts
 from vgg16.steps.scoring.records import ScoredPart
 from vgg16.steps.scoring.sources import Pictures

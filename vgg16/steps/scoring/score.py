@@ -18,7 +18,7 @@ from vgg16.errors import RequestError, Vgg16Error
 from vgg16.records import UNUSUAL
 from vgg16.steps.scoring import elsewhere, formats, parts
 from vgg16.steps.scoring.answering import answer_all
-from vgg16.steps.scoring.engines import Engine, open_engine
+from vgg16.steps.scoring.engines.engine import Engine, open_engine
 from vgg16.steps.scoring.model import Model, find_model
 from vgg16.steps.scoring.parts import Finished, Parts
 from vgg16.steps.scoring.records import Observer, ScoredPart, ScoreRequest, ScoreResult

@@ -10,8 +10,8 @@ from typing import Protocol
 from vgg16.config.types import Framing
 from vgg16.data.images import Images
 from vgg16.statistics import Probabilities
+from vgg16.steps.scoring.engines.in_onnx import kept_file, open_onnx
 from vgg16.steps.scoring.model import Model
-from vgg16.steps.scoring.onnx_engine import kept_file, open_onnx
 from vgg16.steps.scoring.records import EngineName, Floats
 from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import Workplace
@@ -52,6 +52,6 @@ def open_engine(
         return
     import_tensorflow()
     # It imports Keras, which an ONNX file goes without.
-    from vgg16.steps.scoring.keras_engine import open_keras
+    from vgg16.steps.scoring.engines.in_keras import open_keras
 
     yield open_keras(model, workplace)

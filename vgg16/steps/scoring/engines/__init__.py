@@ -1,0 +1,1 @@
+"""What answers when pictures are scored: the model in Keras, or its proven ONNX file."""
