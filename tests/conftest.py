@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -248,8 +248,14 @@ def answers(url: str) -> bool:
 
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real MLflow server with a database and artifacts of its own."""
-    folder = tmp_path_factory.mktemp("mlflow-server")
+    """The address of a real MLflow server, which the tests of a process share."""
+    with serving_mlflow(tmp_path_factory.mktemp("mlflow-server")) as url:
+        yield url
+
+
+@contextmanager
+def serving_mlflow(folder: Path) -> Iterator[str]:
+    """The address of a real MLflow server with a database and artifacts of its own, in this folder."""
     port, log = free_port(), folder / "log"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder)]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
-from tests.conftest import Answer, as_seen_by
+from tests.conftest import Answer, as_seen_by, serving_mlflow
 from tests.steps.test_lineage import NAME, Asked, promote, train
 from vgg16.storage.s3 import S3Store
 from vgg16.workplace import settings
@@ -18,12 +18,20 @@ from vgg16.workplace.workplace import open_workplace
 pytestmark = pytest.mark.system
 
 
+@pytest.fixture
+def own_mlflow_server(tmp_path: Path) -> Iterator[str]:
+    """One in which no other test has promoted digits, from another store."""
+    (tmp_path / "mlflow-server").mkdir()
+    with serving_mlflow(tmp_path / "mlflow-server") as url:
+        yield url
+
+
 @pytest.mark.usefixtures("tensorflow")
 def test_links_are_checked_behind_servers(
-    mlflow_server: str, s3: S3Store, vgg16: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_mlflow_server: str, s3: S3Store, vgg16: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = as_seen_by(s3) | {
-        "MLFLOW_TRACKING_URI": mlflow_server,
+        "MLFLOW_TRACKING_URI": own_mlflow_server,
         "VGG16_STORE": "s3://tests/verified",
         "VGG16_HOME": str(tmp_path / "home"),
     }
@@ -52,7 +60,7 @@ def test_links_are_checked_behind_servers(
         registry.client.restore_run(run_id)
         settings.load.cache_clear()
     assert (status, list(broken)) == (1, ["run", "data", "gate"])
-    assert f"MLFLOW_TRACKING_URI={mlflow_server} mlflow runs restore --run-id {run_id}" in broken["run"]
+    assert f"MLFLOW_TRACKING_URI={own_mlflow_server} mlflow runs restore --run-id {run_id}" in broken["run"]
     # Though this machine has a copy of it.
     assert f"Expected all files of s3://tests/verified/{ref.key}, found one that cannot be read" in broken["data"]
     assert broken["gate"] == "cannot be checked while data is broken"
