@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from vgg16.cli import terminal
 from vgg16.cli.main import cli
 from vgg16.cli.models import registered
 from vgg16.errors import RefusedError
@@ -34,13 +35,15 @@ def test_status_3_names_the_reason_and_a_fix_that_helps(monkeypatch: pytest.Monk
     decision, options, fix = ENDS[case]
     quiet: Any = SimpleNamespace(open_console=lambda _: None, serve_flows=lambda _: None)
     registry = SimpleNamespace(version=lambda *_: None)
+    # It depends on the PATH of whoever runs it.
+    monkeypatch.setattr(terminal, "program", lambda: "vgg16")
     monkeypatch.setattr(registered, "prepare", quiet)
     monkeypatch.setattr(
         registered, "open_workplace", lambda: SimpleNamespace(tracker=SimpleNamespace(registry=registry))
     )
     monkeypatch.setattr(flows, "promote", lambda *_: decision)
     with pytest.raises(RefusedError) as refused:
-        cli.main(["promote", "vgg16-digits", "2", *options, "--json"], "vgg16", standalone_mode=False)
+        cli.main(["promote", "vgg16-digits", "2", *options, "--json"], standalone_mode=False)
     assert refused.value.status == 3
     assert refused.value.message == f"vgg16-digits version 2 may not be promoted: {'; '.join(decision.reasons)}."
     assert refused.value.hint.endswith(fix)
