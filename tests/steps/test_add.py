@@ -64,9 +64,9 @@ class Killing:
         return write
 
 
-def dying(dataset: Dataset, home: Path, address: str, last: int, after: bool) -> None:
-    """An addition that is killed at its `last` write, where it has so many."""
-    chunks.CHUNK_FILES = 8
+def dying(dataset: Dataset, home: Path, address: str, last: int, after: bool, files: int) -> None:
+    """An addition in chunks of so many files that is killed at its `last` write, where it has so many."""
+    chunks.CHUNK_FILES = files
     workplace = at_home(home, address)
     workplace.__dict__["store"] = Killing(workplace.store, last, after)
     add(dataset, workplace)
@@ -90,7 +90,7 @@ def test_an_addition_that_is_killed_at_any_write_is_completed_by_the_next(
     kills = 0
     for write in range(1, 100, 2):
         dataset = row(source=source, name=f"own-{write}")
-        hit = is_killed(dying, dataset, tmp_path / where, address, write, write % 4 == 1)
+        hit = is_killed(dying, dataset, tmp_path / where, address, write, write % 4 == 1, 8)
         kills += hit
         assert add(dataset, at_home(tmp_path / where, address)).dataset.digest == whole.digest
         if not hit:

@@ -11,9 +11,11 @@ from PIL import Image
 from benchmarks.planted import copies
 from tests.checks.test_duplicates import scenes
 from tests.data.test_folder import Heard, at_home, row
-from tests.steps.test_add import killed
+from tests.killed import is_killed
+from tests.steps.test_add import dying
 from vgg16.checks.duplicates import search
 from vgg16.config.types import SPLITS
+from vgg16.data import chunks
 from vgg16.data.images import Images
 from vgg16.steps.data import duplicates
 from vgg16.steps.data.add import Added, add
@@ -140,7 +142,7 @@ def test_an_addition_with_copies_that_is_killed_is_completed_by_the_next(tmp_pat
     kills = 0
     for write_ in range(1, 30):
         workplace, dataset = at_home(tmp_path / "home"), row(**fields, name=f"own-{write_}")
-        hit = killed(dataset, workplace, write_, after=write_ % 2 == 1)
+        hit = is_killed(dying, dataset, workplace.home, "", write_, write_ % 2 == 1, chunks.CHUNK_FILES)
         kills += hit
         again = add(dataset, at_home(tmp_path / "home"))
         assert (again.dataset.digest, again.copies) == (whole.dataset.digest, whole.copies)
