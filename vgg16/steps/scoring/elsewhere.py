@@ -27,9 +27,9 @@ def answer_all(
     """Let workers `answer` the missing parts, and keep each; `on_rows` is called with how many rows are done. What
     workers have sent for a call that was cut off is taken first. Raises Vgg16Error where a part did not come."""
     store, done = workplace.store, 0
-    left = []
+    left, there = [], _sent(own, store)
     for number in missing:
-        if _take(own, number, store):
+        if number in there and _take(own, number, store):
             done += len(own.rows(number))
         else:
             left.append(number)
@@ -37,8 +37,9 @@ def answer_all(
     size = min(MOST, max(1, len(left) // _CALLS))
     calls = [left[start : start + size] for start in range(0, len(left), size)]
     for numbers in on_cluster(workplace.settings.dask, answer, calls) if calls else ():
+        there = _sent(own, store)
         for number in numbers:
-            if not _take(own, number, store):
+            if number not in there or not _take(own, number, store):
                 raise Vgg16Error(
                     f"A worker has answered pictures, and {store.address} has no answers.",
                     "Workers must have the same store: set VGG16_STORE alike on all machines.",
@@ -52,11 +53,14 @@ def send(own: Parts, number: int, store: Store) -> None:
     store.upload(own.file(number), _key(own, number))
 
 
+def _sent(own: Parts, store: Store) -> set[int]:
+    """The numbers of the parts that the store has."""
+    return {int(key.rpartition("/")[2].removesuffix(".parquet")) for key in store.keys(_folder(own))}
+
+
 def _take(own: Parts, number: int, store: Store) -> bool:
-    """Move a part from the store to where parts are kept; False where there is none that is whole."""
+    """Move a part from the store to where parts are kept; False where it is not whole."""
     key = _key(own, number)
-    if key not in store.keys(_folder(own)):
-        return False
     with draft_in(own.folder) as draft:
         store.download(key, draft)
         whole = own.take(number, draft)

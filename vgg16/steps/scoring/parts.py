@@ -113,7 +113,7 @@ def begin(folder: Path, request: str, facts: Mapping[str, Any]) -> list[str]:
         before = {}
     differing = [name for name in facts if isinstance(before, dict) and before.get(name) != facts[name]]
     others = [path for path in folder.glob("*") if path.is_dir() and path.name != request[:32]]
-    had = any(path.glob("*.parquet") for path in others if any(path.glob("*.parquet")))
+    had = any(any(path.glob("*.parquet")) for path in others)
     for path in others:
         shutil.rmtree(path, ignore_errors=True)
     with draft_in(folder) as draft:
