@@ -102,6 +102,21 @@ def test_a_person_is_told_where_it_answers_and_ends_it_with_a_key(tmp_path: Path
     assert errors.endswith("vgg16: Interrupted.\n")
 
 
+def test_with_wait_it_starts_before_anything_is_in_production(tmp_path: Path) -> None:
+    store = in_production(tmp_path)
+    with started(tmp_path, "--wait") as (_, line):
+        assert line.startswith(f"{NAME} has nothing in production that can answer yet; it will at http://127.0.0.1:")
+        url = line.split()[-1]
+        assert httpx.get(f"{url}/v2/health/ready").status_code == 503
+        promote(store, "1", keep(store, onnx_file("1"), tmp_path))
+        deadline = time.monotonic() + 10
+        while not httpx.get(f"{url}/v2/health/ready").is_success:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    with started(tmp_path, "--wait", "--json") as (_, line):
+        assert json.loads(line)["version"] == "1"
+
+
 def refused(home: Path, *arguments: str, **environment: str) -> Answer:
     return call("serve", *arguments, "--json", cwd=home, VGG16_HOME=str(home), **environment)
 

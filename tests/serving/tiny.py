@@ -109,12 +109,18 @@ def in_production(folder: Path, *versions: str) -> FolderStore:
 
 @contextmanager
 def serving(
-    store: Store, folder: Path, door: Door | None = None, say: Callable[[str], None] = print, **limits: float
+    store: Store,
+    folder: Path,
+    door: Door | None = None,
+    say: Callable[[str], None] = print,
+    *,
+    wait: bool = False,
+    **limits: float,
 ) -> Iterator[Service]:
     """A service of what is in production, which looks at the ledger twenty times a second."""
     bounds = Limits(**limits)  # type: ignore[arg-type]  # sizes are whole numbers
     source = Source(store, NAME, folder / "drafts")
-    running = service.start(source, door or Door(port=0), say, bounds, poll=0.05)
+    running = service.start(source, door or Door(port=0), say, bounds, poll=0.05, wait=wait)
     try:
         yield running
     finally:

@@ -44,7 +44,7 @@ class Desk:
 
     @property
     def served(self) -> Served:
-        """The version that answers now."""
+        """The version that answers now. Raises RefusalError, 503, where none does yet."""
         return self.follower.served
 
     async def pictures(self, contents: Sequence[bytes]) -> Answers:

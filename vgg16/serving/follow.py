@@ -12,8 +12,9 @@ from pathlib import Path
 from vgg16.errors import first_line
 from vgg16.promotion import ledger
 from vgg16.promotion.records import LedgerEntry
-from vgg16.serving import champion
+from vgg16.serving import champion as champions
 from vgg16.serving.champion import Served, Wanted
+from vgg16.serving.http.refusals import RefusalError
 from vgg16.serving.metrics import Metrics
 from vgg16.storage.store import Store
 
@@ -33,26 +34,57 @@ class Source:
 
 
 class Follower(threading.Thread):
-    """Looks for a new champion until it is stopped; `served` is the one that answers, replaced whole."""
+    """Looks for a new champion until it is stopped; `champion` is the one that answers, replaced whole; None where
+    the first one is waited for. `looked` is set once it has looked."""
 
-    def __init__(self, source: Source, metrics: Metrics, say: Callable[[str], None], poll: float = POLL) -> None:
-        """Load the first champion. Raises Vgg16Error where there is none that can be served."""
+    def __init__(
+        self,
+        source: Source,
+        metrics: Metrics,
+        say: Callable[[str], None],
+        poll: float = POLL,
+        *,
+        wait: bool = False,
+    ) -> None:
+        """Load the first champion; where it may `wait` for one, that is left to the first look, which a store that is
+        away can keep for minutes. Raises Vgg16Error where there is none that can be served, and none may be waited
+        for."""
         super().__init__(name="follower", daemon=True)
         self.source, self.metrics, self.say, self.poll = source, metrics, say, poll
-        self.history: Sequence[LedgerEntry] = champion.history_of(source.store, source.name)
-        self.served = self._load(champion.wanted(source.store, self.history))
-        self._read_at = time.monotonic()
+        self.history: Sequence[LedgerEntry] = ()
+        self.champion: Served | None = None
+        self.looked = threading.Event()
         self._told: dict[str, str] = {}
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
         self._failed: Wanted | None = None
         self._ended = threading.Event()
+        if not wait:
+            self.history = champions.history_of(source.store, source.name)
+            self._begin(self._load(champions.wanted(source.store, self.history)))
+            self.looked.set()
+        self._read_at = time.monotonic()
         metrics.age_by(lambda: time.monotonic() - self._read_at)
-        metrics.ready.set(1)
-        self._show(current=True)
+
+    @property
+    def served(self) -> Served:
+        """The version that answers now. Raises RefusalError, 503, where none does yet."""
+        if self.champion:
+            return self.champion
+        name = self.source.name
+        raise RefusalError(
+            503,
+            "champion",
+            f"No version of {name} can answer yet: none is in production, or its file is not there.",
+            f"Put one there: vgg16 promote {name} VERSION; the log of this service says what it waits for.",
+            {"retry-after": "2"},
+        )
 
     def run(self) -> None:
-        """Look again and again."""
+        """Look again and again; at once where nothing answers yet."""
+        if not self.looked.is_set():
+            self.look()
+            self.looked.set()
         while not self._ended.wait(self.poll):
             self.look()
 
@@ -62,35 +94,43 @@ class Follower(threading.Thread):
 
     def look(self) -> None:
         """Look once, and let what is new take over."""
+        name, store = self.source.name, self.source.store
         try:
             self._read()
         except Exception as error:  # whatever a store behind a network fails with
-            self._fail("ledger", f"the ledger of {self.source.name} cannot be read: {first_line(error)}")
+            self._fail("ledger", f"the ledger of {name} cannot be read: {first_line(error)}{self._waits}")
             return
         self._read_at = time.monotonic()
         self._recovered("ledger", "the ledger is read again")
-        if self.served.wanted.entry == self.history[-1].number:
+        if not self.history:
+            self._tell(
+                "wait", f"waits for a first version in production: vgg16 promote {name} VERSION, in {store.address}"
+            )
+            return
+        if self.champion and self.champion.wanted.entry == self.history[-1].number:
             return
         try:
-            wanted = champion.wanted(self.source.store, self.history)
+            wanted = champions.wanted(store, self.history)
         except Exception as error:  # as above
             self._stay(error)
             return
-        if self._is_served(wanted):
+        if self.champion and self._is_served(wanted, self.champion.wanted):
             self._failed = None
             self._recovered("file", f"version {wanted.version} is in production again")
-            self.served = replace(self.served, wanted=wanted)
-            self._show(current=True)
+            self._begin(replace(self.champion, wanted=wanted))
         elif wanted != self._failed or time.monotonic() >= self._not_before:
             self._take_over(wanted)
 
+    @property
+    def _waits(self) -> str:
+        return "" if self.champion else "; waits until it can"
+
     def _read(self) -> None:
         store = self.source.store
-        if not ledger.is_still_last(store, self.history[-1]):
+        if not self.history or not ledger.is_still_last(store, self.history[-1]):
             self.history = ledger.entries(store, self.source.name)
 
-    def _is_served(self, wanted: Wanted) -> bool:
-        served = self.served.wanted
+    def _is_served(self, wanted: Wanted, served: Wanted) -> bool:
         return (wanted.version, wanted.sha256) == (served.version, served.sha256)
 
     def _take_over(self, wanted: Wanted) -> None:
@@ -101,29 +141,43 @@ class Follower(threading.Thread):
             self._failed, self._not_before = wanted, time.monotonic() + self._pause
             self._stay(error)
             return
-        before, self.served, self._failed = self.served, served, None
+        before, self._failed = self.champion, None
+        self._begin(served)
         self._told.pop("file", None)
-        self.metrics.swaps.inc()
-        self._show(current=True)
-        self.say(f"version {wanted.version} answers from now on, by entry {wanted.entry}; before, {before.version} did")
+        answers = f"version {wanted.version} answers from now on, by entry {wanted.entry}"
+        if before:
+            self.metrics.swaps.inc()
+            answers += f"; before, {before.version} did"
+        self.say(answers)
 
     def _stay(self, error: Exception) -> None:
-        self._show(current=False)
-        self._fail("file", f"version {self.served.version} goes on answering: {first_line(error)}")
+        if not self.champion:
+            self._fail("file", f"what is in production cannot answer: {first_line(error)}{self._waits}")
+            return
+        self._show(self.champion.wanted, current=False)
+        self._fail("file", f"version {self.champion.version} goes on answering: {first_line(error)}")
 
     def _load(self, wanted: Wanted) -> Served:
-        return champion.load(self.source.store, wanted, self.source.drafts)
+        return champions.load(self.source.store, wanted, self.source.drafts)
 
-    def _show(self, *, current: bool) -> None:
-        wanted = self.served.wanted
+    def _begin(self, served: Served) -> None:
+        self.champion = served
+        self.metrics.ready.set(1)
+        self._show(served.wanted, current=True)
+
+    def _show(self, wanted: Wanted, *, current: bool) -> None:
         self.metrics.champion.clear()
         self.metrics.champion.labels(wanted.name, wanted.version, wanted.sha256).set(1)
         self.metrics.current.set(current)
         self.metrics.entry.set(self.history[-1].number)
 
     def _fail(self, what: str, message: str) -> None:
-        """Count a failure, and say it where it is not the one that was said last."""
+        """Count a failure, and tell it."""
         self.metrics.failures.labels(what).inc()
+        self._tell(what, message)
+
+    def _tell(self, what: str, message: str) -> None:
+        """Say it where it is not what was said last."""
         if self._told.get(what) != message:
             self._told[what] = message
             self.say(message)

@@ -24,6 +24,8 @@ from vgg16.serving.metrics import Metrics
 
 # A shorter one could be guessed.
 _LEAST_TOKEN = 16
+# Seconds until it is told that nothing answers yet.
+_FIRST_LOOK = 10.0
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Service:
                 raise Vgg16Error("The service did not start.", "Its log says why.")
             time.sleep(0.005)
         self.follower.start()
+        self.follower.looked.wait(_FIRST_LOOK)
 
     def _run(self, listening: socket.socket) -> None:
         try:
@@ -126,17 +129,25 @@ class Service:
 
 
 def start(
-    source: Source, door: Door, say: Callable[[str], None], limits: Limits | None = None, poll: float = follow.POLL
+    source: Source,
+    door: Door,
+    say: Callable[[str], None],
+    limits: Limits | None = None,
+    poll: float = follow.POLL,
+    *,
+    wait: bool = False,
 ) -> Service:
-    """A service of a model's champion, which answers when this returns.
+    """A service of a model's champion, which answers when this returns; where it may `wait` for the first one, its
+    `follower.champion` is None until then.
 
-    Raises RequestError for a door that may not stand open so or cannot, Vgg16Error where nothing can be served.
+    Raises RequestError for a door that may not stand open so or cannot, Vgg16Error where nothing can be served, and
+    nothing may be waited for.
     """
     door.check()
     listening = door.open()
     try:
         metrics, limits = Metrics(), limits or Limits()
-        follower = Follower(source, metrics, say, poll)
+        follower = Follower(source, metrics, say, poll, wait=wait)
         service = Service(listening, door, follower, Desk(follower, limits, metrics))
         service.start()
     except BaseException:

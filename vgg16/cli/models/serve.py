@@ -30,8 +30,9 @@ TOKEN = "VGG16_SERVE_TOKEN"  # noqa: S105  # the name of the variable
     "--host", default="127.0.0.1", show_default=True, help="On others than this machine's own, a token is due."
 )
 @click.option("--insecure", is_flag=True, help=f"Answer whoever asks, on any host, where {TOKEN} is not set.")
+@click.option("--wait", is_flag=True, help="Start all the same where nothing is in production yet, and wait for it.")
 @answers(show_servers.served)
-def serve(name: str, port: int, host: str, insecure: bool) -> Answer:
+def serve(name: str, port: int, host: str, insecure: bool, wait: bool) -> Answer:
     """Answer pictures over HTTP by what is in production.
 
     A promotion or a rollback takes over within seconds, and no request is lost. Post a picture to /predict, or pixels
@@ -42,7 +43,7 @@ def serve(name: str, port: int, host: str, insecure: bool) -> Answer:
     workplace = open_workplace(progress)
     door = service.Door(host, port, os.environ.get(TOKEN, ""), insecure)
     source = Source(workplace.store, name, workplace.home / "cache" / "serving")
-    running = service.start(source, door, _say)
+    running = service.start(source, door, _say, wait=wait)
     if not (door.token or is_loopback(host)):
         _say(f"whoever reaches {running.url} may ask: --insecure")
 
@@ -53,8 +54,8 @@ def serve(name: str, port: int, host: str, insecure: bool) -> Answer:
             _say("ends once the running requests are answered")
             running.stop()
 
-    served = running.follower.served
-    return Ongoing({"url": running.url, "model": served.name, "version": served.version}, until_done)
+    served = running.follower.champion
+    return Ongoing({"url": running.url, "model": name, "version": served.version if served else ""}, until_done)
 
 
 def _say(text: str) -> None:

@@ -34,7 +34,10 @@ def ui(answer: Answer) -> None:
 
 
 def served(answer: Answer) -> None:
-    click.secho(f"{answer['model']} version {answer['version']} answers at {answer['url']}", fg="green", bold=True)
+    who = f"{answer['model']} version {answer['version']} answers"
+    if not answer["version"]:
+        who = f"{answer['model']} has nothing in production that can answer yet; it will"
+    click.secho(f"{who} at {answer['url']}", fg="green", bold=True)
     click.echo(f"  curl -F file=@photo.jpg {answer['url']}/predict")
 
 
