@@ -84,10 +84,10 @@ onnxruntime-web: .venv/onnxruntime-web-$(ORT_WEB)  ## what the test of docs/clie
 	mv .venv/npm/package/dist $@
 	rm -r .venv/npm
 
-COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
-	--python-version 3.11 --extra dev pyproject.toml
+COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
 
-lock: $(READY)  ## all locks anew, with the newest versions that pyproject.toml allows
-	$(COMPILE) --upgrade --output-file requirements.lock
-	$(COMPILE) --upgrade --extra gpu --output-file requirements-gpu.lock
-	$(COMPILE) --upgrade --extra bench --output-file requirements-bench.lock
+lock: $(READY)  ## all locks anew, with the newest versions that pyproject.toml allows; the service's has those of requirements.lock
+	$(COMPILE) --extra dev pyproject.toml --upgrade --output-file requirements.lock
+	$(COMPILE) --extra dev pyproject.toml --upgrade --extra gpu --output-file requirements-gpu.lock
+	$(COMPILE) --extra dev pyproject.toml --upgrade --extra bench --output-file requirements-bench.lock
+	$(COMPILE) --group serve --upgrade --constraints requirements.lock --output-file requirements-serve.lock
