@@ -213,15 +213,26 @@ def _as_request(error: click.ClickException) -> RequestError:
 
 
 def _explained(error: Exception) -> Vgg16Error:
-    """Our own errors as they are; of the world outside, what failed; else a defect, with its trace."""
+    """Our own errors as they are; a package that is missing; of the world outside, what failed; else a defect, with its
+    trace."""
     if isinstance(error, Vgg16Error):
         return error
     name = type(error).__name__
+    if isinstance(error, ModuleNotFoundError) and _is_absent(error.name or ""):
+        return RequestError(
+            f"`vgg16 {sys.argv[1]}` needs the package {error.name}, which is not installed.",
+            "`pip install vgg16` brings what most commands need; an image of the service has what `vgg16 serve` needs.",
+        )
     if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in OUTSIDE:
         reason = first_line(error) if str(error).strip() else "no further word"
         return Vgg16Error(f"{name}: {reason}.", "`vgg16 doctor` tells what is wrong.")
     sys.stderr.write(shown.trace("".join(traceback.format_exception(error))))
     return Vgg16Error(f"A defect of vgg16: {name}: {error}.", "Please report it with the trace above.")
+
+
+def _is_absent(module: str) -> bool:
+    """Whether a module that was not found is a package that is not there; not one of ours, nor a part of one."""
+    return "." not in module and module not in ("", "vgg16", "flows")
 
 
 if __name__ == "__main__":
