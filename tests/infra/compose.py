@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -36,3 +37,11 @@ def services(variables: dict[str, str], replaced: dict[str, str] | None = None) 
     """Its services by name."""
     found: dict[str, dict[str, Any]] = yaml.safe_load(rendered(variables, replaced))["services"]
     return found
+
+
+def command_of(service: dict[str, Any]) -> list[str]:
+    """What the container of a service runs, with its image's own entry point before it where that is of ours."""
+    image = service["image"].partition(":")[0].removeprefix("vgg16-")
+    stage = (INFRA / "Dockerfile").read_text().partition(f" AS {image}\n")[2].partition("\nFROM ")[0]
+    entry = re.search(r"^ENTRYPOINT (.*)$", stage, re.MULTILINE)
+    return [*(json.loads(entry[1]) if entry else []), *service.get("command", [])]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.infra.compose import INFRA, ROOT, VARIABLE, rendered, required, services
+from tests.infra.compose import INFRA, ROOT, VARIABLE, command_of, rendered, required, services
 
 SECRETS = {name: f"the-{name.lower()}" for name in required()}
 SERVICES = services(SECRETS)
@@ -40,7 +40,8 @@ def test_the_file_is_what_the_compose_specification_allows() -> None:
 def test_docker_compose_reads_it(tmp_path: Path) -> None:
     if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode:
         pytest.skip("no Docker with its Compose plugin here")
-    command = ["docker", "compose", "--file", str(INFRA / "compose.yaml"), "--profile", "gpu", "config", "--quiet"]
+    profiles = ["--profile", "gpu", "--profile", "serve"]
+    command = ["docker", "compose", "--file", str(INFRA / "compose.yaml"), *profiles, "config", "--quiet"]
     told = subprocess.run(command, env=os.environ | SECRETS, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr
     empty = [*command[:2], "--env-file", os.devnull, *command[2:]]
@@ -85,8 +86,8 @@ def test_volumes_and_mounted_files_exist(service: dict[str, Any]) -> None:
 
 
 def test_every_command_can_be_executed(service: dict[str, Any]) -> None:
-    command = service.get("command")
-    if command is None:
+    command = command_of(service)
+    if not command:
         assert service["image"].startswith("postgres:")
         return
     assert (Path(sys.executable).parent / command[0]).exists()
@@ -104,7 +105,7 @@ def test_no_secret_is_in_the_file() -> None:
             ]
         return [pair for each in node for pair in values(each)] if isinstance(node, list) else []
 
-    secret = ("PASSWORD", "SECRET", "AUTH_STRING", "_KEY")
+    secret = ("PASSWORD", "SECRET", "AUTH_STRING", "_KEY", "TOKEN")
     found = [
         (key, value)
         for key, value in values(yaml.safe_load((INFRA / "compose.yaml").read_text()))

@@ -67,18 +67,21 @@ def test_what_our_image_writes_has_a_place(name: str) -> None:
         assert mounted(SERVICES[name]) >= {"/var/lib/postgresql/data", "/var/run/postgresql"}
     elif name == "s3":
         assert mounted(SERVICES[name]) >= {"/data", "/home/vgg16"}
+    elif name == "serve":  # HOME and VGG16_HOME of its image are there
+        assert mounted(SERVICES[name]) == {"/tmp"}
     else:  # Prefect's and MLflow's own files are in the home folder, ours in VGG16_HOME
-        home = (INFRA / "Dockerfile").read_text().split("VGG16_HOME=")[1].split()[0]
+        home = (INFRA / "Dockerfile").read_text().split("VGG16_HOME=")[-1].split()[0]
         assert "/home/vgg16" in mounted(SERVICES[name])
         assert home in mounted(SERVICES[name]) or name == "mlflow"
 
 
-def test_who_keeps_data_is_out_of_the_workers_reach() -> None:
+def test_who_keeps_data_is_out_of_the_workers_reach_and_all_but_s3_out_of_the_services() -> None:
     within = {network: {name for name in SERVICES if network in SERVICES[name]["networks"]} for network in NETWORKS}
     assert within["database"] == {"postgres", "mlflow", "prefect"}
     assert within["storage"] == {"s3", "bucket", "mlflow"}
-    assert within["workers"] == set(SERVICES) - {"postgres", "bucket"}
-    assert [name for name in NETWORKS if not (NETWORKS[name] or {}).get("internal")] == ["workers"]
+    assert within["workers"] == set(SERVICES) - {"postgres", "bucket", "serve"}
+    assert within["serving"] == {"s3", "serve"}
+    assert [name for name in NETWORKS if not (NETWORKS[name] or {}).get("internal")] == ["workers", "serving"]
     for name, service in SERVICES.items():
         for other in service.get("depends_on", {}):
             waits = other in ("bucket", "deploy")  # ends before it begins
@@ -101,11 +104,13 @@ def test_each_secret_is_known_only_where_it_is_used() -> None:
         SECRETS["MLFLOW_SECRET_KEY"]: {"mlflow"},
         SECRETS["S3_SECRET_KEY"]: {"s3", *clients},
         SECRETS["S3_MLFLOW_SECRET_KEY"]: {"s3", "mlflow"},
+        SECRETS["S3_SERVE_SECRET_KEY"]: {"s3", "serve"},
         SECRETS["S3_ADMIN_SECRET_KEY"]: {"s3", "bucket"},
+        SECRETS["SERVE_TOKEN"]: {"serve"},
     }
 
 
-@pytest.mark.parametrize("variable", ["POSTGRES", "S3", "MLFLOW", "PREFECT", "WORKER", "WORKER_GPU"])
+@pytest.mark.parametrize("variable", ["POSTGRES", "S3", "MLFLOW", "PREFECT", "WORKER", "WORKER_GPU", "SERVE"])
 def test_memory_can_be_set_by_a_variable_that_the_example_names(variable: str) -> None:
     name = variable.lower().replace("_", "-")
     assert services(SECRETS | {f"{variable}_MEMORY": "77g"})[name]["mem_limit"] == "77g"
@@ -147,7 +152,8 @@ def test_the_network_policy_is_of_the_pods_of_the_template_and_names_every_way_o
     assert spec["ingress"] == []
     assert all(rule["ports"] for rule in spec["egress"])
     ports = {each["port"] for rule in spec["egress"] for each in rule["ports"]}
-    served = {int(port.split(":")[-1]) for service in SERVICES.values() for port in service.get("ports", [])}
+    called = {name: service for name, service in SERVICES.items() if name != "serve"}
+    served = {int(port.split(":")[-1]) for service in called.values() for port in service.get("ports", [])}
     assert ports == served | {53, 443}
     web = next(rule for rule in spec["egress"] if rule["ports"] == [{"protocol": "TCP", "port": 443}])
     assert "169.254.0.0/16" in web["to"][0]["ipBlock"]["except"]  # a cloud's metadata, with its keys
