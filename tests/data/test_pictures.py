@@ -252,6 +252,17 @@ TIFF = saved(Image.effect_noise((64, 64), 50), "TIFF", compression="tiff_lzw")
 DAMAGED_TIFF = TIFF[:200] + b"\xff" * 400 + TIFF[600:]
 NO_PICTURE = "expected a whole PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF, found a file that begins with"
 
+MANY = "damaged: it is made of too many parts"
+GIF = saved(RGB, "GIF")
+
+
+def scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan comes so many times."""
+    whole = saved(RGB, "JPEG", progressive=True)
+    last = whole[whole.rindex(b"\xff\xc4") : -2]
+    return whole[:-2] + last * (count - whole.count(b"\xff\xda")) + whole[-2:]
+
+
 BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
     "text": (b"hello, I am no picture", f"{NO_PICTURE} b'hello, I am no p'"),
     "one byte": (b"\x89", NO_PICTURE),
@@ -273,6 +284,13 @@ BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
         png(1, 1, 8, 0, b"\0\0", (b"zTXt", b"note\0\0" + zlib.compress(bytes(100_000_000)))),
         "damaged: ",
     ),
+    "a row without an end": (png(1_000_001, 1, 1, 0, b""), "expected at most 1,000,000 pixels in a row"),
+    "a jpeg of forty scans, of 70 bytes each": (scans(40), "damaged: expected a JPEG of at most 32 scans"),
+    "a jpeg of a million segments": (JPEG[:2] + b"\xff\xe1\x00\x02" * 1_000_000 + JPEG[2:], MANY),
+    "a jpeg of a million segments after its pixels": (JPEG[:-2] + b"\xff\xe1\x00\x02" * 1_000_000, "damaged: expected"),
+    "a png of 200,000 chunks": (PNG[:33] + chunk(b"abCd", b"") * 200_000 + PNG[33:], MANY),
+    "a png of pixels in 200,000 chunks": (PNG[:33] + chunk(b"IDAT", b"") * 200_000 + PNG[33:], MANY),
+    "a gif with a note in a million pieces": (GIF[:-1] + b"\x21\xfe" + b"\x01a" * 1_000_000 + b"\0;", MANY),
     "32 bit tiff": (saved(Image.new("F", (4, 4)), "TIFF"), "expected 8 or 16 bits, found 32"),
     "a folder": (Path.mkdir, "Is a directory"),
     "a pipe": (os.mkfifo, "expected a file, found a device or pipe"),
@@ -280,6 +298,13 @@ BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
     "a link to nowhere": (lambda path: path.symlink_to("nowhere"), "No such file"),
     "an endless device": (lambda path: path.symlink_to("/dev/zero"), "expected a file, found a device or pipe"),
 }
+
+
+def test_a_jpeg_of_many_scans_is_read_and_what_follows_it_is_none(tmp_path: Path) -> None:
+    """Phones write a film behind the picture, in which anything may stand."""
+    for content in (scans(32), JPEG + b"\xff\xda\x00\x02" * 100):
+        (tmp_path / "picture").write_bytes(content)
+        assert read_picture(str(tmp_path / "picture"), 16)[0].shape == (16, 16, 3)
 
 
 def open_files() -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import stat
 import warnings
 from contextlib import nullcontext
@@ -36,6 +37,14 @@ _KINDS = "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"
 VERSION = 1
 # Cameras have 108 million; each takes up to 7 bytes while it is decoded.
 MOST_PIXELS = 180_000_000
+# Longer ones take gigabytes to be made shorter.
+MOST_SIDE = 1_000_000
+# Of a JPEG's: ten are common, and each, of a few bytes, lets every pixel be decoded once more.
+_MOST_SCANS = 32
+# So many times a file is read from, and once more for each so many bytes: a million empty chunks take Pillow a minute.
+_READS, _BYTES_A_READ = 20_000, 100
+# A JPEG's next one, wherever it stands between pixels; those of its restarts are part of these.
+_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
 # Said of a picture of 16 bits of which it uses 12, as some cameras write.
 DARK = "few of them used: dark"
 # What EXIF calls the orientation, and what turns such a picture upright.
@@ -101,18 +110,22 @@ def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Decoded:
             warnings.simplefilter("ignore")
             # libtiff prints what is wrong with a file, and Pillow raises it too.
             with (
-                Image.open(io.BytesIO(content), formats=_formats(content)) as picture,
+                Image.open(_Pieces(content), formats=_formats(content)) as picture,
                 muted(2) if picture.format == "TIFF" else nullcontext(),
             ):
                 if picture.width * picture.height > most_pixels:
-                    raise _too_large(most_pixels)
+                    raise _too_large(f"{most_pixels:,} pixels")
+                if max(picture.size) > MOST_SIDE:
+                    raise _too_large(f"{MOST_SIDE:,} pixels in a row")
+                if picture.format in ("JPEG", "MPO") and _has_many_scans(content):
+                    raise RequestError(f"damaged: expected a JPEG of at most {_MOST_SCANS} scans")
                 return _upright(picture)
     except RequestError:
         raise
     except UnidentifiedImageError:
         raise RequestError(f"expected a whole {_KINDS}, found a file that begins with {content[:16]!r}") from None
     except Image.DecompressionBombError:
-        raise _too_large(most_pixels) from None
+        raise _too_large(f"{most_pixels:,} pixels") from None
     # Damaged files end Pillow's decoders in a dozen kinds of exceptions: SyntaxError, struct.error, EOFError ...
     except Exception as error:
         raise RequestError(f"damaged: {str(error) or type(error).__name__}") from None
@@ -165,8 +178,36 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _too_large(most_pixels: int) -> TooManyPixelsError:
-    return TooManyPixelsError(f"too large, perhaps a decompression bomb: expected at most {most_pixels:,} pixels")
+def _too_large(most: str) -> TooManyPixelsError:
+    return TooManyPixelsError(f"too large, perhaps a decompression bomb: expected at most {most}")
+
+
+class _Pieces(io.BytesIO):
+    """A file's bytes, which may be read in so many pieces."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._left = _READS + len(content) // _BYTES_A_READ
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise RequestError("damaged: it is made of too many parts")
+        return super().read(size)
+
+
+def _has_many_scans(content: bytes) -> bool:
+    """Whether a JPEG has more scans, or more segments of any kind, than any that is made in earnest."""
+    scans, position = 0, 2
+    for _ in range(_READS):
+        marker = _MARKER.search(content, position)
+        if marker is None or marker[1] == b"\xd9":
+            return False
+        scans += marker[1] == b"\xda"
+        if scans > _MOST_SCANS:
+            return True
+        position = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2], "big")
+    return True
 
 
 def _upright(picture: Image.Image) -> Decoded:
