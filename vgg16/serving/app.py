@@ -17,12 +17,14 @@ from vgg16.serving.desk import Desk
 from vgg16.serving.http.guard import Guard
 from vgg16.serving.http.refusals import RefusalError, as_json
 from vgg16.serving.metrics import Measured
-from vgg16.serving.routes import predict, protocol, status
+from vgg16.serving.routes import facts, occlusion, predict, protocol, status
 
 _MODEL = "/v2/models/{model}"
 _VERSION = _MODEL + "/versions/{version}"
 ROUTES = (
     Route("/predict", predict.predict, methods=["POST"]),
+    Route("/occlusion", occlusion.occlude, methods=["POST"]),
+    Route("/model", facts.facts),
     Route("/metrics", status.metrics),
     Route("/v2", protocol.server),
     Route("/v2/health/live", protocol.live),
@@ -46,6 +48,8 @@ def build(desk: Desk, hosts: Collection[str] | None, token: str) -> Starlette:
         lifespan=_running,
     )
     app.state.desk = desk
+    # One map at a time is made: it takes as long as dozens of pictures.
+    app.state.map = asyncio.Lock()
     # One address each: a redirect would send a body twice.
     app.router.redirect_slashes = False
     return app

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -59,6 +60,14 @@ class Desk:
             good = [image for image in decoded if not isinstance(image, RefusalError)]
             answers = iter(await self._answered(served, good))
             return Answers(served, [image if isinstance(image, RefusalError) else next(answers) for image in decoded])
+
+    async def picture(self, content: bytes, served: Served) -> Image:
+        """What this version sees of a picture file, uint8 [side, side, 3]. Raises RefusalError for one that cannot be
+        read."""
+        image = await self.read(partial(self._decoded, content, served))
+        if isinstance(image, RefusalError):
+            raise image
+        return image
 
     async def read(self, parse: Callable[[], Parsed]) -> Parsed:
         """What a function makes of a long body, beside the event loop; of few at a time, for the memory that takes."""

@@ -23,7 +23,7 @@ async def predict(request: Request) -> Response:
     cannot be read. Raises RefusalError where none can be."""
     desk: Desk = request.app.state.desk
     async with desk.room.body(request, desk.limits.request_bytes) as body:
-        contents = _pictures(body, request.headers.get("content-type", ""), desk.limits)
+        contents = pictures(body, request.headers.get("content-type", ""), desk.limits)
         answers = await desk.pictures(contents)
     refused = [each for each in answers.each if isinstance(each, RefusalError)]
     for refusal in refused:
@@ -52,7 +52,7 @@ def told_of(answer: Answer, served: Served) -> dict[str, Any]:
     }
 
 
-def _pictures(body: bytes, content_type: str, limits: Limits) -> list[bytes]:
+def pictures(body: bytes, content_type: str, limits: Limits) -> list[bytes]:
     """The bytes of each picture of a request: the fields `file` of a form, or all of it, whatever it calls itself."""
     if not multipart.is_multipart(content_type):
         if not body:
