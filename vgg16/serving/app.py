@@ -14,14 +14,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from vgg16.serving.desk import Desk
-from vgg16.serving.http.guard import Guard
+from vgg16.serving.http.guard import PAGE, Guard
 from vgg16.serving.http.refusals import RefusalError, as_json
 from vgg16.serving.metrics import Measured
-from vgg16.serving.routes import facts, occlusion, predict, protocol, status
+from vgg16.serving.routes import facts, occlusion, page, predict, protocol, status
 
 _MODEL = "/v2/models/{model}"
 _VERSION = _MODEL + "/versions/{version}"
 ROUTES = (
+    Route("/", page.page),
+    Route(f"{PAGE}{{file}}", page.file),
     Route("/predict", predict.predict, methods=["POST"]),
     Route("/occlusion", occlusion.occlude, methods=["POST"]),
     Route("/model", facts.facts),

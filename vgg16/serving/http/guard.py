@@ -15,6 +15,8 @@ from vgg16.serving.metrics import Metrics
 
 # What probes of the machine around ask, which have no token and call a service by its address.
 OPEN = ("/v2/health/live", "/v2/health/ready")
+# The files of the page, which hold nothing: it asks whoever reads it for the token, and sends that with its requests.
+PAGE = "/page/"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -29,7 +31,7 @@ def is_loopback(host: str) -> bool:
 class Guard:
     """What stands before all routes but OPEN. `hosts` are the names by which the service may be called, None for any; a
     page of another site, whose name somebody leads to this machine, has another. `token` is what a request must have,
-    "" for nothing."""
+    "" for nothing. The service's own page needs the name alone."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, hosts: Collection[str] | None, token: str) -> None:
         self.app = app
@@ -39,26 +41,28 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""
-        refusal = self._refusal(Headers(scope=scope)) if scope["type"] == "http" and scope["path"] not in OPEN else None
+        refusal = None
+        if scope["type"] == "http" and scope["path"] not in OPEN:
+            refusal = self._refusal(Headers(scope=scope), scope["path"])
         if refusal is None:
             await self.app(scope, receive, send)
         else:
             self.metrics.refused.labels(refusal.reason).inc()
             await as_json(refusal, scope["path"])(scope, receive, send)
 
-    def _refusal(self, headers: Headers) -> RefusalError | None:
-        if self.hosts is not None:
-            if _name(headers.get("host", "")) not in self.hosts:
-                return RefusalError(
-                    403,
-                    "host",
-                    f"This service does not answer to the name {headers.get('host', '')[:100]!r}.",
-                    "Call it by localhost or 127.0.0.1; for others to reach it: vgg16 serve --host.",
-                )
-            if _is_foreign(headers, self.hosts):
-                return RefusalError(
-                    403, "origin", "A page of another site asks, and this service answers to its own alone."
-                )
+    def _refusal(self, headers: Headers, path: str) -> RefusalError | None:
+        if self.hosts is not None and _name(headers.get("host", "")) not in self.hosts:
+            return RefusalError(
+                403,
+                "host",
+                f"This service does not answer to the name {headers.get('host', '')[:100]!r}.",
+                "Call it by localhost or 127.0.0.1; for others to reach it: vgg16 serve --host.",
+            )
+        # A link of another site may lead here.
+        if path == "/" or path.startswith(PAGE):
+            return None
+        if self.hosts is not None and _is_foreign(headers, self.hosts):
+            return RefusalError(403, "origin", "A page of another site asks, and this service answers to its own alone.")
         if not self.token:
             return None
         scheme, _, given = headers.get("authorization", "").partition(" ")
