@@ -30,7 +30,13 @@ SIDE = 8
 
 
 def onnx_file(
-    version: str, *, side: int = SIDE, typicality: bool = True, digest: str = "", broken: bool = False
+    version: str,
+    *,
+    side: int = SIDE,
+    typicality: bool = True,
+    digest: str = "",
+    broken: bool = False,
+    classes: tuple[str, ...] = CLASSES,
 ) -> bytes:
     """A model whose probabilities follow from the mean of an image, and from its version; NaN where it is `broken`."""
     shift = np.array([0.0, 0.01 * int(version), np.nan if broken else 0.02], np.float32)
@@ -58,7 +64,7 @@ def onnx_file(
     graph = helper.make_graph(nodes if typicality else nodes[:-1], "tiny", [images], outputs, weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     metadata = Metadata(
-        model=NAME, version=version, digest=digest or f"digest-{version}", class_names=CLASSES, side=side
+        model=NAME, version=version, digest=digest or f"digest-{version}", class_names=classes, side=side
     )
     helper.set_model_props(model, metadata.texts())
     content: bytes = model.SerializeToString()

@@ -62,7 +62,9 @@ class Guard:
         if path == "/" or path.startswith(PAGE):
             return None
         if self.hosts is not None and _is_foreign(headers, self.hosts):
-            return RefusalError(403, "origin", "A page of another site asks, and this service answers to its own alone.")
+            return RefusalError(
+                403, "origin", "A page of another site asks, and this service answers to its own alone."
+            )
         if not self.token:
             return None
         scheme, _, given = headers.get("authorization", "").partition(" ")
