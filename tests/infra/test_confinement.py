@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import pytest
@@ -18,6 +19,9 @@ from docker.models.containers import _create_container_args
 
 from tests.infra.compose import INFRA, rendered, required, services
 from tests.infra.test_job_templates import rendered as job
+from vgg16.cli.models.serve import serve
+from vgg16.serving.limits import Limits
+from vgg16.workplace.settings import VARIABLES
 
 SECRETS = {name: f"the-{name.lower()}" for name in required()}
 SERVICES = services(SECRETS)
@@ -179,12 +183,11 @@ def test_a_job_in_docker_is_confined_and_docker_knows_the_words() -> None:
     assert {*template["networks"], *(volume.split(":")[0] for volume in template["volumes"])} <= own
 
 
-# What every unit is denied, and where it may write.
+# What every unit is denied.
 HARDENED = {
     "NoNewPrivileges": "yes",
     "CapabilityBoundingSet": "",
     "ProtectSystem": "strict",
-    "ReadWritePaths": "/srv/vgg16",
     "ProtectHome": "read-only",
     "PrivateTmp": "yes",
     "RestrictNamespaces": "yes",
@@ -203,7 +206,25 @@ def test_a_unit_is_hardened(unit: Path) -> None:
     parser.read_string(unit.read_text())
     assert HARDENED.items() <= dict(parser["Service"]).items()
     assert {"MemoryMax", "TasksMax"} <= set(parser["Service"])
+    # A service of the champion reads the store, and writes to its own /tmp alone.
+    assert parser["Service"].get("ReadWritePaths") == ("/srv/vgg16" if "serve" not in unit.name else None)
     if shutil.which("systemd-analyze"):
         command = ["systemd-analyze", "security", "--offline=yes", "--no-pager", "--threshold=30", str(unit)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
+
+
+def test_the_unit_of_the_service_is_the_command_and_ends_as_it_does() -> None:
+    text = (INFRA / "systemd" / "vgg16-serve@.service").read_text()
+    values = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
+    environment = dict(each.split("=", 1) for each in values["Environment"].split())
+    program, command, *arguments = (Template(word).substitute(environment) for word in values["ExecStart"].split())
+    assert (program, command) == ("/srv/vgg16/.venv/bin/vgg16", "serve")
+    parameters = serve.make_context("serve", arguments).params
+    assert parameters["host"] == "127.0.0.1"
+    assert (parameters["name"], parameters["port"], parameters["wait"]) == ("%i", 8080, True)
+    assert values["SuccessExitStatus"] == "143"
+    assert int(values["TimeoutStopSec"]) > Limits().finish_seconds
+    assert environment["VGG16_HOME"].startswith("/tmp/")
+    ours = set(re.findall(r"VGG16_[A-Z_]+", text))
+    assert ours <= set(VARIABLES)

@@ -145,7 +145,7 @@ def test_a_process_that_only_has_the_pid_is_not_ours() -> None:
     assert processes.find(other.pid, created) is None
 
 
-@pytest.mark.parametrize("unit", ["vgg16-stack.service", "vgg16-worker@.service"])
+@pytest.mark.parametrize("unit", ["vgg16-stack.service", "vgg16-worker@.service", "vgg16-serve@.service"])
 def test_systemd_understands_the_units(unit: str, tmp_path: Path) -> None:
     if not shutil.which("systemd-analyze"):
         pytest.skip("no systemd-analyze here")
