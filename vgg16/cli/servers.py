@@ -11,9 +11,10 @@ from vgg16.cli import prepare
 from vgg16.cli.command import Answer, answers
 from vgg16.cli.show import servers as show_servers
 from vgg16.flows import progress
-from vgg16.stack import mlflow_ui, stack
+from vgg16.stack import kept, mlflow_ui, stack
+from vgg16.stack.configuration import PAPERS, SERVE
 from vgg16.tracking import links
-from vgg16.workplace import settings
+from vgg16.workplace import settings, stack_file
 
 
 @click.command()
@@ -38,17 +39,23 @@ def ui(stop: bool) -> Answer:
 
 
 @click.command()
+@click.option("--serve", metavar="NAME", multiple=True, help="Serve this model too, from now on. Repeatable.")
+@click.option("--no-serve", metavar="NAME", multiple=True, help="Serve this model no longer. Repeatable.")
 @answers(show_servers.started)
-def up() -> Answer:
+def up(serve: tuple[str, ...], no_serve: tuple[str, ...]) -> Answer:
     """Start the local stack: Prefect, MLflow, S3, PostgreSQL where it is installed, and workers; all on loopback.
 
-    Every command of this home uses it from then on. Started twice it starts only what is missing.
+    Every command of this home uses it from then on. Started twice it starts only what is missing; models that are
+    served stay so, until --no-serve.
     """
     home = settings.load().home
     progress.console.quiet = False
     progress.say(f"up          {home / 'stack'}: what is not running is started")
-    services = stack.up(home, progress.say)
-    return {"services": services} | {name: str(home / "stack" / name) for name in ("env", "login")}
+    services = stack.up(home, progress.say, serve, no_serve)
+    serves = {row["name"].removeprefix(SERVE): row["url"] for row in services if row["name"].startswith(SERVE)}
+    champions = kept.champions(stack_file.read(home)["variables"])
+    papers = {name: str(home / "stack" / name) for name in PAPERS}
+    return {"services": services, "serves": serves, "champions": champions} | papers
 
 
 @click.command()

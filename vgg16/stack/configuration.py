@@ -21,23 +21,33 @@ PORTS = {"prefect": 4200, "mlflow": 5000, "s3": 8333, "postgresql": 5432} | {
     )
 }
 
+# How the service of a model is called, and from where on one looks for a free port.
+SERVE = "serve "
+SERVE_PORT = 8080
+
 # The servers with a database; in PostgreSQL it belongs to a role of the same name.
 ROLES = ("prefect", "mlflow")
 
 # Whom Prefect and MLflow let in, each by a password of its own.
 USER = "vgg16"
 LOGINS = {"prefect": "prefect_login", "mlflow": "mlflow_login"}
+# What every request to the service of a model must have.
+TOKEN = "serve_token"  # noqa: S105  # a name
+
+# The files of a stack that runs, for its owner: variables for a shell, what is typed into pages, what `curl` sends.
+PAPERS = ("env", "login", "authorization")
 
 
 @dataclass(frozen=True)
 class Configuration:
     """What the services of a stack are started with. `database` is "postgresql" or "sqlite"; the keys of `ports` are
-    those of PORTS."""
+    those of PORTS, and the names of the services of these `models`."""
 
     folder: Path
     database: str
     ports: Mapping[str, int]
     secrets: Mapping[str, str]
+    models: tuple[str, ...] = ()
 
     def url(self, name: str) -> str:
         """The address of the service that listens on the port of that name."""
@@ -66,12 +76,23 @@ class Configuration:
             "AWS_DEFAULT_REGION": "us-east-1",
         }
 
+    def papers(self) -> dict[str, str]:
+        """What the files PAPERS say."""
+        return dict(zip(PAPERS, (self.exports(), self.login(), self.authorization()), strict=True))
+
     def login(self) -> str:
-        """What a person types into the pages of Prefect and MLflow, to be read by its owner alone."""
-        return (
-            f"Prefect  {self.url('prefect')}  password: {self.variables['PREFECT_API_AUTH_STRING']}\n"
-            f"MLflow   {self.url('mlflow')}  user: {USER}  password: {self.secrets[LOGINS['mlflow']]}\n"
-        )
+        """What a person types into the pages of the servers, to be read by its owner alone."""
+        lines = [
+            f"Prefect  {self.url('prefect')}  password: {self.variables['PREFECT_API_AUTH_STRING']}",
+            f"MLflow   {self.url('mlflow')}  user: {USER}  password: {self.secrets[LOGINS['mlflow']]}",
+            *(f"{name}  {self.url(SERVE + name)}  token: {self.secrets[TOKEN]}" for name in self.models),
+        ]
+        return "".join(f"{line}\n" for line in lines)
+
+    def authorization(self) -> str:
+        """The header that the services of models ask for, as `curl -H @FILE` reads it: on a command line any account
+        of the machine could."""
+        return f"Authorization: Bearer {self.secrets[TOKEN]}\n"
 
     def exports(self) -> str:
         """The variables and the home, for a shell to source."""
@@ -83,7 +104,7 @@ def load_secrets(folder: Path) -> dict[str, str]:
     """The stack's keys and passwords, which `secrets.json` keeps: those that are missing are made."""
     path = folder / "secrets.json"
     kept: dict[str, str] = read_json(path)
-    names = ("s3_key_id", "s3_secret", "postgresql", *ROLES, *LOGINS.values())
+    names = ("s3_key_id", "s3_secret", "postgresql", *ROLES, *LOGINS.values(), TOKEN)
     if missing := [name for name in names if name not in kept]:
         kept |= {name: secrets.token_hex(20) for name in missing}
         processes.private(path, json.dumps(kept))

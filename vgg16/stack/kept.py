@@ -13,18 +13,15 @@ _MOST = 10_000  # versions that are counted
 def ask(variables: Mapping[str, str]) -> dict[str, Any] | None:
     """How many `versions` our runs have registered, and whether nothing at all is kept (`empty`); None where a server
     does not answer."""
-    api = f"{variables.get('MLFLOW_TRACKING_URI')}/api/2.0/mlflow"
-    # That of an earlier version asks for none.
-    login = (variables.get("MLFLOW_TRACKING_USERNAME", ""), variables.get("MLFLOW_TRACKING_PASSWORD", ""))
     try:
-        with httpx.Client(trust_env=False, timeout=5, auth=login) as client:
-            page = client.get(f"{api}/model-versions/search", params={"max_results": _MOST}).raise_for_status()
+        with _mlflow(variables) as client:
+            page = client.get("model-versions/search", params={"max_results": _MOST}).raise_for_status()
             versions = [version for version in page.json().get("model_versions", []) if version.get("run_id")]
             if versions:
                 return {"versions": len(versions), "empty": False}
-            found = client.post(f"{api}/experiments/search", json={"max_results": 1000}).raise_for_status()
+            found = client.post("experiments/search", json={"max_results": 1000}).raise_for_status()
             ids = [experiment["experiment_id"] for experiment in found.json().get("experiments", [])]
-            runs = client.post(f"{api}/runs/search", json={"experiment_ids": ids, "max_results": 1}).raise_for_status()
+            runs = client.post("runs/search", json={"experiment_ids": ids, "max_results": 1}).raise_for_status()
         # It imports boto3, which is not waited for where MLflow alone says enough.
         from vgg16.storage.s3 import is_empty
 
@@ -33,3 +30,21 @@ def ask(variables: Mapping[str, str]) -> dict[str, Any] | None:
     except (httpx.HTTPError, OSError, ValueError, KeyError):
         return None
     return {"versions": 0, "empty": empty}
+
+
+def champions(variables: Mapping[str, str]) -> list[str]:
+    """The models that have a version in production; none where MLflow does not answer."""
+    try:
+        with _mlflow(variables) as client:
+            page = client.get("registered-models/search", params={"max_results": 100}).raise_for_status()
+        models = page.json().get("registered_models", [])
+        return [model["name"] for model in models if "champion" in [one["alias"] for one in model.get("aliases", [])]]
+    except (httpx.HTTPError, ValueError, KeyError):
+        return []
+
+
+def _mlflow(variables: Mapping[str, str]) -> httpx.Client:
+    api = f"{variables.get('MLFLOW_TRACKING_URI')}/api/2.0/mlflow"
+    # That of an earlier version asks for no login.
+    login = (variables.get("MLFLOW_TRACKING_USERNAME", ""), variables.get("MLFLOW_TRACKING_PASSWORD", ""))
+    return httpx.Client(base_url=api, trust_env=False, timeout=5, auth=login)

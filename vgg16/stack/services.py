@@ -16,7 +16,7 @@ import httpx
 import psutil
 
 from vgg16.stack import postgresql, seaweedfs
-from vgg16.stack.configuration import LOGINS, ROLES, USER, Configuration
+from vgg16.stack.configuration import LOGINS, ROLES, SERVE, TOKEN, USER, Configuration
 from vgg16.stack.pools import POOLS
 from vgg16.workplace import installation
 
@@ -45,7 +45,7 @@ class Service:
 
 
 def services(configuration: Configuration) -> list[Service]:
-    """All rows, PostgreSQL's where it is the database."""
+    """All rows, PostgreSQL's where it is the database, and one for each model that is served."""
     return [
         _s3(configuration),
         *([_postgresql(configuration)] if configuration.database == "postgresql" else []),
@@ -53,6 +53,7 @@ def services(configuration: Configuration) -> list[Service]:
         _mlflow(configuration),
         _deployments(configuration),
         *(_worker(configuration, pool) for pool in POOLS),
+        *(_serve(configuration, model) for model in configuration.models),
     ]
 
 
@@ -171,6 +172,24 @@ def _worker(configuration: Configuration, pool: str) -> Service:
     )
 
 
+def _serve(configuration: Configuration, model: str) -> Service:
+    name = f"{SERVE}{model}"
+    url, port = configuration.url(name), str(configuration.ports[name])
+    variables = configuration.variables
+    # What it reads is the store. That MLflow's address is set, too, says that a stack which comes up is not behind.
+    used = ("VGG16_STORE", "MLFLOW_TRACKING_URI", *(one for one in variables if one.startswith("AWS_")))
+    return Service(
+        name,
+        url,
+        # A name may begin as an option does.
+        [sys.executable, "-m", "vgg16.cli.main", "serve", "--wait", "--port", port, "--", model],
+        lambda _: _is_healthy(f"{url}/v2", "/live"),
+        ("s3",),
+        {one: variables[one] for one in used}
+        | {"VGG16_HOME": str(configuration.folder.parent), "VGG16_SERVE_TOKEN": configuration.secrets[TOKEN]},
+    )
+
+
 def _database(configuration: Configuration) -> tuple[str, ...]:
     return ("postgresql",) if configuration.database == "postgresql" else ()
 
@@ -185,8 +204,8 @@ def _flows(configuration: Configuration) -> dict[str, str]:
     }
 
 
-def _is_healthy(url: str) -> bool:
+def _is_healthy(url: str, page: str = "") -> bool:
     try:
-        return httpx.Client(trust_env=False).get(f"{url}/health", timeout=3).is_success
+        return httpx.Client(trust_env=False).get(f"{url}/health{page}", timeout=3).is_success
     except httpx.HTTPError:
         return False

