@@ -24,8 +24,9 @@ from botocore.exceptions import ClientError
 from cryptography import x509
 
 from tests.conftest import ENVIRONMENT, free_port, wait_for
-from vgg16.stack import certificate, processes, seaweedfs, stack
+from vgg16.stack import certificate, ports, processes, seaweedfs
 from vgg16.stack.configuration import PORTS
+from vgg16.stack.state import State
 from vgg16.storage.s3 import make_bucket
 
 WEED = Path(sys.executable).parent / "weed"
@@ -272,12 +273,16 @@ def test_a_port_beside_which_another_accounts_socket_lies_is_not_taken(
     for name in ("seaweedfs-master-grpc-21335.sock", "seaweedfs-filer-grpc-21339.sock", "seaweedfs-x-grpc-y.sock"):
         (tmp_path / name).touch()
     assert seaweedfs.blocked_ports() == set()
-    begun = stack._Stack(tmp_path, lambda _: None)
+    state = State(tmp_path)
+
+    def chosen() -> dict[str, int]:
+        return ports.choose(state, (), print, print)
+
     monkeypatch.setattr(processes, "_is_free", lambda port: True)
-    assert begun._choose_ports()["s3 master.grpc"] == 21335
+    assert chosen()["s3 master.grpc"] == 21335
     me = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: me + 1)
     assert seaweedfs.blocked_ports() == {21335, 21339}
-    assert not {21335, 21339} & set(begun._choose_ports().values())
+    assert not {21335, 21339} & set(chosen().values())
     seaweedfs.remove_sockets([21335, 1])
     assert {path.name for path in tmp_path.iterdir()} == {"seaweedfs-filer-grpc-21339.sock", "seaweedfs-x-grpc-y.sock"}

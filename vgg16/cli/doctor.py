@@ -18,6 +18,7 @@ import httpx
 from packaging.requirements import Requirement
 
 from vgg16.cli import prepare
+from vgg16.cli import services as of_models
 from vgg16.cli.command import Answer, answers
 from vgg16.cli.show import servers as show_servers
 from vgg16.config import project as project_file
@@ -157,6 +158,12 @@ def _prefect() -> Any:
     return server
 
 
+def services() -> str:
+    """Every service of a model answers with what is in production."""
+    workplace = open_workplace()
+    return of_models.check(workplace.home, workplace.store)
+
+
 def workers() -> str:
     """Every work pool of ours has a worker, and no run waits for one."""
     if not prepare.prefect_server():
@@ -252,6 +259,7 @@ CHECKS: tuple[Callable[[], str], ...] = (
     prefect,
     leftovers,
     servers,
+    services,
     workers,
     runs,
     trainings,

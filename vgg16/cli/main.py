@@ -65,7 +65,8 @@ COMMANDS = {
     "status": Entry(
         "vgg16.cli.status",
         "status",
-        "The last runs, trained by hand or scheduled, with their verdicts, the next, and what waits in Staging.",
+        "The last runs, trained by hand or scheduled, with their verdicts, the next, what waits in Staging, and what "
+        "answers.",
     ),
     "study": Entry("vgg16.cli.run", "study", "Several experiments that answer questions, and their report."),
     "ui": Entry("vgg16.cli.servers", "ui", "The MLflow UI, opened at the comparison of the last run's members."),

@@ -1,5 +1,5 @@
-"""What was run last by hand and by the schedules of a Prefect server, and what waits for a person. Alone, so that it
-imports little where there is nothing of it."""
+"""What was run last by hand and by the schedules of a Prefect server, what waits for a person, and which services of
+models answer. Alone, so that it imports little where there is nothing of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from vgg16.cli import prepare
+from vgg16.cli import prepare, services
 from vgg16.cli.command import Answer, answers
 from vgg16.cli.show import runs as show_runs
 from vgg16.flows import progress
@@ -21,10 +21,12 @@ _LAST = 10
 @click.command()
 @answers(show_runs.status)
 def status() -> Answer:
-    """The last runs, trained by hand or scheduled, with their verdicts, the next, and what waits in Staging."""
+    """The last runs, trained by hand or scheduled, with their verdicts, the next, what waits in Staging, and what
+    answers."""
     with progress.working("asking MLflow and Prefect"):
         workplace = prepare.open_reader()
         known = {"trained": [], "waiting": []} if _is_new(workplace) else _known(workplace)
+        known["services"] = services.facts(services.services(workplace.home))
         if prepare.prefect_server() is None:
             return {"runs": [], "next": None, "server": "", **known}
         # Prefect reads its settings when it is imported.

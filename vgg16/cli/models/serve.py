@@ -15,6 +15,7 @@ from vgg16.workplace.workplace import open_workplace
 
 try:
     from vgg16.serving import service
+    from vgg16.serving.announced import announced
     from vgg16.serving.follow import Source
     from vgg16.serving.http.guard import is_loopback
 except ModuleNotFoundError as error:
@@ -49,7 +50,8 @@ def serve(name: str, port: int, host: str, insecure: bool, wait: bool) -> Answer
 
     def until_done() -> None:
         try:
-            running.wait()
+            with announced(workplace.home, running.url, name, workplace.store.address):
+                running.wait()
         finally:
             _say("ends once the running requests are answered")
             running.stop()

@@ -102,6 +102,8 @@ def status(answer: Answer) -> None:
         table("trained last", [_trained(one) for one in answer["trained"]])
     if answer["waiting"]:
         table("waits in Staging; `vgg16 promote MODEL VERSION` judges it again", answer["waiting"])
+    if answer["services"]:
+        table("services of models", [_service(one) for one in answer["services"]])
     if not answer["server"]:
         click.echo("No Prefect server is named, so nothing is scheduled. `vgg16 up` starts one here.")
         return
@@ -118,6 +120,17 @@ def _trained(run: Answer) -> Answer:
         "run": run["run_id"][:8],
         "model": run["model"],
         "verdict": run["verdict"] if run["status"] == "finished" else run["status"],
+    }
+
+
+def _service(service: Answer) -> Answer:
+    state = "in production" if service["current"] else ""
+    return {
+        "model": service["model"],
+        "version": service["version"],
+        "images": service["images"],
+        "url": service["url"],
+        "state": service["reason"] or state,
     }
 
 

@@ -1,0 +1,174 @@
+"""The services of this home's models, those of its stack and those that were started by hand: where they are, and what
+they say of themselves."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+
+from vgg16.errors import Vgg16Error
+from vgg16.promotion import ledger
+from vgg16.serving.announced import running
+from vgg16.stack import processes, served
+from vgg16.stack.configuration import SERVE, TOKEN
+from vgg16.stack.state import read_json
+from vgg16.storage.store import Store
+from vgg16.workplace import stack_file
+
+# A service that runs answers these questions in milliseconds, whatever it is asked beside them.
+_SECONDS = 2.0
+# A service looks at its ledger every two seconds.
+_LATE_SECONDS = 10.0
+_WAITS = "waits for a first version in production: vgg16 promote {} VERSION"
+_SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+class Service(NamedTuple):
+    """A service by its name, where it answers, by the ledger in which store, and the token that it asks for, as far as
+    this shell or the stack knows it; whether it is the stack's, and runs."""
+
+    name: str
+    url: str
+    store: str
+    token: str
+    ours: bool
+    runs: bool
+
+    @property
+    def model(self) -> str:
+        """The registered model."""
+        return self.name.removeprefix(SERVE)
+
+
+def services(home: Path) -> list[Service]:
+    """Those that the stack keeps, running or not, and those that were started by hand and run."""
+    stack = stack_file.read(home)
+    kept = _of_stack(home, stack) if stack.get("up") else []
+    known = {service.url for service in kept}
+    token = os.environ.get("VGG16_SERVE_TOKEN", "")
+    by_hand = [
+        Service(f"{SERVE}{one.model}", one.url, one.store, token, ours=False, runs=True) for one in running(home)
+    ]
+    return [*kept, *(service for service in by_hand if service.url not in known)]
+
+
+def _of_stack(home: Path, stack: dict[str, Any]) -> list[Service]:
+    token = read_json(home / "stack" / "secrets.json").get(TOKEN, "")
+    started = {row["name"]: row for row in stack["services"]}
+    kept = []
+    for name in (f"{SERVE}{model}" for model in stack.get("serve", ())):
+        row = started.get(name)
+        # Somebody else may listen there by now, who is not to see the token.
+        runs = row is not None and processes.find(row["pid"], row["create_time"]) is not None
+        url, store = row["url"] if row else "", stack["variables"]["VGG16_STORE"]
+        kept.append(Service(name, url, store, token, ours=True, runs=runs))
+    return kept
+
+
+def facts(listed: list[Service]) -> list[dict[str, Any]]:
+    """What each says of itself, asked at the same time: `version` and `images` are None where it does not say;
+    `current` is whether that version is the one in production, None where that is not known; `reason` is what is
+    wrong, "" for nothing."""
+    if not listed:
+        return []
+    with ThreadPoolExecutor(len(listed)) as asking:
+        return list(asking.map(_facts, listed))
+
+
+def _facts(service: Service) -> dict[str, Any]:
+    told = {"name": service.name, "url": service.url, "model": service.model, "version": None, "ready": False}
+    told |= {"current": None, "images": None, "live": False, "stack": service.ours, "reason": ""}
+    if not service.runs:
+        return told | {"reason": "does not run: vgg16 up"}
+    # As bytes: of a text that is not ASCII httpx makes no header.
+    headers = {b"Authorization": f"Bearer {service.token}".encode()} if service.token else {}
+    try:
+        with httpx.Client(base_url=service.url, trust_env=False, timeout=_SECONDS, headers=headers) as client:
+            ready, metrics = client.get("/v2/health/ready"), client.get("/metrics")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return told | {"reason": f"does not answer: {type(error).__name__}"}
+    told |= {"live": True, "ready": ready.is_success}
+    if metrics.is_success:
+        told |= _of_metrics(metrics.text)
+    elif metrics.status_code == 401:
+        told["reason"] = "asks for its token: set VGG16_SERVE_TOKEN"
+    else:
+        told["reason"] = f"says nothing of itself: HTTP {metrics.status_code}"
+    return told if ready.is_success else told | {"current": None, "reason": _reason(ready)}
+
+
+def _of_metrics(page: str) -> dict[str, Any]:
+    values: dict[str, float] = {}
+    told: dict[str, Any] = {"images": 0}
+    for name, labels, value in _samples(page):
+        values[name] = value
+        if name == "vgg16_champion_info":
+            told["version"] = labels.get("version")
+        elif name == "vgg16_images_total":
+            told["images"] += int(value)
+    age = values.get("vgg16_ledger_age_seconds", 0.0)
+    if age > _LATE_SECONDS:
+        return told | {"reason": f"has not been able to read the ledger for {age:.0f} s"}
+    current = values.get("vgg16_champion_current") == 1
+    reason = "" if current else "another version is in production; its log says why"
+    return told | {"current": current, "reason": reason}
+
+
+def _samples(page: str) -> Iterator[tuple[str, dict[str, str], float]]:
+    for line in page.splitlines():
+        if sample := _SAMPLE.fullmatch(line):
+            yield sample[1], dict(_LABEL.findall(sample[2] or "")), float(sample[3])
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        refusal = answer.json()
+        return str(refusal["error"]).removesuffix(refusal["hint"]).strip()
+    except (ValueError, KeyError, TypeError):
+        return f"is not ready: HTTP {answer.status_code}"
+
+
+def check(home: Path, store: Store) -> str:
+    """What is seen of each service, and that it answers with what is in production. Raises Vgg16Error for those that do
+    not."""
+    listed = services(home)
+    absent = served.missing()
+    fix = f"`vgg16 serve` needs {', '.join(absent)}: pip install 'vgg16[serve]'" if absent else ""
+    if not listed:
+        return f"none runs; {fix or 'vgg16 serve NAME starts one, vgg16 up --serve NAME keeps one'}"
+    seen = [_seen(service, told, store) for service, told in zip(listed, facts(listed), strict=True)]
+    if broken := [text for text, is_well in seen if not is_well]:
+        raise Vgg16Error(f"{'; '.join(broken)}.", fix)
+    return "; ".join(text for text, _ in seen)
+
+
+def _seen(service: Service, told: dict[str, Any], store: Store) -> tuple[str, bool]:
+    """What is said of a service, and whether that is well."""
+    if not service.runs:
+        off = f"vgg16 up --no-serve {service.model}"
+        return f"{service.name} does not run: vgg16 up starts it, {off} takes it away", False
+    where = f"{service.name} at {service.url}"
+    # Of another store its own word counts.
+    history = ledger.entries(store, service.model) if service.store == store.address else []
+    wanted = ledger.productions(history)[-1] if history else ""
+    deadline = time.monotonic() + _LATE_SECONDS
+    while history and told["version"] not in (None, wanted) and time.monotonic() < deadline:
+        time.sleep(0.5)
+        (told,) = facts([service])
+    if not told["ready"]:
+        waits = told["live"] and not history and service.store == store.address
+        return f"{where} {_WAITS.format(service.model) if waits else told['reason']}", waits
+    if told["version"] is None:
+        return f"{where} {told['reason']}", True
+    answers = f"{where} answers with version {told['version']}"
+    if history and told["version"] != wanted:
+        return f"{answers}, and {wanted} is in production: its log says why", False
+    return f"{answers}, {told['reason'] or 'which is in production'}", told["current"] is True
