@@ -67,6 +67,20 @@ def test_one_output_alone_is_answered_where_it_alone_is_asked_for(client: httpx.
     assert "id" not in answer
 
 
+def test_names_of_requests_come_back_as_they_can_be_written(client: httpx.Client) -> None:
+    for given, back in (("a\ud800b", "a?b"), ("ü", "ü"), ("x" * 300, "x" * 200), (7, None), ([], None)):
+        answer = client.post(f"{MODEL}/infer", content=tensor(images(1), id=given))
+        assert answer.status_code == 200, answer.text
+        assert answer.json().get("id") == back
+
+
+def test_whole_numbers_may_be_written_as_fractions(client: httpx.Client) -> None:
+    asked = json.loads(tensor(images(1)))
+    plain = client.post(f"{MODEL}/infer", json=asked).json()["outputs"]
+    asked["inputs"][0]["data"] = [float(value) for value in asked["inputs"][0]["data"]]
+    assert client.post(f"{MODEL}/infer", json=asked).json()["outputs"] == pytest.approx(plain)
+
+
 def test_tensors_may_come_and_go_as_bytes(client: httpx.Client) -> None:
     asked = images(3)
     plain = client.post(f"{MODEL}/infer", content=tensor(asked)).json()["outputs"]
@@ -107,14 +121,26 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "no images": (wrong(shape=[0, 8, 8, 3], data=[]), "expected [n, 8, 8, 3]"),
     "a negative count": (wrong(shape=[-1, 8, 8, 3]), "expected [n, 8, 8, 3]"),
     "no shape": (wrong(shape=[]), "expected [n, 8, 8, 3]"),
-    "a huge count": (wrong(shape=[10**30, 8, 8, 3]), "has the shape"),
-    "too few numbers": (wrong(data=[1, 2, 3]), "has the shape [3]"),
-    "fractions": (wrong(data=[0.5] * COUNT), "whole numbers (float64)"),
+    "a huge count": (wrong(shape=[10**30, 8, 8, 3]), "192 numbers"),
+    "too few numbers": (wrong(data=[1, 2, 3]), "3 numbers for the shape [1, 8, 8, 3]"),
+    "fractions": (wrong(data=[0.5] * COUNT), "fractions"),
     "texts": (wrong(data=["1"] * COUNT), "whole numbers"),
-    "truths": (wrong(data=[True] * COUNT), "whole numbers (bool)"),
-    "above 255": (wrong(data=[256] * COUNT), "from 256 to 256"),
-    "below 0": (wrong(data=[-1] * COUNT), "from -1 to -1"),
-    "beyond 64 bits": (wrong(data=[10**30] * COUNT), "whole numbers (object)"),
+    "truths": (wrong(data=[True] * COUNT), "whole numbers: bool"),
+    "above 255": (wrong(data=[256] * COUNT), "above 255"),
+    "below 0": (wrong(data=[-1] * COUNT), "below 0"),
+    "beyond 64 bits": (wrong(data=[10**30] * COUNT), "above 255"),
+    "not a number": (wrong(data=[float("nan")] * COUNT), "fractions"),
+    "infinite": (wrong(data=[float("inf")] * COUNT), "fractions"),
+    "numbers and texts": (wrong(data=[1, "1"] * (COUNT // 2)), "whole numbers: int, str"),
+    # As an array of texts it would be 6 TB.
+    "a long text among short ones": (wrong(data=["x" * 3_000_000, *[""] * 500_000]), "500001 numbers"),
+    "a number of 5,000 digits": (b'{"inputs": [' + b"9" * 5000 + b"]}", "no JSON"),
+    "numbers in lists in lists": (wrong(data=[[[[[1]]]]]), "ragged, or of another shape"),
+    "objects": (wrong(data=[{}] * COUNT), "whole numbers: dict"),
+    "a shape of texts": (wrong(shape=["1", "8", "8", "3"]), "expected [n, 8, 8, 3]"),
+    "a shape of shapes": (wrong(shape=[[1, 8, 8, 3]]), "expected [n, 8, 8, 3]"),
+    "a shape that is no list": (wrong(shape=1), "no list `inputs`"),
+    "half a surrogate": (wrong(name="\ud800"), "is called '\\ud800'"),
     "ragged": (wrong(data=[[1], [1, 2]]), "ragged"),
     "no numbers": (wrong(data=None), "no list `data`"),
     "bytes that do not come": (wrong(parameters={"binary_data_size": COUNT}), "0 bytes follow"),

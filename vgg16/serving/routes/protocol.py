@@ -66,11 +66,13 @@ async def model(request: Request) -> Response:
 
 async def infer(request: Request) -> Response:
     """The model's answers to the images of a tensor."""
-    served = _served(request)
     desk: Desk = request.app.state.desk
+    _served(request)
     head = request.headers.get(tensors.HEAD_LENGTH)
     most = desk.limits.request_bytes if head else desk.limits.json_bytes
     async with desk.room.body(request, most) as body:
+        # Bodies may take minutes, and what answers is what is in production once they have come.
+        served = _served(request)
         asked = await desk.read(partial(tensors.read, body, head, served))
         answers = await desk.tensor(served, asked.images)
     return tensors.response(asked, answers, served)

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from vgg16.serving.batching import Answer, Image
 from vgg16.serving.champion import Served
 from vgg16.serving.http.refusals import HEADERS, RefusalError
+from vgg16.serving.routes import pixels
 
 IMAGES, PROBABILITIES, TYPICALITY = "images", "probabilities", "typicality"
 # The header of the extension: how many bytes of the body are JSON.
@@ -49,8 +50,7 @@ def read(body: bytes, head: str | None, served: Served) -> Asked:
     shape = _shape(tensor["shape"], served.session.side)
     images = _pixels(tensor, shape, body[length:])
     outputs, binary = _outputs(asked, served)
-    name = asked.get("id", "")
-    return Asked(images, outputs, binary, name[:200] if isinstance(name, str) else "")
+    return Asked(images, outputs, binary, _name(asked))
 
 
 def response(asked: Asked, answers: Sequence[Answer], served: Served) -> Response:
@@ -103,16 +103,9 @@ def _pixels(tensor: Mapping[str, Any], shape: tuple[int, ...], tail: bytes) -> I
     if not isinstance(data, list):
         raise _wrong("the input has no list `data`")
     try:
-        values = np.asarray(data)
-    except ValueError:
-        raise _wrong("`data` is ragged") from None
-    if values.dtype.kind not in "iu":
-        raise _wrong(f"`data` has other things than whole numbers ({values.dtype})")
-    if values.size != count or (values.ndim > 1 and values.shape != shape):
-        raise _wrong(f"`data` has the shape {list(values.shape)} for {list(shape)}")
-    if values.min() < 0 or values.max() > 255:
-        raise _wrong(f"`data` goes from {values.min()} to {values.max()}; expected 0 to 255")
-    return values.astype(np.uint8).reshape(shape)
+        return pixels.images(data, shape)
+    except pixels.PixelsError as error:
+        raise _wrong(f"`data` has {error}") from None
 
 
 def _outputs(asked: Mapping[str, Any], served: Served) -> tuple[tuple[str, ...], frozenset[str]]:
@@ -128,6 +121,12 @@ def _outputs(asked: Mapping[str, Any], served: Served) -> tuple[tuple[str, ...],
         raise _wrong(f"`outputs` names {str(names)[:80]}; there are {', '.join(there)}")
     binary = {each["name"] for each in wanted if _says(each, "binary_data", default=all_binary)}
     return tuple(map(str, names)), frozenset(binary)
+
+
+def _name(asked: Mapping[str, Any]) -> str:
+    name = asked.get("id", "")
+    # Half a surrogate can be said in JSON, and cannot be written.
+    return name[:200].encode(errors="replace").decode() if isinstance(name, str) else ""
 
 
 def _says(of: Mapping[str, Any], parameter: str, *, default: bool = False) -> bool:
