@@ -173,6 +173,8 @@ def _decide(request: PromotionRequest, scorer: FreshProcess) -> Decision:
     if not goes:
         if kept == "Staging":
             tasks.begin_wait(version)
+            if judged.evidence:
+                tasks.export_waiting(version, judged.model_digest)
         tasks.list_waiting(version.name)
         return _ended(decided, version)
     _put_into_production(version, standing, judged, decided)

@@ -260,6 +260,7 @@ def _settle(name: str) -> Reconciliation:
     if settled.text:
         tell_of("moved-by-hand", name, settled.text)
     _tell_of_ended(name, stages.end_waits(name, None, here()))
+    stages.record_challenger(name, here())
     return settled
 
 
@@ -282,7 +283,8 @@ def end_waits(promoted: ModelVersion) -> None:
 
 @task(name="list waiting", **IO)
 def list_waiting(name: str) -> None:
-    """Say who waits in Staging."""
+    """Say who waits in Staging: to people, and of the last one to services that answer beside the champion."""
+    stages.record_challenger(name, here())
     stages.list_waiting(name, here())
     offer(stages.staged(here()))
 
@@ -304,6 +306,13 @@ def export_version(version: ModelVersion, model_digest: str) -> dict[str, str]:
     """The judged model of a version -> files of other formats, proven to answer as it does, in the store; the sha256
     of each. Raises RefusedError where none can be proven."""
     return promoted.prove(version, model_digest, here())
+
+
+@task(name="export what waits", **_COMPUTE)
+def export_waiting(version: ModelVersion, model_digest: str) -> None:
+    """The ONNX file of a judged version that waits in Staging, for services that let it answer beside the champion;
+    where none can be proven, it waits without, and that is said."""
+    promoted.prove_waiting(version, model_digest, here())
 
 
 @task(name="keep exports", **_COMPUTE)

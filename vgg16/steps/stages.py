@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from vgg16.promotion import reconcile, soundness, waiting
+from vgg16.promotion import challengers, reconcile, soundness, waiting
 from vgg16.promotion.reconcile import Reconciliation
 from vgg16.promotion.records import LedgerEntry, Standing
 from vgg16.records import ModelVersion
-from vgg16.steps.exporting import promoted
+from vgg16.steps.exporting import kept, promoted
 from vgg16.workplace.account import account
 from vgg16.workplace.workplace import Workplace
 
@@ -61,6 +61,18 @@ def list_waiting(name: str, workplace: Workplace) -> None:
     """Say who waits in Staging."""
     if text := waiting.in_words(name, waiting.of(workplace.tracker.registry, name)):
         workplace.say(f"waiting     {text}")
+
+
+def record_challenger(name: str, workplace: Workplace) -> None:
+    """Tell services, by the store, which version waits in Staging, the last one of several, and its ONNX file where it
+    has one."""
+    store = workplace.store
+
+    def exported(version: str, digest: str) -> str:
+        known = kept.recorded(store, digest, reconcile.ONNX)
+        return known.sha256 if known and (known.model, known.version) == (name, version) else ""
+
+    challengers.follow(workplace.tracker.registry, store, name, exported)
 
 
 def staged(workplace: Workplace) -> dict[str, list[str]]:

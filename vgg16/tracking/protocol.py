@@ -192,13 +192,15 @@ class RegistryState:
     """What MLflow shows of a registered model: the stage of each version, also of one that is not ours; the version
     that is called champion ("" for none); the store of the ledger ("" before the first promotion); and the number of
     the last ledger entry that stages and alias were seen to follow (0 for none), and of the promotion that was begun
-    last and is not finished (0 for none)."""
+    last and is not finished (0 for none). `challenger` is the version that is called so, the last that came to wait in
+    Staging ("" for none)."""
 
     stages: dict[str, str]
     champion: str
     ledger: str
     followed: int
     promoting: int = 0
+    challenger: str = ""
 
     @property
     def production(self) -> list[str]:

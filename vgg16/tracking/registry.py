@@ -174,6 +174,7 @@ class MlflowRegistry:
             ledger=model.tags.get(_LEDGER, ""),
             followed=int(model.tags.get(_FOLLOWED, 0)),
             promoting=int(model.tags.get(_PROMOTING, 0)),
+            challenger=str(model.aliases.get(ALIASES["Staging"], "")),
         )
 
     def move(self, name: str, version: str, stage: Stage) -> None:

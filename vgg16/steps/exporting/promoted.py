@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from vgg16.config.types import GateRules
-from vgg16.errors import RefusedError
+from vgg16.errors import RefusedError, first_line
 from vgg16.exports.formats import FORMATS, check_installed
 from vgg16.promotion import ledger
 from vgg16.promotion.reconcile import ONNX
@@ -34,10 +34,24 @@ def prove(version: ModelVersion, judged: str, workplace: Workplace) -> dict[str,
     `judged` is the digest that its model must have, "" for any. Raises RefusedError where it has another one, and where
     a file of one of the formats does not answer as the model does.
     """
+    return _proven(version, judged, tuple(_formats(rules_of(version, workplace))), workplace)
+
+
+def prove_waiting(version: ModelVersion, judged: str, workplace: Workplace) -> None:
+    """The ONNX file of a version that waits in Staging, as `prove` makes it; its promotion uses it again. A version of
+    which there is none waits all the same, and that is said."""
+    try:
+        _proven(version, judged, (ONNX,), workplace)
+    except Exception as error:  # whatever keeps a file from being made keeps no version from waiting
+        title = f"{version.name} version {version.version}"
+        workplace.say(f"waiting     {title} has no ONNX file, so no service can try it: {first_line(error)}")
+
+
+def _proven(version: ModelVersion, judged: str, formats: tuple[str, ...], workplace: Workplace) -> dict[str, str]:
     # Its statistics take a moment to import, which a server that learns of the flows does without.
     from vgg16.steps.exporting.export import export
 
-    exported = export(version, tuple(_formats(rules_of(version, workplace))), workplace)
+    exported = export(version, formats, workplace)
     for file in exported:
         if judged and file.digest != judged:
             raise RefusedError(
