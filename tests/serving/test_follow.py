@@ -119,7 +119,7 @@ def corrupt(store: FolderStore, tmp_path: Path) -> str:
 
 
 BAD: dict[str, tuple[Callable[[FolderStore, Path], str], str]] = {
-    "changed after it was proven": (corrupt, "is not what was promoted"),
+    "changed after it was proven": (corrupt, "is not what was proven"),
     "missing": (lambda *_: "0" * 64, "cannot be fetched"),
     "no ONNX": (lambda store, folder: keep(store, b"no ONNX at all", folder), "expected an ONNX file"),
     "of another model": (lambda store, folder: keep(store, onnx_file("2", digest="other"), folder), "another model"),

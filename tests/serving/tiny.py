@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from vgg16.config.types import Framing
 from vgg16.exports.metadata import Metadata
 from vgg16.promotion import ledger
 from vgg16.promotion.records import LedgerEntry
@@ -36,10 +37,13 @@ def onnx_file(
     typicality: bool = True,
     digest: str = "",
     broken: bool = False,
+    bias: Sequence[float] = (),
     classes: tuple[str, ...] = CLASSES,
+    fit: Literal["crop", "pad"] = "crop",
 ) -> bytes:
-    """A model whose probabilities follow from the mean of an image, and from its version; NaN where it is `broken`."""
-    shift = np.array([0.0, 0.01 * int(version), np.nan if broken else 0.02], np.float32)
+    """A model whose probabilities follow from the mean of an image, and from its version or `bias`; NaN where it is
+    `broken`."""
+    shift = np.array(bias or [0.0, 0.01 * int(version), np.nan if broken else 0.02], np.float32)
     weights = [
         numpy_helper.from_array(np.array([[-1.0, 0.0, 1.0]], np.float32) / 64, "slope"),
         numpy_helper.from_array(shift, "shift"),
@@ -64,7 +68,12 @@ def onnx_file(
     graph = helper.make_graph(nodes if typicality else nodes[:-1], "tiny", [images], outputs, weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     metadata = Metadata(
-        model=NAME, version=version, digest=digest or f"digest-{version}", class_names=classes, side=side
+        model=NAME,
+        version=version,
+        digest=digest or f"digest-{version}",
+        class_names=classes,
+        side=side,
+        framing=Framing(fit=fit),
     )
     helper.set_model_props(model, metadata.texts())
     content: bytes = model.SerializeToString()
@@ -105,6 +114,14 @@ def promote(
     )
 
 
+def challenge(store: Store, version: str, sha256: str, folder: Path) -> None:
+    """Write down that a version waits in Staging, with its file, "" for none; version "" for nobody."""
+    record = folder / "challenger.json"
+    told = {"name": NAME, "version": version, "model_digest": f"digest-{version}", "onnx": sha256}
+    record.write_text(json.dumps(told | {"at": "2026-01-02T00:00:00+00:00"}))
+    store.upload(record, f"challengers/{NAME}.json")
+
+
 def in_production(folder: Path, *versions: str) -> FolderStore:
     """A store in which these versions came into production, one after the other."""
     store = FolderStore(folder / "store")
@@ -121,12 +138,13 @@ def serving(
     say: Callable[[str], None] = print,
     *,
     wait: bool = False,
+    shadow: bool = True,
     **limits: float,
 ) -> Iterator[Service]:
     """A service of what is in production, which looks at the ledger twenty times a second."""
     bounds = Limits(**limits)  # type: ignore[arg-type]  # sizes are whole numbers
     source = Source(store, NAME, folder / "drafts")
-    running = service.start(source, door or Door(port=0), say, bounds, poll=0.05, wait=wait)
+    running = service.start(source, door or Door(port=0), say, bounds, poll=0.05, wait=wait, shadow=shadow)
     try:
         yield running
     finally:

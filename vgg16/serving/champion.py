@@ -55,7 +55,7 @@ def wanted(store: Store, history: Sequence[LedgerEntry]) -> Wanted:
     last = history[-1]
     version = ledger.productions(history)[-1]
     digest = ledger.model_digest(history, version)
-    sha256 = ledger.exports(history, version).get(_FORMAT) or _exported_since(store, last.name, version, digest)
+    sha256 = ledger.exports(history, version).get(_FORMAT) or exported_since(store, last.name, version, digest)
     if not sha256:
         raise Vgg16Error(
             f"Version {version} of {last.name} is in production and has no ONNX file: an earlier vgg16 promoted it.",
@@ -76,9 +76,10 @@ def history_of(store: Store, name: str) -> list[LedgerEntry]:
     )
 
 
-def load(store: Store, wanted: Wanted, drafts: Path) -> Served:
-    """Fetch the file that is wanted, by way of a folder for drafts, prove that it is the one, open it, and let it
-    answer to one image and to two at once. Raises Vgg16Error for anything but such a file."""
+def load(store: Store, wanted: Wanted, drafts: Path, threads: int = 0) -> Served:
+    """Fetch the file that is wanted, by way of a folder for drafts, prove that it is the one, open it for so many
+    threads, 0 for all cores, and let it answer to one image and to two at once. Raises Vgg16Error for anything but such
+    a file."""
     key = f"exports/{wanted.sha256}.onnx"
     where = f"{store.address}/{key}, version {wanted.version} of {wanted.name},"
     hint = f"Make it again: vgg16 export models:/{wanted.name}/{wanted.version} --format onnx"
@@ -88,8 +89,8 @@ def load(store: Store, wanted: Wanted, drafts: Path) -> Served:
         except Exception as error:  # of a store behind a network, of many kinds
             raise Vgg16Error(f"{where} cannot be fetched: {type(error).__name__}: {first_line(error)}.", hint) from None
         if (found := sha256_of(draft)) != wanted.sha256:
-            raise Vgg16Error(f"{where} is not what was promoted: its sha256 is {found[:12]}....", hint)
-        session = open_session(draft)
+            raise Vgg16Error(f"{where} is not what was proven: its sha256 is {found[:12]}....", hint)
+        session = open_session(draft, threads)
     if wanted.model_digest and session.digest != wanted.model_digest:
         raise Vgg16Error(f"{where} is of another model: {session.digest[:12]}..., not {wanted.model_digest[:12]}....")
     _check(session, 1, where)
@@ -107,9 +108,9 @@ def _check(session: Session, count: int, where: str) -> bool:
     return typicality is not None
 
 
-def _exported_since(store: Store, name: str, version: str, digest: str) -> str:
-    """The sha256 of the file that `vgg16 export` made of a version that was promoted without one; "" for none. Where
-    the ledger does not say which model the version was, the file's own word for it counts."""
+def exported_since(store: Store, name: str, version: str, digest: str) -> str:
+    """The sha256 of the file that `vgg16 export` made of a version that was promoted, or came to wait, without one; ""
+    for none. Where the ledger does not say which model the version was, the file's own word for it counts."""
     keys = [f"exports/of/{digest}/{_FORMAT}.json"] if digest else store.keys("exports/of/")
     for key in keys:
         if key.endswith(f"/{_FORMAT}.json"):

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from vgg16.data.decode import TooManyPixelsError, decode
+from vgg16.data.decode import Decoded, TooManyPixelsError, decode
 from vgg16.errors import RequestError
 from vgg16.serving.batching import Answer, Batcher, Image
 from vgg16.serving.champion import Served
@@ -20,6 +20,8 @@ from vgg16.serving.http.bodies import Room
 from vgg16.serving.http.refusals import RefusalError
 from vgg16.serving.limits import Limits
 from vgg16.serving.metrics import Metrics
+from vgg16.serving.shadow.queue import Shown
+from vgg16.serving.shadow.shadow import Shadow
 
 Parsed = TypeVar("Parsed")
 
@@ -34,11 +36,16 @@ class Answers(NamedTuple):
     each: list[Answer | RefusalError]
 
 
+class _Seen(NamedTuple):
+    image: Image
+    shown: Shown | None
+
+
 class Desk:
     """All that a request needs."""
 
-    def __init__(self, follower: Follower, limits: Limits, metrics: Metrics) -> None:
-        self.follower, self.limits, self.metrics = follower, limits, metrics
+    def __init__(self, follower: Follower, shadow: Shadow, limits: Limits, metrics: Metrics) -> None:
+        self.follower, self.shadow, self.limits, self.metrics = follower, shadow, limits, metrics
         self.room = Room(limits)
         self.batcher = Batcher(limits, metrics)
         self._decoders = ThreadPoolExecutor(_DECODERS, "decoder")
@@ -55,19 +62,21 @@ class Desk:
             served = self.served
             loop = asyncio.get_running_loop()
             decoded = await asyncio.gather(
-                *(loop.run_in_executor(self._decoders, self._decoded, content, served) for content in contents)
+                *(loop.run_in_executor(self._decoders, self._seen, content, served) for content in contents)
             )
-            good = [image for image in decoded if not isinstance(image, RefusalError)]
-            answers = iter(await self._answered(served, good))
-            return Answers(served, [image if isinstance(image, RefusalError) else next(answers) for image in decoded])
+            good = [picture for picture in decoded if not isinstance(picture, RefusalError)]
+            answers = await self._answered(served, [picture.image for picture in good])
+            self.shadow.compare(served, [picture.shown for picture in good], answers)
+            each = iter(answers)
+            return Answers(served, [one if isinstance(one, RefusalError) else next(each) for one in decoded])
 
     async def picture(self, content: bytes, served: Served) -> Image:
         """What this version sees of a picture file, uint8 [side, side, 3]. Raises RefusalError for one that cannot be
         read."""
-        image = await self.read(partial(self._decoded, content, served))
-        if isinstance(image, RefusalError):
-            raise image
-        return image
+        decoded = await self.read(partial(self._decoded, content, served))
+        if isinstance(decoded, RefusalError):
+            raise decoded
+        return decoded[1]
 
     async def read(self, parse: Callable[[], Parsed]) -> Parsed:
         """What a function makes of a long body, beside the event loop; of few at a time, for the memory that takes."""
@@ -76,7 +85,9 @@ class Desk:
     async def tensor(self, served: Served, images: Image) -> list[Answer]:
         """Answer images uint8 [n, side, side, 3] by this version."""
         with self.batcher.admitted(len(images)):
-            return await self._answered(served, list(images))
+            answers = await self._answered(served, list(images))
+            self.shadow.compare_tensor(served, images, answers)
+            return answers
 
     async def _answered(self, served: Served, images: Sequence[Image]) -> list[Answer]:
         answers = await self.batcher.answers(served, images)
@@ -87,10 +98,18 @@ class Desk:
                 self.metrics.typicality.observe(typicality)
         return answers
 
-    def _decoded(self, content: bytes, served: Served) -> Image | RefusalError:
+    def _seen(self, content: bytes, served: Served) -> _Seen | RefusalError:
+        decoded = self._decoded(content, served)
+        if isinstance(decoded, RefusalError):
+            return decoded
+        picture, image = decoded
+        return _Seen(image, self.shadow.shown(picture, image, served))
+
+    def _decoded(self, content: bytes, served: Served) -> tuple[Decoded, Image] | RefusalError:
         session = served.session
         try:
-            return decode(content, self.limits.pixels).square(session.side, session.framing)
+            picture = decode(content, self.limits.pixels)
+            return picture, picture.square(session.side, session.framing)
         except TooManyPixelsError as error:
             return RefusalError(413, "pixels", f"The picture is {error.message}.", "Send a smaller one.")
         except RequestError as error:

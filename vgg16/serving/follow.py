@@ -16,6 +16,7 @@ from vgg16.serving import champion as champions
 from vgg16.serving.champion import Served, Wanted
 from vgg16.serving.http.refusals import RefusalError
 from vgg16.serving.metrics import Metrics
+from vgg16.serving.notices import Notices
 from vgg16.storage.store import Store
 
 # Seconds between looks at the ledger, which are two small reads each.
@@ -54,7 +55,7 @@ class Follower(threading.Thread):
         self.history: Sequence[LedgerEntry] = ()
         self.champion: Served | None = None
         self.looked = threading.Event()
-        self._told: dict[str, str] = {}
+        self._notices = Notices(metrics, say)
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
         self._failed: Wanted | None = None
@@ -80,6 +81,11 @@ class Follower(threading.Thread):
             {"retry-after": "2"},
         )
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the ledger cannot be read, which was said."""
+        return self._notices.stands("ledger")
+
     def run(self) -> None:
         """Look again and again; at once where nothing answers yet."""
         if not self.looked.is_set():
@@ -98,12 +104,12 @@ class Follower(threading.Thread):
         try:
             self._read()
         except Exception as error:  # whatever a store behind a network fails with
-            self._fail("ledger", f"the ledger of {name} cannot be read: {first_line(error)}{self._waits}")
+            self._notices.fail("ledger", f"the ledger of {name} cannot be read: {first_line(error)}{self._waits}")
             return
         self._read_at = time.monotonic()
-        self._recovered("ledger", "the ledger is read again")
+        self._notices.recovered("ledger", "the ledger is read again")
         if not self.history:
-            self._tell(
+            self._notices.tell(
                 "wait", f"waits for a first version in production: vgg16 promote {name} VERSION, in {store.address}"
             )
             return
@@ -116,7 +122,7 @@ class Follower(threading.Thread):
             return
         if self.champion and self._is_served(wanted, self.champion.wanted):
             self._failed = None
-            self._recovered("file", f"version {wanted.version} is in production again")
+            self._notices.recovered("file", f"version {wanted.version} is in production again")
             self._begin(replace(self.champion, wanted=wanted))
         elif wanted != self._failed or time.monotonic() >= self._not_before:
             self._take_over(wanted)
@@ -143,7 +149,7 @@ class Follower(threading.Thread):
             return
         before, self._failed = self.champion, None
         self._begin(served)
-        self._told.pop("file", None)
+        self._notices.forget("file", "wait")
         answers = f"version {wanted.version} answers from now on, by entry {wanted.entry}"
         if before:
             self.metrics.swaps.inc()
@@ -152,10 +158,10 @@ class Follower(threading.Thread):
 
     def _stay(self, error: Exception) -> None:
         if not self.champion:
-            self._fail("file", f"what is in production cannot answer: {first_line(error)}{self._waits}")
+            self._notices.fail("file", f"what is in production cannot answer: {first_line(error)}{self._waits}")
             return
         self._show(self.champion.wanted, current=False)
-        self._fail("file", f"version {self.champion.version} goes on answering: {first_line(error)}")
+        self._notices.fail("file", f"version {self.champion.version} goes on answering: {first_line(error)}")
 
     def _load(self, wanted: Wanted) -> Served:
         return champions.load(self.source.store, wanted, self.source.drafts)
@@ -170,18 +176,3 @@ class Follower(threading.Thread):
         self.metrics.champion.labels(wanted.name, wanted.version, wanted.sha256).set(1)
         self.metrics.current.set(current)
         self.metrics.entry.set(self.history[-1].number)
-
-    def _fail(self, what: str, message: str) -> None:
-        """Count a failure, and tell it."""
-        self.metrics.failures.labels(what).inc()
-        self._tell(what, message)
-
-    def _tell(self, what: str, message: str) -> None:
-        """Say it where it is not what was said last."""
-        if self._told.get(what) != message:
-            self._told[what] = message
-            self.say(message)
-
-    def _recovered(self, what: str, message: str) -> None:
-        if self._told.pop(what, None):
-            self.say(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -50,12 +51,49 @@ class Metrics:
         self.failures = Counter(
             "vgg16_follow_failures", "Looks at the ledger, and new files, that failed.", ["what"], registry=own
         )
-        for what in ("ledger", "file"):
+        for what in ("ledger", "file", "challenger", "shadow"):
             self.failures.labels(what)
+        self.shadow = Gauge(
+            "vgg16_shadow_info", "The challenger that answers too, unheard.", ["version", "sha256"], registry=own
+        )
+        self.shadow_images = Counter(
+            "vgg16_shadow_images", "Images that champion and challenger both answered.", ["version"], registry=own
+        )
+        self.shadow_differences = Counter(
+            "vgg16_shadow_differences",
+            "Images with another label of the challenger's.",
+            ["champion_label", "challenger_label"],
+            registry=own,
+        )
+        self.shadow_agreement = Gauge(
+            "vgg16_shadow_agreement", "The share of images with the same label of both.", registry=own
+        )
+        self.shadow_distance = Gauge(
+            "vgg16_shadow_probability_difference",
+            "The mean absolute difference of the probability of the champion's label.",
+            registry=own,
+        )
+        self.shadow_dropped = Counter(
+            "vgg16_shadow_dropped", "Images that the challenger did not answer, by why.", ["reason"], registry=own
+        )
+        self.end_shadow()
 
     def age_by(self, age: Callable[[], float]) -> None:
         """Say, each time it is asked, how long ago the ledger was read."""
         self.ledger_age.set_function(age)
+
+    def begin_shadow(self, version: str, sha256: str) -> None:
+        """Count what a challenger answers from now on, anew."""
+        self.end_shadow()
+        self.shadow.labels(version, sha256).set(1)
+        self.shadow_images.labels(version)
+
+    def end_shadow(self) -> None:
+        """No challenger answers."""
+        for counted in (self.shadow, self.shadow_images, self.shadow_differences):
+            counted.clear()
+        for gauge in (self.shadow_agreement, self.shadow_distance):
+            gauge.set(math.nan)
 
     def page(self) -> bytes:
         """All of them as text."""

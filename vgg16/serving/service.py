@@ -21,6 +21,7 @@ from vgg16.serving.http.connections import Connection
 from vgg16.serving.http.guard import is_loopback, own_hosts
 from vgg16.serving.limits import Limits
 from vgg16.serving.metrics import Metrics
+from vgg16.serving.shadow.shadow import Shadow
 
 # A shorter one could be guessed.
 _LEAST_TOKEN = 16
@@ -76,7 +77,7 @@ class Service:
     def __init__(self, listening: socket.socket, door: Door, follower: Follower, desk: Desk) -> None:
         host = f"[{door.host}]" if ":" in door.host else door.host
         self.url = f"http://{host}:{listening.getsockname()[1]}"
-        self.follower = follower
+        self.follower, self.shadow = follower, desk.shadow
         self._limits = desk.limits
         hosts = None if door.insecure else own_hosts(door.host)
         config = uvicorn.Config(
@@ -99,8 +100,9 @@ class Service:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(listening,), name="service", daemon=True)
 
-    def start(self) -> None:
-        """Answer from now on, and follow the ledger. Raises Vgg16Error where that does not begin."""
+    def start(self, *, shadow: bool) -> None:
+        """Answer from now on, and follow the ledger; the challenger too where there is to be a `shadow`. Raises
+        Vgg16Error where that does not begin."""
         self._thread.start()
         while not self._server.started:
             if self._ended.is_set():
@@ -108,6 +110,8 @@ class Service:
             time.sleep(0.005)
         self.follower.start()
         self.follower.looked.wait(_FIRST_LOOK)
+        if shadow:
+            self.shadow.start()
 
     def _run(self, listening: socket.socket) -> None:
         try:
@@ -125,6 +129,7 @@ class Service:
         """Take no more connections, finish what runs, and end."""
         self.follower.stop()
         self._server.should_exit = True
+        self.shadow.stop()
         self._ended.wait(self._limits.finish_seconds + 5.0)
 
 
@@ -136,9 +141,10 @@ def start(
     poll: float = follow.POLL,
     *,
     wait: bool = False,
+    shadow: bool = True,
 ) -> Service:
     """A service of a model's champion, which answers when this returns; where it may `wait` for the first one, its
-    `follower.champion` is None until then.
+    `follower.champion` is None until then. With `shadow` the challenger answers too, unheard.
 
     Raises RequestError for a door that may not stand open so or cannot, Vgg16Error where nothing can be served, and
     nothing may be waited for.
@@ -148,8 +154,8 @@ def start(
     try:
         metrics, limits = Metrics(), limits or Limits()
         follower = Follower(source, metrics, say, poll, wait=wait)
-        service = Service(listening, door, follower, Desk(follower, limits, metrics))
-        service.start()
+        service = Service(listening, door, follower, Desk(follower, Shadow(follower, limits, metrics), limits, metrics))
+        service.start(shadow=shadow)
     except BaseException:
         listening.close()
         raise

@@ -32,8 +32,11 @@ TOKEN = "VGG16_SERVE_TOKEN"  # noqa: S105  # the name of the variable
 )
 @click.option("--insecure", is_flag=True, help=f"Answer whoever asks, on any host, where {TOKEN} is not set.")
 @click.option("--wait", is_flag=True, help="Start all the same where nothing is in production yet, and wait for it.")
+@click.option(
+    "--shadow/--no-shadow", default=True, show_default=True, help="Let the challenger in Staging answer too, unheard."
+)
 @answers(show_servers.served)
-def serve(name: str, port: int, host: str, insecure: bool, wait: bool) -> Answer:
+def serve(name: str, *, port: int, host: str, insecure: bool, wait: bool, shadow: bool) -> Answer:
     """Answer pictures over HTTP by what is in production.
 
     A promotion or a rollback takes over within seconds, and no request is lost. Post a picture to /predict, or pixels
@@ -44,7 +47,7 @@ def serve(name: str, port: int, host: str, insecure: bool, wait: bool) -> Answer
     workplace = open_workplace(progress)
     door = service.Door(host, port, os.environ.get(TOKEN, ""), insecure)
     source = Source(workplace.store, name, workplace.home / "cache" / "serving")
-    running = service.start(source, door, _say, wait=wait)
+    running = service.start(source, door, _say, wait=wait, shadow=shadow)
     if not (door.token or is_loopback(host)):
         _say(f"whoever reaches {running.url} may ask: --insecure")
 

@@ -22,7 +22,6 @@ async def facts(request: Request) -> Response:
     """The facts of the version that answers now. Raises RefusalError where none does."""
     desk: Desk = request.app.state.desk
     served, history = desk.served, desk.follower.history
-    challenger = getattr(desk, "shadow", None)
     told = {
         **_model(served),
         **_production(served, history),
@@ -31,7 +30,7 @@ async def facts(request: Request) -> Response:
             "entries": [_entry(entry) for entry in reversed(history[-_SHOWN:])],
         },
         "limits": {"bytes": desk.limits.part_bytes, "pixels": desk.limits.pixels},
-        "challenger": challenger.facts() if challenger else {},
+        "challenger": desk.shadow.facts(),
     }
     return JSONResponse(told, headers=HEADERS)
 

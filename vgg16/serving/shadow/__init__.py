@@ -1,0 +1,1 @@
+"""Shadow mode: the challenger in Staging answers what the champion answered, unheard, and differences are counted."""
