@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from PIL import Image
 from tests.serving.tiny import CLASSES, NAME, SIDE, picture, sample
 from vgg16.config.types import Framing
 from vgg16.data.decode import decode
+from vgg16.exports.session import Session
 from vgg16.serving.service import Service
 
 
@@ -97,9 +99,13 @@ def test_a_file_that_cannot_be_read_is_told_in_its_place_beside_the_others(
     assert (none.status_code, none.json()["error"]["kind"]) == (400, "request")
 
 
-def test_what_arrives_together_is_answered_together_and_each_gets_its_own(running: Service) -> None:
+def test_what_arrives_together_is_answered_together_and_each_gets_its_own(
+    running: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     contents = [picture(index * 5) for index in range(48)]
     told: dict[int, Any] = {}
+    answer = Session.answer
+    monkeypatch.setattr(Session, "answer", lambda *asked: (time.sleep(0.02), answer(*asked))[1])
     with httpx.Client(base_url=running.url, timeout=20) as client:
         before = client.get("/metrics").text
         client_threads = [

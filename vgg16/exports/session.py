@@ -60,9 +60,9 @@ class Session:
         return answers["probabilities"], answers.get("typicality")
 
 
-def open_session(path: Path, threads: int = 0) -> Session:
-    """A file that `exports.onnx` wrote, on the CPU, with so many threads for one call; 0 for all cores. Raises
-    Vgg16Error for any other file."""
+def open_session(path: Path, threads: int = 0, *, spin: bool = True) -> Session:
+    """A file that `exports.onnx` wrote, on the CPU, with so many threads for one call; 0 for all cores. They `spin`
+    for a while after it, for the next call may follow at once. Raises Vgg16Error for any other file."""
     # Since 1.29 it tells its maker of each file that is opened, and keeps a database of that in the person's folder.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
@@ -71,6 +71,7 @@ def open_session(path: Path, threads: int = 0) -> Session:
         raise Vgg16Error("onnxruntime is not installed.", "pip install 'vgg16[export]'") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
     # Of what it optimises away it would warn.
     options.log_severity_level = 3
     try:

@@ -1,8 +1,11 @@
-"""Images of all requests, answered together: a bounded queue before one thread that asks the model."""
+"""Images of all requests, answered together: a bounded queue before the model, which one thread asks at a time."""
 
 from __future__ import annotations
 
 import asyncio
+import math
+import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,9 +25,10 @@ Answer = tuple[NDArray[np.float32], float | None]
 
 
 class _Waiting(NamedTuple):
+    """The images of one request that are still to be asked for, each with its place in the answer."""
+
     served: Served
-    image: Image
-    answer: asyncio.Future[Answer]
+    images: deque[tuple[Image, asyncio.Future[Answer]]]
 
 
 class Batcher:
@@ -36,7 +40,10 @@ class Batcher:
         self._waiting: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self._admitted = 0
-        # onnxruntime spreads one call over the cores by itself.
+        # Seconds of the model for one image, of late.
+        self._pace = 0.0
+        # onnxruntime spreads one call over the cores by itself: two at once would only take turns.
+        self._model = threading.Lock()
         self._thread = ThreadPoolExecutor(1, "model")
 
     @contextmanager
@@ -46,7 +53,8 @@ class Batcher:
         if count > self.limits.images:
             raise too_large("images", f"The request has {count} images", f"{self.limits.images}")
         if self._admitted + count > self.limits.queued_images:
-            raise busy(429, "queue", f"{self._admitted} images wait already.")
+            seconds = math.ceil(self._admitted * self._pace)
+            raise busy(429, "queue", f"{self._admitted} images wait already.", seconds)
         self._admitted += count
         self.metrics.queued.set(self._admitted)
         try:
@@ -55,23 +63,41 @@ class Batcher:
             self._admitted -= count
             self.metrics.queued.set(self._admitted)
 
+    def answer_alone(self, served: Served, image: Image) -> Answer | None:
+        """The answer to an image in the thread that this is called from, which saves its way through the queue; None
+        where others are there, to be answered with it."""
+        if self._admitted > 1 or not self._model.acquire(blocking=False):
+            return None
+        try:
+            return self._ask(served, image[None])[0]
+        finally:
+            self._model.release()
+
     async def answers(self, served: Served, images: Sequence[Image]) -> list[Answer]:
-        """Probabilities float32 [k] and typicality of each image, in their order; all by the same version."""
+        """Probabilities float32 [k] and typicality of each image, in their order; all by the same version. Cancelled,
+        it takes those that are not asked for yet out of the queue."""
+        if not images:
+            return []
         loop = asyncio.get_running_loop()
-        entries = [_Waiting(served, image, loop.create_future()) for image in images]
-        self._waiting.extend(entries)
+        futures: list[asyncio.Future[Answer]] = [loop.create_future() for _ in images]
+        self._waiting.append(_Waiting(served, deque(zip(images, futures, strict=True))))
         self._arrived.set()
-        return await asyncio.gather(*(entry.answer for entry in entries))
+        return await asyncio.gather(*futures)
 
     async def run(self) -> None:
         """Answer what arrives, until this is cancelled."""
         try:
             while True:
                 await self._arrived.wait()
-                await self._wait_for_more()
-                batch = self._take()
-                if batch:
-                    await self._ask(batch)
+                # Only then is it settled which images go together, for until then more arrive.
+                if not self._model.acquire(blocking=False):
+                    await asyncio.get_running_loop().run_in_executor(self._thread, self._model.acquire)
+                try:
+                    await self._wait_for_more()
+                    if batch := self._take():
+                        await self._answer(*batch)
+                finally:
+                    self._model.release()
         finally:
             self._thread.shutdown(wait=False)
 
@@ -79,41 +105,61 @@ class Batcher:
         """A few milliseconds for images that are being decoded, where there are any: alone, none is kept waiting."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self.limits.batch_seconds
-        while len(self._waiting) < min(self._admitted, self.limits.batch_images) and loop.time() < until:
+        while self._is_awaited() and loop.time() < until:
             self._arrived.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(until):
                     await self._arrived.wait()
 
-    def _take(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
+    def _is_awaited(self) -> bool:
+        """Whether an image may come that the next batch has room for."""
+        waiting = sum(len(request.images) for request in self._waiting)
+        return waiting < min(self._admitted, self.limits.batch_images)
+
+    def _take(self) -> tuple[Served, list[tuple[Image, asyncio.Future[Answer]]]] | None:
+        """The next batch: images of the requests of one version in turn, so that one of many images keeps none of the
+        others waiting for more than a batch. None where there is nothing to ask for."""
+        batch: list[tuple[Image, asyncio.Future[Answer]]] = []
+        served = self._waiting[0].served if self._waiting else None
+        others: deque[_Waiting] = deque()
         while self._waiting and len(batch) < self.limits.batch_images:
-            if batch and self._waiting[0].served is not batch[0].served:
-                break
-            entry = self._waiting.popleft()
-            if not entry.answer.done():  # whoever asked has not left
-                batch.append(entry)
+            request = self._waiting.popleft()
+            if request.served is not served:
+                others.append(request)
+                continue
+            image, future = request.images.popleft()
+            if not future.done():  # whoever asked has not left
+                batch.append((image, future))
+            if request.images:
+                self._waiting.append(request)
+        # What was passed over is first the next time.
+        self._waiting.extendleft(reversed(others))
         if self._waiting:
             self._arrived.set()
         else:
             self._arrived.clear()
-        return batch
+        return (served, batch) if served and batch else None
 
-    async def _ask(self, batch: list[_Waiting]) -> None:
-        images = np.stack([entry.image for entry in batch])
+    async def _answer(self, served: Served, batch: list[tuple[Image, asyncio.Future[Answer]]]) -> None:
         loop = asyncio.get_running_loop()
-        begun = loop.time()
+        images = [image for image, _ in batch]
         try:
-            probabilities, typicality = await loop.run_in_executor(self._thread, batch[0].served.session.answer, images)
+            answers = await loop.run_in_executor(self._thread, self._ask, served, np.stack(images))
         except Exception as error:  # the next batch is another one
-            for entry in batch:
-                if not entry.answer.done():
-                    entry.answer.set_exception(error)
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
             return
-        self.metrics.inference.observe(loop.time() - begun)
-        self.metrics.batches.observe(len(batch))
-        for index, entry in enumerate(batch):
-            if not entry.answer.done():
-                entry.answer.set_result(
-                    (probabilities[index], None if typicality is None else float(typicality[index]))
-                )
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    def _ask(self, served: Served, images: NDArray[np.uint8]) -> list[Answer]:
+        begun = time.perf_counter()
+        probabilities, typicality = served.session.answer(images)
+        took = time.perf_counter() - begun
+        self._pace += (took / len(images) - self._pace) / 8
+        self.metrics.inference.observe(took)
+        self.metrics.batches.observe(len(images))
+        usual = [None] * len(images) if typicality is None else typicality.tolist()
+        return list(zip(probabilities, usual, strict=True))

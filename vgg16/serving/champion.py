@@ -90,7 +90,8 @@ def load(store: Store, wanted: Wanted, drafts: Path, threads: int = 0) -> Served
             raise Vgg16Error(f"{where} cannot be fetched: {type(error).__name__}: {first_line(error)}.", hint) from None
         if (found := sha256_of(draft)) != wanted.sha256:
             raise Vgg16Error(f"{where} is not what was proven: its sha256 is {found[:12]}....", hint)
-        session = open_session(draft, threads)
+        # Between requests the threads would spin for 10 ms each time, which others need.
+        session = open_session(draft, threads, spin=False)
     if wanted.model_digest and session.digest != wanted.model_digest:
         raise Vgg16Error(f"{where} is of another model: {session.digest[:12]}..., not {wanted.model_digest[:12]}....")
     _check(session, 1, where)

@@ -61,6 +61,8 @@ class Desk:
             # One version decides the size of the images, and answers them, whatever takes over meanwhile.
             served = self.served
             loop = asyncio.get_running_loop()
+            if len(contents) == 1:
+                return Answers(served, [await self._one(contents[0], served)])
             decoded = await asyncio.gather(
                 *(loop.run_in_executor(self._decoders, self._seen, content, served) for content in contents)
             )
@@ -89,14 +91,38 @@ class Desk:
             self.shadow.compare_tensor(served, images, answers)
             return answers
 
+    async def _one(self, content: bytes, served: Served) -> Answer | RefusalError:
+        """One picture, decoded and answered in one thread where it is alone: each change of threads costs as much as a
+        small picture."""
+
+        def seen_and_asked() -> tuple[_Seen | RefusalError, Answer | None]:
+            seen = self._seen(content, served)
+            if isinstance(seen, RefusalError):
+                return seen, None
+            return seen, self.batcher.answer_alone(served, seen.image)
+
+        seen, answer = await asyncio.get_running_loop().run_in_executor(self._decoders, seen_and_asked)
+        if isinstance(seen, RefusalError):
+            return seen
+        if answer is None:
+            answers = await self._answered(served, [seen.image])
+        else:
+            answers = [answer]
+            self._count(served, answers)
+        self.shadow.compare(served, [seen.shown], answers)
+        return answers[0]
+
     async def _answered(self, served: Served, images: Sequence[Image]) -> list[Answer]:
         answers = await self.batcher.answers(served, images)
+        self._count(served, answers)
+        return answers
+
+    def _count(self, served: Served, answers: Sequence[Answer]) -> None:
         names = served.session.class_names
         for probabilities, typicality in answers:
             self.metrics.images.labels(served.version, names[int(np.argmax(probabilities))]).inc()
             if typicality is not None:
                 self.metrics.typicality.observe(typicality)
-        return answers
 
     def _seen(self, content: bytes, served: Served) -> _Seen | RefusalError:
         decoded = self._decoded(content, served)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _TYPICALITIES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+# As nginx counts those whose client did not wait for the answer.
+_LEFT = 499
 _IMAGES = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -121,6 +124,9 @@ class Measured:
 
         try:
             await self.app(scope, receive, sending)
+        except asyncio.CancelledError:
+            status = _LEFT
+            raise
         finally:
             route = getattr(scope.get("endpoint"), "__name__", "none")
             self.metrics.requests.labels(route, status).inc()

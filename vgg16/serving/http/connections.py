@@ -4,10 +4,11 @@ there are."""
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import h11
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vgg16.serving.http.bodies import slow
@@ -22,7 +23,7 @@ _LINGER = 2.0
 
 class Connection(H11Protocol):
     """One connection. uvicorn ends those without a request; this one also ends a request whose head does not arrive, a
-    refused body that goes on, and an answer that is not read."""
+    refused body that goes on, an answer that is not read, and the work for a client that has left."""
 
     def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -30,6 +31,7 @@ class Connection(H11Protocol):
         self._watched = ""
         self._timer: asyncio.TimerHandle | None = None
         self._refused = False
+        self._running: asyncio.Task[Any] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin, or refuse."""
@@ -38,12 +40,26 @@ class Connection(H11Protocol):
             transport.abort()
         elif len(self.connections) > self.limits.connections:
             self.app = _full
+        self.app = partial(self._run, self.app)
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """End, and what is being done for a request that had arrived whole."""
         self._stop()
         super().connection_lost(exc)
+        if self._running is not None and not self.cycle.more_body:
+            self._running.cancel()
+
+    async def _run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        self._running = asyncio.current_task()
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            # uvicorn would log it as a defect.
+            if not self.cycle.disconnected:
+                raise
+        finally:
+            self._running = None
 
     def data_received(self, data: bytes) -> None:
         """Go on."""

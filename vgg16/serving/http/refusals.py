@@ -44,9 +44,9 @@ def as_json(refusal: RefusalError, path: str) -> JSONResponse:
     return JSONResponse(told, refusal.status, HEADERS | refusal.headers)
 
 
-def busy(status: int, reason: str, message: str) -> RefusalError:
-    """What may be asked again in a second."""
-    return RefusalError(status, reason, message, "Ask again in a moment.", {"retry-after": "1"})
+def busy(status: int, reason: str, message: str, seconds: int = 1) -> RefusalError:
+    """What may be asked again in so many seconds, one at least."""
+    return RefusalError(status, reason, message, "Ask again in a moment.", {"retry-after": str(max(seconds, 1))})
 
 
 def too_large(reason: str, what: str, most: str) -> RefusalError:
