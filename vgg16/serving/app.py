@@ -17,7 +17,7 @@ from vgg16.serving.desk import Desk
 from vgg16.serving.http.guard import PAGE, Guard
 from vgg16.serving.http.refusals import RefusalError, as_json
 from vgg16.serving.metrics import Measured
-from vgg16.serving.routes import facts, occlusion, page, predict, protocol, status
+from vgg16.serving.routes import facts, invocations, occlusion, page, predict, protocol, status
 
 _MODEL = "/v2/models/{model}"
 _VERSION = _MODEL + "/versions/{version}"
@@ -28,6 +28,9 @@ ROUTES = (
     Route("/occlusion", occlusion.occlude, methods=["POST"]),
     Route("/model", facts.facts),
     Route("/metrics", status.metrics),
+    Route("/invocations", invocations.invoke, methods=["POST"]),
+    *(Route(path, invocations.ping) for path in ("/ping", "/health")),
+    Route("/version", invocations.version_of),
     Route("/v2", protocol.server),
     Route("/v2/health/live", protocol.live),
     Route("/v2/health/ready", protocol.ready),

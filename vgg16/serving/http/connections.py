@@ -21,13 +21,39 @@ _TOLD = 64
 _LINGER = 2.0
 
 
+class _Strict(h11.Connection):
+    """What of HTTP one connection speaks; `problem` is what was wrong with it."""
+
+    problem = h11.RemoteProtocolError("it is no HTTP")
+
+    def next_event(self) -> Any:
+        """As of h11, which takes a body whose end is told in two ways: what stands before the service, a proxy, might
+        see another end, and the rest would be a request that nobody has checked."""
+        try:
+            event = super().next_event()
+            if isinstance(event, h11.Request):
+                names = {name.lower() for name, _ in event.headers}
+                if event.http_version not in (b"1.0", b"1.1"):
+                    raise h11.RemoteProtocolError("expected HTTP/1.1")
+                if b"transfer-encoding" in names and (b"content-length" in names or event.http_version != b"1.1"):
+                    raise h11.RemoteProtocolError("Transfer-Encoding beside Content-Length, or before HTTP/1.1")
+        except h11.RemoteProtocolError as error:
+            self.problem = error
+            raise
+        return event
+
+
 class Connection(H11Protocol):
     """One connection. uvicorn ends those without a request; this one also ends a request whose head does not arrive, a
     refused body that goes on, an answer that is not read, and the work for a client that has left."""
 
+    conn: _Strict
+
     def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.conn = _Strict(h11.SERVER)
         self.limits = limits
+        self._unread: asyncio.TimerHandle | None = None
         self._watched = ""
         self._timer: asyncio.TimerHandle | None = None
         self._refused = False
@@ -46,6 +72,7 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End, and what is being done for a request that had arrived whole."""
         self._stop()
+        self._is_read()
         super().connection_lost(exc)
         if self._running is not None and not self.cycle.more_body:
             self._running.cancel()
@@ -67,14 +94,40 @@ class Connection(H11Protocol):
             super().data_received(data)
             self._watch()
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
+        """Tell who ends amid a request why it is none; whoever ends after it has left."""
+        begun = self.conn.their_state is h11.SEND_BODY or bool(self.conn.trailing_data[0])
+        if not begun or self._refused or self.transport.is_closing():
+            return False
+        self.data_received(b"")
+        return self._refused
+
+    def pause_writing(self) -> None:
+        """Give up an answer that is not read."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.limits.idle_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on, as it is read again."""
+        super().resume_writing()
+        self._is_read()
+
+    def _is_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         super().on_response_complete()
         self._watch()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, in JSON too."""
-        self._refuse(RefusalError(400, "http", msg))
+        """Refuse what is no HTTP, in JSON too, with what h11 says of it."""
+        problem = self.conn.problem
+        # What a server does not know it would tell by 501, as if that were its fault.
+        status = problem.error_status_hint if problem.error_status_hint < 500 else 400
+        self._refuse(RefusalError(status, "http", f"{msg[:-1]}: {str(problem)[:200]}."))
 
     def _watch(self) -> None:
         """Let each state that waits for the client last as long as it may, once."""

@@ -14,7 +14,7 @@ from vgg16.serving.http.refusals import RefusalError, as_json
 from vgg16.serving.metrics import Metrics
 
 # What probes of the machine around ask, which have no token and call a service by its address.
-OPEN = ("/v2/health/live", "/v2/health/ready")
+OPEN = ("/v2/health/live", "/v2/health/ready", "/ping", "/health")
 # The files of the page, which hold nothing: it asks whoever reads it for the token, and sends that with its requests.
 PAGE = "/page/"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")

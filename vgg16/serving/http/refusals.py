@@ -8,6 +8,8 @@ from starlette.responses import JSONResponse
 
 # The protocol's own clients read `error` as a text there.
 PROTOCOL = "/v2"
+# MLflow's read `message`.
+INVOCATIONS = "/invocations"
 HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
 _KINDS = {401: "refused", 403: "refused", 429: "busy", 503: "busy"}
 
@@ -38,8 +40,10 @@ class RefusalError(Exception):
 def as_json(refusal: RefusalError, path: str) -> JSONResponse:
     """The response to a request for this path."""
     told: dict[str, object] = {"error": refusal.facts()}
+    text = f"{refusal.message} {refusal.hint}".strip()
+    if path == INVOCATIONS:
+        told |= {"error_code": "BAD_REQUEST" if refusal.status < 500 else "INTERNAL_ERROR", "message": text}
     if path.startswith(PROTOCOL):
-        text = f"{refusal.message} {refusal.hint}".strip()
         told = {"error": text, "kind": refusal.kind, "hint": refusal.hint}
     return JSONResponse(told, refusal.status, HEADERS | refusal.headers)
 
