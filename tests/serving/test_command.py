@@ -33,7 +33,19 @@ from vgg16.cli.main import main
 main()
 """
 TRAINING = ("tensorflow", "keras", "mlflow", "prefect", "great_expectations", "tf2onnx", "onnx", "ai_edge_litert")
-OTHERS = ("pandas", "scipy", "sklearn", "matplotlib", "pyarrow", "sqlalchemy", "h5py", "jinja2", "fastapi", "psutil")
+OTHERS = (
+    "pandas",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "pyarrow",
+    "sqlalchemy",
+    "h5py",
+    "jinja2",
+    "fastapi",
+    "psutil",
+    "httpx",
+)
 
 
 @contextmanager

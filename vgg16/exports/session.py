@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -61,8 +62,9 @@ class Session:
 
 
 def open_session(path: Path, threads: int = 0, *, spin: bool = True) -> Session:
-    """A file that `exports.onnx` wrote, on the CPU, with so many threads for one call; 0 for all cores. They `spin`
-    for a while after it, for the next call may follow at once. Raises Vgg16Error for any other file."""
+    """A file that `exports.onnx` wrote, on the CPU, with so many threads for one call; 0 for as many as this process may
+    use cores. They `spin` for a while after it, for the next call may follow at once. Raises Vgg16Error for any other
+    file."""
     # Since 1.29 it tells its maker of each file that is opened, and keeps a database of that in the person's folder.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
@@ -70,7 +72,8 @@ def open_session(path: Path, threads: int = 0, *, spin: bool = True) -> Session:
     except ImportError:
         raise Vgg16Error("onnxruntime is not installed.", "pip install 'vgg16[export]'") from None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    # Left to itself it takes all of the machine's, and they would stop one another in a container of two.
+    options.intra_op_num_threads = threads or cores_of_group()
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
     # Of what it optimises away it would warn.
     options.log_severity_level = 3
@@ -84,3 +87,15 @@ def open_session(path: Path, threads: int = 0, *, spin: bool = True) -> Session:
             "Write it again: vgg16 export MODEL --format onnx",
         ) from None
     return Session(runtime, metadata)
+
+
+def cores_of_group(membership: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")) -> int:
+    """How many cores the control group of this process leaves it, as a container's limit or a unit's CPUQuota= does; 0
+    where none is set."""
+    try:
+        below = next(line[3:] for line in membership.read_text().splitlines() if line.startswith("0::"))
+        quota, period = (groups / below.strip("/") / "cpu.max").read_text().split()
+        return max(1, math.ceil(int(quota) / int(period)))
+    # Another system, or of an older kind; "max" is no number.
+    except (OSError, StopIteration, ValueError):
+        return 0

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
 from vgg16.cli.command import Answer, Ongoing, answers
 from vgg16.cli.show import servers as show_servers
-from vgg16.errors import RequestError
+from vgg16.errors import RequestError, Vgg16Error
 from vgg16.flows import progress
+from vgg16.storage.files import draft_in
 from vgg16.workplace.workplace import open_workplace
 
 try:
@@ -46,7 +48,7 @@ def serve(name: str, *, port: int, host: str, insecure: bool, wait: bool, shadow
     progress.say(f"serve       {name}")
     workplace = open_workplace(progress)
     door = service.Door(host, port, os.environ.get(TOKEN, ""), insecure)
-    source = Source(workplace.store, name, workplace.home / "cache" / "serving")
+    source = Source(workplace.store, name, _writable(workplace.home / "cache" / "serving"))
     running = service.start(source, door, _say, wait=wait, shadow=shadow)
     if not (door.token or is_loopback(host)):
         _say(f"whoever reaches {running.url} may ask: --insecure")
@@ -61,6 +63,18 @@ def serve(name: str, *, port: int, host: str, insecure: bool, wait: bool, shadow
 
     served = running.follower.champion
     return Ongoing({"url": running.url, "model": name, "version": served.version if served else ""}, until_done)
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, where a file can be made in it. Raises Vgg16Error elsewhere: no model would ever be loaded."""
+    try:
+        with draft_in(folder):
+            return folder
+    except OSError as error:
+        raise Vgg16Error(
+            f"{folder}, where a model's file is while it is checked, cannot be written to: {error.strerror}.",
+            "VGG16_HOME names a folder that can be, VGG16_STORE the store, which need not.",
+        ) from None
 
 
 def _say(text: str) -> None:
