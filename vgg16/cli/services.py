@@ -3,6 +3,7 @@ they say of themselves."""
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -75,8 +76,9 @@ def _of_stack(home: Path, stack: dict[str, Any]) -> list[Service]:
 
 def facts(listed: list[Service]) -> list[dict[str, Any]]:
     """What each says of itself, asked at the same time: `version` and `images` are None where it does not say;
-    `current` is whether that version is the one in production, None where that is not known; `reason` is what is
-    wrong, "" for nothing."""
+    `current` is whether that version is the one in production, None where that is not known; `challenger` is the one
+    that answers too, unheard, and the share of `images` to which it gives the `same` label, None for none; `reason` is
+    what is wrong, "" for nothing."""
     if not listed:
         return []
     with ThreadPoolExecutor(len(listed)) as asking:
@@ -85,7 +87,8 @@ def facts(listed: list[Service]) -> list[dict[str, Any]]:
 
 def _facts(service: Service) -> dict[str, Any]:
     told = {"name": service.name, "url": service.url, "model": service.model, "version": None, "ready": False}
-    told |= {"current": None, "images": None, "live": False, "stack": service.ours, "reason": ""}
+    told |= {"current": None, "images": None, "challenger": None, "live": False}
+    told |= {"stack": service.ours, "reason": ""}
     if not service.runs:
         return told | {"reason": "does not run: vgg16 up"}
     # As bytes: of a text that is not ASCII httpx makes no header.
@@ -106,14 +109,20 @@ def _facts(service: Service) -> dict[str, Any]:
 
 
 def _of_metrics(page: str) -> dict[str, Any]:
-    values: dict[str, float] = {}
     told: dict[str, Any] = {"images": 0}
+    values: dict[str, float] = {}
+    shadow: dict[str, Any] | None = None
     for name, labels, value in _samples(page):
         values[name] = value
         if name == "vgg16_champion_info":
-            told["version"] = labels.get("version")
+            told["version"] = labels["version"]
         elif name == "vgg16_images_total":
             told["images"] += int(value)
+        elif name == "vgg16_shadow_info":
+            shadow = {"version": labels["version"]}
+    if shadow:
+        same = values.get("vgg16_shadow_agreement", math.nan)
+        told["challenger"] = shadow | {"images": int(values.get("vgg16_shadow_images_total", 0)), "same": same}
     age = values.get("vgg16_ledger_age_seconds", 0.0)
     if age > _LATE_SECONDS:
         return told | {"reason": f"has not been able to read the ledger for {age:.0f} s"}

@@ -124,13 +124,15 @@ def _trained(run: Answer) -> Answer:
 
 
 def _service(service: Answer) -> Answer:
-    state = "in production" if service["current"] else ""
+    shadow = service["challenger"]
+    same = f", same label for {shadow['same']:.0%} of {shadow['images']:,}" if shadow and shadow["images"] else ""
     return {
         "model": service["model"],
         "version": service["version"],
         "images": service["images"],
         "url": service["url"],
-        "state": service["reason"] or state,
+        "state": service["reason"] or "in production",
+        "challenger": f"{shadow['version']}{same}" if shadow else "",
     }
 
 
