@@ -112,7 +112,10 @@ def test_a_stage_that_a_hand_moved_without_its_alias_counts_too(place: Any) -> N
     assert record(place)[0] == "2"
 
 
-@pytest.mark.parametrize("content", ["{", "{}", '{"name": "vgg16-dogs", "version": "1", "model_digest": "", "onnx": "", "at": ""}', "null"])
+OTHER = challengers.Challenger(name="vgg16-dogs", version="1", model_digest="", onnx="", at="").model_dump_json()
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "null", OTHER])
 def test_a_damaged_record_is_refused_and_written_anew(place: Any, tmp_path: Path, content: str) -> None:
     file = tmp_path / "damaged.json"
     for waits in (True, False):

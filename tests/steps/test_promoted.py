@@ -90,6 +90,28 @@ def test_what_is_proven_is_onnx_and_what_the_gate_asks_for_of_the_model_that_was
         promoted.prove(VERSION, "e" * 64, place)
 
 
+def test_what_waits_has_its_onnx_file_alone_and_waits_without_where_none_can_be_proven(
+    place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.rules = GateRules(exports=("litert-int8",))
+    promoted.prove_waiting(VERSION, DIGEST, place)
+    assert place.asked == [("onnx",)]
+    assert sha256_in(place.store, made(place.store, "onnx").key)
+    for problem in (RefusedError("it answers otherwise", "a hint"), OSError("the disk is full")):
+
+        def fails(*_: object, problem: Exception = problem) -> None:
+            raise problem
+
+        with monkeypatch.context() as failing:
+            failing.setattr(exporting, "export", fails)
+            promoted.prove_waiting(VERSION, DIGEST, place)
+    promoted.prove_waiting(VERSION, "e" * 64, place)
+    begins = f"waiting     {NAME} version 3 has no ONNX file, so no service can try it: "
+    refused, failed, changed = (text.removeprefix(begins) for text in place.said[1:])
+    assert (refused, failed) == ("it answers otherwise a hint", "the disk is full")
+    assert "has been changed: expected a model with digest eeeeeeeeeeee" in changed
+
+
 def test_what_comes_back_has_the_files_that_it_had_and_nothing_is_made(place: Any) -> None:
     files = {name: made(place.store, name).sha256 for name in ("onnx", "litert-int8")}
     history = [entry(1, exports=files, model_digest=DIGEST), entry(2, "4", exports={"onnx": "f" * 64})]
