@@ -144,14 +144,14 @@ def test_where_there_is_a_token_the_page_asks_for_it_and_keeps_it_for_the_tab(tm
         serving(in_production(tmp_path, "1"), tmp_path, door) as running,
         looking(running.url, *WIDTHS["wide"], 401) as page,
     ):
-        field = page.get_by_label("The token")
+        field = page.get_by_label("has its token")
         field.wait_for()
         drop(page, {"one.png": picture(250)})
         page.screenshot(path="/tmp/page-test-token.png")
         field.fill("anothertoken")
         page.keyboard.press("Enter")
         page.get_by_text("Expected the token of this service, found another.").wait_for()
-        page.get_by_label("The token").fill(TOKEN)
+        page.get_by_label("has its token").fill(TOKEN)
         page.get_by_role("button", name="Use it").click()
         # What was dropped meanwhile has waited.
         card(page, 0).get_by_text("Version 1 answered.").wait_for()

@@ -28,7 +28,7 @@ export async function ask(path, options = {}) {
     if (answer.ok) return answer.json();
     const refusal = await refused(answer);
     if (answer.status !== 401) throw refusal;
-    if (sent === token) await another(sent ? refusal.message : "This service answers to whoever has its token.");
+    if (sent === token) await another(sent ? refusal.message : "");
   }
 }
 

@@ -36,6 +36,7 @@ export class Card {
   // Send the picture; once more where it was answered before.
   async ask() {
     Object.assign(this, { answer: null, error: null });
+    this.element.classList.remove("older");
     this.extra.hidden = true;
     this.show(make("p", { className: "soft" }, "Waits …"));
     try {

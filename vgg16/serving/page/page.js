@@ -61,15 +61,16 @@ function promoted(before) {
 
 async function look() {
   const standing = byId("standing");
-  const say = (text) => {
+  const say = (text, fails) => {
     if (standing.textContent !== text) standing.textContent = text;
+    standing.className = fails ? "note open" : "lead";
   };
   try {
     const before = facts;
     facts = await ask("model");
     byId("model").textContent = facts.model;
     document.title = `${facts.model} ${facts.version}`;
-    say(`Version ${facts.version} answers.${staleness(facts)}`);
+    say(`Version ${facts.version} answers.${staleness(facts)}`, staleness(facts) !== "");
     // Its age alone is always new.
     const text = JSON.stringify({ ...facts, ledger: facts.ledger.entries });
     if (text !== shown) byId("about").replaceChildren(...about(facts));
@@ -77,7 +78,7 @@ async function look() {
     if (before && before.version !== facts.version) promoted(before.version);
     for (const card of cards) card.compare(facts.version);
   } catch (error) {
-    say(`${error.message} ${error.hint ?? ""} This page looks again every ${LOOKS} seconds.`);
+    say(`${error.message} ${error.hint ?? ""} This page looks again every ${LOOKS} seconds.`, true);
   }
 }
 
