@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--pictures", type=int, default=400)
     args = parser.parse_args()
-    session = open_session(args.file)
+    session = open_session(args.file, threads=1)  # one image at a time is too little for more
     for part in PARTS:
         print(json.dumps(measure(session, round(part * session.side), args.pictures) | stamp()), flush=True)
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.serving.planted import looks_at, marked
-from tests.serving.tiny import NAME, in_production, keep, onnx_file, picture, promote, serving
+from tests.serving.tiny import NAME, challenge, in_production, keep, onnx_file, picture, promote, serving
 from tests.system.pictures import browser
 from vgg16.serving.service import Door
 from vgg16.storage.store import FolderStore
@@ -103,7 +103,6 @@ def test_dropped_pictures_are_answered_and_a_promotion_shows_by_itself(width: st
         # One colour, hidden behind itself.
         card(page, 1).get_by_role("button", name="Where it looks").click()
         card(page, 1).get_by_text("No single place matters much").wait_for()
-        page.screenshot(path=f"/tmp/page-test-{width}.png", full_page=True)
         promote_next(store, tmp_path, looks_at(1), "2")
         page.get_by_text("Version 2 answers from now on; before, version 1 did.").wait_for()
         assert "Version 1 answered; another one would now." in card(page, 3).inner_text()
@@ -117,7 +116,6 @@ def test_dropped_pictures_are_answered_and_a_promotion_shows_by_itself(width: st
         with page.expect_download() as downloading:
             page.get_by_role("button", name="Download as CSV").click()
         lines = Path(downloading.value.path()).read_text("utf-8-sig").splitlines()
-        page.screenshot(path=f"/tmp/page-test-{width}-2.png", full_page=True)
         card(page, 0).get_by_role("button", name="Remove broken.jpg").click()
         assert page.locator(".card").count() == 4
     red, _, blue = (np.asarray(Image.open(io.BytesIO(shown)).convert("RGB"), int)[..., band] for band in range(3))
@@ -147,7 +145,6 @@ def test_where_there_is_a_token_the_page_asks_for_it_and_keeps_it_for_the_tab(tm
         field = page.get_by_label("has its token")
         field.wait_for()
         drop(page, {"one.png": picture(250)})
-        page.screenshot(path="/tmp/page-test-token.png")
         field.fill("anothertoken")
         page.keyboard.press("Enter")
         page.get_by_text("Expected the token of this service, found another.").wait_for()
@@ -170,10 +167,23 @@ def test_before_anything_is_in_production_the_page_says_so_and_goes_on_looking(t
         page.get_by_text(f"No version of {NAME} can answer yet").first.wait_for()
         drop(page, {"one.png": picture(250)})
         card(page, 0).get_by_text("Asked again in 2 seconds").wait_for()
-        page.screenshot(path="/tmp/page-test-waiting.png")
         promote_next(store, tmp_path, onnx_file("1"), "1")
         page.get_by_text("Version 1 answers.").wait_for()
         card(page, 0).get_by_text("Version 1 answered.").wait_for()
+
+
+def test_the_challenger_and_what_it_says_otherwise_are_shown(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    # Of greys up to 96 the champion says the second class; the challenger says the third one above 64.
+    promote_next(store, tmp_path, onnx_file("1", bias=(0.0, 3.0, 0.0), classes=CLASSES), "1")
+    challenge(store, "2", keep(store, onnx_file("2", bias=(0.0, 1.0, 0.0), classes=CLASSES), tmp_path), tmp_path)
+    with serving(store, tmp_path) as running, looking(running.url, *WIDTHS["wide"]) as page:
+        page.get_by_text("Challenger: version 2").wait_for()
+        drop(page, {f"{number}.png": picture(number) for number in (0, 100, 250, 255)})
+        page.get_by_text("The same label on 75.0\u00a0% of 4 pictures").wait_for()
+        (row,) = page.locator("#about .pairs tbody tr").all()
+        assert row.inner_text().split("\t")[0].startswith("\\u202etfel")
+        assert row.inner_text().split("\t")[2] == "1"
 
 
 def test_pictures_that_a_busy_service_has_no_room_for_are_sent_again(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+from functools import partial
 from typing import Any
 
 from PIL import Image as Pictures
@@ -56,7 +57,7 @@ async def _map(request: Request, desk: Desk, content: bytes) -> dict[str, Any]:
         "probability": whole["probability"],
         "grid": drops.tolist(),
         "edges": occlusion.edges(len(image), count),
-        "image": _uri(image),
+        "image": await desk.read(partial(_uri, image)),
         "model": served.name,
         "version": served.version,
     }
