@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import ENVIRONMENT, free_port, wait_for
-from tests.infra.compose import INFRA, ROOT, required, services
+from tests.infra.compose import INFRA, ROOT, command_of, required, services
 
 BIN = str(Path(sys.executable).parent)
 SECRETS = {name: f"a-secret-for-{name}" for name in required()}
@@ -30,6 +30,7 @@ class Team:
     mlflow: str
     person: dict[str, str]
     database: str
+    serve: str
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def serving(folder: Path) -> Iterator[Team]:
     """All services that need no GPU, each started once those it waits for are well; their data stay in the folder."""
     with ExitStack() as running:
         folder.chmod(0o755)  # PostgreSQL refuses to run as root, and another user must reach its folder
-        ports = {name: free_port() for name in ("postgres", "s3", "mlflow", "prefect", "worker")}
+        ports = {name: free_port() for name in ("postgres", "s3", "mlflow", "prefect", "worker", "serve")}
         database = "PostgreSQL" if shutil.which("initdb") else "SQLite"
         replaced = {
             "/etc/mlflow-auth.ini": str(folder / "mlflow-auth.ini"),
@@ -79,13 +80,18 @@ def serving(folder: Path) -> Iterator[Team]:
                 continue  # the worker makes its pool itself
             service = found[name] | {"command": found[name]["command"] + more.get(name, [])}
             running.enter_context(started(name, service, ENVIRONMENT | own, folder))
+        service = services(SECRETS, replaced | {"8080": str(ports["serve"])})["serve"]
+        alone = {"command": [*command_of(service), "--host", "127.0.0.1", "--port", str(ports["serve"])]}
+        elsewhere = ENVIRONMENT | own | {"VGG16_HOME": str(folder / "serve")}
+        running.enter_context(started("serve", service | alone, elsewhere, folder))
         keys = ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "VGG16_STORE", "PREFECT_API_AUTH_STRING")
         person = {
             name: value
             for name, value in found["worker"]["environment"].items()
             if name in keys or name.startswith(("AWS_", "MLFLOW_TRACKING_"))
         }
-        yield Team(person["PREFECT_API_URL"], person["MLFLOW_TRACKING_URI"], person, database)
+        champion = f"http://127.0.0.1:{ports['serve']}"
+        yield Team(person["PREFECT_API_URL"], person["MLFLOW_TRACKING_URI"], person, database, champion)
 
 
 @contextmanager

@@ -86,6 +86,19 @@ def test_a_person_with_the_passwords_trains_and_reads(team: Team, vgg16: Callabl
     assert version["stage"] == "Production"
     runs = httpx.post(f"{team.prefect}/flow_runs/filter", json={}, auth=PREFECT_LOGIN).json()
     assert {"Completed"} <= {each["state"]["name"] for each in runs}
+    answers_by_the_champion(team, next((tmp_path / "samples" / "digits").glob("*.png")))
+
+
+def answers_by_the_champion(team: Team, picture: Path) -> None:
+    """The service, up since before there was any version, is ready now, for who has the token."""
+    deadline = time.monotonic() + 20
+    while not httpx.get(f"{team.serve}/v2/health/ready").is_success:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    token = {"Authorization": f"Bearer {SECRETS['SERVE_TOKEN']}"}
+    answer = httpx.post(f"{team.serve}/predict", content=picture.read_bytes(), headers=token).raise_for_status().json()
+    assert (answer["model"], answer["version"]) == ("vgg16-digits", "1")
+    assert httpx.post(f"{team.serve}/predict", content=picture.read_bytes()).status_code == 401
 
 
 @pytest.mark.parametrize("how", ["wrong", "none"])
