@@ -97,11 +97,18 @@ def served(program: Path, home: Path) -> Iterator[tuple[subprocess.Popen[str], s
         process.wait()
 
 
-def seconds(program: Path, home: Path, picture: bytes) -> float:
-    """From the start of the process to the answer to a picture."""
-    with served(program, home) as (_, url, begun):
+def seconds(program: Path, home: Path, picture: bytes) -> tuple[float, float]:
+    """From the start of the process to the answer to a picture, and what the process took of the processor for it."""
+    with served(program, home) as (process, url, begun):
         httpx.post(f"{url}/predict", content=picture).raise_for_status()
-        return time.perf_counter() - begun
+        taken = time.perf_counter() - begun
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        return taken, sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def told(starts: list[tuple[float, float]], which: int) -> str:
+    """The median of one of the two figures of each start."""
+    return middle([each[which] for each in starts])
 
 
 def forget(folder: Path) -> None:
@@ -144,7 +151,8 @@ def measured(program: Path, width: float, starts: int, requests: int) -> dict[st
             after_requests = resident(process)
     return {
         "file_megabytes": round(len(content) / 1e6, 1),
-        "first_answer_s": {"warm": middle(warm), "cold": middle(cold)},
+        "first_answer_s": {"warm": told(warm, 0), "cold": told(cold, 0)},
+        "processor_s": {"warm": told(warm, 1), "cold": told(cold, 1)},
         "memory_megabytes": {"after_start": after_start, f"after_{requests}_requests": after_requests},
     }
 
@@ -157,8 +165,8 @@ def main() -> None:
     asked = parser.parse_args()
     program = Path(shutil.which(asked.program) or parser.error(f"there is no program {asked.program}")).absolute()
     for width in (0.125, 1.0):
-        told = measured(program, width, asked.starts, asked.requests)
-        print(json.dumps({"width": width, **told, **stamp()}), flush=True)
+        figures = measured(program, width, asked.starts, asked.requests)
+        print(json.dumps({"width": width, **figures, **stamp()}), flush=True)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 UV = str(Path(sys.executable).parent / "uv")
 # What a wheel is made of, as the Dockerfile copies it too.
 SOURCES = ("pyproject.toml", "README.md", "prefect.yaml", "vgg16", "flows")
-DATA = {".html", ".md", ".toml", ".yaml"}
+DATA = {".css", ".html", ".js", ".md", ".toml", ".yaml"}
 # Every process that imported modules of ours writes down where they came from.
 WITNESS = """\
 import atexit, os, sys, uuid

@@ -62,8 +62,11 @@ def answers(folder: Path, program: list[str], *visible: Path, **more: str) -> No
                     assert time.monotonic() < deadline
                     time.sleep(0.1)
             assert httpx.post(f"{url}/predict", content=picture(9)).status_code == 401
+            for address, kind in (("/", "text/html"), ("/metrics", "text/plain")):
+                assert client.get(address).raise_for_status().headers["content-type"].startswith(kind)
+        # That it runs, and nothing of what it serves.
         left = [path for path in Path(f"/proc/{process.pid}/root/tmp/vgg16").rglob("*") if not path.is_dir()]
-        assert left == []
+        assert [path.name for path in left] == [f"{url.rpartition(':')[2]}.json"]
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 143
 

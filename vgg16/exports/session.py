@@ -62,9 +62,9 @@ class Session:
 
 
 def open_session(path: Path, threads: int = 0, *, spin: bool = True) -> Session:
-    """A file that `exports.onnx` wrote, on the CPU, with so many threads for one call; 0 for as many as this process may
-    use cores. They `spin` for a while after it, for the next call may follow at once. Raises Vgg16Error for any other
-    file."""
+    """A file that `exports.onnx` wrote, on the CPU, with so many threads for one call; 0 for one on each core that this
+    process may use. They `spin` for a while after it, for the next call may follow at once. Raises Vgg16Error for any
+    other file."""
     # Since 1.29 it tells its maker of each file that is opened, and keeps a database of that in the person's folder.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
