@@ -42,6 +42,7 @@ GUESS = {"label": EVIL, "probability": 0.5}
 SOURCE = {"mode": EVIL, "size": [1, 1], "done": [EVIL]}
 RUN = {"run_id": EVIL, "params": {EVIL: EVIL}, "metrics": METRICS, "status": EVIL, "model": EVIL, "verdict": EVIL}
 TRAINED = {"ended": EVIL, "experiment": EVIL, "run_id": "a", "model": EVIL, "verdict": EVIL, "status": EVIL}
+SERVICE = dict.fromkeys(("model", "version", "url", "reason"), EVIL) | {"images": 3, "challenger": None}
 VERSION = {
     "warnings": [EVIL],
     "name": EVIL,
@@ -103,6 +104,7 @@ SHOWN: dict[Callable[[Answer], None], Answer] = {
     show_runs.status: {
         "trained": [TRAINED],
         "waiting": [{"model": EVIL}],
+        "services": [SERVICE, SERVICE | {"challenger": {"version": EVIL, "images": 9, "same": 0.5}}],
         "server": EVIL,
         "runs": [],
         "next": {"when": EVIL, "deployment": EVIL},
@@ -110,7 +112,8 @@ SHOWN: dict[Callable[[Answer], None], Answer] = {
     show_catalog.row: {"settings": [{"key": EVIL, "value": EVIL, "allowed": EVIL, "meaning": EVIL}]},
     show_datasets.fetched: {"dataset": EVIL, "digest": EVIL, "classes": 2, "splits": {EVIL: 1}, "address": EVIL},
     show_servers.served: {"url": EVIL, "model": EVIL, "version": EVIL},
-    show_servers.started: {"services": [{"name": EVIL, "url": EVIL}], "env": EVIL, "login": EVIL},
+    show_servers.started: dict.fromkeys(("env", "login", "authorization"), EVIL)
+    | {"services": [{"name": EVIL, "url": EVIL}], "serves": {EVIL: EVIL}, "champions": [EVIL.upper()]},
     show_datasets.checked: {
         "dataset": "pets",
         "digest": "d" * 64,

@@ -17,9 +17,10 @@ import pytest
 
 from tests.conftest import call
 from vgg16.stack import processes
-from vgg16.stack.configuration import PORTS
+from vgg16.stack.configuration import PORTS, SERVE, SERVE_PORT
 
-SERVICES = {"s3", "prefect", "mlflow", "worker cpu", "worker gpu"}
+SERVED = "serve vgg16-digits"
+SERVICES = {"s3", "prefect", "mlflow", "worker cpu", "worker gpu", SERVED}
 # What the file says of a stack that was never started.
 EMPTY = {"up": False, "database": "", "services": [], "variables": {}}
 
@@ -67,6 +68,12 @@ class Stack:
         login = tuple(self.environment[f"MLFLOW_TRACKING_{part}"] for part in ("USERNAME", "PASSWORD"))
         return httpx.Client(base_url=self.environment["MLFLOW_TRACKING_URI"], auth=login, timeout=30)
 
+    @property
+    def served(self) -> httpx.Client:
+        """Who asks the service of the digits' model with its token: `served.post("predict", content=picture)`."""
+        name, _, value = (self.home / "stack" / "authorization").read_text().strip().partition(": ")
+        return httpx.Client(base_url=self.urls[SERVED], headers={name: value}, timeout=30)
+
     def processes(self) -> list[psutil.Process]:
         """Every process that the stack started."""
         return everything(self.home)
@@ -84,9 +91,9 @@ class Stack:
 
 
 @contextmanager
-def started(name: str = "home", ports: dict[str, int] | None = None) -> Iterator[Stack]:
+def started(name: str = "home", ports: dict[str, int] | None = None, serve: str = "") -> Iterator[Stack]:
     """The stack of an empty home of that name, with no other variable than VGG16_HOME; ended at the end. Of `ports` it
-    looks for a service first where it stands there."""
+    looks for a service first where it stands there. A model may be served from the beginning."""
     # Not in pytest's folders: they are closed to the user that PostgreSQL runs as.
     with tempfile.TemporaryDirectory(prefix="vgg16-stack-") as folder:
         Path(folder).chmod(0o711)
@@ -96,7 +103,7 @@ def started(name: str = "home", ports: dict[str, int] | None = None) -> Iterator
             (home / "stack" / "stack.json").write_text(json.dumps(EMPTY | {"ports": ports}))
         command = partial(call, VGG16_HOME=str(home))
         try:
-            up = command("up", "--json")
+            up = command("up", *(["--serve", serve] if serve else []), "--json")
             assert up.status == 0, up.stderr + up.stdout
             yield Stack(home, up.json, up.stderr, command)
         finally:
@@ -113,6 +120,8 @@ def reader_stack() -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """A stack that the tests of this session share. The other would take the port of a server that they have killed."""
-    with started(ports={name: port + 1000 for name, port in PORTS.items()}) as found:
+    """A stack that the tests of this session share, with a service of the digits' model. The other stack would take
+    the port of a server that they have killed."""
+    ports = {name: port + 1000 for name, port in (PORTS | {SERVED: SERVE_PORT}).items()}
+    with started(ports=ports, serve=SERVED.removeprefix(SERVE)) as found:
         yield found

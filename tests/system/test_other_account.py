@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.system.conftest import Stack
+from tests.system.conftest import SERVED, Stack
 from vgg16.stack import processes
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
@@ -36,6 +36,8 @@ OPEN = {
     },
     "mlflow": {"/health"},
     "s3": {"/healthz", "/status"},
+    # Its page holds nothing of the model, and asks for the token itself.
+    SERVED: {"/v2/health/live", "/v2/health/ready", "/", "/page/page.js"},
 }
 # Of HTTP: what is no TLS; a person who is not known; one who may not. 0 is a connection that is closed.
 REFUSED = (0, 400, 401, 403)
@@ -63,7 +65,7 @@ def test_every_port_that_listens_is_one_that_is_asked_here(stack: Stack) -> None
         [one for pool in ("cpu", "gpu") for one in processes.marked(f"{stack.home}/stack/worker {pool}")]
     )
     names = {port: name for name, port in stack.state["ports"].items()}
-    tried = {"prefect", "mlflow", "postgresql", *SEAWEEDFS}
+    tried = {"prefect", "mlflow", "postgresql", SERVED, *SEAWEEDFS}
     assert {names.get(port, port) for port in listening(stack.processes()) - workers} <= tried
     tokens = (b"", b"0" * 32, b"0" * 32 + b"\n", json.dumps({"token": "0" * 32}).encode() + b"\n")
     answers = asked([[port, [(token + bytes(64)).hex()]] for port in workers for token in tokens])
@@ -161,6 +163,34 @@ def test_of_mlflow_nobody_sees_anything(stack: Stack) -> None:
     assert asked([[port, "GET", path, {}] for path in sorted(OPEN["mlflow"])]) == [[200, "OK"]]
     shaken = HANDSHAKE.format(path="/", port=port, more="")
     assert b" 403 " in bytes.fromhex(asked([[port, [shaken.encode().hex()]]])[0])
+
+
+def test_of_a_service_everybody_sees_its_page_and_nobody_an_answer(stack: Stack) -> None:
+    from vgg16.serving.app import ROUTES
+
+    port = stack.state["ports"][SERVED]
+    filled = {re.sub(r"{\w+}", "vgg16-digits", route.path): route.methods or set() for route in ROUTES}
+    calls = [(method, path) for path, methods in filled.items() for method in sorted(methods | {"POST", "DELETE"})]
+    around = ("//metrics", "/page", "/v2/health/live/", "/v2/health/../models/vgg16-digits", "/nothing")
+    calls += [(method, path) for path in around for method in ("GET", "POST")]
+    closed = [call for call in calls if call[1] not in OPEN[SERVED] and not call[1].startswith("/page/")]
+    assert len(closed) > 30
+    for headers, expected in (
+        ({}, 401),
+        ({"Authorization": "Bearer " + "0" * 40}, 401),
+        ({"Authorization": f"Basic {b64encode(b'vgg16:').decode()}"}, 401),
+        ({"Host": "evil.example"}, 403),
+    ):
+        answers = asked([[port, *call, headers] for call in closed])
+        refused = zip(closed, answers, strict=True)
+        assert [(call, answer) for call, answer in refused if answer[0] != expected] == []
+    pages = asked([[port, "GET", page, {}] for page in sorted(OPEN[SERVED])])
+    assert {status for status, _ in pages} <= {200, 503}
+    secrets = json.loads((stack.home / "stack" / "secrets.json").read_text()).values()
+    assert not [text for _, text in pages for secret in secrets if secret in text]
+    # Of the page there are its files, and nothing beside them.
+    beside = ("/page/../metrics", "/page/..%2fmetrics", "/page/%2e%2e%2fapp.py", "/page//etc/passwd")
+    assert {status for status, _ in asked([[port, "GET", path, {}] for path in beside])} == {404}
 
 
 def test_postgresql_asks_for_a_password(stack: Stack) -> None:

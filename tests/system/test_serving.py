@@ -18,8 +18,9 @@ import pytest
 from PIL import Image
 
 from tests.conftest import ENVIRONMENT, QUIET, free_port, wait_for
-from tests.system.conftest import Stack
+from tests.system.conftest import SERVED, Stack
 from tests.system.servers import BIN
+from tests.system.team import wait_for_it
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
@@ -84,6 +85,23 @@ def test_raw_digits_are_answered_with_their_labels_as_the_command_line_does(stac
     for each in found:
         assert set(each["probabilities"]) == set("0123456789")
         assert sum(each["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_stacks_own_service_answers_with_what_was_promoted_as_the_command_line_does(
+    stack: Stack, served: Served
+) -> None:
+    folder, version = stack.home / "samples" / "digits", served.model.rpartition("/")[2]
+    wait_for_it(lambda: stack.served.get("v2/health/ready").is_success, 20)
+    pictures = [("file", path.read_bytes()) for path in sorted(folder.glob("*.png"))]
+    answered = stack.served.post("predict", files=pictures).json()
+    told = stack.command("predict", str(folder), "--model", served.model, "--json").json["predictions"]
+    assert [(each["label"], each["version"]) for each in answered] == [(each["label"], version) for each in told]
+    assert [each["probability"] for each in answered] == pytest.approx([each["probability"] for each in told], abs=1e-4)
+    (shown,) = stack.command("status", "--json").json["services"]
+    assert (shown["name"], shown["url"], shown["version"]) == (SERVED, stack.urls[SERVED], version)
+    assert (shown["ready"], shown["current"], shown["images"] >= len(pictures)) == (True, True, True)
+    checks = {check["name"]: check for check in stack.command("doctor", "--json").json["checks"]}
+    assert checks["services"]["detail"].endswith(f"answers with version {version}, which is in production")
 
 
 def test_requests_at_the_same_time_get_their_own_answers(served: Served) -> None:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.conftest import VGG16
-from tests.system.conftest import SERVICES, Stack, everything
+from tests.system.conftest import SERVED, SERVICES, Stack, everything
 from vgg16.stack import postgresql, processes
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
@@ -73,7 +73,7 @@ def test_secrets_are_neither_printed_nor_on_a_command_line_nor_readable(stack: S
         assert not [secret for secret in hidden if secret in text]
         assert "postgresql+" not in text
     assert stack.environment["MLFLOW_TRACKING_PASSWORD"] in Path(stack.answer["login"]).read_text()
-    for name in ("stack.json", "secrets.json", "env", "login"):
+    for name in ("stack.json", "secrets.json", "env", "login", "authorization"):
         assert (stack.home / "stack" / name).stat().st_mode & 0o777 == 0o600
 
 
@@ -116,14 +116,16 @@ def test_what_the_environment_says_wins(stack: Stack, tmp_path: Path) -> None:
 
 def test_a_killed_service_is_told_and_started_again_alone(stack: Stack) -> None:
     before = {service["name"]: service["pid"] for service in stack.state["services"]}
-    for process in processes.marked(f"{stack.home}/stack/mlflow"):
-        process.kill()
+    for name in ("mlflow", SERVED):
+        for process in processes.marked(f"{stack.home}/stack/{name}"):
+            process.kill()
     failed = stack.command("models", "--json")
     assert failed.status == 1
     assert "vgg16 up" in failed.json["error"]["hint"]
     assert stack.command("up").status == 0
     after = {service["name"]: service["pid"] for service in stack.state["services"]}
-    assert {name for name in after if after[name] != before[name]} == {"mlflow"}
+    assert {name for name in after if after[name] != before[name]} == {"mlflow", SERVED}
+    assert stack.served.get("v2").is_success
     assert stack.command("models").status == 0
 
 
@@ -131,12 +133,15 @@ def test_a_busy_port_is_left_to_its_owner_and_down_leaves_nothing(vgg16: Callabl
     home = tmp_path / "home"
     with socket.create_server(("127.0.0.1", processes.free_port(5000, []))) as busy:
         port = busy.getsockname()[1]
-        up = vgg16("up", "--json", VGG16_HOME=str(home))
+        up = vgg16("up", "--serve", "vgg16-digits", "--json", VGG16_HOME=str(home))
         assert up.status == 0, up.stderr + up.stdout
         assert f"port {port}" in up.stderr or "mlflow is on" in up.stderr
         urls = {service["name"]: service["url"] for service in up.json["services"]}
         assert urls["mlflow"] != f"http://127.0.0.1:{port}"
-    register_a_version(Stack(home, up.json, up.stderr, vgg16))
+    stack = Stack(home, up.json, up.stderr, vgg16)
+    # Nothing is in production yet: it waits, and ends with the others all the same.
+    assert stack.served.get("v2/health/ready").status_code == 503
+    register_a_version(stack)
     ours = everything(home)
     down = vgg16("down", "--json", VGG16_HOME=str(home))
     assert {service["name"] for service in down.json["services"]} == set(urls)

@@ -102,8 +102,11 @@ def status(answer: Answer) -> None:
         table("trained last", [_trained(one) for one in answer["trained"]])
     if answer["waiting"]:
         table("waits in Staging; `vgg16 promote MODEL VERSION` judges it again", answer["waiting"])
-    if answer["services"]:
-        table("services of models", [_service(one) for one in answer["services"]])
+    if services := answer["services"]:
+        rows = [_service(one) for one in services]
+        if any(one["challenger"] for one in services):
+            rows = [row | {"challenger": _shadow(one["challenger"])} for row, one in zip(rows, services, strict=True)]
+        table("services of models", rows)
     if not answer["server"]:
         click.echo("No Prefect server is named, so nothing is scheduled. `vgg16 up` starts one here.")
         return
@@ -124,16 +127,19 @@ def _trained(run: Answer) -> Answer:
 
 
 def _service(service: Answer) -> Answer:
-    shadow = service["challenger"]
-    same = f", same label for {shadow['same']:.0%} of {shadow['images']:,}" if shadow and shadow["images"] else ""
     return {
         "model": service["model"],
         "version": service["version"],
         "images": service["images"],
         "url": service["url"],
         "state": service["reason"] or "in production",
-        "challenger": f"{shadow['version']}{same}" if shadow else "",
     }
+
+
+def _shadow(challenger: Answer | None) -> str:
+    if not challenger or not challenger["images"]:
+        return challenger["version"] if challenger else ""
+    return f"{challenger['version']}, the same label for {challenger['same']:.0%} of {challenger['images']:,}"
 
 
 def compare(answer: Answer) -> None:

@@ -21,14 +21,15 @@ def checks(answer: Answer) -> None:
 
 
 def started(answer: Answer) -> None:
+    widest = max(12, *(len(service["name"]) for service in answer["services"]))
     for service in answer["services"]:
-        click.echo(f"{click.style('ok  ', fg='green')} {service['name']:<12} {service['url']}")
+        click.echo(f"{click.style('ok  ', fg='green')} {service['name']:<{widest}} {service['url']}")
     click.echo("Every vgg16 command of this home uses them now. For other tools and shells:")
     click.echo(f"  source {short(answer['env'])}")
     click.echo("Prefect and MLflow let in whoever has their passwords; to log in with a browser:")
     click.echo(f"  cat {short(answer['login'])}")
     if answer["serves"]:
-        click.echo("The models that it serves answer whoever has the stack's token:")
+        click.echo("Models are served to whoever has the token that stands there too; from a shell:")
     header = shlex.quote(f"@{short(answer['authorization'])}")
     for url in answer["serves"].values():
         click.echo(f"  curl -H {header} -F file=@photo.jpg {url}/predict")
