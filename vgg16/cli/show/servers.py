@@ -31,8 +31,10 @@ def started(answer: Answer) -> None:
     if answer["serves"]:
         click.echo("Models are served to whoever has the token that stands there too; from a shell:")
     header = shlex.quote(f"@{short(answer['authorization'])}")
-    for url in answer["serves"].values():
+    for model, url in answer["serves"].items():
         click.echo(f"  curl -H {header} -F file=@photo.jpg {url}/predict")
+        if model not in answer["champions"]:
+            click.echo(f"    once a version of {model} is in production: {program()} promote {model} VERSION")
     for model in [model for model in answer["champions"] if model not in answer["serves"]][:1]:
         click.echo(f"{model} is in production, and not served here; for an HTTP service of it:")
         click.echo(f"  {program()} up --serve {shlex.quote(model)}")
