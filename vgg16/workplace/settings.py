@@ -36,8 +36,8 @@ VARIABLES = {
     "answers those of `score`; else this machine does",
     "VGG16_MOVED_BY_HAND": "what becomes of a stage or alias that somebody moved in MLflow: `undo`, the default, or "
     "`adopt` into the ledger",
-    "VGG16_SERVE_TOKEN": "read by `vgg16 serve`, and by `status` and `doctor` which ask it: what each request must have "
-    "as `Authorization: Bearer TOKEN`, 16 characters or more",
+    "VGG16_SERVE_TOKEN": "read by `vgg16 serve`, and by `status` and `doctor`, which ask it: what each request must "
+    "have as `Authorization: Bearer TOKEN`, 16 characters or more",
     "VGG16_WEBHOOK": "read by `python -m vgg16.flows.deploy` and `vgg16 up`: the address that is told of failures, "
     'promotions, rollbacks and moves by hand, as `{"text": ...}`',
 }
