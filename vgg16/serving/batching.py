@@ -94,8 +94,7 @@ class Batcher:
                     await asyncio.get_running_loop().run_in_executor(self._thread, self._model.acquire)
                 try:
                     await self._wait_for_more()
-                    if batch := self._take():
-                        await self._answer(*batch)
+                    await self._answer_next()
                 finally:
                     self._model.release()
         finally:
@@ -116,11 +115,11 @@ class Batcher:
         waiting = sum(len(request.images) for request in self._waiting)
         return waiting < min(self._admitted, self.limits.batch_images)
 
-    def _take(self) -> tuple[Served, list[tuple[Image, asyncio.Future[Answer]]]] | None:
-        """The next batch: images of the requests of one version in turn, so that one of many images keeps none of the
-        others waiting for more than a batch. None where there is nothing to ask for."""
-        batch: list[tuple[Image, asyncio.Future[Answer]]] = []
+    def _take(self) -> tuple[Served | None, list[tuple[Image, asyncio.Future[Answer]]]]:
+        """The next batch, which may be empty: images of the requests of one version in turn, so that one of many images
+        keeps none of the others waiting for more than a batch."""
         served = self._waiting[0].served if self._waiting else None
+        batch: list[tuple[Image, asyncio.Future[Answer]]] = []
         others: deque[_Waiting] = deque()
         while self._waiting and len(batch) < self.limits.batch_images:
             request = self._waiting.popleft()
@@ -138,9 +137,12 @@ class Batcher:
             self._arrived.set()
         else:
             self._arrived.clear()
-        return (served, batch) if served and batch else None
+        return served, batch
 
-    async def _answer(self, served: Served, batch: list[tuple[Image, asyncio.Future[Answer]]]) -> None:
+    async def _answer_next(self) -> None:
+        served, batch = self._take()
+        if served is None or not batch:
+            return
         loop = asyncio.get_running_loop()
         images = [image for image, _ in batch]
         try:

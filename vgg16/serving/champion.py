@@ -13,6 +13,7 @@ from vgg16.errors import RequestError, Vgg16Error, first_line
 from vgg16.exports.session import Session, open_session
 from vgg16.promotion import ledger
 from vgg16.promotion.records import LedgerEntry
+from vgg16.serving.memory import give_back
 from vgg16.storage.files import draft_in, sha256_of
 from vgg16.storage.store import Store
 
@@ -95,7 +96,9 @@ def load(store: Store, wanted: Wanted, drafts: Path, threads: int = 0) -> Served
     if wanted.model_digest and session.digest != wanted.model_digest:
         raise Vgg16Error(f"{where} is of another model: {session.digest[:12]}..., not {wanted.model_digest[:12]}....")
     _check(session, 1, where)
-    return Served(wanted, session, has_typicality=_check(session, 2, where))
+    has_typicality = _check(session, 2, where)
+    give_back()
+    return Served(wanted, session, has_typicality)
 
 
 def _check(session: Session, count: int, where: str) -> bool:

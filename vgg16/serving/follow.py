@@ -15,6 +15,7 @@ from vgg16.promotion.records import LedgerEntry
 from vgg16.serving import champion as champions
 from vgg16.serving.champion import Served, Wanted
 from vgg16.serving.http.refusals import RefusalError
+from vgg16.serving.memory import give_back
 from vgg16.serving.metrics import Metrics
 from vgg16.serving.notices import Notices
 from vgg16.storage.store import Store
@@ -59,6 +60,7 @@ class Follower(threading.Thread):
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
         self._failed: Wanted | None = None
+        self._has_replaced = False
         self._ended = threading.Event()
         if not wait:
             self.history = champions.history_of(source.store, source.name)
@@ -92,6 +94,10 @@ class Follower(threading.Thread):
             self.look()
             self.looked.set()
         while not self._ended.wait(self.poll):
+            # By the next look no request has the version before any more.
+            if self._has_replaced:
+                self._has_replaced = False
+                give_back()
             self.look()
 
     def stop(self) -> None:
@@ -152,6 +158,7 @@ class Follower(threading.Thread):
         self._notices.forget("file", "wait")
         answers = f"version {wanted.version} answers from now on, by entry {wanted.entry}"
         if before:
+            self._has_replaced = True
             self.metrics.swaps.inc()
             answers += f"; before, {before.version} did"
         self.say(answers)
