@@ -32,7 +32,7 @@ test-system: $(READY)  ## tests against the local stack, which they start and en
 test-kills: $(READY)  ## forty kills at random, in commands that are repeated until they end
 	.venv/bin/python -m pytest -n0 -m kills --log-cli-level=INFO
 
-bench: $(READY)  ## the figures of the docs, two hours on two cores; BENCH=1 with PyTorch. The half hours are apart: benchmarks/half_hour.py
+bench: $(READY)  ## the figures of the docs, two hours on two cores; BENCH=1 with PyTorch. The half hours are apart: benchmarks/half_hour.py, benchmarks/serve.py
 	.venv/bin/python -m benchmarks.step
 	.venv/bin/python -m benchmarks.pipeline
 	.venv/bin/python -m benchmarks.chain

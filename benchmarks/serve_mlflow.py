@@ -1,6 +1,6 @@
 """Our service beside `mlflow models serve` of the same model: requests a second in turns, memory, and the start.
 
-Both get the pixels of one digit as JSON of their own kind; ours also gets the PNG file, which MLflow's cannot read.
+Both get the pixels of one digit in the same JSON; ours also gets the protocol's, and the PNG file.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from benchmarks.machine import middle
 from benchmarks.serve_clients import Load, replies
 from tests.conftest import ENVIRONMENT, QUIET, free_port
 
+# The same request to both.
+MINE, ITS = "vgg16, /invocations", "mlflow, /invocations"
 CONNECTIONS = (8, 32)
 SECONDS = 5.0
 
@@ -59,13 +61,14 @@ def beside(program: Path, home: Path, name: str, folder: Path, rounds: int) -> d
         ],
     }
     ways = {
-        "vgg16, JSON": Way(own, f"/v2/models/{name}/infer", as_json, ours),
-        "mlflow, JSON": Way(other, "/invocations", as_json, theirs),
+        MINE: Way(own, "/invocations", as_json, theirs),
+        ITS: Way(other, "/invocations", as_json, theirs),
+        "vgg16, protocol v2": Way(own, f"/v2/models/{name}/infer", as_json, ours),
         "vgg16, PNG": Way(own, "/predict", "image/png", picture),
     }
     with (
-        running(commands["vgg16"], environment, ways["vgg16, JSON"]) as (mine, said["vgg16 start s"]),
-        running(commands["mlflow"], environment, ways["mlflow, JSON"]) as (its, said["mlflow start s"]),
+        running(commands["vgg16"], environment, ways[MINE]) as (mine, said["vgg16 start s"]),
+        running(commands["mlflow"], environment, ways[ITS]) as (its, said["mlflow start s"]),
     ):
         for connections in CONNECTIONS:
             rates: dict[str, list[float]] = {way: [] for way in ways}
@@ -73,8 +76,8 @@ def beside(program: Path, home: Path, name: str, folder: Path, rounds: int) -> d
                 for way in list(ways)[:: 1 if number % 2 else -1]:
                     rates[way].append(rate(ways[way], connections, folder / "replies"))
             said |= {f"{way}, {connections} connections, a second": middle(of) for way, of in rates.items()}
-            ratios = [one / two for one, two in zip(rates["vgg16, JSON"], rates["mlflow, JSON"], strict=True)]
-            said[f"vgg16 / mlflow, JSON, {connections} connections"] = middle(ratios)
+            ratios = [one / two for one, two in zip(rates[MINE], rates[ITS], strict=True)]
+            said[f"vgg16 / mlflow, {connections} connections"] = middle(ratios)
         said |= {"vgg16 MB": megabytes(mine), "mlflow MB": megabytes(its)}
     return said | {"rounds": rounds, "seconds of each": SECONDS}
 

@@ -32,9 +32,15 @@ def test_in_a_minute_with_two_promotions_and_a_store_that_is_away_no_request_fai
         assert httpx.get(f"{followed.url}/v2/health/ready").status_code == 200
         assert "vgg16_champion_current 1.0" in httpx.get(f"{followed.url}/metrics").text
 
-    promote = [partial(followed.move, number, "promote") for number in (2, 3)]
-    moves = [promote[0], lambda: store.rename(away) and None, still_ready, lambda: away.rename(store) and None]
-    figures = followed.run(pictures(tmp_path / "pictures"), RATE, SECONDS, [*moves, promote[1]])
+    def go() -> None:
+        store.rename(away)
+
+    def come_back() -> None:
+        away.rename(store)
+
+    second, third = (partial(followed.move, number, "promote") for number in (2, 3))
+    moves = [second, go, still_ready, come_back, third]
+    figures = followed.run(pictures(tmp_path / "pictures"), RATE, SECONDS, moves)
     assert (figures["requests"], figures["swaps"]) == (RATE * SECONDS, 2)
     failed, before, after = (
         float(str(figures[name]))
