@@ -67,11 +67,10 @@ def test_one_output_alone_is_answered_where_it_alone_is_asked_for(client: httpx.
     assert "id" not in answer
 
 
-def test_names_of_requests_come_back_as_they_can_be_written(client: httpx.Client) -> None:
-    for given, back in (("a\ud800b", "a?b"), ("ü", "ü"), ("x" * 300, "x" * 200), (7, None), ([], None)):
-        answer = client.post(f"{MODEL}/infer", content=tensor(images(1), id=given))
-        assert answer.status_code == 200, answer.text
-        assert answer.json().get("id") == back
+def test_the_name_of_a_request_comes_back_as_it_was_given(client: httpx.Client) -> None:
+    for name in ("ü", "x" * 1000, "<b>"):
+        assert client.post(f"{MODEL}/infer", content=tensor(images(1), id=name)).json()["id"] == name
+    assert "id" not in client.post(f"{MODEL}/infer", content=tensor(images(1), id="")).json()
 
 
 def test_whole_numbers_may_be_written_as_fractions(client: httpx.Client) -> None:
@@ -140,6 +139,9 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "a shape of texts": (wrong(shape=["1", "8", "8", "3"]), "expected [n, 8, 8, 3]"),
     "a shape of shapes": (wrong(shape=[[1, 8, 8, 3]]), "expected [n, 8, 8, 3]"),
     "a shape that is no list": (wrong(shape=1), "no list `inputs`"),
+    "a name of half a surrogate": (tensor(images(1), id="a\ud800"), "`id` is no text"),
+    "a name of 1,001 letters": (tensor(images(1), id="x" * 1001), "`id` is no text"),
+    "a name that is a number": (tensor(images(1), id=7), "`id` is no text"),
     "half a surrogate": (wrong(name="\ud800"), "is called '\\ud800'"),
     "ragged": (wrong(data=[[1], [1, 2]]), "ragged"),
     "no numbers": (wrong(data=None), "no list `data`"),
@@ -164,7 +166,7 @@ def test_another_model_or_version_is_not_answered_for(client: httpx.Client) -> N
         for answer in (client.get(path), client.get(f"{path}/ready"), client.post(f"{path}/infer", content=b"{}")):
             assert answer.status_code == 404
             assert "There is no model" in answer.json()["error"] or "is not in production" in answer.json()["error"]
-    for head in ("x", "-1", "99999", "9" * 5000):
+    for head in ("2", "x", "-1", "99999", "9" * 5000):
         answer = client.post(
             f"{MODEL}/infer", content=tensor(images(1)), headers={"inference-header-content-length": head}
         )

@@ -7,7 +7,7 @@ from functools import partial
 from importlib.metadata import version
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from vgg16.serving.batching import Image
 from vgg16.serving.champion import Served
@@ -19,6 +19,8 @@ from vgg16.serving.routes.predict import told_of
 # Of MLflow's forms those that hold a tensor.
 _FORMS = ("inputs", "instances")
 _OTHERS = ("dataframe_split", "dataframe_records")
+# MLflow calls its texts so.
+_TYPE = "application/json"
 _SAID = ("label", "probability", "probabilities")
 _HINT = '{"inputs": [[[[0, 17, 255], ...]]]}: whole numbers from 0 to 255, [n, height, width, 3]'
 
@@ -27,12 +29,12 @@ async def ping(request: Request) -> Response:
     """Whether it answers. Raises RefusalError where nothing does yet."""
     desk: Desk = request.app.state.desk
     _ = desk.served
-    return Response("\n", media_type="application/json", headers=HEADERS)
+    return Response("\n", media_type=_TYPE, headers=HEADERS)
 
 
 async def version_of(request: Request) -> Response:  # noqa: ARG001  # of every model
     """The version of vgg16, where MLflow tells its own."""
-    return PlainTextResponse(version("vgg16"), headers=HEADERS)
+    return Response(version("vgg16"), media_type=_TYPE, headers=HEADERS)
 
 
 async def invoke(request: Request) -> Response:

@@ -18,6 +18,8 @@ from vgg16.serving.routes import pixels
 IMAGES, PROBABILITIES, TYPICALITY = "images", "probabilities", "typicality"
 # The header of the extension: how many bytes of the body are JSON.
 HEAD_LENGTH = "inference-header-content-length"
+# It is returned as it came.
+_LONGEST_ID = 1000
 
 
 class Asked(NamedTuple):
@@ -99,6 +101,8 @@ def _pixels(tensor: Mapping[str, Any], shape: tuple[int, ...], tail: bytes) -> I
             if size != count or len(tail) != count:
                 raise _wrong(f"{len(tail)} bytes follow, of which {size} are said to be pixels; expected {count}")
             return np.frombuffer(tail, np.uint8).reshape(shape)
+    if tail:
+        raise _wrong(f"{len(tail)} bytes follow, and the input has no `binary_data_size`")
     data = tensor.get("data")
     if not isinstance(data, list):
         raise _wrong("the input has no list `data`")
@@ -126,7 +130,9 @@ def _outputs(asked: Mapping[str, Any], served: Served) -> tuple[tuple[str, ...],
 def _name(asked: Mapping[str, Any]) -> str:
     name = asked.get("id", "")
     # Half a surrogate can be said in JSON, and cannot be written.
-    return name[:200].encode(errors="replace").decode() if isinstance(name, str) else ""
+    if not isinstance(name, str) or len(name) > _LONGEST_ID or name.encode(errors="replace").decode() != name:
+        raise _wrong(f"`id` is no text of at most {_LONGEST_ID} characters")
+    return name
 
 
 def _says(of: Mapping[str, Any], parameter: str, *, default: bool = False) -> bool:
