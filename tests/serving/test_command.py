@@ -136,7 +136,7 @@ def refused(home: Path, *arguments: str, **environment: str) -> Answer:
 def test_what_cannot_be_served_is_told(tmp_path: Path) -> None:
     store = in_production(tmp_path, "1")
     for arguments, environment, status, said in (
-        (("vgg16-cats",), {}, 2, f"There are: {NAME}."),
+        (("vgg16-cats", "--port", "0"), {}, 2, f"There are: {NAME}."),
         ((NAME, "--host", "0.0.0.0"), {}, 2, "or say --insecure"),
         ((NAME, "--port", "0"), {"VGG16_SERVE_TOKEN": "short"}, 2, "16 characters or more"),
         ((NAME, "--port", "0"), {"VGG16_STORE": str(tmp_path / "elsewhere")}, 2, "was ever in production"),

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from vgg16.storage.s3 import S3Store
 
 
-def open_store(address: str) -> Store:
-    """The store at `s3://bucket/prefix` or in a folder. Raises RequestError for any other kind of address."""
+def open_store(address: str, patience: float | None = None) -> Store:
+    """The store at `s3://bucket/prefix` or in a folder; with a `patience`, a server that does not answer is given up
+    after so many seconds. Raises RequestError for any other kind of address."""
     urls.split("VGG16_STORE", address)
     bucket, prefix = _split(address)
     if bucket:
-        return _bucket(bucket, prefix)
+        return _bucket(bucket, prefix, patience)
     if re.match(r"[A-Za-z][\w+.-]*:", address):
         raise RequestError(f"VGG16_STORE: expected a folder or s3://bucket/prefix, found {shown.address(address)}.")
     return FolderStore(Path(address).expanduser().absolute())
@@ -94,8 +95,8 @@ def _split(address: str) -> tuple[str, str]:
     return (bucket, prefix) if scheme.lower() == "s3" else ("", "")
 
 
-def _bucket(name: str, prefix: str) -> S3Store:
+def _bucket(name: str, prefix: str, patience: float | None = None) -> S3Store:
     # It imports boto3, which a store in a folder goes without.
     from vgg16.storage.s3 import open_bucket
 
-    return open_bucket(name, prefix)
+    return open_bucket(name, prefix, patience)

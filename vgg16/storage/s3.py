@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 
@@ -31,7 +32,8 @@ _CONFLICT_PAUSES = (0.0, 0.2, 0.5, 1.0)
 class S3Store:
     """A store in an S3 bucket; credentials and endpoint are those of the standard AWS variables and profiles."""
 
-    def __init__(self, bucket: str, prefix: str, client: S3Client) -> None:
+    def __init__(self, bucket: str, prefix: str, client: S3Client, transfer: TransferConfig | None = None) -> None:
+        self.transfer = transfer
         self.bucket = bucket
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.address = f"s3://{bucket}/{self.prefix}".rstrip("/")
@@ -137,7 +139,7 @@ class S3Store:
     def download(self, key: str, target: Path) -> None:
         # Into the open file: by its name, boto3 would write to another beside it, which a kill leaves there.
         with target.open("wb") as file:
-            self.client.download_fileobj(self.bucket, self.prefix + key, file)
+            self.client.download_fileobj(self.bucket, self.prefix + key, file, Config=self.transfer)
 
     def delete(self, key: str) -> None:
         self.client.delete_object(Bucket=self.bucket, Key=self.prefix + key)
@@ -212,7 +214,15 @@ def _client_at(endpoint: str, key_id: str, secret: str) -> S3Client:
     )
 
 
-def open_bucket(name: str, prefix: str) -> S3Store:
-    """The store below that prefix of a bucket, by the standard AWS variables and profiles."""
-    client = boto3.client("s3", config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard"}))
-    return S3Store(name, prefix, client)
+def open_bucket(name: str, prefix: str, patience: float | None = None) -> S3Store:
+    """The store below that prefix of a bucket, by the standard AWS variables and profiles. With a `patience` in seconds
+    no answer is waited for longer, and what fails is tried once more; without it, boto3's minutes."""
+    config = Config(s3={"addressing_style": "path"}, retries={"mode": "standard"})
+    if patience is None:
+        return S3Store(name, prefix, boto3.client("s3", config=config))
+    hasty = Config(
+        connect_timeout=patience, read_timeout=patience, retries={"mode": "standard", "total_max_attempts": 2}
+    )
+    # Its threads would keep a process from ending that has no more time for this.
+    transfer = TransferConfig(use_threads=False, num_download_attempts=1)
+    return S3Store(name, prefix, boto3.client("s3", config=config.merge(hasty)), transfer)

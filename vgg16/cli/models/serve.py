@@ -12,6 +12,7 @@ from vgg16.cli.command import Answer, Ongoing, answers
 from vgg16.cli.show import servers as show_servers
 from vgg16.errors import RequestError, Vgg16Error
 from vgg16.flows import progress
+from vgg16.storage import addresses
 from vgg16.storage.files import draft_in
 from vgg16.workplace.workplace import open_workplace
 
@@ -23,6 +24,8 @@ try:
 except ModuleNotFoundError as error:
     raise RequestError(f"`vgg16 serve` needs the package {error.name}.", "pip install 'vgg16[serve]'") from None
 
+# Seconds after which a server of objects that does not answer is told of as one that is away.
+_PATIENCE = 10.0
 TOKEN = "VGG16_SERVE_TOKEN"  # noqa: S105  # the name of the variable
 
 
@@ -48,14 +51,15 @@ def serve(name: str, *, port: int, host: str, insecure: bool, wait: bool, shadow
     progress.say(f"serve       {name}")
     workplace = open_workplace(progress)
     door = service.Door(host, port, os.environ.get(TOKEN, ""), insecure)
-    source = Source(workplace.store, name, _writable(workplace.home / "cache" / "serving"))
+    store = addresses.open_store(workplace.settings.store, _PATIENCE)
+    source = Source(store, name, _writable(workplace.home / "cache" / "serving"))
     running = service.start(source, door, _say, wait=wait, shadow=shadow)
     if not (door.token or is_loopback(host)):
         _say(f"whoever reaches {running.url} may ask: --insecure")
 
     def until_done() -> None:
         try:
-            with announced(workplace.home, running.url, name, workplace.store.address):
+            with announced(workplace.home, running.url, name, store.address):
                 running.wait()
         finally:
             _say("ends once the running requests are answered")
