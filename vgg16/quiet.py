@@ -63,7 +63,7 @@ class _Descriptor(io.FileIO):
 class Output(io.TextIOWrapper):
     """Text to a descriptor; a character that its encoding does not have becomes an escape, as `\\xe4`."""
 
-    def __init__(self, number: int, encoding: str) -> None:
+    def __init__(self, number: int, encoding: str, *, lines: bool = False) -> None:
         self._descriptor = _Descriptor(number)
         # click writes UTF-8 to what calls itself ASCII.
         self._ascii = codecs.lookup(encoding).name == "ascii"
@@ -71,7 +71,7 @@ class Output(io.TextIOWrapper):
             io.BufferedWriter(self._descriptor),
             encoding="latin-1" if self._ascii else encoding,
             errors="backslashreplace",
-            line_buffering=number == 2 or self._descriptor.isatty(),
+            line_buffering=lines or number == 2 or self._descriptor.isatty(),
         )
 
     def write(self, text: str, /) -> int:
@@ -106,6 +106,11 @@ def keep_for_answer() -> Output:
     kept = Output(os.dup(1), "utf-8")
     os.dup2(2, 1)
     return kept
+
+
+def keep_for_log() -> Output:
+    """The standard error that is, line by line, for what must arrive while a library in C is `muted`."""
+    return Output(os.dup(2), "utf-8", lines=True)
 
 
 def colour() -> bool | None:

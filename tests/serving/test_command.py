@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from tests.conftest import ENVIRONMENT, Answer, call
 from tests.serving.tiny import NAME, in_production, keep, onnx_file, picture, promote
@@ -99,6 +101,38 @@ def test_it_answers_follows_and_ends_gracefully_without_what_trains(tmp_path: Pa
     assert "version 2 answers from now on, by entry 2; before, 1 did" in swapped
     assert ends.endswith("ends once the running requests are answered")
     assert last == "vgg16: Terminated."
+
+
+def test_pictures_that_are_decoded_meanwhile_swallow_nothing_of_the_log(tmp_path: Path) -> None:
+    """What libtiff prints is muted, and with it whatever else this process would print."""
+    store, file = in_production(tmp_path, "1"), io.BytesIO()
+    Image.new("L", (7900, 7900)).save(file, "TIFF", compression="tiff_deflate")
+    digests = {number: keep(store, onnx_file(number), tmp_path) for number in ("2", "3")}
+    with started(tmp_path, "--json") as (process, line):
+        url, ended = json.loads(line)["url"], threading.Event()
+
+        def decodes() -> None:
+            with httpx.Client(base_url=url, timeout=60) as client:
+                while not ended.is_set():
+                    client.post("/predict", content=file.getvalue())
+
+        threads = [threading.Thread(target=decodes) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        with httpx.Client(base_url=url, timeout=60) as client:
+            for number, digest in digests.items():
+                promote(store, number, digest)
+                deadline = time.monotonic() + 30
+                while client.get("/v2/models/" + NAME).json()["versions"] != [number]:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+        ended.set()
+        for thread in threads:
+            thread.join()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    for number in digests:
+        assert f"version {number} answers from now on" in errors
 
 
 def test_a_person_is_told_where_it_answers_and_ends_it_with_a_key(tmp_path: Path) -> None:

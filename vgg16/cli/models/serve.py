@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from vgg16 import quiet
 from vgg16.cli.command import Answer, Ongoing, answers
 from vgg16.cli.show import servers as show_servers
 from vgg16.errors import RequestError, Vgg16Error
@@ -48,6 +49,8 @@ def serve(name: str, *, port: int, host: str, insecure: bool, wait: bool, shadow
     by the Open Inference Protocol at /v2; Prometheus reads /metrics.
     """
     progress.console.quiet = False
+    # Or a picture that is being decoded would swallow what is told meanwhile.
+    progress.console.file = quiet.keep_for_log()
     progress.say(f"serve       {name}")
     workplace = open_workplace(progress)
     door = service.Door(host, port, os.environ.get(TOKEN, ""), insecure)
