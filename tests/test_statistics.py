@@ -14,6 +14,7 @@ from vgg16.statistics import (
     group_counts,
     group_index,
     holm,
+    holm_adjusted,
     mcnemar_p,
     paired_comparison,
     paired_t_p,
@@ -110,6 +111,14 @@ def test_holm_rejects_from_the_smallest_on_until_one_does_not() -> None:
     assert holm({"a": 0.02, "b": 0.001}, 0.05) == ["b", "a"]
     assert holm({"a": 0.026, "b": 0.03}, 0.05) == []
     assert holm({}, 0.05) == []
+
+
+def test_holms_adjusted_p_values_are_at_most_a_level_where_holm_rejects_at_it() -> None:
+    p_values = {"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005}
+    assert holm_adjusted(p_values) == pytest.approx({"d": 0.02, "a": 0.03, "c": 0.06, "b": 0.06})
+    for level in (0.001, 0.02, 0.025, 0.03, 0.06, 0.5):
+        assert [name for name, p in holm_adjusted(p_values).items() if p <= level + 1e-12] == holm(p_values, level)
+    assert holm_adjusted({"a": 0.9, "b": 0.8}) == {"b": 1.0, "a": 1.0}
 
 
 def test_of_twenty_superclasses_that_are_no_worse_one_is_called_so_once_in_twenty() -> None:

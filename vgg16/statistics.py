@@ -117,6 +117,17 @@ def holm(p_values: Mapping[str, float], alpha: float) -> list[str]:
     return rejected
 
 
+def holm_adjusted(p_values: Mapping[str, float]) -> dict[str, float]:
+    """The p-values adjusted by Holm's procedure, the smallest first: those of at most `alpha` are the names that `holm`
+    rejects at that level."""
+    adjusted: dict[str, float] = {}
+    least = 0.0
+    for name, p_value in sorted(p_values.items(), key=lambda item: item[1]):
+        least = max(least, min(1.0, p_value * (len(p_values) - len(adjusted))))
+        adjusted[name] = least
+    return adjusted
+
+
 def group_index(class_names: Sequence[str], superclasses: Mapping[str, Sequence[str]]) -> NDArray[np.int64]:
     """The group of each class, int64 [classes]: the place of its superclass in `superclasses`. A class of no superclass
     is a group of its own, numbered after those; so are all classes where there are no superclasses."""
