@@ -124,6 +124,15 @@ def with_typicality(model: keras.Model, reference: Reference) -> keras.Model:
     return keras.Model(model.input, [model.output, _layer(model, typicality, "typicality")])
 
 
+def with_components(model: keras.Model, space: FeatureSpace, count: int) -> keras.Model:
+    """The model with three outputs: its probabilities float32 [b, k], the unusualness of each image float32 [b], which
+    is above 0, and where it lies in the `count` directions in which images of `train` differ most, float32
+    [b, count]; fewer where there are not so many."""
+    projection = space.projection[:, :count]
+    components = _layer(model, lambda seen: ops.matmul(_features(seen.maps) - space.mean, projection), "components")
+    return keras.Model(model.input, [*with_unusualness(model, space).outputs, components])
+
+
 @dataclass(frozen=True)
 class _Seen:
     """What a model sees of a batch: feature maps, and logits [b, k]."""

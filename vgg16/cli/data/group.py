@@ -9,6 +9,9 @@ from vgg16.cli.command import Entry, LazyGroup
 COMMANDS = {
     "add": Entry("vgg16.cli.data.add", "add", "Make a dataset of pictures of your own; again: its next version."),
     "check": Entry("vgg16.cli.data.findings", "check", "Find near-duplicates and likely label errors."),
+    "drift": Entry(
+        "vgg16.cli.data.drift", "drift", "Tell whether new pictures are like those that the champion was judged on."
+    ),
     "fetch": Entry("vgg16.cli.data.sources", "fetch", "Get a dataset, split it and keep it in the store."),
     "review": Entry("vgg16.cli.data.findings", "review", "Decide on findings of `vgg16 data check`."),
     "validate": Entry(

@@ -1,0 +1,1 @@
+"""New pictures against those that the model in production was judged on."""
