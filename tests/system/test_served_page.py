@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.serving.planted import looks_at, marked
+from tests.serving.test_facts import decide
 from tests.serving.tiny import NAME, challenge, in_production, keep, onnx_file, picture, promote, serving
 from tests.system.pictures import browser
 from vgg16.serving.service import Door
@@ -172,13 +173,20 @@ def test_before_anything_is_in_production_the_page_says_so_and_goes_on_looking(t
         card(page, 0).get_by_text("Version 1 answered.").wait_for()
 
 
-def test_the_challenger_and_what_it_says_otherwise_are_shown(tmp_path: Path) -> None:
+def test_what_the_gates_said_and_what_the_challenger_says_otherwise_are_shown(tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "store")
     # Of greys up to 96 the champion says the second class; the challenger says the third one above 64.
-    promote_next(store, tmp_path, onnx_file("1", bias=(0.0, 3.0, 0.0), classes=CLASSES), "1")
+    file = keep(store, onnx_file("1", bias=(0.0, 3.0, 0.0), classes=CLASSES), tmp_path)
+    decide(store, tmp_path, "1", exports={"onnx": file})
     challenge(store, "2", keep(store, onnx_file("2", bias=(0.0, 1.0, 0.0), classes=CLASSES), tmp_path), tmp_path)
     with serving(store, tmp_path) as running, looking(running.url, *WIDTHS["wide"]) as page:
         page.get_by_text("Challenger: version 2").wait_for()
+        panel = page.locator("#about").inner_text()
+        assert ", promoted by ann." in panel
+        assert page.locator("#about time").first.get_attribute("datetime") == "2026-02-03T04:05:06+00:00"
+        assert "passed the gates" in panel
+        rows = ("right on the gate's pictures\t95.5\u00a0%", "better than the champion, in points\t+2.0")
+        assert all(row in panel for row in rows)
         drop(page, {f"{number}.png": picture(number) for number in (0, 100, 250, 255)})
         page.get_by_text("The same label on 75.0\u00a0% of 4 pictures").wait_for()
         (row,) = page.locator("#about .pairs tbody tr").all()
