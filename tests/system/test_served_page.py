@@ -181,6 +181,9 @@ def test_what_the_gates_said_and_what_the_challenger_says_otherwise_are_shown(tm
     challenge(store, "2", keep(store, onnx_file("2", bias=(0.0, 1.0, 0.0), classes=CLASSES), tmp_path), tmp_path)
     with serving(store, tmp_path) as running, looking(running.url, *WIDTHS["wide"]) as page:
         page.get_by_text("Challenger: version 2").wait_for()
+        # What is open and focused stays so while the counts go on.
+        page.get_by_text("3 classes").focus()
+        page.keyboard.press("Enter")
         panel = page.locator("#about").inner_text()
         assert ", promoted by ann." in panel
         assert page.locator("#about time").first.get_attribute("datetime") == "2026-02-03T04:05:06+00:00"
@@ -189,6 +192,8 @@ def test_what_the_gates_said_and_what_the_challenger_says_otherwise_are_shown(tm
         assert all(row in panel for row in rows)
         drop(page, {f"{number}.png": picture(number) for number in (0, 100, 250, 255)})
         page.get_by_text("The same label on 75.0\u00a0% of 4 pictures").wait_for()
+        assert page.evaluate("document.activeElement.textContent") == "3 classes"
+        assert page.locator("#about .chips").is_visible()
         (row,) = page.locator("#about .pairs tbody tr").all()
         assert row.inner_text().split("\t")[0].startswith("\\u202etfel")
         assert row.inner_text().split("\t")[2] == "1"

@@ -5,7 +5,16 @@ import { evidence } from "./evidence.js";
 import { challenger } from "./challenger.js";
 import { change, framing, plural, time } from "./words.js";
 
-export function about(facts) {
+// Show the facts in a place, and leave what a person has open, focused and scrolled to as it is.
+export function showFacts(place, facts) {
+  const key = document.activeElement?.closest("details")?.dataset.key;
+  const scrolled = place.scrollTop;
+  place.replaceChildren(...about(facts));
+  place.scrollTop = scrolled;
+  if (key) place.querySelector(`details[data-key="${key}"] > summary`)?.focus({ preventScroll: true });
+}
+
+function about(facts) {
   return [
     make("h2", {}, `Version ${facts.version}`),
     ...pending(facts),
@@ -15,7 +24,7 @@ export function about(facts) {
     folded("classes", plural(facts.classes.length, "class", "classes"), chips(facts.classes)),
     folded("file", "The file that answers", pairs(file(facts))),
     folded("history", "What was in production", history(facts.ledger.entries)),
-    make("p", { className: "soft" }, `The model card, with the metrics on test, is the description of version ${facts.version} in MLflow.`),
+    make("p", { className: "soft" }, `The model card is the description of version ${facts.version} in MLflow.`),
   ];
 }
 
@@ -27,14 +36,15 @@ export function staleness({ ledger }) {
 
 function pending({ pending: entry, version }) {
   if (!entry) return [];
-  const text = `Version ${entry.version} was ${change(entry)} and cannot answer yet; version ${version} goes on. The log of the service says why.`;
-  return [make("p", { className: "note open" }, text)];
+  const text = `Version ${entry.version} was ${change(entry)} and cannot answer yet; version ${version} goes on.`;
+  return [make("p", { className: "note open" }, `${text} The log of the service says why.`)];
 }
 
 function judged(judgement) {
   if (!judgement) return [make("p", {}, pill("open", "not judged"), " No gate was asked before it went into production.")];
   const warnings = judgement.reasons.filter((reason) => reason.startsWith("warning: "));
-  const reasons = judgement.reasons.filter((reason) => !warnings.includes(reason));
+  const others = judgement.reasons.filter((reason) => !warnings.includes(reason));
+  const reasons = others.map((reason) => make("li", {}, reason));
   const passed = judgement.verdict === "promote";
   const words = passed ? "passed the gates" : `the gates said: ${judgement.verdict}`;
   const forced = judgement.forced ? make("p", {}, "A person put it into production all the same.") : "";
@@ -43,7 +53,7 @@ function judged(judgement) {
     forced,
     ...warnings.map((warning) => make("p", { className: "warns" }, warning)),
     evidence(judgement.evidence),
-    folded("reasons", "What the gates said", make("ul", { className: "reasons" }, ...reasons.map((reason) => make("li", {}, reason)))),
+    folded("reasons", "What the gates said", make("ul", { className: "reasons" }, ...reasons)),
   ];
 }
 

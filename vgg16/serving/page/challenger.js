@@ -21,7 +21,7 @@ function counted({ images, same, probability_difference: apart, differences, dro
     make("p", { className: "soft" }, `The probability of the champion's label differs by ${points(apart).slice(1)} points on average.`),
   ];
   if (differences.length) parts.push(table(differences));
-  if (left) parts.push(make("p", { className: "soft" }, `${plural(left, "picture was", "pictures were")} left out, so that no answer waits.`));
+  if (left) parts.push(make("p", { className: "soft" }, `It did not answer ${plural(left, "other")}.`));
   return parts;
 }
 

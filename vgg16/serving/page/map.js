@@ -41,7 +41,7 @@ function description(map, most) {
 function sentence(map, most) {
   const label = make("strong", {}, named(map.label, 60));
   if (most < LEAST) {
-    const end = ` falls by ${(100 * Math.max(0, most)).toFixed(1)} points at most, of ${percent(map.probability)}.`;
+    const end = ` falls by ${(100 * Math.max(0, most)).toFixed(1)} points at most, from ${percent(map.probability)}.`;
     return ["No single place matters much: whichever is hidden, the probability of ", label, end];
   }
   const { where } = highest(map);

@@ -1,6 +1,6 @@
 // The page: pictures come in, each becomes a card, and the version that answers is looked at every few seconds.
 
-import { about, staleness } from "./about.js";
+import { showFacts, staleness } from "./about.js";
 import { ask, forget, hasToken } from "./ask.js";
 import { Card } from "./cards.js";
 import { download, table } from "./csv.js";
@@ -73,7 +73,7 @@ async function look() {
     say(`Version ${facts.version} answers.${staleness(facts)}`, staleness(facts) !== "");
     // Its age alone is always new.
     const text = JSON.stringify({ ...facts, ledger: facts.ledger.entries });
-    if (text !== shown) byId("about").replaceChildren(...about(facts));
+    if (text !== shown) showFacts(byId("about"), facts);
     [shown, byId("about").hidden, byId("forget").hidden] = [text, false, !hasToken()];
     if (before && before.version !== facts.version) promoted(before.version);
     for (const card of cards) card.compare(facts.version);
