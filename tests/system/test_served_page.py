@@ -113,6 +113,7 @@ def test_dropped_pictures_are_answered_and_a_promotion_shows_by_itself(width: st
         assert "Typicality is not known" in card(page, 3).inner_text()
         card(page, 3).get_by_role("button", name="Where it looks").click()
         card(page, 3).get_by_text("hangs on most lies at the upper right").wait_for()
+        assert page.evaluate("document.activeElement.className") == "map"
         shown = card(page, 3).locator(".frame").screenshot()
         with page.expect_download() as downloading:
             page.get_by_role("button", name="Download as CSV").click()

@@ -12,7 +12,7 @@ const SHOWN = 5; // classes; the others on demand
 export class Card {
   // `changed` is called when an answer, or the reason why there is none, has come; `left` when the card is removed.
   constructor(file, name, { changed, left, most }) {
-    Object.assign(this, { file, name, changed, left, most, answer: null, error: null, map: null });
+    Object.assign(this, { file, name, changed, left, most, answer: null, error: null });
     this.ending = new AbortController();
     this.body = make("div", { className: "says" });
     this.extra = make("div", { className: "extra", hidden: true });
@@ -75,11 +75,11 @@ export class Card {
   }
 
   showError() {
-    const hint = this.error.hint ? make("p", { className: "soft" }, this.error.hint) : null;
+    const hint = this.error.hint ? make("p", { className: "soft" }, this.error.hint) : "";
     const again = make("button", { className: "quiet", onclick: () => this.ask() }, "Try again");
     this.show(
       make("p", { className: "failed" }, this.error.message),
-      hint ?? "",
+      hint,
       make("p", { className: "row" }, again),
     );
   }
@@ -125,7 +125,10 @@ export class Card {
     try {
       const signal = this.ending.signal;
       const map = await send("occlusion", this.file, signal, (text) => said(text || "Hiding one part after the other …"));
-      this.extra.replaceChildren(drawMap(map));
+      const figure = drawMap(map);
+      this.extra.replaceChildren(figure);
+      // A button that is disabled gives the focus away.
+      if (document.activeElement === document.body) figure.focus({ preventScroll: true });
     } catch (error) {
       if (this.ending.signal.aborted) return;
       said(error.message);

@@ -53,6 +53,6 @@ export function pause(seconds, signal = null) {
     signal?.addEventListener("abort", () => {
       clearTimeout(timer);
       reject(signal.reason);
-    });
+    }, { once: true });
   });
 }
