@@ -134,6 +134,17 @@ def test_the_champion_the_ledger_and_the_aliases_are_as_before(refused: Any, vgg
     assert len(vgg16("history", "vgg16-digits", "--json", VGG16_HOME=home).json["entries"]) == 1
 
 
+def test_the_store_says_who_waits_with_its_proven_file_and_what_is_promoted_has_one_file(refused: Any) -> None:
+    store, undecided = refused[1] / "store", refused[2]["undecided"]
+    record = json.loads((store / "challengers" / "vgg16-digits.json").read_text())
+    assert (record["name"], record["version"]) == ("vgg16-digits", undecided)
+    kept = json.loads((store / "exports" / "of" / record["model_digest"] / "onnx.json").read_text())
+    assert (kept["version"], kept["sha256"]) == (undecided, record["onnx"])
+    (entry,) = (store / "ledger" / "vgg16-digits").iterdir()
+    files = {file.stem for file in (store / "exports").glob("*.onnx")}
+    assert files == {record["onnx"], json.loads(entry.read_text())["exports"]["onnx"]}
+
+
 @pytest.mark.parametrize(("case", "word"), [("unloadable", "it cannot be used"), ("undecided", "it is undecided")])
 def test_the_command_line_says_why_and_ends_with_status_3(
     refused: Any, vgg16: Callable[..., Answer], case: str, word: str
