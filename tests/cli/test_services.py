@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from tests.serving.test_follow import until
-from tests.serving.tiny import NAME, in_production, keep, onnx_file, picture, promote, serving
+from tests.serving.tiny import NAME, challenge, in_production, keep, onnx_file, picture, promote, serving
 from vgg16.cli import services as of_models
 from vgg16.errors import Vgg16Error
 from vgg16.serving.announced import announced, running
@@ -79,6 +79,20 @@ def test_a_service_that_does_not_get_what_is_in_production_is_told(
         shutil.move(store.folder, tmp_path / "away")
         until(lambda: "has not been able to read the ledger for" in told(tmp_path)["reason"])
         assert (told(tmp_path)["ready"], told(tmp_path)["current"]) == (True, None)
+
+
+def test_the_challenger_that_answers_too_is_told_with_how_often_it_says_the_same(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    promote(store, "1", keep(store, onnx_file("1", bias=(2.0, 1.5, 0.0)), tmp_path))
+    challenge(store, "2", keep(store, onnx_file("2", bias=(3.0, 2.0, 0.0)), tmp_path), tmp_path)
+    with by_hand(store, tmp_path) as service:
+        until(lambda: told(tmp_path)["challenger"] is not None)
+        assert told(tmp_path)["challenger"]["images"] == 0
+        # The challenger calls the first one dark, the champion does not.
+        for value in (50, 250):
+            assert httpx.post(f"{service.url}/predict", content=picture(value)).is_success
+        until(lambda: told(tmp_path)["challenger"]["images"] == 2)
+        assert told(tmp_path)["challenger"] == {"version": "2", "images": 2, "same": 0.5}
 
 
 def test_a_service_that_waits_says_for_what_and_that_is_well(tmp_path: Path) -> None:

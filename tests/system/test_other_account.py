@@ -37,7 +37,7 @@ OPEN = {
     "mlflow": {"/health"},
     "s3": {"/healthz", "/status"},
     # Its page holds nothing of the model, and asks for the token itself.
-    SERVED: {"/v2/health/live", "/v2/health/ready", "/", "/page/page.js"},
+    SERVED: {"/v2/health/live", "/v2/health/ready", "/ping", "/health", "/", "/page/page.js"},
 }
 # Of HTTP: what is no TLS; a person who is not known; one who may not. 0 is a connection that is closed.
 REFUSED = (0, 400, 401, 403)
