@@ -1,7 +1,8 @@
 """The service beside the bare session that it runs, at a few requests a second, on the same pictures: in turns.
 
 A block of requests goes to the service, one of the same pictures to `session.answer` in this process, which decodes
-them as the service does; of each block the 95th percentile counts, and the ratio of two that are neighbours.
+them as the service does and has opened the file as it does; of each block the 95th percentile counts, and the ratio of
+two that are neighbours.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ BLOCK = 100
 
 def paired(port: int, model: Path, files: Sequence[Path], rounds: int, rate: float = RATE) -> dict[str, object]:
     """Milliseconds of both, by percentile, and the median ratio of their 95th percentiles."""
-    session, line = open_session(model), Line(port)
+    session, line = open_session(model, spin=False), Line(port)
     contents = [file.read_bytes() for file in files]
     requests = [request("/predict", "application/octet-stream", content) for content in contents]
 
