@@ -20,9 +20,9 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked: at the service on this port, `rate` requests a second for so many seconds whatever becomes of the
-    answers; where it is 0, `connections` of them ask one after the other, as fast as they are answered. Each file is
-    the body of a request, all in turn."""
+    """What is asked of the service on this port, by so many connections that stay open: `rate` requests a second for so
+    many seconds, whatever becomes of the answers; where it is 0, each connection asks one after the other, as fast as
+    they are answered. Each file is the body of a request, all in turn."""
 
     port: int
     path: str
@@ -30,7 +30,7 @@ class Load:
     files: Sequence[str]
     seconds: float
     rate: float = 0.0
-    connections: int = 8
+    connections: int = 32
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Reply:
 
     @property
     def seconds(self) -> float:
-        """From when it was due: one that had to wait for its turn has waited."""
+        """From when it was due: one that had to wait for a connection has waited, too."""
         return self.at - self.due
 
 
@@ -96,15 +96,17 @@ class Clients:
         self.load = load
         self.requests = [request(load.path, load.kind, Path(file).read_bytes()) for file in load.files]
         self.replies: list[Reply] = []
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        # In turn, so that none is idle for long.
+        self._idle: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
 
     async def run(self) -> None:
         """Ask until the time is over, and wait for what is still to come."""
+        for _ in range(self.load.connections):
+            self._idle.put_nowait(await self._connect())
         begin = time.monotonic() + 0.2
         if not self.load.rate:
             await asyncio.gather(*(self._one_by_one(number, begin) for number in range(self.load.connections)))
             return
-        self._idle = [await self._connect() for _ in range(self.load.connections)]
         running = []
         for number in range(round(self.load.rate * self.load.seconds)):
             due = begin + number / self.load.rate
@@ -118,15 +120,17 @@ class Clients:
             number += self.load.connections
 
     async def _ask(self, number: int, due: float) -> None:
-        file, sent = number % len(self.requests), time.monotonic()
+        file, line = number % len(self.requests), await self._idle.get()
+        sent = time.monotonic()
         try:
             async with asyncio.timeout(PATIENCE):
-                line = self._idle.pop() if self._idle else await self._connect()
                 status, body = await _asked(line, self.requests[file])
-            self._idle.append(line)
             answer = body.decode()
         except Exception as error:  # it is what is to be told
             status, answer = 0, f"{type(error).__name__}: {error}"
+            line[1].close()
+            line = await self._connect()
+        self._idle.put_nowait(line)
         self.replies.append(Reply(due, sent, time.monotonic(), file, status, answer))
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
