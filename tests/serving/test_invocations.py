@@ -92,7 +92,7 @@ WRONG: dict[str, tuple[object, str]] = {
     "below 0": ({"inputs": np.full((1, 32, 32, 3), -1).tolist()}, "below 0"),
     "fractions of 1": ({"inputs": np.full((1, 32, 32, 3), 0.5).tolist()}, "fractions"),
     "zeros and ones": ({"inputs": np.ones((1, 32, 32, 3), int).tolist()}, "no value of these images is above 1"),
-    "texts": ({"inputs": np.full((1, 32, 32, 3), "x").tolist()}, "other things than whole numbers: str"),
+    "texts": ({"inputs": np.full((1, 32, 32, 3), "x").tolist()}, "more lists, objects or texts than images have"),
     "ragged": ({"inputs": [[1], [1, 2]]}, "ragged"),
     "nothing": ({"inputs": []}, "no list of images"),
     "a text": ({"inputs": "seven"}, "no list of images"),

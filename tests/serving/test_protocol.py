@@ -109,7 +109,7 @@ COUNT = SIDE * SIDE * 3
 WRONG: dict[str, tuple[bytes, str]] = {
     "no JSON": (b"{", "no JSON"),
     "not UTF-8": (b"\xff\xfe\x00", "no JSON"),
-    "nested without end": (b"[" * 100_000, "no JSON"),
+    "nested without end": (b"[" * 100_000, "more lists"),
     "no inputs": (b"{}", "no list `inputs`"),
     "no object": (b"[1]", "no list `inputs`"),
     "two inputs": (json.dumps({"inputs": json.loads(wrong())["inputs"] * 2}).encode(), "no list `inputs`"),
@@ -132,7 +132,12 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "infinite": (wrong(data=[float("inf")] * COUNT), "fractions"),
     "numbers and texts": (wrong(data=[1, "1"] * (COUNT // 2)), "whole numbers: int, str"),
     # As an array of texts it would be 6 TB.
-    "a long text among short ones": (wrong(data=["x" * 3_000_000, *[""] * 500_000]), "500001 numbers"),
+    "a long text among short ones": (wrong(data=["x" * 3_000_000, *[""] * 500_000]), "more lists, objects or texts"),
+    "a million lists": (b'{"inputs":[' + b"[]," * 1_000_000 + b"[]]}", "more lists"),
+    "a million objects": (b'{"inputs":[' + b"{}," * 1_000_000 + b"{}]}", "more lists"),
+    "a text of three megabytes among others": (wrong(data=["x" * 3_000_000, *[""] * 900]), "901 numbers"),
+    "texts of the right number": (wrong(data=["x" * 3_000_000, *[""] * (COUNT - 1)]), "whole numbers: str"),
+    "nested a little": (b"[" * 900, "no JSON"),
     "a number of 5,000 digits": (b'{"inputs": [' + b"9" * 5000 + b"]}", "no JSON"),
     "numbers in lists in lists": (wrong(data=[[[[[1]]]]]), "ragged, or of another shape"),
     "objects": (wrong(data=[{}] * COUNT), "whole numbers: dict"),

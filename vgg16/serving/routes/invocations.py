@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from importlib.metadata import version
 
@@ -52,9 +51,9 @@ async def invoke(request: Request) -> Response:
 def _images(body: bytes, served: Served) -> Image:
     """Images uint8 [n, side, side, 3]. Raises RefusalError for anything else, and for what MLflow refuses."""
     try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise _wrong(f"the body is no JSON: {str(error)[:100]}") from None
+        asked = pixels.parse(body)
+    except pixels.PixelsError as error:
+        raise _wrong(f"the body is {error}") from None
     if not isinstance(asked, dict):
         raise _wrong("the body is no object")
     given = [name for name in (*_FORMS, *_OTHERS) if name in asked]

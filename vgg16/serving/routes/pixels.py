@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -10,9 +11,24 @@ import numpy as np
 
 from vgg16.serving.batching import Image
 
+# Objects and texts of a request are a handful; lists hold three numbers or more each.
+_MOST = 1000
+
 
 class PixelsError(Exception):
     """Numbers that are no images; the message says what was found."""
+
+
+def parse(text: bytes) -> Any:
+    """What JSON says. Raises PixelsError for what is none, and for what no images are: Python reads some ten million
+    numbers a second, and as many lists or texts keep everybody else waiting meanwhile, and take gigabytes."""
+    lists, others = text.count(b"["), text.count(b"{") + text.count(b'"') // 2
+    if lists > _MOST + text.count(b",") // 2 or others > _MOST:
+        raise PixelsError("more lists, objects or texts than images have")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PixelsError(f"no JSON: {str(error)[:100]}") from None
 
 
 def images(data: Sequence[Any], shape: Sequence[int]) -> Image:

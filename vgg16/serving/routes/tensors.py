@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -37,9 +36,9 @@ def read(body: bytes, head: str | None, served: Served) -> Asked:
     else than one tensor of images."""
     length = len(body) if head is None else _length(head, len(body))
     try:
-        asked = json.loads(body[:length])
-    except (ValueError, RecursionError) as error:
-        raise _wrong(f"the body is no JSON: {str(error)[:100]}") from None
+        asked = pixels.parse(body[:length])
+    except pixels.PixelsError as error:
+        raise _wrong(f"the body is {error}") from None
     match asked:
         case {"inputs": [{"name": str(), "datatype": str(), "shape": [*_]} as tensor]}:
             pass
