@@ -21,6 +21,7 @@ from tests.conftest import ENVIRONMENT, QUIET, free_port, wait_for
 from tests.system.conftest import SERVED, Stack
 from tests.system.servers import BIN
 from tests.system.team import wait_for_it
+from vgg16.stack import kept
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
@@ -94,12 +95,12 @@ def test_the_stacks_own_service_answers_with_what_was_promoted_as_the_command_li
     # Of this test's run, or of one before it in this stack.
     champion = stack.mlflow.get("api/2.0/mlflow/registered-models/alias", params=asked).raise_for_status().json()
     version = champion["model_version"]["version"]
+    assert "vgg16-digits" in kept.champions(stack.environment)
     wait_for_it(lambda: stack.served.get("v2/health/ready").is_success, 20)
     pictures = [("file", path.read_bytes()) for path in sorted(folder.glob("*.png"))]
     answered = stack.served.post("predict", files=pictures).json()
-    told = stack.command("predict", str(folder), "--model", "models:/vgg16-digits@champion", "--json").json[
-        "predictions"
-    ]
+    predicted = stack.command("predict", str(folder), "--model", "models:/vgg16-digits@champion", "--json")
+    told = predicted.json["predictions"]
     assert [(each["label"], each["version"]) for each in answered] == [(each["label"], version) for each in told]
     assert [each["probability"] for each in answered] == pytest.approx([each["probability"] for each in told], abs=1e-4)
     (shown,) = stack.command("status", "--json").json["services"]
