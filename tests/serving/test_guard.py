@@ -50,7 +50,7 @@ def test_where_there_is_a_token_nothing_but_health_is_answered_without_it(tmp_pa
     with serving(in_production(tmp_path, "1"), tmp_path, Door("0.0.0.0", 0, TOKEN)) as running:
         url = running.url.replace("0.0.0.0", "127.0.0.1")
         with ask(url, headers={"host": "vgg16.example.com"}) as client:
-            for path in ("/v2/health/live", "/v2/health/ready"):
+            for path in ("/v2/health/live", "/v2/health/ready", "/ping", "/health"):
                 assert client.get(path).status_code == 200
             for given in ({}, *({"authorization": text} for text in ("Bearer", "Bearer x", f"Basic {TOKEN}", TOKEN))):
                 for path in ("/predict", "/v2", "/metrics", "/nothing"):
