@@ -120,6 +120,7 @@ def by_network(train: Labelled, val: Labelled, weights: str) -> Measure:
     from vgg16.network.classifier import Classifier
     from vgg16.network.weights import read_weights, take_base
     from vgg16.steps.drift.facts import Measuring
+    from vgg16.steps.scoring.engines.in_keras import KerasEngine
 
     keras.utils.set_random_seed(0)
     base = read_weights(SHIPPED.backbones["vgg16"], weights)
@@ -135,7 +136,7 @@ def by_network(train: Labelled, val: Labelled, weights: str) -> Measure:
     small.fit(pooled, train[1], batch_size=128, epochs=20, verbose=0)
     reference = typicality.fit(model, train, val[0])
     assert reference is not None
-    measuring = Measuring(Classifier(model, tuple(map(str, range(classes)))), reference)
+    measuring = Measuring(KerasEngine(Classifier(model, tuple(map(str, range(classes)))), reference))
 
     def measure(images: Images) -> tuple[Facts, NDArray[np.int64]]:
         parts = [measuring.measure(images[start : start + 256]) for start in range(0, len(images), 256)]

@@ -20,7 +20,7 @@ from vgg16.errors import RefusedError, RequestError
 from vgg16.network.classifier import Classifier
 from vgg16.records import DatasetRef
 from vgg16.steps.drift import drift as drifting
-from vgg16.steps.drift.facts import COMPONENTS, Measuring
+from vgg16.steps.drift.facts import Measuring
 from vgg16.steps.drift.reference import kept, reference_of
 from vgg16.steps.scoring.model import Model
 from vgg16.steps.typicality import reference_of as typicality_of
@@ -73,7 +73,10 @@ def ref(workplace: Workplace) -> DatasetRef:
 
 @pytest.fixture(scope="module")
 def measuring(classifier: Classifier, ref: DatasetRef, workplace: Workplace) -> Measuring:
-    return Measuring(classifier, typicality_of(classifier, ref, workplace))
+    # Keras comes with its settings.
+    from vgg16.steps.scoring.engines.in_keras import KerasEngine
+
+    return Measuring(KerasEngine(classifier, typicality_of(classifier, ref, workplace)))
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +101,7 @@ def test_pictures_have_facts_of_their_pixels_and_of_what_the_model_sees(measurin
     images = scenes(5, 3)
     facts, probabilities = measuring.measure(images)
     assert facts.names == measuring.names
-    assert len(facts.names) == 8 + COMPONENTS
+    assert len(facts.names) == 18
     np.testing.assert_allclose(facts.column("brightness"), images.mean(axis=(1, 2, 3)), rtol=1e-5)
     np.testing.assert_array_equal(facts.column("confidence"), probabilities.max(axis=1))
     # One at a time it is what it is among others.
@@ -107,11 +110,13 @@ def test_pictures_have_facts_of_their_pixels_and_of_what_the_model_sees(measurin
 
 
 def test_without_typicality_there_are_the_pixels_and_the_confidence(classifier: Classifier) -> None:
-    assert Measuring(classifier, None).names[-2:] == ("sharpness", "confidence")
+    from vgg16.steps.scoring.engines.in_keras import KerasEngine
+
+    assert Measuring(KerasEngine(classifier, None)).names[-2:] == ("sharpness", "confidence")
 
 
 def test_the_reference_is_computed_once_and_kept(measuring: Measuring, ref: DatasetRef, workplace: Workplace) -> None:
-    first = reference_of(measuring, DIGEST, ref, workplace)
+    first = reference_of(measuring, ref, workplace)
     content = workplace.store.read(KEY)
     assert content == reference_file.content_of(first)
     assert 390 <= len(first.facts) <= 400
@@ -120,13 +125,13 @@ def test_the_reference_is_computed_once_and_kept(measuring: Measuring, ref: Data
     np.testing.assert_array_equal(again.facts.values, first.facts.values)
     np.testing.assert_array_equal(again.correct, first.correct)
     gone = ref.model_copy(update={"key": "datasets/gone"})
-    np.testing.assert_array_equal(reference_of(measuring, DIGEST, gone, workplace).correct, first.correct)
+    np.testing.assert_array_equal(reference_of(measuring, gone, workplace).correct, first.correct)
     # Damaged, or of other facts: computed and kept anew.
     for useless in (b"no", (content or b"")[:-50]):
         workplace.store.delete(KEY)
         workplace.store.create(KEY, useless)
         assert kept(DIGEST, workplace) is None
-        reference_of(measuring, DIGEST, ref, workplace)
+        reference_of(measuring, ref, workplace)
         assert workplace.store.read(KEY) == content
 
 

@@ -8,9 +8,9 @@ from vgg16.cli import prepare
 from vgg16.cli.command import Answer, answers
 from vgg16.cli.show import drift as show_drift
 from vgg16.flows import progress
+from vgg16.steps.drift import drift as drifting
 from vgg16.steps.scoring.records import ScoreRequest
 from vgg16.tracking.protocol import model_name
-from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import open_workplace
 
 
@@ -35,11 +35,7 @@ def drift(dataset: str, source: str, model_uri: str | None) -> Answer:
     """
     prepare.open_console(f"drift       {ScoreRequest(source=source, output='', model='').place}")
     workplace = open_workplace(progress)
-    import_tensorflow()
-    # It imports Keras.
-    from vgg16.steps.drift.drift import drift as look_for_drift
-
-    result = look_for_drift(dataset, source, model_uri or f"models:/{model_name(dataset)}@champion", workplace)
+    result = drifting.drift(dataset, source, model_uri or f"models:/{model_name(dataset)}@champion", workplace)
     look, estimate = result.look, result.estimate
     return {
         "dataset": dataset,

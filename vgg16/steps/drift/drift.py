@@ -22,10 +22,10 @@ from vgg16.reports.drift.page import DriftFacts, report
 from vgg16.steps.drift.facts import Measuring
 from vgg16.steps.drift.reference import reference_of
 from vgg16.steps.drift.window import Window, read_window
+from vgg16.steps.scoring.engines.engine import open_in_keras
 from vgg16.steps.scoring.model import Model, find_model
 from vgg16.steps.scoring.records import ScoreRequest
 from vgg16.steps.scoring.sources import Pictures, open_source
-from vgg16.steps.typicality import reference_of as typicality_of
 from vgg16.workplace.workplace import Workplace
 
 
@@ -67,9 +67,8 @@ def drift(dataset: str, source: str, model_uri: str, workplace: Workplace) -> Dr
 def _judged_on(model: Model, dataset: str, workplace: Workplace) -> tuple[Measuring, Reference]:
     """What measures pictures as the model sees them, and what it was judged on."""
     ref = _learned_from(model, dataset)
-    classifier = workplace.tracker.registry.load(model.address)
-    measuring = Measuring(classifier, typicality_of(classifier, ref, workplace))
-    return measuring, reference_of(measuring, classifier.digest, ref, workplace)
+    measuring = Measuring(open_in_keras(model, workplace))
+    return measuring, reference_of(measuring, ref, workplace)
 
 
 def _learned_from(model: Model, dataset: str) -> DatasetRef:

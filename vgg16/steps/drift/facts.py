@@ -1,7 +1,8 @@
-"""The facts of pictures: what their pixels say, and what the model sees in them. It imports TensorFlow, which comes
-with its settings before this."""
+"""The facts of pictures: what their pixels say, and what the model sees in them."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,43 +11,33 @@ from vgg16.checks.drift.distinct import distinct
 from vgg16.checks.drift.facts import CONFIDENCE, UNUSUALNESS, Facts, Rows, of_pixels
 from vgg16.checks.duplicates.describe import Descriptions, describe
 from vgg16.data.images import Images
-from vgg16.evaluation.typicality import Reference, with_components
-from vgg16.network.classifier import Classifier
 from vgg16.statistics import Probabilities
 
-# Directions of the features: the first ten have most of what a drift of light, focus or compression changes.
-COMPONENTS = 10
+if TYPE_CHECKING:
+    # It imports Keras.
+    from vgg16.steps.scoring.engines.in_keras import KerasEngine
 
 
 class Measuring:
     """A model that measures pictures: by their pixels and its confidence, and where there is a reference for typicality
     by their unusualness and features too. `names` are those of the facts."""
 
-    def __init__(self, classifier: Classifier, reference: Reference | None) -> None:
-        self.side, self.framing = classifier.side, classifier.framing
-        self.class_names = classifier.class_names
-        self._model = classifier.model
-        self._seen = reference is not None
-        if reference is not None:
-            self._model = with_components(classifier.model, reference.space, COMPONENTS)
-        blank = np.zeros((1, self.side, self.side, 3), np.uint8)
-        self.names = self.measure(blank)[0].names
+    def __init__(self, engine: KerasEngine) -> None:
+        self.side, self.framing, self.class_names = engine.side, engine.framing, engine.class_names
+        self.digest = engine.digest
+        self._engine = engine
+        self.names = self.measure(np.zeros((1, self.side, self.side, 3), np.uint8))[0].names
 
     def measure(self, images: Images) -> tuple[Facts, Probabilities]:
         """The facts of pictures uint8 [n, side, side, 3] as the model takes them, and its probabilities float32 [n, k];
         all calls of one model give the same facts. What the model answers with what is no number has such facts."""
-        count = len(images)
-        # Each other number of images would be compiled anew, for seconds.
-        padded = np.zeros((1 << (count - 1).bit_length(), *images.shape[1:]), np.uint8)
-        padded[:count] = images
-        answers = self._model.predict_on_batch(padded)
-        probabilities = np.asarray(answers[0] if self._seen else answers, np.float32)[:count]
+        probabilities, seen = self._engine.see(images)
         columns = of_pixels(images) | {CONFIDENCE: probabilities.max(axis=1)}
-        if self._seen:
+        if seen is not None:
+            unusualness, places = seen
             # Over many powers of ten otherwise.
-            columns[UNUSUALNESS] = np.log(np.asarray(answers[1], np.float32)[:count])
-            components = np.asarray(answers[2], np.float32)[:count].T
-            columns |= {f"feature_{number}": component for number, component in enumerate(components, 1)}
+            columns[UNUSUALNESS] = np.log(unusualness)
+            columns |= {f"feature_{number}": place for number, place in enumerate(places.T, 1)}
         return Facts.of(columns), probabilities
 
 

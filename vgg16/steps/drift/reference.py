@@ -21,20 +21,20 @@ MOST_GATE = 5_000
 BATCH = 256
 
 
-def reference_of(measuring: Measuring, digest: str, dataset: DatasetRef, workplace: Workplace) -> Reference:
-    """The reference that is kept for a model of this digest, where it has the facts that are measured now; else one
+def reference_of(measuring: Measuring, dataset: DatasetRef, workplace: Workplace) -> Reference:
+    """The reference that is kept for the model that measures, where it has the facts that are measured now; else one
     that is computed from the gate of the dataset that the model learned from, and kept. A gate never changes, so it is
     what it would have been on the day of the judgement.
 
     Of two processes that compute it at once one keeps it, and both return the same. Raises Vgg16Error where the dataset
     is not in the store, and for a gate without a picture that the model can answer.
     """
-    earlier = kept(digest, workplace)
+    earlier = kept(measuring.digest, workplace)
     if earlier and earlier.facts.names == measuring.names:
         return earlier
     reference = _computed(measuring, dataset, workplace)
-    if digest:
-        _keep(digest, reference, replace=earlier is not None, workplace=workplace)
+    if measuring.digest:
+        _keep(measuring.digest, reference, replace=earlier is not None, workplace=workplace)
     return reference
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from vgg16.config.types import Framing
 from vgg16.data.images import Images
@@ -15,6 +15,9 @@ from vgg16.steps.scoring.model import Model
 from vgg16.steps.scoring.records import EngineName, Floats
 from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import Workplace
+
+if TYPE_CHECKING:
+    from vgg16.steps.scoring.engines.in_keras import KerasEngine
 
 # TensorFlow takes six seconds to begin, in which Keras' higher rate gains on onnxruntime from so many pictures on.
 FEW = 2_000
@@ -50,8 +53,13 @@ def open_engine(
         with open_onnx(model, kept, folder, workplace) as engine:
             yield engine
         return
+    yield open_in_keras(model, workplace)
+
+
+def open_in_keras(model: Model, workplace: Workplace) -> KerasEngine:
+    """The model in Keras, which sees more of pictures than any engine must answer."""
     import_tensorflow()
     # It imports Keras, which an ONNX file goes without.
     from vgg16.steps.scoring.engines.in_keras import open_keras
 
-    yield open_keras(model, workplace)
+    return open_keras(model, workplace)

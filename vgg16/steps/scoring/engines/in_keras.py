@@ -7,7 +7,7 @@ import numpy as np
 
 from vgg16.data.images import Images
 from vgg16.errors import Vgg16Error
-from vgg16.evaluation.typicality import Reference, with_typicality
+from vgg16.evaluation.typicality import Reference, with_components, with_typicality
 from vgg16.network.classifier import Classifier
 from vgg16.statistics import Probabilities
 from vgg16.steps.scoring.model import Model
@@ -18,6 +18,8 @@ from vgg16.workplace.workplace import Workplace
 # Pixels of a batch: the activations of VGG-16's first block take 256 bytes for each.
 _BATCH_PIXELS = 1 << 20
 _MOST = 256
+# Of the features: the first ten have most of what a drift of light, focus or compression changes.
+DIRECTIONS = 10
 
 
 class KerasEngine:
@@ -37,17 +39,32 @@ class KerasEngine:
         sides = [int(layer.height) for layer in classifier.model.layers if isinstance(layer, keras.layers.Resizing)]
         side = max(self.side, *sides, 1)
         self.batch = min(_MOST, 1 << max(0, (_BATCH_PIXELS // side**2).bit_length() - 1))
+        self.digest = classifier.digest
         self._model = with_typicality(classifier.model, reference) if reference else classifier.model
+        self._seeing = with_components(classifier.model, reference.space, DIRECTIONS) if reference else classifier.model
 
     def answer(self, images: Images) -> tuple[Probabilities, Floats | None]:
         """Probabilities float32 [n, k] of images uint8 [n, side, side, 3], and their typicality float32 [n]."""
-        count = len(images)
-        # Each other number of images would be compiled anew, for seconds.
-        padded = np.zeros((1 << (count - 1).bit_length(), *images.shape[1:]), np.uint8)
-        padded[:count] = images
-        answers = self._model.predict_on_batch(padded)
+        answers = self._model.predict_on_batch(_padded(images))
         probabilities, typicality = answers if self.has_typicality else (answers, None)
-        return probabilities[:count], None if typicality is None else typicality[:count]
+        return probabilities[: len(images)], None if typicality is None else typicality[: len(images)]
+
+    def see(self, images: Images) -> tuple[Probabilities, tuple[Floats, Floats] | None]:
+        """Probabilities float32 [n, k] of images uint8 [n, side, side, 3]; and their unusualness float32 [n] and place
+        in the DIRECTIONS in which images of `train` differ most, float32 [n, DIRECTIONS], or fewer; None for a model
+        without typicality."""
+        answers = self._seeing.predict_on_batch(_padded(images))
+        if not self.has_typicality:
+            return answers[: len(images)], None
+        probabilities, unusualness, places = (answer[: len(images)] for answer in answers)
+        return probabilities, (unusualness, places)
+
+
+def _padded(images: Images) -> Images:
+    """Each other number of images would be compiled anew, for seconds."""
+    padded = np.zeros((1 << (len(images) - 1).bit_length(), *images.shape[1:]), np.uint8)
+    padded[: len(images)] = images
+    return padded
 
 
 def open_keras(model: Model, workplace: Workplace) -> KerasEngine:
