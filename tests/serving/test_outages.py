@@ -122,7 +122,8 @@ def test_a_bucket_that_is_away_or_silent_changes_nothing_and_is_followed_again(
             line.state = "up"
             until(lambda: version(client) == "2", 20)
             assert age(client) < 2
-    cut_off, back, answers = said
+    # The look at who waits in Staging may fail twice before the one at the ledger has failed once.
+    cut_off, back, answers = (line for line in said if "challenger" not in line)
     assert cut_off.startswith(f"the ledger of {NAME} cannot be read: ")
     assert back == "the ledger is read again"
     assert answers.startswith("version 2 answers from now on")
@@ -164,23 +165,27 @@ def test_what_is_running_is_finished_and_a_second_signal_ends_at_once(tmp_path: 
     in_production(tmp_path, "1")
     content = picture(9, 64)
 
-    def slowly(pause: float) -> Iterator[bytes]:
+    def slowly(pause: float, begun: threading.Event) -> Iterator[bytes]:
         yield content[:20]
+        begun.set()
         time.sleep(pause)
         yield content[20:]
 
     for seconds, signals, finished in ((1.0, 1, True), (8.0, 2, False)):
         with started(tmp_path, "--json") as (process, first):
-            url, done = json.loads(first)["url"], list[int]()
+            url, done, begun = json.loads(first)["url"], list[int](), threading.Event()
 
-            def asks(url: str = url, seconds: float = seconds, done: list[int] = done) -> None:
+            body = slowly(seconds, begun)
+
+            def asks(url: str = url, body: Iterator[bytes] = body, done: list[int] = done) -> None:
                 try:
-                    done.append(httpx.post(f"{url}/predict", content=slowly(seconds), timeout=20).status_code)
+                    done.append(httpx.post(f"{url}/predict", content=body, timeout=20).status_code)
                 except httpx.HTTPError:
                     done.append(0)
 
             asking = threading.Thread(target=asks)
             asking.start()
+            assert begun.wait(10)
             time.sleep(0.3)
             for _ in range(signals):
                 process.send_signal(signal.SIGTERM)
