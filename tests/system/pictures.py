@@ -1,8 +1,8 @@
 """What the browser is shown: an MLflow server with twenty runs of made-up curves; and the pictures of README.
 
 `python -m tests.system.pictures HOME` makes docs/compare.png and docs/registry.png anew, of the last run and of the
-champion of that home, docs/report.png, of the report on the champion's run, and docs/course.png, of the report in
-docs/course. It needs Debian's package `chromium`.
+champion of that home, docs/report.png, of the report on the champion's run, docs/served.png, of the page of a service of
+that champion, and docs/course.png, of the report in docs/course. It needs Debian's package `chromium`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from vgg16.evaluation.metrics import evaluate
 from vgg16.flows import tasks
 from vgg16.network.classifier import Classifier
 from vgg16.records import DatasetRef, EpochMetrics, TrainingRequest, Verdict
+from vgg16.serving import service
+from vgg16.serving.follow import Source
+from vgg16.serving.service import Door
 from vgg16.stack import mlflow_ui
 from vgg16.stack.mlflow_ui import Ui
 from vgg16.training.records import TrainingResult
@@ -209,7 +212,27 @@ def main(home: str) -> None:
                 page.wait_for_timeout(3_000)  # what is drawn moves for a while
                 page.screenshot(path=ROOT / "docs" / f"{name}.png")
         head("report", known.home / "reports" / f"{champion.run_id}.html")
+        page_of_service(known, champion.name)
     head("course", ROOT / "docs" / "course" / "course.html")
+
+
+def page_of_service(known: Settings, model: str) -> None:
+    """The page of a service, with answers to the home's samples, and what one of them hangs on."""
+    samples = sorted((known.home / "samples" / model.removeprefix("vgg16-")).glob("*.png"))[2:8]
+    source = Source(open_workplace().store, model, known.home / "cache" / "serving")
+    running = service.start(source, Door(port=0), print)
+    try:
+        with browser(1200, 820) as page:
+            page.goto(running.url)
+            page.get_by_text("passed the gates").wait_for()
+            page.locator("input[type=file]").set_input_files(samples)
+            page.locator("#counts", has_text=f"{len(samples)} of {len(samples)}").wait_for()
+            page.get_by_role("button", name="Where it looks").first.click()
+            page.get_by_text("hiding it raises").wait_for()
+            page.evaluate("scrollTo(0, 0)")
+            page.screenshot(path=ROOT / "docs" / "served.png")
+    finally:
+        running.stop()
 
 
 def head(name: str, report: Path) -> None:
