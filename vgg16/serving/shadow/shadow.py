@@ -22,6 +22,7 @@ from vgg16.serving.batching import Answer, Image
 from vgg16.serving.champion import Served, Wanted
 from vgg16.serving.follow import Follower
 from vgg16.serving.limits import Limits
+from vgg16.serving.memory import give_back
 from vgg16.serving.metrics import Metrics
 from vgg16.serving.notices import Notices
 from vgg16.serving.shadow.comparison import Comparison
@@ -168,6 +169,8 @@ class Shadow(threading.Thread):
         self._failed, self._record, self._problem = None, record, ""
         self._notices.forget("shadow", "answer")
         self.comparison = Comparison(champion, challenger, self.metrics)
+        # The one before may have been the last to have the champion before.
+        give_back()
         versions = f"version {challenger.version}, which waits in Staging, answers beside version {champion.version}"
         self.follower.say(f"{versions}, unheard")
 
