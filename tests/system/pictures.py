@@ -1,8 +1,8 @@
 """What the browser is shown: an MLflow server with twenty runs of made-up curves; and the pictures of README.
 
 `python -m tests.system.pictures HOME` makes docs/compare.png and docs/registry.png anew, of the last run and of the
-champion of that home, docs/report.png, of the report on the champion's run, docs/served.png, of the page of a service of
-that champion, and docs/course.png, of the report in docs/course. It needs Debian's package `chromium`.
+champion of that home, docs/report.png, of the report on the champion's run, docs/served.png, of the page of a service,
+and docs/course.png, of the report in docs/course. It needs Debian's package `chromium`.
 """
 
 from __future__ import annotations
