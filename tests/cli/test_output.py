@@ -20,6 +20,7 @@ from vgg16.cli.command import Answer, LazyGroup, answers
 from vgg16.cli.main import cli
 from vgg16.cli.show import catalog as show_catalog
 from vgg16.cli.show import datasets as show_datasets
+from vgg16.cli.show import drift as show_drift
 from vgg16.cli.show import exported as show_exported
 from vgg16.cli.show import predictions as show_predictions
 from vgg16.cli.show import reviews as show_reviews
@@ -111,9 +112,18 @@ SHOWN: dict[Callable[[Answer], None], Answer] = {
     },
     show_catalog.row: {"settings": [{"key": EVIL, "value": EVIL, "allowed": EVIL, "meaning": EVIL}]},
     show_datasets.fetched: {"dataset": EVIL, "digest": EVIL, "classes": 2, "splits": {EVIL: 1}, "address": EVIL},
-    show_servers.served: {"url": EVIL, "model": EVIL, "version": EVIL},
+    show_servers.served: {"url": EVIL, "model": EVIL, "version": EVIL, "token": True},
     show_servers.started: dict.fromkeys(("env", "login", "authorization"), EVIL)
     | {"services": [{"name": EVIL, "url": EVIL}], "serves": {EVIL: EVIL}, "champions": [EVIL.upper()]},
+    show_drift.drifted: {
+        "verdict": "drifted",
+        "alarms": [{"fact": EVIL, "before": 1.0, "now": 2.0, "distance": 0.5, "p": 1e-9, "pictures": [EVIL]}],
+        "estimated_top1": None,
+        "unreadable": [{"path": EVIL, "error": EVIL}],
+        "label_first": [EVIL],
+        "page": EVIL,
+    }
+    | dict.fromkeys(("counted", "images", "reference_images"), 9),
     show_datasets.checked: {
         "dataset": "pets",
         "digest": "d" * 64,
@@ -180,7 +190,7 @@ def commands(group: click.Group) -> list[click.Command]:
 
 # Where text is given to a terminal: what `answers` hands to `show`, and what passes `shown` right there.
 DOORS = {
-    *(f"vgg16/cli/show/{kind}.py" for kind in ("catalog", "datasets", "exported", "predictions")),
+    *(f"vgg16/cli/show/{kind}.py" for kind in ("catalog", "datasets", "drift", "exported", "predictions")),
     *(f"vgg16/cli/show/{kind}.py" for kind in ("reviews", "runs", "servers", "verified", "versions")),
     "vgg16/cli/servers.py",  # an address, as `answers` hands it over
     "vgg16/cli/terminal.py",

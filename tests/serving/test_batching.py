@@ -181,6 +181,25 @@ def test_who_finds_the_queue_full_is_told_how_long_it_will_take() -> None:
     batching(test, queued_images=64, images=64)
 
 
+def test_nobody_waits_for_a_slow_model_so_long_that_another_version_is_in_production_by_then() -> None:
+    model = Model()
+
+    async def test(batcher: Batcher) -> None:
+        answer = model.answer
+        model.answer = lambda given: (time.sleep(0.1), answer(given))[1]  # type: ignore[method-assign]
+        for number in range(24):
+            with batcher.admitted(1):
+                assert batcher.answer_alone(model.served, images(number % 10)[0])
+        # One request may have as many as it likes where nobody else waits.
+        with batcher.admitted(16), pytest.raises(RefusalError) as slow:
+            batcher.admitted(1).__enter__()
+        assert (slow.value.status, slow.value.reason) == (429, "queue")
+        with batcher.admitted(4), batcher.admitted(1):
+            pass
+
+    batching(test, queued_seconds=1.0)
+
+
 def test_what_a_client_that_left_had_asked_is_dropped_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,7 +73,7 @@ def test_it_answers_follows_and_ends_gracefully_without_what_trains(tmp_path: Pa
     store = in_production(tmp_path, "1")
     with started(tmp_path, "--json") as (process, line):
         answer = json.loads(line)
-        assert answer == {"url": answer["url"], "model": NAME, "version": "1"}
+        assert answer == {"url": answer["url"], "model": NAME, "version": "1", "token": False}
         with httpx.Client(base_url=answer["url"], timeout=20) as client:
             assert client.post("/predict", content=picture(9)).json()["version"] == "1"
             promote(store, "2", keep(store, onnx_file("2"), tmp_path))
@@ -140,6 +140,7 @@ def test_a_person_is_told_where_it_answers_and_ends_it_with_a_key(tmp_path: Path
     with started(tmp_path) as (process, line):
         assert line.startswith(f"{NAME} version 1 answers at http://127.0.0.1:")
         assert process.stdout
+        assert process.stdout.readline() == "In a browser it is a page to drop pictures on. For programs:\n"
         assert process.stdout.readline() == f"  curl -F file=@photo.jpg {line.split()[-1]}/predict\n"
         assert httpx.get(f"{line.split()[-1]}/v2/health/ready").is_success
         process.send_signal(signal.SIGINT)

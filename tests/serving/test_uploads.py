@@ -277,3 +277,12 @@ def test_a_defect_is_told_as_one_and_the_next_request_is_answered(
         answer = client.post("/predict", content=GOOD)
     assert (answer.status_code, answer.json()["error"]["kind"]) == (500, "failed")
     assert client.post("/predict", content=GOOD).status_code == 200
+
+
+def test_a_refusal_is_counted_once(client: httpx.Client) -> None:
+    name = 'vgg16_refused_total{reason="pixels"}'
+    bomb = png_of_size(60_000, 60_000)
+    before = sample(client.get("/metrics").text + f"\n{name} 0", name)
+    assert client.post("/predict", content=bomb).status_code == 413
+    assert client.post("/predict", files=[("file", bomb)] * 2).status_code == 413
+    assert sample(client.get("/metrics").text, name) == before + 3

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from vgg16.errors import Vgg16Error
 from vgg16.promotion import ledger
@@ -28,8 +27,6 @@ _SECONDS = 2.0
 # A service looks at its ledger every two seconds.
 _LATE_SECONDS = 10.0
 _WAITS = "waits for a first version in production: vgg16 promote {} VERSION"
-_SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 class Service(NamedTuple):
@@ -112,14 +109,14 @@ def _of_metrics(page: str) -> dict[str, Any]:
     told: dict[str, Any] = {"images": 0}
     values: dict[str, float] = {}
     shadow: dict[str, Any] | None = None
-    for name, labels, value in _samples(page):
-        values[name] = value
-        if name == "vgg16_champion_info":
-            told["version"] = labels["version"]
-        elif name == "vgg16_images_total":
-            told["images"] += int(value)
-        elif name == "vgg16_shadow_info":
-            shadow = {"version": labels["version"]}
+    for sample in (sample for family in text_string_to_metric_families(page) for sample in family.samples):
+        values[sample.name] = sample.value
+        if sample.name == "vgg16_champion_info":
+            told["version"] = sample.labels["version"]
+        elif sample.name == "vgg16_images_total":
+            told["images"] += int(sample.value)
+        elif sample.name == "vgg16_shadow_info":
+            shadow = {"version": sample.labels["version"]}
     if shadow:
         same = values.get("vgg16_shadow_agreement", math.nan)
         told["challenger"] = shadow | {"images": int(values.get("vgg16_shadow_images_total", 0)), "same": same}
@@ -129,12 +126,6 @@ def _of_metrics(page: str) -> dict[str, Any]:
     current = values.get("vgg16_champion_current") == 1
     reason = "" if current else "another version is in production; its log says why"
     return told | {"current": current, "reason": reason}
-
-
-def _samples(page: str) -> Iterator[tuple[str, dict[str, str], float]]:
-    for line in page.splitlines():
-        if sample := _SAMPLE.fullmatch(line):
-            yield sample[1], dict(_LABEL.findall(sample[2] or "")), float(sample[3])
 
 
 def _reason(answer: httpx.Response) -> str:

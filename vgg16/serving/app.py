@@ -71,8 +71,7 @@ async def _running(app: Starlette) -> AsyncIterator[None]:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusalError)  # noqa: S101  # as it is registered
-    if error.reason != "picture":
-        request.app.state.desk.metrics.refused.labels(error.reason).inc()
+    request.app.state.desk.metrics.refused.labels(error.reason).inc()
     return as_json(error, request.url.path)
 
 

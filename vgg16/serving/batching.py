@@ -52,9 +52,10 @@ class Batcher:
         429 where the others leave no room."""
         if count > self.limits.images:
             raise too_large("images", f"The request has {count} images", f"{self.limits.images}")
-        if self._admitted + count > self.limits.queued_images:
-            seconds = math.ceil(self._admitted * self._pace)
-            raise busy(429, "queue", f"{self._admitted} images wait already.", seconds)
+        seconds = self._admitted * self._pace
+        # An answer is of the version that was in production when it was asked for, which must not be long ago.
+        if self._admitted + count > self.limits.queued_images or seconds > self.limits.queued_seconds:
+            raise busy(429, "queue", f"{self._admitted} images wait already.", math.ceil(seconds))
         self._admitted += count
         self.metrics.queued.set(self._admitted)
         try:

@@ -13,6 +13,7 @@ import numpy as np
 
 from vgg16.data.decode import Decoded, TooManyPixelsError, decode
 from vgg16.errors import RequestError
+from vgg16.exports.session import cores_of_group
 from vgg16.serving.batching import Answer, Batcher, Image
 from vgg16.serving.champion import Served
 from vgg16.serving.follow import Follower
@@ -26,7 +27,7 @@ from vgg16.serving.shadow.shadow import Shadow
 Parsed = TypeVar("Parsed")
 
 # Decoding lets other threads run; each takes up to 7 bytes a pixel.
-_DECODERS = min(4, os.cpu_count() or 1)
+_DECODERS = min(4, cores_of_group() or os.cpu_count() or 1)
 
 
 class Answers(NamedTuple):

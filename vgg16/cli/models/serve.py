@@ -69,7 +69,8 @@ def serve(name: str, *, port: int, host: str, insecure: bool, wait: bool, shadow
             running.stop()
 
     served = running.follower.champion
-    return Ongoing({"url": running.url, "model": name, "version": served.version if served else ""}, until_done)
+    answer = {"url": running.url, "model": name, "version": served.version if served else "", "token": bool(door.token)}
+    return Ongoing(answer, until_done)
 
 
 def _writable(folder: Path) -> Path:

@@ -51,7 +51,10 @@ def served(answer: Answer) -> None:
     if not answer["version"]:
         who = f"{answer['model']} has nothing in production that can answer yet; it will"
     click.secho(f"{who} at {answer['url']}", fg="green", bold=True)
-    click.echo(f"  curl -F file=@photo.jpg {answer['url']}/predict")
+    click.echo("In a browser it is a page to drop pictures on. For programs:")
+    # Named, not shown: a command line is there for every account of the machine to read.
+    header = ' -H "Authorization: Bearer $VGG16_SERVE_TOKEN"' if answer["token"] else ""
+    click.echo(f"  curl{header} -F file=@photo.jpg {answer['url']}/predict")
 
 
 def ended(answer: Answer) -> None:

@@ -26,10 +26,12 @@ async def predict(request: Request) -> Response:
         contents = pictures(body, request.headers.get("content-type", ""), desk.limits)
         answers = await desk.pictures(contents)
     refused = [each for each in answers.each if isinstance(each, RefusalError)]
+    # What is raised is counted where all refusals are.
+    raised = refused.pop(0) if len(refused) == len(contents) else None
     for refusal in refused:
         desk.metrics.refused.labels(refusal.reason).inc()
-    if len(refused) == len(contents):
-        raise refused[0]
+    if raised:
+        raise raised
     told = [
         {"error": each.facts()} if isinstance(each, RefusalError) else told_of(each, answers.served)
         for each in answers.each
