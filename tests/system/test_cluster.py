@@ -22,7 +22,7 @@ from tests.conftest import ENVIRONMENT, Answer, free_port, wait_for
 from tests.data.test_folder import at_home, classes, row
 from vgg16.steps.data.add import add
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 # Chunks of a hundred files, that there be many.
 ADD = """
 import sys
@@ -120,7 +120,7 @@ def test_pictures_that_a_cluster_reads_are_the_dataset_though_a_worker_is_killed
         env=cluster.variables | {"VGG16_DASK": cluster.address},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=480,
         check=False,
     )
     answer = Answer(done.returncode, done.stdout, done.stderr)

@@ -19,7 +19,7 @@ import pytest
 from tests.system.conftest import SERVED, Stack
 from vgg16.stack import processes
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 # What everybody may see: whether a server is well, and the pages of Prefect's UI with their settings and files, which
 # are those of any installation and ask for the password themselves.
