@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,6 +59,10 @@ class Desk:
             self.done.append("made")
         return {"onnx": sha256}
 
+    def export_waiting(self, version: str) -> None:
+        with suppress(RefusedError):
+            self.export(version)
+
     def again(self, version: str, history: Sequence[LedgerEntry]) -> dict[str, str]:
         kept = ledger.exports(history, version)
         return kept if self.store.read(f"exports/{kept.get('onnx')}.onnx") else self.export(version)
@@ -92,6 +97,7 @@ class Desk:
             "check_exportable_version": lambda version: None,
             "judge_version": lambda version, *_: self.result(version.version),
             "export_version": lambda version, digest: self.export(version.version, digest),
+            "export_waiting": lambda version, digest: self.export_waiting(version.version),
             "keep_exports": lambda name, version, standing: self.again(version, standing.history),
             "tag_verdict": lambda version, verdict: None,
             "move_stage": lambda version, stage: registry.move(version.name, version.version, stage),
@@ -258,7 +264,7 @@ APPROVAL = GateResult(verdict=Verdict(verdict="promote", reasons=("good",)), evi
     ],
     ids=["undecided", "refused", "waits for a person", "to staging", "forced to staging"],
 )
-def test_what_does_not_go_into_production_is_not_exported(
+def test_what_cannot_be_proven_and_does_not_go_into_production_waits_all_the_same(
     desk: Desk, result: GateResult | None, given: dict[str, Any], stage: str
 ) -> None:
     desk.verdicts = {"1": result} if result else {}
@@ -266,6 +272,28 @@ def test_what_does_not_go_into_production_is_not_exported(
     decision = promote("1", **given)
     assert (decision.stage, decision.exports, decision.unproven) == (stage, {}, "")
     assert (desk.entries, desk.files) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("result", "given", "is_exported"),
+    [
+        (UNDECIDED, {}, True),
+        (APPROVAL, {"approved": False}, True),
+        (None, {"stage": "staging"}, True),
+        (REFUSED, {}, False),
+        (UNUSABLE, {"stage": "staging", **FORCED}, False),
+    ],
+    ids=["undecided", "waits for a person", "to staging", "refused", "nobody could ask it"],
+)
+def test_what_waits_has_its_file_which_its_promotion_uses_again(
+    desk: Desk, result: GateResult | None, given: dict[str, Any], is_exported: bool
+) -> None:
+    desk.verdicts = {"1": result} if result else {}
+    promote("1", **given)
+    assert (desk.entries, bool(desk.files)) == ([], is_exported)
+    desk.verdicts = {}
+    assert promote("1").exports == desk.export("1")
+    assert (len(desk.entries), desk.done.count("made")) == (1, 1)
 
 
 def test_a_move_by_hand_is_adopted_with_its_file(desk: Desk) -> None:
