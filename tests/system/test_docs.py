@@ -29,7 +29,7 @@ def runs(block: Block) -> bool:
 PAGES = [page for page in pages() if any(runs(block) for block in blocks(page))]
 # For all pages. A page may wait for others on a busy machine: this is processor time, of
 # the commands alone, and on a quiet one about as long by the clock.
-MOST_SECONDS = 300
+MOST_SECONDS = 600
 PATIENCE = 900
 
 
