@@ -329,7 +329,7 @@ class MlflowRegistry:
     def _no_model(self, model_uri: str, why: str) -> RequestError:
         addresses = [f"models:/{version.name}@champion" for version in self.champions()]
         hint = f"There {'are' if len(addresses) > 1 else 'is'}: {', '.join(addresses)}." if addresses else ""
-        return RequestError(f"No model at {model_uri!r}: {why}", hint)
+        return RequestError(f"No model at {model_uri!r}: {why.rstrip('.')}.", hint)
 
     # What MLflow holds
 
