@@ -24,7 +24,7 @@ from prefect import Flow, Task
 from vgg16.errors import Vgg16Error
 from vgg16.exports.formats import FORMATS
 from vgg16.flows import ingest, members, promote, retrain, study, tasks, train
-from vgg16.promotion import gates, ledger
+from vgg16.promotion import challengers, gates, ledger
 from vgg16.records import DatasetRef, ValidationReport
 from vgg16.steps import chain, evaluate, fit, fresh_process, judge, report  # noqa: F401
 from vgg16.steps.exporting import child, export, kept, promoted
@@ -68,13 +68,18 @@ PROMOTION: dict[str, Place] = {
     "the report is written": (report, "write_report", AFTER),
     "the promotion ends": (MlflowRegistry, "end_promotion", AFTER),
 }
+# Of a version that is not promoted and comes to wait.
+WAITING: dict[str, Place] = {
+    "it has its file": (promoted, "prove_waiting", AFTER),
+    "services are told of it": (challengers, "follow", AFTER),
+}
 ROLLBACK = ("the entry is written", "the stage has moved", "stage and alias have moved")
 CHAIN: dict[str, Place] = {"the chain ends": (chain, "end", BEFORE)}
 STUDY: dict[str, Place] = {
     "the study is named": (MlflowRuns, "log_params", AFTER),
     "its report is written": (study_report, "write_report", AFTER),
 }
-PLACES = TRAINING | PROMOTION | CHAIN | STUDY
+PLACES = TRAINING | PROMOTION | WAITING | CHAIN | STUDY
 
 
 def obey(home: Path, command: str, arguments: dict[str, Any], answer: Path, end: str | float | None) -> None:

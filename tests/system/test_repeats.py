@@ -20,9 +20,9 @@ import pytest
 
 from tests.conftest import Answer
 from tests.system import commander
-from tests.system.commander import CHAIN, PROMOTION, ROLLBACK, TRAINING
+from tests.system.commander import CHAIN, PROMOTION, ROLLBACK, TRAINING, WAITING
 from vgg16.config.types import Experiment, Question, Study
-from vgg16.promotion import ledger
+from vgg16.promotion import challengers, ledger
 from vgg16.storage.store import FolderStore
 from vgg16.training import checkpoints
 
@@ -139,15 +139,24 @@ def test_a_run_that_is_killed_at_every_place_trains_once_and_its_version_is_judg
     assert len(home.files) == 1
     assert len(list((home.folder / "trained").iterdir())) == 1
     assert home.left_over() == []
-    # It came to its end: the same command is another run now.
+    # It came to its end: the same command is another run now, whose version waits.
+    for place in ("it is in Staging", *WAITING):
+        assert home.obey("run", place, experiments=[tiny("one")]) is None, place
     again = home.obey("run", experiments=[tiny("one")])
     assert again["challenger"]["version"] == "2"
+    assert home.stages == {"1": "Production", "2": "Staging"}
+    assert len(list((home.folder / "trained").iterdir())) == 2
+    waits = challengers.read(home.store, NAME)
+    assert waits
+    assert (waits.version, {waits.onnx, *home.proven.values()}) == ("2", set(home.files))
+    assert len(home.files) == 2
 
 
 @pytest.mark.timeout(600)
 def test_a_promotion_that_is_killed_at_every_place_is_made_once_and_a_person_is_told_that_it_is(home: Home) -> None:
     forced = {"name": NAME, "version": "2", "force": True, "reason": "a demonstration"}
-    for place in PROMOTION:
+    # It came to wait with its file, which is used again.
+    for place in (place for place in PROMOTION if place != "its file is kept"):
         assert home.obey("promote", place, **forced) is None, place
     # What is left by then is nothing but the answer.
     refused = home.obey("promote", **forced)
@@ -156,6 +165,7 @@ def test_a_promotion_that_is_killed_at_every_place_is_made_once_and_a_person_is_
     assert home.stages == {"1": "Archived", "2": "Production"}
     assert sorted(home.proven.values()) == home.files
     assert len(home.files) == 2
+    assert challengers.read(home.store, NAME) is None
 
 
 def test_a_promotion_that_is_cut_off_ends_as_it_would_have(home: Home) -> None:
