@@ -43,7 +43,8 @@ def unpack(home: Path) -> None:
         return text.replace("file://@HOME@", home.as_uri()).replace("@HOME@", str(home))
 
     with tarfile.open(KEPT / "home.tar.xz") as tar:
-        tar.extractall(home, filter="data")
+        # Python 3.11.2, Debian's, has no filters.
+        tar.extractall(home, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     for path in home.rglob("*"):
         if path.is_file() and path.suffix not in (".keras", ".npy", ".npz", ".sql"):
             path.write_text(placed(path.read_text()))
