@@ -294,7 +294,7 @@ def test_the_life_of_a_champion(first_run: FirstRun, second_run: dict[str, Any])
 
     refused = command("promote", "vgg16-digits", second_run["challenger"]["version"])
     assert refused.status == 3
-    assert "worse than the champion" in refused.json["error"]["message"]
+    assert "than the champion (version" in refused.json["error"]["message"]
     assert len(command("history", "vgg16-digits").json["entries"]) == 3
 
 
