@@ -3,6 +3,7 @@ it ends as it should whatever is going on."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import selectors
 import shutil
@@ -123,10 +124,13 @@ def test_a_bucket_that_is_away_or_silent_changes_nothing_and_is_followed_again(
             until(lambda: version(client) == "2", 20)
             assert age(client) < 2
     # The look at who waits in Staging may fail twice before the one at the ledger has failed once.
-    cut_off, back, answers = (line for line in said if "challenger" not in line)
-    assert cut_off.startswith(f"the ledger of {NAME} cannot be read: ")
-    assert back == "the ledger is read again"
-    assert answers.startswith("version 2 answers from now on")
+    lines = [line for line in said if "challenger" not in line]
+    assert lines[0].startswith(f"the ledger of {NAME} cannot be read: ")
+    assert "the ledger is read again" in lines
+    # Each thing is told once until it changes; on a busy machine an answer of the bucket that is up may be late, too.
+    assert all(line != before for before, line in itertools.pairwise(lines))
+    assert len(lines) < 10
+    assert any(line.startswith("version 2 answers from now on") for line in lines)
 
 
 @pytest.mark.parametrize(
