@@ -50,12 +50,12 @@ def services(home: Path) -> list[Service]:
     """Those that the stack keeps, running or not, and those that were started by hand and run."""
     stack = stack_file.read(home)
     kept = _of_stack(home, stack) if stack.get("up") else []
-    known = {service.url for service in kept}
+    kept_urls = {service.url for service in kept}
     token = os.environ.get("VGG16_SERVE_TOKEN", "")
     by_hand = [
         Service(f"{SERVE}{one.model}", one.url, one.store, token, ours=False, runs=True) for one in running(home)
     ]
-    return [*kept, *(service for service in by_hand if service.url not in known)]
+    return [*kept, *(service for service in by_hand if service.url not in kept_urls)]
 
 
 def _of_stack(home: Path, stack: dict[str, Any]) -> list[Service]:
@@ -83,49 +83,49 @@ def facts(listed: list[Service]) -> list[dict[str, Any]]:
 
 
 def _facts(service: Service) -> dict[str, Any]:
-    told = {"name": service.name, "url": service.url, "model": service.model, "version": None, "ready": False}
-    told |= {"current": None, "images": None, "challenger": None, "live": False}
-    told |= {"stack": service.ours, "reason": ""}
+    state = {"name": service.name, "url": service.url, "model": service.model, "version": None, "ready": False}
+    state |= {"current": None, "images": None, "challenger": None, "live": False}
+    state |= {"stack": service.ours, "reason": ""}
     if not service.runs:
-        return told | {"reason": "does not run: vgg16 up"}
+        return state | {"reason": "does not run: vgg16 up"}
     # As bytes: of a text that is not ASCII httpx makes no header.
     headers = {b"Authorization": f"Bearer {service.token}".encode()} if service.token else {}
     try:
         with httpx.Client(base_url=service.url, trust_env=False, timeout=_SECONDS, headers=headers) as client:
             ready, metrics = client.get("/v2/health/ready"), client.get("/metrics")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return told | {"reason": f"does not answer: {type(error).__name__}"}
-    told |= {"live": True, "ready": ready.is_success}
+        return state | {"reason": f"does not answer: {type(error).__name__}"}
+    state |= {"live": True, "ready": ready.is_success}
     if metrics.is_success:
-        told |= _of_metrics(metrics.text)
+        state |= _of_metrics(metrics.text)
     elif metrics.status_code == 401:
-        told["reason"] = "asks for its token: set VGG16_SERVE_TOKEN"
+        state["reason"] = "asks for its token: set VGG16_SERVE_TOKEN"
     else:
-        told["reason"] = f"says nothing of itself: HTTP {metrics.status_code}"
-    return told if ready.is_success else told | {"current": None, "reason": _reason(ready)}
+        state["reason"] = f"says nothing of itself: HTTP {metrics.status_code}"
+    return state if ready.is_success else state | {"current": None, "reason": _reason(ready)}
 
 
 def _of_metrics(page: str) -> dict[str, Any]:
-    told: dict[str, Any] = {"images": 0}
+    state: dict[str, Any] = {"images": 0}
     values: dict[str, float] = {}
     shadow: dict[str, Any] | None = None
     for sample in (sample for family in text_string_to_metric_families(page) for sample in family.samples):
         values[sample.name] = sample.value
         if sample.name == "vgg16_champion_info":
-            told["version"] = sample.labels["version"]
+            state["version"] = sample.labels["version"]
         elif sample.name == "vgg16_images_total":
-            told["images"] += int(sample.value)
+            state["images"] += int(sample.value)
         elif sample.name == "vgg16_shadow_info":
             shadow = {"version": sample.labels["version"]}
     if shadow:
         same = values.get("vgg16_shadow_agreement", math.nan)
-        told["challenger"] = shadow | {"images": int(values.get("vgg16_shadow_images_total", 0)), "same": same}
+        state["challenger"] = shadow | {"images": int(values.get("vgg16_shadow_images_total", 0)), "same": same}
     age = values.get("vgg16_ledger_age_seconds", 0.0)
     if age > _LATE_SECONDS:
-        return told | {"reason": f"has not been able to read the ledger for {age:.0f} s"}
+        return state | {"reason": f"has not been able to read the ledger for {age:.0f} s"}
     current = values.get("vgg16_champion_current") == 1
     reason = "" if current else "another version is in production; its log says why"
-    return told | {"current": current, "reason": reason}
+    return state | {"current": current, "reason": reason}
 
 
 def _reason(answer: httpx.Response) -> str:
@@ -144,13 +144,13 @@ def check(home: Path, store: Store) -> str:
     fix = f"`vgg16 serve` needs {', '.join(absent)}: pip install 'vgg16[serve]'" if absent else ""
     if not listed:
         return f"none runs; {fix or 'vgg16 serve NAME starts one, vgg16 up --serve NAME keeps one'}"
-    seen = [_seen(service, told, store) for service, told in zip(listed, facts(listed), strict=True)]
+    seen = [_seen(service, state, store) for service, state in zip(listed, facts(listed), strict=True)]
     if broken := [text for text, is_well in seen if not is_well]:
         raise Vgg16Error(f"{'; '.join(broken)}.", fix)
     return "; ".join(text for text, _ in seen)
 
 
-def _seen(service: Service, told: dict[str, Any], store: Store) -> tuple[str, bool]:
+def _seen(service: Service, state: dict[str, Any], store: Store) -> tuple[str, bool]:
     """What is said of a service, and whether that is well."""
     if not service.runs:
         off = f"vgg16 up --no-serve {service.model}"
@@ -160,15 +160,15 @@ def _seen(service: Service, told: dict[str, Any], store: Store) -> tuple[str, bo
     history = ledger.entries(store, service.model) if service.store == store.address else []
     wanted = ledger.productions(history)[-1] if history else ""
     deadline = time.monotonic() + _LATE_SECONDS
-    while history and told["version"] not in (None, wanted) and time.monotonic() < deadline:
+    while history and state["version"] not in (None, wanted) and time.monotonic() < deadline:
         time.sleep(0.5)
-        (told,) = facts([service])
-    if not told["ready"]:
-        waits = told["live"] and not history and service.store == store.address
-        return f"{where} {_WAITS.format(service.model) if waits else told['reason']}", waits
-    if told["version"] is None:
-        return f"{where} {told['reason']}", True
-    answers = f"{where} answers with version {told['version']}"
-    if history and told["version"] != wanted:
+        (state,) = facts([service])
+    if not state["ready"]:
+        waits = state["live"] and not history and service.store == store.address
+        return f"{where} {_WAITS.format(service.model) if waits else state['reason']}", waits
+    if state["version"] is None:
+        return f"{where} {state['reason']}", True
+    answers = f"{where} answers with version {state['version']}"
+    if history and state["version"] != wanted:
         return f"{answers}, and {wanted} is in production: its log says why", False
-    return f"{answers}, {told['reason'] or 'which is in production'}", told["current"] is True
+    return f"{answers}, {state['reason'] or 'which is in production'}", state["current"] is True

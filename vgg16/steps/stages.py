@@ -69,8 +69,8 @@ def record_challenger(name: str, workplace: Workplace) -> None:
     store = workplace.store
 
     def exported(version: str, digest: str) -> str:
-        known = kept.recorded(store, digest, reconcile.ONNX)
-        return known.sha256 if known and (known.model, known.version) == (name, version) else ""
+        record = kept.recorded(store, digest, reconcile.ONNX)
+        return record.sha256 if record and (record.model, record.version) == (name, version) else ""
 
     challengers.follow(workplace.tracker.registry, store, name, exported)
 

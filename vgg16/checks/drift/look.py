@@ -65,11 +65,11 @@ def look(reference: Facts, window: Facts, alpha: float) -> Look:
     before, now = len(reference), len(window)
     if not before or not now:
         return Look("undecided", (), now, before, alpha, 1.0)
-    found = {name: distance(reference.column(name), window.column(name)) for name in reference.names}
-    adjusted = holm_adjusted({name: p_value(one.value, before, now) for name, one in found.items()})
+    distances = {name: distance(reference.column(name), window.column(name)) for name in reference.names}
+    adjusted = holm_adjusted({name: p_value(one.value, before, now) for name, one in distances.items()})
     moved = []
     for name, p in adjusted.items():
-        one = found[name]
+        one = distances[name]
         if p > alpha or one.value < LEAST_EFFECT:
             continue
         values = window.column(name)
@@ -87,7 +87,7 @@ def look(reference: Facts, window: Facts, alpha: float) -> Look:
                 most=np.argsort(-values if more else values, kind="stable")[:SHOWN],
             )
         )
-    least = max(detectable(alpha / len(found), before, now), LEAST_EFFECT)
+    least = max(detectable(alpha / len(distances), before, now), LEAST_EFFECT)
     verdict: Verdict = "drifted" if moved else "undecided" if least > LARGEST_UNSEEN else "steady"
     return Look(verdict, tuple(sorted(moved, key=lambda one: -one.distance)), now, before, alpha, least)
 

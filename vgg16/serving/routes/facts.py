@@ -22,7 +22,7 @@ async def facts(request: Request) -> Response:
     """The facts of the version that answers now. Raises RefusalError where none does."""
     desk: Desk = request.app.state.desk
     served, history = desk.served, desk.follower.history
-    told = {
+    answer = {
         **_model(served),
         **_production(served, history),
         "ledger": {
@@ -32,7 +32,7 @@ async def facts(request: Request) -> Response:
         "limits": {"bytes": desk.limits.part_bytes, "pixels": desk.limits.pixels},
         "challenger": desk.shadow.facts(),
     }
-    return JSONResponse(told, headers=HEADERS)
+    return JSONResponse(answer, headers=HEADERS)
 
 
 def _model(served: Served) -> dict[str, Any]:

@@ -43,8 +43,8 @@ async def invoke(request: Request) -> Response:
         # Once it has come, which may take minutes.
         served = desk.served
         answers = await desk.tensor(served, await desk.read(partial(_images, body, served)))
-    told = [told_of(answer, served) for answer in answers]
-    predictions = [{name: each[name] for name in _SAID} for each in told]
+    answered = [told_of(answer, served) for answer in answers]
+    predictions = [{name: each[name] for name in _SAID} for each in answered]
     return JSONResponse({"predictions": predictions}, headers=HEADERS)
 
 

@@ -31,7 +31,7 @@ from vgg16.workplace.workplace import Workplace
 
 @dataclass(frozen=True)
 class Drift:
-    """What was found: of the source's `pictures` so many were `measured`, and `unreadable` ones have path and reason;
+    """The result: of the source's `pictures` so many were `measured`, and `unreadable` ones have path and reason;
     of each moved fact the paths of the `farthest` pictures; `label_first` are paths, and `page` an address. `estimate`
     is None unless nothing moved and that could be seen."""
 
@@ -61,7 +61,7 @@ def drift(dataset: str, source: str, model_uri: str, workplace: Workplace) -> Dr
         measuring, reference = _judged_on(model, dataset, workplace)
         pictures = opened.pictures(measuring.class_names, {}, measuring.side, measuring.framing)
         window = read_window(pictures, measuring, workplace)
-        return _Looked(request, dataset, model, pictures, window, reference).told(workplace)
+        return _Looked(request, dataset, model, pictures, window, reference).drift(workplace)
 
 
 def _judged_on(model: Model, dataset: str, workplace: Workplace) -> tuple[Measuring, Reference]:
@@ -93,20 +93,20 @@ class _Looked:
     window: Window
     reference: Reference
 
-    def told(self, workplace: Workplace) -> Drift:
-        """What is found, with its page in the store."""
+    def drift(self, workplace: Workplace) -> Drift:
+        """The result, with its page in the store."""
         before, now = self.reference.facts, self.window.facts
-        found = look(before, now, DAILY)
+        result = look(before, now, DAILY)
         estimate = None
-        if found.verdict == "steady":
+        if result.verdict == "steady":
             estimate = estimated_top1(before.column(CONFIDENCE), self.reference.correct, now.column(CONFIDENCE))
         first = label_first(before, now).tolist()
-        paths = {place: self._path(int(self.window.rows[place])) for place in _places(found.moved, first)}
+        paths = {place: self._path(int(self.window.rows[place])) for place in _places(result.moved, first)}
         facts = DriftFacts(
             source=self.request.place,
             model=self.model.address,
             name=self.dataset,
-            look=found,
+            look=result,
             reference=before,
             window=now,
             gate_top1=self.reference.top1,
@@ -124,13 +124,13 @@ class _Looked:
         where = hashlib.sha256(named.encode(errors="surrogateescape")).hexdigest()[:12]
         return Drift(
             model=self.model.address,
-            look=found,
+            look=result,
             gate_top1=self.reference.top1,
             estimate=estimate,
             pictures=len(self.pictures),
             measured=self.window.measured,
             unreadable=tuple((self._path(row), why) for row, why in self.window.unreadable),
-            farthest={one.fact: tuple(paths[place] for place in one.most.tolist()) for one in found.moved},
+            farthest={one.fact: tuple(paths[place] for place in one.most.tolist()) for one in result.moved},
             label_first=tuple(paths[place] for place in first),
             page=_keep(report(facts), f"docs/drift-{where}.html", workplace),
         )
