@@ -9,7 +9,7 @@ READY := .venv/ready-$(LOCK)
 ORT_WEB := 1.30.0
 ORT_WEB_SHA256 := d2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71
 
-.PHONY: run up down test test-real test-system test-kills check docs bench setup onnxruntime-web lock
+.PHONY: run up down test test-real test-system test-nightly check docs bench setup onnxruntime-web lock
 
 run: $(READY)  ## digits: from scratch and fine-tuned, the better one promoted
 	.venv/bin/vgg16 run digits-scratch digits-finetune
@@ -27,10 +27,10 @@ test-real: $(READY)  ## tests on the real CIFAR archives in VGG16_TEST_DATA, ski
 	.venv/bin/python -m pytest -m real
 
 test-system: $(READY)  ## tests against the local stack, which they start and end
-	.venv/bin/python -m pytest -m "system and not kills" --dist=loadgroup
+	.venv/bin/python -m pytest -m "system and not nightly" --dist=loadgroup
 
-test-kills: $(READY)  ## forty kills at random, in commands that are repeated until they end
-	.venv/bin/python -m pytest -n0 -m kills --log-cli-level=INFO
+test-nightly: $(READY)  ## what takes minutes each, most of it kills at random; an hour, before a release
+	.venv/bin/python -m pytest -n0 -m nightly --log-cli-level=INFO
 
 bench: $(READY)  ## the figures of the docs, two hours on two cores; BENCH=1 with PyTorch. The half hours are apart: benchmarks/half_hour.py, benchmarks/serve.py
 	.venv/bin/python -m benchmarks.step

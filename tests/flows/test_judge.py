@@ -33,9 +33,6 @@ def nothing(model: Any) -> None:
 CHALLENGERS: dict[str, tuple[Callable[[Any], None], dict[str, float], dict[str, float], str]] = {
     "worse": (lambda model: damage(model, lambda w: np.roll(w, 1, axis=-1)), {}, {}, "worse than the champion"),
     "no number": (lambda model: damage(model, lambda w: w * np.nan), {}, {}, "loss on gate is nan"),
-    "too slow": (nothing, {"max_latency_ms": 1e-3}, {}, "over 0.001 ms"),
-    "too big": (nothing, {"max_megabytes": 0.1}, {}, "over 0.1 MB"),
-    "badly calibrated": (lambda model: damage(model, lambda w: w / 1e4), {}, {}, "calibration error"),
     "another than was trained": (nothing, {}, {"gate_top1": 0.5}, "gate_top1 was 0.5000 in training"),
     "unloadable": (nothing, {}, {}, "it cannot be used"),
     "undecided": (nothing, {"worth": 0}, {}, "not surely better than the champion"),

@@ -37,6 +37,7 @@ def settings(base: str | Path, **more: object) -> list[str]:
 
 
 @pytest.mark.system
+@pytest.mark.nightly
 def test_features_of_a_base_are_computed_once_and_found_by_the_next_run_that_has_its_weights_from_s3(
     vgg16: Command, weights: Path, s3: S3Store, tmp_path: Path
 ) -> None:

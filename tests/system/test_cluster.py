@@ -132,6 +132,7 @@ def test_pictures_that_a_cluster_reads_are_the_dataset_though_a_worker_is_killed
     assert answer.json["digest"] == alone.dataset.digest
 
 
+@pytest.mark.nightly
 def test_a_cluster_scores_into_the_file_that_one_machine_writes(cluster: Cluster, tmp_path: Path) -> None:
     def vgg16(*arguments: str, **variables: str) -> Answer:
         command = [sys.executable, "-c", "from vgg16.cli.main import main; main()", *arguments, "--json"]

@@ -55,6 +55,7 @@ def in_training(team: Team, flow_run: str, epochs: int = 2) -> None:
     wait_for_it(lambda: any(len(team.steps(run)) >= epochs for run in team.trained(flow_run)), 180)
 
 
+@pytest.mark.nightly
 def test_a_machine_that_dies_in_training_is_missed_and_another_ends_the_run(team: Team) -> None:
     # A user's own experiment, which travels whole.
     own = SHIPPED.experiments["digits-scratch"].model_copy(update={"name": "mine"})
@@ -71,6 +72,7 @@ def test_a_machine_that_dies_in_training_is_missed_and_another_ends_the_run(team
     team.check_nothing_runs()
 
 
+@pytest.mark.nightly
 def test_processes_killed_at_random_moments_lose_and_double_nothing(team: Team) -> None:
     for name in {"one", "two"} - set(team.workers):
         team.worker(name, "gpu")
@@ -104,7 +106,7 @@ def _flow_run(engine: psutil.Process) -> str:
         return ""
 
 
-@pytest.mark.parametrize("service", ["prefect", "mlflow"])
+@pytest.mark.parametrize("service", ["prefect", pytest.param("mlflow", marks=pytest.mark.nightly)])
 def test_a_server_that_goes_away_in_mid_run_and_comes_back_stops_nothing(team: Team, service: str) -> None:
     chain = team.start(**small({"prefect": 2, "mlflow": 3}[service]))
     in_training(team, chain)
@@ -120,6 +122,7 @@ def test_a_server_that_goes_away_in_mid_run_and_comes_back_stops_nothing(team: T
         team.renew()
 
 
+@pytest.mark.nightly
 def test_two_schedules_at_once_run_one_after_the_other_and_the_second_finds_nothing_new(team: Team) -> None:
     both = [team.start(**small(4), unless_unchanged=True) for _ in range(2)]
     ended = sorted((team.ended(each) for each in both), key=lambda each: str(each["start_time"]))
@@ -140,7 +143,7 @@ def test_a_schedule_fires_by_itself_and_status_tells_how_it_ended(team: Team, vg
     address = f"deployments/{retrain['id']}/schedules"
     (made,) = team.prefect.post(address, json=[every_minute]).raise_for_status().json()
     try:
-        said = wait_for_it(lambda: _scheduled(vgg16, team, "Skipped (unchanged)"), 300)
+        said = wait_for_it(lambda: _scheduled(vgg16, team, "Skipped (unchanged)"), 560)
     finally:
         team.prefect.delete(f"{address}/{made['id']}").raise_for_status()
     first = next(run for run in said["runs"] if run["verdict"])
@@ -191,6 +194,7 @@ class Slow(socketserver.BaseRequestHandler):
             target.shutdown(socket.SHUT_WR)
 
 
+@pytest.mark.nightly
 def test_a_slow_s3_is_waited_for(team: Team, vgg16: Callable[..., Any], tmp_path: Path) -> None:
     found = urlsplit(team.stack.environment["AWS_ENDPOINT_URL_S3"])
     Slow.behind = (str(found.hostname), int(found.port or 0))

@@ -97,6 +97,7 @@ def curves(tracker: Tracker, run_id: str) -> list[tuple[str, int, float]]:
     ]
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(600)
 def test_a_training_that_is_killed_at_any_moment_ends_as_the_unbroken_one(
     store: Store, mlflow_server: str, tmp_path: Path, asked: Experiment

@@ -31,6 +31,7 @@ seed = 2
 """
 
 
+@pytest.mark.nightly
 def test_without_its_file_an_own_experiment_is_trained_promoted_rolled_back_asked_and_scheduled(
     reader_stack: Stack, tmp_path: Path
 ) -> None:

@@ -262,7 +262,7 @@ def test_two_versions_that_wait_still_do_after_a_weekly_run_a_forced_promotion_a
 KILLS = 40
 
 
-@pytest.mark.kills
+@pytest.mark.nightly
 @pytest.mark.timeout(3600)
 def test_forty_kills_at_random_lose_nothing_and_leave_nothing(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10**6)
