@@ -122,12 +122,12 @@ NOTIFICATIONS: tuple[tuple[Row, str], ...] = (
     ),
     (
         {
-            "name": "vgg16: tell of a model that got worse",
+            "name": "vgg16: tell of a model that got worse, or whose pictures drift",
             "trigger": {
                 "type": "event",
                 "posture": "Reactive",
                 "match": {"prefect.resource.id": "vgg16.model.*"},
-                "expect": ["vgg16.got-worse"],
+                "expect": ["vgg16.got-worse", "vgg16.drifted"],
                 "threshold": 1,
                 "within": 0,
             },

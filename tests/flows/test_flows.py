@@ -223,6 +223,7 @@ def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(
         "promote": "cpu",
         "rollback": "cpu",
         "score": "cpu",
+        "watch": "cpu",
     }
     for name, collision in (
         ("add", "ENQUEUE"),
@@ -230,6 +231,7 @@ def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(
         ("promote", "ENQUEUE"),
         ("rollback", "ENQUEUE"),
         ("stages", "CANCEL_NEW"),
+        ("watch", "CANCEL_NEW"),
     ):
         assert found[name]["global_concurrency_limit"]["limit"] == 1
         assert found[name]["concurrency_options"]["collision_strategy"] == collision
@@ -252,6 +254,9 @@ def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(
     assert forms["score"]["engine"]["enum"] == ["faster", "onnx", "keras"]
     assert [field for field, of in forms["score"].items() if not of["description"]] == []
     assert found["score"]["schedules"] == []
+    assert [field for field, of in forms["watch"].items() if not of["description"]] == []
+    (schedule,) = found["watch"]["schedules"]
+    assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 4 * * *", "UTC")
 
 
 def answered(method: str, url: str, **given: Any) -> httpx.Response:
