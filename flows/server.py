@@ -38,8 +38,8 @@ VERDICTS = {"Promoted": "promote", "Awaiting approval": "promote", "Refused": "r
 SKIPPED = "Skipped (unchanged)"
 # What follows it in the help of a form's field is what waits now.
 _WAITING = " In Staging, the first one first: "
-# Of the hourly checks of stages, of scores and of inboxes, only those are listed that ended so: the others would push every
-# retraining out.
+# Of the hourly checks of stages, of scores and of looks at inboxes only those are listed that ended so: the others would
+# push every retraining out.
 _NOTEWORTHY = ("Undone", "Adopted", "Worse", "Drifted", "Failed", "Crashed")
 _LAST = 10
 # For a Prefect server that is away.
@@ -56,8 +56,8 @@ def name_of(row: Any) -> str:
 def scheduled() -> dict[str, Any]:
     """The last ten runs that a schedule of this project's deployments started, the newest first, and the next one.
 
-    Of the checks of stages, of scores and of inboxes those are listed that found something. Times are ISO 8601 in UTC. A run that
-    came to no verdict has None; its state says why.
+    Of the checks of stages, of scores and of looks at inboxes those are listed that found something. Times are ISO 8601
+    in UTC. A run that came to no verdict has None; its state says why.
     """
     chains = DeploymentFilter(name=DeploymentFilterName(any_=["retrain", "ingest"]))
     often = DeploymentFilter(name=DeploymentFilterName(any_=["stages", "score", "watch"]))

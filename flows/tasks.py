@@ -205,9 +205,9 @@ def score_pictures(request: ScoreRequest) -> ScoreResult:
 def look_at_inbox(dataset: str, source: str, date: str, caps: tuple[int, int]) -> Watched:
     """What came into an inbox -> the look of a day for the model in production, and what to label first."""
     import_tensorflow()
-    from vgg16.steps.watch import watch
+    from vgg16.steps.watch import inbox, watch
 
-    return watch.look_at_inbox(dataset, source, date, watch.Caps(*caps), here())
+    return watch.look_at_inbox(dataset, source, date, inbox.Caps(*caps), here())
 
 
 @task(name="mark told", **IO)

@@ -159,8 +159,8 @@ def _duplicates(findings: checking.Findings) -> Answer:
 @click.option("--as", "action", default="", metavar="keep|drop|label=CLASS", help="What becomes of them.")
 def review(dataset: str, findings: tuple[str, ...], action: str) -> Answer:
     """Decide on findings of `vgg16 data check`: keep them, drop an image from later versions, or give it another class
-    there. A finding is an image, by its path in the source or the first digits of its digest, or a pair A+B; or `drift`,
-    an alarm of the flow `watch`: keep makes the pictures that alarmed what later ones are held against.
+    there. A finding is an image, by its path in the source or the first digits of its digest, or a pair A+B; or
+    `drift`, an alarm of the flow `watch`: keep makes the pictures that alarmed what later ones are held against.
 
     Decisions are kept, with who and when, and what was decided on is not shown again. Of several decisions on an image
     the latest counts: keep takes back. Without findings: the decisions that were made.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -27,17 +27,15 @@ from vgg16.data.images import Images
 from vgg16.data.sources.places.bucket import Bucket
 from vgg16.data.sources.places.folder import Folder
 from vgg16.data.sources.places.place import File
-from vgg16.errors import RefusedError
 from vgg16.reports.drift.page import DriftFacts, report
 from vgg16.steps.drift.drift import judged_on
 from vgg16.steps.drift.facts import Measuring
-from vgg16.steps.drift.window import Window, read_window
 from vgg16.steps.scoring.model import Model, find_model
+from vgg16.steps.watch.day import Inbox, day_of
 from vgg16.steps.watch.folder import write_folder
-from vgg16.steps.watch.inbox import Caps, Drawn, arrivals, draw_key, open_inbox, threads_of
+from vgg16.steps.watch.inbox import Caps, Drawn, open_inbox
 from vgg16.steps.watch.records import Acceptance, Alarm, Kept
 from vgg16.steps.watch.result import Watched
-from vgg16.storage.store import ExistsError
 from vgg16.tracking.protocol import model_name
 from vgg16.workplace.workplace import Workplace
 
@@ -54,74 +52,8 @@ def look_at_inbox(dataset: str, source: str, date: str, caps: Caps, workplace: W
     measuring, reference = judged_on(model, dataset, workplace)
     place = open_inbox(source, dataset, workplace)
     kept = Kept(workplace.store, dataset, model.digest)
-    today = _today(kept, date, _Inbox(place, measuring, caps, workplace))
+    today = day_of(kept, date, Inbox(place, measuring, caps, workplace))
     return _Days(dataset, source, model, kept, place, measuring, reference).watched(date, today)
-
-
-@dataclass(frozen=True)
-class _Inbox:
-    """A place, None where nothing was ever put there, with what its pictures are measured by."""
-
-    place: Bucket | Folder | None
-    measuring: Measuring
-    caps: Caps
-    workplace: Workplace
-
-    def day(self, dataset: str, before: set[bytes]) -> Day:
-        """What came that is not marked as seen before, measured within the caps."""
-        found = arrivals(self.place, before, draw_key(dataset, self.workplace), self.caps)
-        names = self.measuring.names
-        nothing = Day(Facts(names, np.zeros((0, len(names)), np.float32)), (), found.seen, found.new)
-        if not found.new or not self.place:
-            return nothing
-        files = found.drawn
-        self.workplace.say(
-            f"watch       {found.new:,} new files in {self.place.address}, of which {len(files):,} are read"
-        )
-        left_out = found.new - len(files)
-        window, why = self._window(files, self.place)
-        if not window:
-            return replace(nothing, unreadable=len(files), left_out=left_out, why=why)
-        return replace(
-            nothing,
-            facts=window.facts,
-            paths=tuple(files[row].path for row in window.rows.tolist()),
-            measured=window.measured,
-            unreadable=len(window.unreadable),
-            left_out=left_out,
-            why=next((f"{files[row].path}: {reason}" for row, reason in window.unreadable), ""),
-        )
-
-    def _window(self, files: tuple[File, ...], place: Bucket | Folder) -> tuple[Window | None, str]:
-        """What was measured, or why nothing could be."""
-        if not files:
-            return None, ""
-        side, framing = self.measuring.side, self.measuring.framing
-        drawn = Drawn(place, files, self.caps, side, framing, threads=threads_of(place))
-        try:
-            return read_window(drawn, self.measuring, self.workplace), ""
-        except RefusedError as error:  # none of them can be read
-            return None, error.message
-
-
-def _today(kept: Kept, date: str, inbox: _Inbox) -> Day:
-    """The day's file, which is made where there is none that can be read. A day without new files has none."""
-    key = kept.day_key(date)
-    content = kept.store.read(key)
-    if content and (day := day_file.read(content)):
-        return day
-    earlier = kept.last_before(date)
-    last = day_file.read(kept.store.read(earlier) or b"") if earlier else None
-    day = inbox.day(kept.dataset, {row.tobytes() for row in last.seen} if last else set())
-    if not day.new:
-        return day
-    if content:
-        kept.store.delete(key)
-    try:
-        kept.store.create(key, day_file.content_of(day))
-    except ExistsError:  # another run at once
-        return day_file.read(kept.store.read(key) or b"") or day
-    return day
 
 
 @dataclass(frozen=True)
