@@ -38,8 +38,8 @@ VERDICTS = {"Promoted": "promote", "Awaiting approval": "promote", "Refused": "r
 SKIPPED = "Skipped (unchanged)"
 # What follows it in the help of a form's field is what waits now.
 _WAITING = " In Staging, the first one first: "
-# Of the hourly checks of stages, of scores and of looks at inboxes only those are listed that ended so: the others would
-# push every retraining out.
+# Of the hourly checks of stages, of scores and of looks at inboxes only those are listed that ended so: the others
+# would push every retraining out.
 _NOTEWORTHY = ("Undone", "Adopted", "Worse", "Drifted", "Failed", "Crashed")
 _LAST = 10
 # For a Prefect server that is away.

@@ -122,12 +122,26 @@ NOTIFICATIONS: tuple[tuple[Row, str], ...] = (
     ),
     (
         {
-            "name": "vgg16: tell of a model that got worse, or whose pictures drift",
+            "name": "vgg16: tell of a model that got worse",
             "trigger": {
                 "type": "event",
                 "posture": "Reactive",
                 "match": {"prefect.resource.id": "vgg16.model.*"},
-                "expect": ["vgg16.got-worse", "vgg16.drifted"],
+                "expect": ["vgg16.got-worse"],
+                "threshold": 1,
+                "within": 0,
+            },
+        },
+        "{{ event.payload.text }}",
+    ),
+    (
+        {
+            "name": "vgg16: tell of an inbox whose pictures drift",
+            "trigger": {
+                "type": "event",
+                "posture": "Reactive",
+                "match": {"prefect.resource.id": "vgg16.model.*"},
+                "expect": ["vgg16.drifted"],
                 "threshold": 1,
                 "within": 0,
             },
