@@ -11,13 +11,13 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 from pydantic import Field
 
+from vgg16 import shown
 from vgg16.config.types import is_bare
 from vgg16.errors import RequestError
 from vgg16.flows import tasks
 from vgg16.flows.progress import say
 from vgg16.flows.server import tell_of
 from vgg16.steps.watch.result import in_markdown
-from vgg16.storage.downloads import without_secrets
 from vgg16.tracking.protocol import model_name
 from vgg16.workplace import reach
 
@@ -48,7 +48,7 @@ def watch(dataset: Dataset, source: Source = "", pictures: Pictures = 5_000, meg
     reach.prepare()
     if not is_bare(dataset):
         raise RequestError(f"dataset: expected a name, found {dataset!r}.")
-    if "://" in source and without_secrets(source) != source:
+    if "://" in source and shown.address(source) != source:
         raise RequestError("source: an address with a password in it would be kept by Prefect's server.")
     date = f"{runtime.flow_run.scheduled_start_time.astimezone(UTC):%Y-%m-%d}"
     result = tasks.look_at_inbox(dataset, source, date, (pictures, megabytes * 1_000_000))

@@ -122,5 +122,5 @@ def test_an_alarm_is_told_before_it_is_marked_so_and_not_again(monkeypatch: pyte
     assert heard == ["watch-my-pets", f"drifted vgg16-my_pets {uuid.UUID(int=7)}", "marked", "watch-my-pets"]
     assert [len(day) for day in days] == [10, 10]
     for arguments in (("../pets",), ("pets", "s3://me:SECRET@bucket/x")):
-        with pytest.raises(RequestError, match="expected a name|password"):
+        with pytest.raises(RequestError, match=r"expected a name|password"):
             watch.watch.fn(*arguments)

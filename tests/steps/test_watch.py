@@ -82,6 +82,8 @@ def files(home: Workplace) -> dict[str, bytes]:
 @pytest.mark.usefixtures("champion")
 def test_steady_days_alarm_nobody_and_an_empty_one_leaves_no_file(home: Workplace) -> None:
     assert look(home, 1).end == "Nothing new"
+    with pytest.raises(RequestError, match=r"photos\.zip is no inbox"):
+        watching.look_at_inbox("digits", "photos.zip", "2026-11-01", Caps(), home)
     for day in (2, 3):
         put(home, str(day), scenes(150, day))
         seen = look(home, day)

@@ -20,7 +20,7 @@ from vgg16.checks.drift.day import MARK, Marks
 from vgg16.config.types import Framing
 from vgg16.data.decode import decode
 from vgg16.data.images import Images
-from vgg16.data.sources.kinds import is_picture, suffix_of, why_of_size
+from vgg16.data.sources.kinds import is_picture, why_of_size
 from vgg16.data.sources.places.bucket import Bucket
 from vgg16.data.sources.places.folder import Folder
 from vgg16.data.sources.places.place import File
@@ -53,7 +53,7 @@ class Arrivals:
 
 
 def open_inbox(source: str, dataset: str, workplace: Workplace) -> Bucket | Folder | None:
-    """The inbox at an address, by default `inbox/NAME` of the store; None where nothing was ever put there. Raises
+    """The inbox at an address, by default `inbox/NAME` of the store; None where nothing is there yet. Raises
     RequestError for what is neither a folder nor a prefix of S3: an archive is unpacked before its size is known."""
     address = source or f"{workplace.store.address}/inbox/{dataset}"
     if address.startswith("s3://"):
@@ -61,8 +61,8 @@ def open_inbox(source: str, dataset: str, workplace: Workplace) -> Bucket | Fold
         return bucket if next(iter(bucket.objects.all()), None) else None
     if Path(address).is_dir():
         return Folder(Path(address))
-    if source and (Path(address).exists() or suffix_of(address)):
-        raise RequestError(f"{source} is no inbox.", "An inbox is a folder or s3://bucket/prefix.")
+    if source:
+        raise RequestError(f"{source} is no inbox.", "An inbox is a folder that is there, or s3://bucket/prefix.")
     return None
 
 
