@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from prefect import flow, runtime
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
-from pydantic import Field
+from pydantic import WithJsonSchema
 
 from vgg16 import shown
 from vgg16.config.types import is_bare
@@ -22,19 +22,40 @@ from vgg16.tracking.protocol import model_name
 from vgg16.workplace import reach
 
 # What the form of the deployment offers.
-Dataset = Annotated[str, Field(description="The dataset whose model in production is watched.")]
+Dataset = Annotated[
+    str,
+    WithJsonSchema({"type": "string", "description": "The dataset whose model in production is watched."}),
+]
 Source = Annotated[
     str,
-    Field(
-        description="The inbox: `s3://bucket/prefix`, or a folder on the worker's machine; empty for `inbox/NAME` of "
-        "the store."
+    WithJsonSchema(
+        {
+            "type": "string",
+            "description": "The inbox: `s3://bucket/prefix`, or a folder on the worker's machine; empty for "
+            "`inbox/NAME` of the store.",
+        }
     ),
 ]
 Pictures = Annotated[
-    int, Field(ge=1, le=5_000, description="Pictures a day that are looked at; more are drawn from, and counted.")
+    int,
+    WithJsonSchema(
+        {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 5_000,
+            "description": "Pictures a day that are looked at; of more so many are drawn, and the others counted.",
+        }
+    ),
 ]
 Megabytes = Annotated[
-    int, Field(ge=1, description="Megabytes a day that are read; one picture may have a fortieth of them.")
+    int,
+    WithJsonSchema(
+        {
+            "type": "integer",
+            "minimum": 1,
+            "description": "Megabytes a day that are read; one picture may have a fortieth of them.",
+        }
+    ),
 ]
 
 
