@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.conftest import as_seen_by
 from tests.data.test_folder import at_home
 from tests.steps.test_drift import classifier, measuring, ref, scenes, workplace  # noqa: F401  # fixtures among them
 from vgg16.checks.drift.reference import Reference
@@ -26,8 +27,9 @@ from vgg16.steps.scoring.model import Model
 from vgg16.steps.watch import accept as accepting
 from vgg16.steps.watch import result as results
 from vgg16.steps.watch import watch as watching
-from vgg16.steps.watch.inbox import Caps
+from vgg16.steps.watch.inbox import Caps, arrivals, open_inbox
 from vgg16.steps.watch.result import Watched
+from vgg16.storage.s3 import S3Store
 from vgg16.storage.store import FolderStore
 from vgg16.workplace.workplace import Workplace
 
@@ -219,3 +221,20 @@ def test_what_attackers_upload_is_counted_within_the_caps(home: Workplace, tmp_p
     assert (capped.measured + capped.unreadable, capped.left_out) == (100, 207)
     assert "207 left out by the caps of a day" in capped.text
     assert look(home, 2, pictures=100).new == 0
+
+
+def test_an_inbox_in_s3_is_listed_and_a_change_is_new(
+    s3: S3Store, home: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in as_seen_by(s3).items():
+        monkeypatch.setenv(name, value)
+    address = f"s3://{s3.bucket}/{home.home.name}/inbox"
+    assert open_inbox(address, "digits", home) is None
+    for name in ("a.png", "b.png"):
+        s3.client.put_object(Bucket=s3.bucket, Key=f"{home.home.name}/inbox/{name}", Body=b"x")
+    place = open_inbox(address, "digits", home)
+    first = arrivals(place, set(), b"k", Caps())
+    assert (first.new, sorted(file.path for file in first.drawn)) == (2, ["a.png", "b.png"])
+    s3.client.put_object(Bucket=s3.bucket, Key=f"{home.home.name}/inbox/b.png", Body=b"y")
+    later = arrivals(place, {row.tobytes() for row in first.seen}, b"k", Caps())
+    assert [file.path for file in later.drawn] == ["b.png"]
