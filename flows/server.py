@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import get_client
@@ -25,6 +26,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events import emit_event
+from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling
 
@@ -36,9 +38,9 @@ VERDICTS = {"Promoted": "promote", "Awaiting approval": "promote", "Refused": "r
 SKIPPED = "Skipped (unchanged)"
 # What follows it in the help of a form's field is what waits now.
 _WAITING = " In Staging, the first one first: "
-# Of the hourly checks of stages, and of scores, only those are listed that ended so: the others would push every
-# retraining out.
-_NOTEWORTHY = ("Undone", "Adopted", "Worse", "Failed", "Crashed")
+# Of the hourly checks of stages, of scores and of looks at inboxes only those are listed that ended so: the others
+# would push every retraining out.
+_NOTEWORTHY = ("Undone", "Adopted", "Worse", "Drifted", "Failed", "Crashed")
 _LAST = 10
 # For a Prefect server that is away.
 SERVER_SECONDS = 600.0
@@ -54,11 +56,11 @@ def name_of(row: Any) -> str:
 def scheduled() -> dict[str, Any]:
     """The last ten runs that a schedule of this project's deployments started, the newest first, and the next one.
 
-    Of the checks of stages and of scores those are listed that found something. Times are ISO 8601 in UTC. A run that
-    came to no verdict has None; its state says why.
+    Of the checks of stages, of scores and of looks at inboxes those are listed that found something. Times are ISO 8601
+    in UTC. A run that came to no verdict has None; its state says why.
     """
     chains = DeploymentFilter(name=DeploymentFilterName(any_=["retrain", "ingest"]))
-    often = DeploymentFilter(name=DeploymentFilterName(any_=["stages", "score"]))
+    often = DeploymentFilter(name=DeploymentFilterName(any_=["stages", "score", "watch"]))
     awaited = DeploymentFilter(name=DeploymentFilterName(any_=["retrain", "ingest", "score"]))
     by_schedule = FlowRunFilterTags(all_=["auto-scheduled"])
     started = FlowRunFilterState(name=FlowRunFilterStateName(not_any_=["Scheduled"]))
@@ -186,6 +188,10 @@ def offer(staged: Mapping[str, Sequence[str]]) -> None:
                 client.update_deployment(deployment.id, form)
 
 
-def tell_of(event: str, name: str, text: str) -> None:
-    """Emit the event `vgg16.EVENT` of a registered model, for whom an automation tells of it."""
-    emit_event(f"vgg16.{event}", {"prefect.resource.id": f"vgg16.model.{name}"}, payload={"text": text})
+def tell_of(event: str, name: str, text: str, event_id: UUID | None = None) -> None:
+    """Emit the event `vgg16.EVENT` of a registered model, for whom an automation tells of it; with an id, it has left
+    this process afterwards."""
+    resource = {"prefect.resource.id": f"vgg16.model.{name}"}
+    emitted = emit_event(f"vgg16.{event}", resource, payload={"text": text}, id=event_id)
+    if event_id and emitted:
+        EventsWorker.instance().wait_until_empty()

@@ -33,6 +33,8 @@ from vgg16.steps import card, chain, register, stages
 from vgg16.steps.champion import only_champion
 from vgg16.steps.exporting import promoted
 from vgg16.steps.scoring.records import ScoreRequest, ScoreResult
+from vgg16.steps.watch import result
+from vgg16.steps.watch.result import Watched
 from vgg16.storage import files
 from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import Workplace, open_workplace
@@ -120,10 +122,7 @@ def train_model(request: TrainingRequest, on_trained: Callable[[], None]) -> tup
 @task(name="evaluate", **_COMPUTE)
 def evaluate_model(run: TrackedRun, model_uri: str) -> TrackedRun:
     """The logged model's answers on gate -> metrics, tables and figures in its run."""
-    import_tensorflow()
-    from vgg16.steps.evaluate import on_gate
-
-    return _shown(on_gate(run, model_uri, here()))
+    return _shown(_evaluation().on_gate(run, model_uri, here()))
 
 
 @task(name="score on test", **_COMPUTE)
@@ -132,10 +131,14 @@ def score_on_test(version: ModelVersion) -> TrackedRun:
     run = here().tracker.runs.get(version.run_id)
     if run.scored_on_test:
         return run
-    import_tensorflow()
-    from vgg16.steps.evaluate import on_test
+    return _shown(_evaluation().on_test(version, here()))
 
-    return _shown(on_test(version, here()))
+
+def _evaluation() -> Any:
+    import_tensorflow()
+    from vgg16.steps import evaluate
+
+    return evaluate
 
 
 def _shown(scored: Scored) -> TrackedRun:
@@ -196,6 +199,21 @@ def score_pictures(request: ScoreRequest) -> ScoreResult:
     from vgg16.steps.scoring.score import score
 
     return score(request, here())
+
+
+@task(name="look at inbox", **_COMPUTE)
+def look_at_inbox(dataset: str, source: str, date: str, caps: tuple[int, int]) -> Watched:
+    """What came into an inbox -> the look of a day for the model in production, and what to label first."""
+    import_tensorflow()
+    from vgg16.steps.watch import inbox, watch
+
+    return watch.look_at_inbox(dataset, source, date, inbox.Caps(*caps), here())
+
+
+@task(name="mark told", **IO)
+def mark_told(watched: Watched) -> None:
+    """Who is to hear of its alarm was told."""
+    result.mark_told(watched, here())
 
 
 # Promotion

@@ -134,6 +134,20 @@ NOTIFICATIONS: tuple[tuple[Row, str], ...] = (
         },
         "{{ event.payload.text }}",
     ),
+    (
+        {
+            "name": "vgg16: tell of an inbox whose pictures drift",
+            "trigger": {
+                "type": "event",
+                "posture": "Reactive",
+                "match": {"prefect.resource.id": "vgg16.model.*"},
+                "expect": ["vgg16.drifted"],
+                "threshold": 1,
+                "within": 0,
+            },
+        },
+        "{{ event.payload.text }}",
+    ),
 )
 
 

@@ -223,6 +223,7 @@ def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(
         "promote": "cpu",
         "rollback": "cpu",
         "score": "cpu",
+        "watch": "cpu",
     }
     for name, collision in (
         ("add", "ENQUEUE"),
@@ -230,6 +231,7 @@ def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(
         ("promote", "ENQUEUE"),
         ("rollback", "ENQUEUE"),
         ("stages", "CANCEL_NEW"),
+        ("watch", "CANCEL_NEW"),
     ):
         assert found[name]["global_concurrency_limit"]["limit"] == 1
         assert found[name]["concurrency_options"]["collision_strategy"] == collision
@@ -252,6 +254,9 @@ def test_a_server_has_each_deployment_once_with_its_pool_its_form_and_its_limit(
     assert forms["score"]["engine"]["enum"] == ["faster", "onnx", "keras"]
     assert [field for field, of in forms["score"].items() if not of["description"]] == []
     assert found["score"]["schedules"] == []
+    assert [field for field, of in forms["watch"].items() if not of["description"]] == []
+    (schedule,) = found["watch"]["schedules"]
+    assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 4 * * *", "UTC")
 
 
 def answered(method: str, url: str, **given: Any) -> httpx.Response:
@@ -390,6 +395,15 @@ for file in folder.rglob("*.png"):
     upload(file, f"s3://tests/new/{file.relative_to(folder)}")
 state = score("s3://tests/new", "s3://tests/out/{date}.parquet", "m", return_state=True)
 print(state.name, state.result().output, state.result().observed["page"])
+from uuid import UUID
+from vgg16.flows import tasks, watch
+from vgg16.steps.watch.records import Alarm
+from vgg16.steps.watch.result import Watched
+alarm = Alarm(number=1, date="2026-11-27", window=(), facts=("sharpness",), model="m", folder="f", page="p")
+tasks.look_at_inbox = lambda *_: Watched("shades", end="Drifted", alarm=alarm, event=UUID(int=7))
+tasks.mark_told = lambda _: None
+for _ in range(2):  # as after a kill between telling and marking it
+    print(watch.watch("shades", return_state=True).name)
 print(score("https://me:SECRET@host/photos", "a.csv", "m", return_state=True).message)
 print(score(str(folder), "{hour}.csv", "m", return_state=True).message)
 """
@@ -403,7 +417,8 @@ def test_a_scoring_with_true_classes_ends_as_what_it_found_and_tells_of_a_model_
     command = [sys.executable, "-c", SCORED, str(tmp_path / "photos")]
     done = subprocess.run(command, env=ENVIRONMENT | names, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    worse, undecided, in_s3, secret, unknown = done.stdout.splitlines()[-5:]
+    worse, undecided, in_s3, *drifted, secret, unknown = done.stdout.splitlines()[-7:]
+    assert drifted == ["Drifted", "Drifted"]
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     assert worse == f"Worse {tmp_path}/{today}-30.csv"
     assert undecided == f"Undecided {tmp_path}/{today}-28.csv"
@@ -421,6 +436,8 @@ def test_a_scoring_with_true_classes_ends_as_what_it_found_and_tells_of_a_model_
     assert [line["message"] for line in logs if "SECRET" in line["message"]] == []
     assert not any("SECRET" in run["name"] for run in asked(deployed, "flow_runs"))
     assert told(webhook, "models:/vgg16-shades/3: worse than when it was judged")
+    assert told(webhook, "shades drifted on 2026-11-27")
+    assert sum("shades drifted on" in each["text"] for each in webhook[1]) == 1
 
 
 MOVED = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import uuid
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -11,9 +12,12 @@ import click
 import pytest
 from rich.console import Console
 
+from vgg16.errors import RequestError
 from vgg16.flows import progress, retrain
 from vgg16.promotion.records import Decision
 from vgg16.records import DatasetRef, TrackedRun, ValidationReport
+from vgg16.steps.watch.records import Alarm
+from vgg16.steps.watch.result import Watched, in_markdown
 from vgg16.tracking import runs
 from vgg16.workplace import settings
 
@@ -93,3 +97,30 @@ def test_a_server_is_not_told_the_signature_of_a_source(
         sources.validate.main(["cifar10", "--json", *(["--source", source] if source else [])], standalone_mode=False)
     assert asked == [told]
     assert fetched == ([source] if source != told else [])
+
+
+def test_an_alarm_is_told_before_it_is_marked_so_and_not_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vgg16.flows import watch
+
+    alarm = Alarm(
+        number=1, date="2026-11-27", window=("2026-11-27",), facts=("sharpness",), model="m", folder="f", page="p"
+    )
+    heard, days = list[str](), list[str]()
+    monkeypatch.setattr(watch, "create_markdown_artifact", lambda key, markdown: heard.append(key))
+    monkeypatch.setattr(watch, "tell_of", lambda event, name, text, key: heard.append(f"{event} {name} {key}"))
+    monkeypatch.setattr(watch.reach, "prepare", lambda: None)
+    monkeypatch.setattr(watch.tasks, "mark_told", lambda _: heard.append("marked"))
+    for event in (uuid.UUID(int=7), None):
+        result = Watched("my_pets", end="Drifted", alarm=alarm, event=event, label_first=("<b>a\n# b.png",))
+        monkeypatch.setattr(
+            watch.tasks, "look_at_inbox", lambda *given, result=result: (days.append(given[2]), result)[1]
+        )
+        state = watch.watch.fn("my_pets")
+        assert (state.name, state.is_completed()) == ("Drifted", True)
+        assert "drifted on 2026-11-27" in state.message
+        assert "<b>" not in in_markdown(result)
+    assert heard == ["watch-my-pets", f"drifted vgg16-my_pets {uuid.UUID(int=7)}", "marked", "watch-my-pets"]
+    assert [len(day) for day in days] == [10, 10]
+    for arguments in (("../pets",), ("pets", "s3://me:SECRET@bucket/x")):
+        with pytest.raises(RequestError, match=r"expected a name|password"):
+            watch.watch.fn(*arguments)

@@ -39,7 +39,7 @@ VARIABLES = {
     "VGG16_SERVE_TOKEN": "read by `vgg16 serve`, and by `status` and `doctor`, which ask it: what each request must "
     "have as `Authorization: Bearer TOKEN`, 16 characters or more",
     "VGG16_WEBHOOK": "read by `python -m vgg16.flows.deploy` and `vgg16 up`: the address that is told of failures, "
-    'promotions, rollbacks and moves by hand, as `{"text": ...}`',
+    'promotions, rollbacks, moves by hand, models that got worse and pictures that drift, as `{"text": ...}`',
 }
 # Those of others that we honour.
 HONOURED = {

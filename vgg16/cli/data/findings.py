@@ -18,6 +18,7 @@ from vgg16.records import DatasetRef
 from vgg16.steps.data import check as checking
 from vgg16.steps.data import fetch as fetching
 from vgg16.steps.data import review as reviewing
+from vgg16.steps.watch import accept as accepting
 from vgg16.workplace.tensorflow import import_tensorflow
 from vgg16.workplace.workplace import Workplace, open_workplace
 
@@ -158,7 +159,8 @@ def _duplicates(findings: checking.Findings) -> Answer:
 @click.option("--as", "action", default="", metavar="keep|drop|label=CLASS", help="What becomes of them.")
 def review(dataset: str, findings: tuple[str, ...], action: str) -> Answer:
     """Decide on findings of `vgg16 data check`: keep them, drop an image from later versions, or give it another class
-    there. A finding is an image, by its path in the source or the first digits of its digest, or a pair A+B.
+    there. A finding is an image, by its path in the source or the first digits of its digest, or a pair A+B; or
+    `drift`, an alarm of the flow `watch`: keep makes the pictures that alarmed what later ones are held against.
 
     Decisions are kept, with who and when, and what was decided on is not shown again. Of several decisions on an image
     the latest counts: keep takes back. Without findings: the decisions that were made.
@@ -166,11 +168,16 @@ def review(dataset: str, findings: tuple[str, ...], action: str) -> Answer:
     if bool(findings) != bool(action):
         missing = "--as keep, drop or label=CLASS" if findings else "a finding"
         raise RequestError(f"vgg16 data review: expected {missing} too.", f"vgg16 data check {dataset} shows findings.")
-    if action:
+    is_drift = accepting.DRIFT in findings
+    if is_drift:
+        accepting.check_request(findings, action, dataset)
+    elif action:
         reviewing.check_request(dataset, action)
     workplace = open_workplace(progress)
+    if is_drift:
+        return _accepted(dataset, workplace)
     if not action:
-        made = reviewing.decisions(dataset, workplace)
+        made = [*reviewing.decisions(dataset, workplace), *accepting.accepted(dataset, workplace)]
         return {"dataset": dataset, "reviewed": len(made), "decisions": made}
     ref = fetching.fetch(DatasetChoice(name=dataset), "", "", workplace)
     decided = reviewing.review(ref, findings, action, workplace)
@@ -183,4 +190,19 @@ def review(dataset: str, findings: tuple[str, ...], action: str) -> Answer:
         "stored": decided.stored,
         "taken_back": [{"finding": one.decision.finding, "as": one.decision.text} for one in decided.taken_back],
         "next": decided.next_step,
+    }
+
+
+def _accepted(dataset: str, workplace: Workplace) -> Answer:
+    accepted, new = accepting.accept(dataset, workplace)
+    return {
+        "dataset": dataset,
+        "reviewed": 1,
+        "as": "keep",
+        "images": [],
+        "findings": [accepting.DRIFT],
+        "stored": int(new),
+        "taken_back": [],
+        "next": "",
+        "drift": {"date": accepted.date, "window": accepted.window, "by": accepted.by, "at": accepted.at},
     }

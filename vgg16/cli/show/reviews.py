@@ -27,7 +27,9 @@ def reviewed(answer: Answer) -> None:
         click.echo(f"{plural(before, 'decision')} stood so already.")
     for one in answer["taken_back"][:MOST_LISTED]:
         click.echo(f"The earlier decision on {one['finding']}, {one['as']}, is taken back.")
-    if answer["next"]:
+    if drift := answer.get("drift"):
+        click.echo(f"The drift of {drift['date']} is over: later pictures are held against those that alarmed.")
+    elif answer["next"]:
         paragraph(f"The version that is there stays as it is. The next one honours this: {answer['next']}")
     else:
         click.echo("They are not shown again. There is nothing else to do.")

@@ -44,7 +44,7 @@ class DriftFacts:
 
     `reference` and `window` are the facts that were compared. Of the source's `pictures` so many were `measured`, and
     so many were `unreadable`. `paths` and `images` of those of the window that are shown are by their place in
-    it; `label_first` are places too.
+    it; `label_first` are places too, and lie as files in `folder`, "" for none.
     """
 
     source: str
@@ -62,6 +62,7 @@ class DriftFacts:
     paths: Mapping[int, str]
     at: datetime
     images: Mapping[int, Images] = field(default_factory=dict)
+    folder: str = ""
 
 
 @dataclass(frozen=True)

@@ -58,13 +58,13 @@ def drift(dataset: str, source: str, model_uri: str, workplace: Workplace) -> Dr
     with open_source(request, workplace) as opened:
         workplace.say(f"drift       {len(opened):,} pictures in {request.place}")
         model = find_model(model_uri, workplace)
-        measuring, reference = _judged_on(model, dataset, workplace)
+        measuring, reference = judged_on(model, dataset, workplace)
         pictures = opened.pictures(measuring.class_names, {}, measuring.side, measuring.framing)
         window = read_window(pictures, measuring, workplace)
         return _Looked(request, dataset, model, pictures, window, reference).drift(workplace)
 
 
-def _judged_on(model: Model, dataset: str, workplace: Workplace) -> tuple[Measuring, Reference]:
+def judged_on(model: Model, dataset: str, workplace: Workplace) -> tuple[Measuring, Reference]:
     """What measures pictures as the model sees them, and what it was judged on."""
     ref = _learned_from(model, dataset)
     measuring = Measuring(open_in_keras(model, workplace))

@@ -1,0 +1,81 @@
+"""The flow `watch`: what came into a dataset's inbox, day by day, beside what the model in production was judged on. A
+drift is told once, with what to label first; nothing learns from an inbox."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Annotated, Any
+
+from prefect import flow, runtime
+from prefect.artifacts import create_markdown_artifact
+from prefect.states import Completed
+from pydantic import WithJsonSchema
+
+from vgg16 import shown
+from vgg16.config.types import is_bare
+from vgg16.errors import RequestError
+from vgg16.flows import tasks
+from vgg16.flows.progress import say
+from vgg16.flows.server import tell_of
+from vgg16.steps.watch.result import in_markdown
+from vgg16.tracking.protocol import model_name
+from vgg16.workplace import reach
+
+# What the form of the deployment offers.
+Dataset = Annotated[
+    str,
+    WithJsonSchema({"type": "string", "description": "The dataset whose model in production is watched."}),
+]
+Source = Annotated[
+    str,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "description": "The inbox: `s3://bucket/prefix`, or a folder on the worker's machine; empty for "
+            "`inbox/NAME` of the store.",
+        }
+    ),
+]
+Pictures = Annotated[
+    int,
+    WithJsonSchema(
+        {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 5_000,
+            "description": "Pictures a day that are looked at; of more so many are drawn, and the others counted.",
+        }
+    ),
+]
+Megabytes = Annotated[
+    int,
+    WithJsonSchema(
+        {
+            "type": "integer",
+            "minimum": 1,
+            "description": "Megabytes a day that are read; one picture may have a fortieth of them.",
+        }
+    ),
+]
+
+
+@flow(name="watch", flow_run_name="watch {dataset}")
+def watch(dataset: Dataset, source: Source = "", pictures: Pictures = 5_000, megabytes: Megabytes = 2_000) -> Any:
+    """Look at what came since the day before; again on the same day, only what was cut off is done.
+
+    The run ends as `Steady`, `Drifted`, `Undecided` or `Nothing new`, each a success. Raises RequestError for a dataset
+    or source that is none.
+    """
+    reach.prepare()
+    if not is_bare(dataset):
+        raise RequestError(f"dataset: expected a name, found {dataset!r}.")
+    if "://" in source and shown.address(source) != source:
+        raise RequestError("source: an address with a password in it would be kept by Prefect's server.")
+    date = f"{runtime.flow_run.scheduled_start_time.astimezone(UTC):%Y-%m-%d}"
+    result = tasks.look_at_inbox(dataset, source, date, (pictures, megabytes * 1_000_000))
+    create_markdown_artifact(key=f"watch-{dataset.lower().replace('_', '-')}", markdown=in_markdown(result))
+    say(f"watch       {result.end}: {result.text}")
+    if result.event:
+        tell_of("drifted", model_name(dataset), result.text, result.event)
+        tasks.mark_told(result)
+    return Completed(name=result.end, message=result.text, data=result)

@@ -1,0 +1,240 @@
+"""An inbox is looked at once a day: a drift is told once, until the champion changes or a person accepts it."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.conftest import as_seen_by
+from tests.data.test_folder import at_home
+from tests.steps.test_drift import classifier, measuring, ref, scenes, workplace  # noqa: F401  # fixtures among them
+from vgg16.checks.drift.reference import Reference
+from vgg16.data.images import Images
+from vgg16.errors import RequestError
+from vgg16.records import DatasetRef
+from vgg16.steps.drift.facts import Measuring
+from vgg16.steps.drift.reference import reference_of
+from vgg16.steps.scoring.model import Model
+from vgg16.steps.watch import accept as accepting
+from vgg16.steps.watch import result as results
+from vgg16.steps.watch import watch as watching
+from vgg16.steps.watch.inbox import Caps, arrivals, open_inbox
+from vgg16.steps.watch.result import Watched
+from vgg16.storage.s3 import S3Store
+from vgg16.storage.store import FolderStore
+from vgg16.workplace.workplace import Workplace
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+Look = Callable[..., Watched]
+
+
+@pytest.fixture(scope="module")
+def reference(measuring: Measuring, ref: DatasetRef, workplace: Workplace) -> Reference:  # noqa: F811
+    return reference_of(measuring, ref, workplace)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Workplace:
+    return at_home(tmp_path)
+
+
+@pytest.fixture
+def champion(monkeypatch: pytest.MonkeyPatch, home: Workplace, measuring: Measuring, reference: Reference) -> list[str]:  # noqa: F811
+    """The digest of what is in production, without a registry."""
+    digests = ["ab" * 32]
+
+    def model(uri: str, _: Workplace) -> Model:
+        return Model(uri, f"models:/vgg16-digits/{digests[0][:2]}", digests[0], False, None, 1.0, None)
+
+    for module in (watching, accepting):
+        monkeypatch.setattr(module, "find_model", model)
+    monkeypatch.setattr(watching, "judged_on", lambda *_: (measuring, reference))
+    registry = SimpleNamespace(champions=lambda: [SimpleNamespace(name="vgg16-digits")] if digests[0] else [])
+    monkeypatch.setitem(vars(home), "tracker", SimpleNamespace(registry=registry))
+    return digests
+
+
+def put(home: Workplace, day: str, images: Images) -> None:
+    folder = Path(home.store.address, "inbox", "digits", day)
+    folder.mkdir(parents=True)
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{number:03}.png")
+
+
+def look(home: Workplace, day: int, **caps: int) -> Watched:
+    return watching.look_at_inbox("digits", "", f"2026-11-{day:02}", Caps(**caps), home)
+
+
+def files(home: Workplace) -> dict[str, bytes]:
+    """All records but the secret and the page, which has the time in it."""
+    store = home.store
+    keys = [key for key in store.keys("") if key.startswith(("watch/", "label-first/")) and not key.endswith(".key")]
+    return {key: store.read(key) or b"" for key in keys}
+
+
+@pytest.mark.usefixtures("champion")
+def test_steady_days_alarm_nobody_and_an_empty_one_leaves_no_file(home: Workplace) -> None:
+    assert look(home, 1).end == "Nothing new"
+    with pytest.raises(RequestError, match=r"photos\.zip is no inbox"):
+        watching.look_at_inbox("digits", "photos.zip", "2026-11-01", Caps(), home)
+    for day in (2, 3):
+        put(home, str(day), scenes(150, day))
+        seen = look(home, day)
+        assert (seen.end, seen.new, seen.measured, seen.event) == ("Steady", 150, 150, None)
+        assert seen.estimate
+    assert look(home, 4).end == "Nothing new"
+    assert len(files(home)) == 2
+
+
+def test_a_drift_is_told_once_until_it_is_accepted_or_the_champion_changes(
+    home: Workplace, champion: list[str]
+) -> None:
+    put(home, "1", scenes(150, 1, light=60))
+    first = look(home, 1)
+    assert (first.end, first.event is not None) == ("Drifted", True)
+    assert "brightness" in first.moved
+    assert first.alarm
+    listed = (Path(first.alarm.folder) / "list.csv").read_text().splitlines()
+    assert len(listed) == 1 + len(first.label_first) == 1 + len([*Path(first.alarm.folder).glob("*.png")])
+    assert first.alarm.folder in Path(first.page).read_text()
+    # Killed between telling and marking it: the same event.
+    assert look(home, 1).event == first.event
+    results.mark_told(first, home)
+    for day in (2, 3):
+        put(home, str(day), scenes(150, day, light=60))
+        again = look(home, day)
+        assert (again.end, again.event, again.alarm) == ("Drifted", None, first.alarm)
+    put(home, "4", scenes(150, 4))  # steady again: nobody has accepted it
+    assert look(home, 4).end == "Drifted"
+    accepted, new = accepting.accept("digits", home)
+    assert (accepted.window, new) == (("2026-11-01",), True)
+    assert accepting.accept("digits", home) == (accepted, False)
+    assert [one["finding"] for one in accepting.accepted("digits", home)] == ["drift of 2026-11-01"]
+    put(home, "5", scenes(150, 5, light=60))
+    later = look(home, 5)
+    # Days since count beside the new reference; the last of them is like it.
+    assert (later.alarm, later.end, later.estimate) == (None, "Steady", None)
+    put(home, "6", scenes(150, 6))
+    back = look(home, 6)
+    assert back.alarm
+    assert (back.alarm.number, back.event is not None, back.event != first.event) == (2, True, True)
+    champion[0] = "ef" * 32
+    put(home, "7", scenes(150, 7))
+    other = look(home, 7)
+    assert (other.end, other.alarm, other.new) == ("Steady", None, 150)
+    champion[0] = ""
+    assert "in production" in look(home, 8).why
+
+
+def test_a_drift_is_kept_or_nothing_is_decided(home: Workplace, champion: list[str]) -> None:
+    for findings, action in ((("drift",), "drop"), (("drift", "a.png"), "keep"), (("drift",), "")):
+        with pytest.raises(RequestError):
+            accepting.check_request(findings, action, "digits")
+    with pytest.raises(RequestError, match="No drift of digits stands"):
+        accepting.accept("digits", home)
+    assert champion
+
+
+@pytest.mark.usefixtures("champion")
+def test_a_day_that_is_cut_off_at_any_write_and_repeated_is_there_once(
+    home: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = watching.label_first
+    monkeypatch.setattr(watching, "label_first", lambda before, now: original(before, now, 2))
+    put(home, "1", scenes(60, 1, light=90))
+    look(home, 1)
+    whole = files(home)
+    for after in (False, True):
+        for write in range(1, len(whole) + 2):  # and the page
+            for key in whole:
+                home.store.delete(key)
+            left = [write]
+            with monkeypatch.context() as patch:
+                for name in ("create", "upload"):
+                    patch.setattr(FolderStore, name, _cut_off(getattr(FolderStore, name), left, after=after))
+                with pytest.raises(KeyboardInterrupt):
+                    look(home, 1)
+            assert look(home, 1).event
+            assert files(home) == whole
+
+
+def _cut_off(original: Callable[..., Any], left: list[int], *, after: bool) -> Callable[..., Any]:
+    def counted(*arguments: Any) -> None:
+        left[0] -= 1
+        if left[0] or after:
+            original(*arguments)
+        if not left[0]:
+            raise KeyboardInterrupt
+
+    return counted
+
+
+def bomb(side: int) -> bytes:
+    """A PNG of so many pixels squared in a few bytes."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.usefixtures("champion")
+def test_what_attackers_upload_is_counted_within_the_caps(home: Workplace, tmp_path: Path) -> None:
+    put(home, "good", scenes(60, 1, light=90))
+    inbox = Path(home.store.address, "inbox", "digits")
+    for number in range(240):
+        (inbox / f"{number}.png").write_bytes((b"no picture", bomb(50_000), b"")[number % 3])
+    secret = tmp_path / "secret.png"
+    Image.fromarray(scenes(1, 9)[0]).save(secret)
+    (inbox / "link.png").symlink_to(secret)
+    good = io.BytesIO()
+    Image.fromarray(scenes(1, 8, light=90)[0]).save(good, "PNG")
+    for name in ("=cmd|x.png", "a\nb.png", "\u202egnp.png", "x" * 240 + ".png", "<script>.png", "..png.png"):
+        (inbox / name).write_bytes(good.getvalue())
+    (inbox / "large.png").write_bytes(good.getvalue() + bytes(60_000))
+    seen = look(home, 1, bytes=2_000_000)
+    assert seen.new == 308 - 1  # a name that begins with a dot is nobody's
+    assert (seen.unreadable, seen.left_out) == (242, 0)
+    assert seen.measured == 65
+    assert seen.end == "Drifted"
+    assert seen.alarm
+    listed = (Path(seen.alarm.folder) / "list.csv").read_text()
+    assert "\u202e" not in listed
+    assert all(row.partition(",")[2][:1] not in ("=", "+") for row in listed.splitlines())
+    assert "<script>.png" not in Path(seen.page).read_text()
+    assert all(len(path.name) < 20 for path in Path(seen.alarm.folder).iterdir())
+    assert "\n" not in results.in_markdown(seen).partition("\n1. ")[2].partition("\n\n")[0].replace("\n1. ", "")
+    # Capped: what is left out is told, and does not wait for the next day.
+    capped = replace(seen, new=0)
+    home.store.delete(next(key for key in home.store.keys("watch/") if key.endswith(".npz")))
+    capped = look(home, 1, pictures=100)
+    assert (capped.measured + capped.unreadable, capped.left_out) == (100, 207)
+    assert "207 left out by the caps of a day" in capped.text
+    assert look(home, 2, pictures=100).new == 0
+
+
+def test_an_inbox_in_s3_is_listed_and_a_change_is_new(
+    s3: S3Store, home: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in as_seen_by(s3).items():
+        monkeypatch.setenv(name, value)
+    address = f"s3://{s3.bucket}/{home.home.name}/inbox"
+    assert open_inbox(address, "digits", home) is None
+    for name in ("a.png", "b.png"):
+        s3.client.put_object(Bucket=s3.bucket, Key=f"{home.home.name}/inbox/{name}", Body=b"x")
+    place = open_inbox(address, "digits", home)
+    first = arrivals(place, set(), b"k", Caps())
+    assert (first.new, sorted(file.path for file in first.drawn)) == (2, ["a.png", "b.png"])
+    s3.client.put_object(Bucket=s3.bucket, Key=f"{home.home.name}/inbox/b.png", Body=b"y")
+    later = arrivals(place, {row.tobytes() for row in first.seen}, b"k", Caps())
+    assert [file.path for file in later.drawn] == ["b.png"]

@@ -1,0 +1,109 @@
+"""What is kept of watching a dataset's inbox: below `watch/NAME/MODEL/` a file for each day, alarm, word of it that was
+passed on, and acceptance. Each is written once, whole or absent, so nothing is half done after a kill."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from contextlib import suppress
+from typing import TypeVar
+
+from vgg16.config.types import Frozen
+from vgg16.errors import Vgg16Error
+from vgg16.storage.store import ExistsError, Store
+
+
+class Alarm(Frozen):
+    """The first alarm beside one reference: the day, the days of the window that alarmed, which facts moved, and where
+    what to label first and the page are. `number` counts the references of a model, the gate's is 1."""
+
+    number: int
+    date: str
+    window: tuple[str, ...]
+    facts: tuple[str, ...]
+    model: str
+    folder: str
+    page: str
+
+
+class Acceptance(Frozen):
+    """A person takes what alarmed for how pictures are from now on."""
+
+    number: int
+    date: str
+    window: tuple[str, ...]
+    by: str
+    at: str
+
+
+Record = TypeVar("Record", Alarm, Acceptance)
+
+
+class Kept:
+    """The records of a dataset and the model of a digest."""
+
+    def __init__(self, store: Store, dataset: str, digest: str) -> None:
+        self.store, self.dataset = store, dataset
+        self.folder = f"watch/{dataset}/{digest[:16]}"
+
+    def dates(self) -> list[str]:
+        """The days of which there is a file, the first one first."""
+        return sorted(match[1] for key in self.store.keys(f"{self.folder}/") if (match := _day(key)))
+
+    def day_key(self, date: str) -> str:
+        """The file of a day, YYYY-MM-DD."""
+        return f"{self.folder}/{date}.npz"
+
+    def last_before(self, date: str) -> str:
+        """The file of the last day before this one, whatever model was in production then; "" for none."""
+        days = [(match[1], key) for key in self.store.keys(f"watch/{self.dataset}/") if (match := _day(key))]
+        return max([one for one in days if one[0] < date], default=("", ""))[1]
+
+    def acceptances(self) -> list[Acceptance]:
+        """All of them, the first one first."""
+        made: list[Acceptance] = []
+        while record := _read(self.store, self._key("accepted", len(made) + 1), Acceptance):
+            made.append(record)
+        return made
+
+    def alarm(self, number: int) -> Alarm | None:
+        """The alarm beside the reference of this number."""
+        return _read(self.store, self._key("alarm", number), Alarm)
+
+    def keep(self, record: Record) -> Record:
+        """Keep it, or else what another process has kept in its place."""
+        kind = "alarm" if isinstance(record, Alarm) else "accepted"
+        key = self._key(kind, record.number)
+        with suppress(ExistsError):
+            self.store.create(key, record.model_dump_json(indent=1).encode())
+        return _read(self.store, key, type(record)) or record
+
+    def is_told(self, number: int) -> bool:
+        """Whether this alarm was passed on."""
+        return self.store.read(self._key("told", number)) is not None
+
+    def mark_told(self, number: int) -> None:
+        """It was."""
+        with suppress(ExistsError):
+            self.store.create(self._key("told", number), b"{}\n")
+
+    def event_id(self, number: int) -> uuid.UUID:
+        """By which whoever hears of an alarm again knows that it is the same one."""
+        return uuid.uuid5(uuid.NAMESPACE_URL, f"{self.store.address}/{self._key('alarm', number)}")
+
+    def _key(self, kind: str, number: int) -> str:
+        return f"{self.folder}/{kind}-{number:06d}.json"
+
+
+def _day(key: str) -> re.Match[str] | None:
+    return re.fullmatch(r"watch/[^/]+/[0-9a-f]+/(\d{4}-\d\d-\d\d)\.npz", key)
+
+
+def _read(store: Store, key: str, kind: type[Record]) -> Record | None:
+    content = store.read(key)
+    if content is None:
+        return None
+    try:
+        return kind.model_validate_json(content)
+    except ValueError:
+        raise Vgg16Error(f"{store.address}/{key} is damaged.", "Bring it back from a copy.") from None

@@ -1,0 +1,95 @@
+"""What a day's look at an inbox comes to. It imports nothing heavy: the flow reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+from uuid import UUID
+
+from vgg16.reports.text import plural
+from vgg16.shown import markdown
+from vgg16.steps.data.report import how_to_open
+from vgg16.steps.watch.records import Alarm, Kept
+from vgg16.workplace.workplace import Workplace
+
+if TYPE_CHECKING:
+    from vgg16.checks.drift.accuracy import Estimate
+    from vgg16.checks.drift.look import Look
+
+End = Literal["Steady", "Drifted", "Undecided", "Nothing new"]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The `end` of a look at a dataset's inbox, and what it counted of the day's `new` files: `measured`, `unreadable`,
+    the first one for the reason `why`, and `left_out` for the caps. `moved` are facts of the window of so many `days`;
+    `alarm` is the one that stands, and `event` its event, None once that was passed on."""
+
+    dataset: str
+    end: str = "Nothing new"
+    why: str = ""
+    model: str = ""
+    digest: str = ""
+    new: int = 0
+    measured: int = 0
+    unreadable: int = 0
+    left_out: int = 0
+    days: int = 0
+    moved: tuple[str, ...] = ()
+    estimate: tuple[float, float, float] | None = None
+    label_first: tuple[str, ...] = ()
+    alarm: Alarm | None = None
+    event: UUID | None = None
+    page: str = ""
+
+    def with_look(self, look: Look, days: int, estimate: Estimate | None, first: tuple[str, ...]) -> Watched:
+        """It with what a window's look found."""
+        value = (estimate.value, *estimate.interval) if estimate else None
+        moved = tuple(one.fact for one in look.moved)
+        return replace(self, days=days, moved=moved, estimate=value, label_first=first)
+
+    def ended(self, end: str, alarm: Alarm | None, page: str = "") -> Watched:
+        """It with its end."""
+        return replace(self, end=end, alarm=alarm, page=page)
+
+    def to_tell(self, kept: Kept) -> Watched:
+        """It with the event of an alarm that nobody was told of yet."""
+        if not self.alarm or kept.is_told(self.alarm.number):
+            return self
+        return replace(self, event=kept.event_id(self.alarm.number))
+
+    @property
+    def text(self) -> str:
+        """All of it in a line."""
+        parts = [f"{plural(self.new, 'new file')}: {self.measured:,} measured, {self.unreadable:,} unreadable"]
+        if self.left_out:
+            parts.append(f"{self.left_out:,} left out by the caps of a day")
+        if self.why:
+            parts.append(self.why)
+        if self.alarm:
+            facts = ", ".join(self.alarm.facts)
+            parts.insert(0, f"{self.dataset} drifted on {self.alarm.date} and no one has accepted it yet ({facts})")
+            parts.append(f"label first: {self.alarm.folder}")
+            parts.append(f"page: {self.page or self.alarm.page}")
+        return "; ".join(parts)
+
+
+def in_markdown(result: Watched) -> str:
+    """It, for a page of Prefect."""
+    lines = [f"**{result.end}.** {markdown(result.text)}.", ""]
+    if result.estimate:
+        value, low, high = result.estimate
+        lines += [f"Probable top-1: {value:.3f} ({low:.3f} to {high:.3f}), if no new classes came.", ""]
+    if result.alarm:
+        lines += ["What to label first:", "", *(f"1. {markdown(path)}" for path in result.label_first), ""]
+        accept = f"vgg16 data review {result.dataset} drift --as keep"
+        lines += [f"`{accept}` takes these pictures for how they are from now on.", ""]
+    if result.page:
+        lines += how_to_open(result.page, "The page of the latest look")
+    return "\n".join(lines) + "\n"
+
+
+def mark_told(result: Watched, workplace: Workplace) -> None:
+    """Its alarm was passed on, and is not again."""
+    if result.alarm:
+        Kept(workplace.store, result.dataset, result.digest).mark_told(result.alarm.number)

@@ -1,0 +1,213 @@
+"""One day's look at a dataset's inbox, for the model in production: once, however often it is cut off and repeated.
+
+Its order: the day's file, what to label first, the page, the alarm. What is there already is not made again. Whoever
+passes an alarm on marks that afterwards, so a kill between the two passes it on again, as the same event.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from vgg16.checks.drift import day as day_file
+from vgg16.checks.drift.accuracy import Estimate, estimated_top1
+from vgg16.checks.drift.day import Day
+from vgg16.checks.drift.facts import CONFIDENCE, UNUSUALNESS, Facts
+from vgg16.checks.drift.label_first import label_first
+from vgg16.checks.drift.look import Look
+from vgg16.checks.drift.reference import Reference
+from vgg16.checks.drift.watch import WINDOWS, watch
+from vgg16.data.images import Images
+from vgg16.data.sources.places.bucket import Bucket
+from vgg16.data.sources.places.folder import Folder
+from vgg16.data.sources.places.place import File
+from vgg16.reports.drift.page import DriftFacts, report
+from vgg16.steps.drift.drift import judged_on
+from vgg16.steps.drift.facts import Measuring
+from vgg16.steps.scoring.model import Model, find_model
+from vgg16.steps.watch.day import Inbox, day_of
+from vgg16.steps.watch.folder import write_folder
+from vgg16.steps.watch.inbox import Caps, Drawn, open_inbox
+from vgg16.steps.watch.records import Acceptance, Alarm, Kept
+from vgg16.steps.watch.result import Watched
+from vgg16.tracking.protocol import model_name
+from vgg16.workplace.workplace import Workplace
+
+
+def look_at_inbox(dataset: str, source: str, date: str, caps: Caps, workplace: Workplace) -> Watched:
+    """The look of a day, YYYY-MM-DD, at the inbox `source`, "" for `inbox/NAME` of the store.
+
+    Raises RequestError for a source that is no inbox, Vgg16Error where a place or a server fails.
+    """
+    name = model_name(dataset)
+    if name not in {version.name for version in workplace.tracker.registry.champions()}:
+        return Watched(dataset, end="Nothing new", why=f"{name} has no version in production yet.")
+    model = find_model(f"models:/{name}@champion", workplace)
+    measuring, reference = judged_on(model, dataset, workplace)
+    place = open_inbox(source, dataset, workplace)
+    kept = Kept(workplace.store, dataset, model.digest)
+    today = day_of(kept, date, Inbox(place, measuring, caps, workplace))
+    return _Days(dataset, source, model, kept, place, measuring, reference).watched(date, today)
+
+
+@dataclass(frozen=True)
+class _Days:
+    """A model, its inbox and all that is kept of the days before."""
+
+    dataset: str
+    source: str
+    model: Model
+    kept: Kept
+    place: Bucket | Folder | None
+    measuring: Measuring
+    reference: Reference
+
+    def watched(self, date: str, today: Day) -> Watched:
+        """The look at all days up to this one, with its page and, at the first alarm, its folder."""
+        accepted = self.kept.acceptances()
+        before, since = self._compared_with(accepted)
+        days = {one: day for one in self.kept.dates() if since < one <= date and (day := self._day(one))}
+        dates, number = [*days][-max(WINDOWS) :], len(accepted) + 1
+        alarm = self.kept.alarm(number)
+        counts = Watched(
+            self.dataset,
+            model=self.model.address,
+            digest=self.model.digest,
+            new=today.new,
+            measured=today.measured,
+            unreadable=today.unreadable,
+            left_out=today.left_out,
+            why=today.why,
+        )
+        if not dates:
+            return counts.ended("Nothing new", None)
+        window, look = _shown(watch(before, [days[one].facts for one in dates]).looks)
+        end = {"steady": "Steady", "drifted": "Drifted", "undecided": "Undecided"}[look.verdict]
+        if not today.new:
+            end = "Nothing new"
+        shown = _Shown(self, before, {one: days[one] for one in dates[-window:]}, look, gate=not accepted)
+        first = label_first(before, shown.facts).tolist()
+        counts = counts.with_look(look, window, shown.estimate, tuple(shown.paths[place] for place in first))
+        folder = f"label-first/{self.dataset}/{alarm.date if alarm else date}"
+        if look.verdict == "drifted" and not alarm:
+            write_folder(folder, shown.whys(first), self.place, self.kept.store)
+        page = shown.page(first, f"{self.kept.store.address}/{folder}" if look.verdict == "drifted" or alarm else "")
+        if look.verdict == "drifted" and not alarm:
+            facts = tuple(one.fact for one in look.moved)
+            address = f"{self.kept.store.address}/{folder}"
+            alarm = self.kept.keep(
+                Alarm(
+                    number=number,
+                    date=date,
+                    window=tuple(shown.days),
+                    facts=facts,
+                    model=self.model.address,
+                    folder=address,
+                    page=page,
+                )
+            )
+        return counts.ended("Drifted" if alarm else end, alarm, page=page).to_tell(self.kept)
+
+    def _compared_with(self, accepted: Sequence[Acceptance]) -> tuple[Facts, str]:
+        """What later days are held against, and after which day they begin: the gate, or what a person accepted."""
+        if not accepted:
+            return self.reference.facts, ""
+        window = [day.facts for date in accepted[-1].window if (day := self._day(date))]
+        if not window:
+            return self.reference.facts, accepted[-1].date
+        return Facts(self.measuring.names, np.concatenate([one.values for one in window])), accepted[-1].window[-1]
+
+    def _day(self, date: str) -> Day | None:
+        """The day's file; None for one that is damaged, or has other facts."""
+        day = day_file.read(self.kept.store.read(self.kept.day_key(date)) or b"")
+        return day if day and day.facts.names == self.measuring.names else None
+
+
+def _shown(looks: dict[int, Look]) -> tuple[int, Look]:
+    """The shortest window that alarms, else the longest one."""
+    alarming = [window for window, look in looks.items() if look.verdict == "drifted"]
+    window = min(alarming, default=max(looks))
+    return window, looks[window]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The look at the days of a window, for people; `gate` says whether the gate is what it is held against."""
+
+    of: _Days
+    before: Facts
+    days: dict[str, Day]
+    look: Look
+    gate: bool
+
+    @cached_property
+    def facts(self) -> Facts:
+        """Those of all its pictures."""
+        return Facts(self.before.names, np.concatenate([day.facts.values for day in self.days.values()]))
+
+    @cached_property
+    def paths(self) -> list[str]:
+        """Theirs, in the inbox."""
+        return [path for day in self.days.values() for path in day.paths]
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """None beside what a person accepted too: nobody knows which answers were right there."""
+        if not self.gate or self.look.verdict != "steady":
+            return None
+        right, sure = self.of.reference.correct, self.before.column(CONFIDENCE)
+        return estimated_top1(sure, right, self.facts.column(CONFIDENCE))
+
+    def whys(self, places: Sequence[int]) -> list[tuple[str, str]]:
+        """Path and reason of pictures to label."""
+        names = [name for name in (CONFIDENCE, UNUSUALNESS) if name in self.facts.names]
+        return [
+            (self.paths[place], ", ".join(f"{name} {self.facts.column(name)[place]:.3g}" for name in names))
+            for place in places
+        ]
+
+    def page(self, first: Sequence[int], folder: str) -> str:
+        """The page on the latest look, in the place of that before; its address."""
+        of = self.of
+        places = sorted({*first, *(place for one in self.look.moved for place in one.most.tolist())})
+        facts = DriftFacts(
+            source=of.place.address if of.place else of.source or f"{of.kept.store.address}/inbox/{of.dataset}",
+            model=of.model.address,
+            name=of.dataset,
+            look=self.look,
+            reference=self.before,
+            window=self.facts,
+            gate_top1=of.reference.top1,
+            estimate=self.estimate,
+            pictures=sum(day.new for day in self.days.values()),
+            measured=sum(day.measured for day in self.days.values()),
+            unreadable=sum(day.unreadable for day in self.days.values()),
+            label_first=first,
+            paths={place: self.paths[place] for place in places},
+            at=datetime.now(UTC),
+            images=self._images(places),
+            folder=folder,
+        )
+        key = f"docs/watch-{of.dataset}.html"
+        with tempfile.TemporaryDirectory(prefix="vgg16-") as temporary:
+            file = Path(temporary, "page.html")
+            file.write_text(report(facts), encoding="utf-8", errors="replace", newline="")
+            of.kept.store.upload(file, key)
+        return f"{of.kept.store.address}/{key}"
+
+    def _images(self, places: Sequence[int]) -> dict[int, Images]:
+        """Those that are still there."""
+        of = self.of
+        if not of.place:
+            return {}
+        # Its size was within the caps when it was measured.
+        files = tuple(File(self.paths[place], -1, "") for place in places)
+        drawn = Drawn(of.place, files, Caps(), of.measuring.side, of.measuring.framing)
+        read = {place: drawn.read(range(row, row + 1))[0] for row, place in enumerate(places)}
+        return {place: image for place, image in read.items() if not isinstance(image, str)}
