@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 from vgg16.reports.text import plural
-from vgg16.shown import markdown
+from vgg16.shown import markdown, visible
 from vgg16.steps.data.report import how_to_open
 from vgg16.steps.watch.records import Alarm, Kept
 from vgg16.workplace.workplace import Workplace
@@ -65,7 +65,7 @@ class Watched:
         if self.left_out:
             parts.append(f"{self.left_out:,} left out by the caps of a day")
         if self.why:
-            parts.append(self.why)
+            parts.append(visible(self.why))
         if self.alarm:
             facts = ", ".join(self.alarm.facts)
             parts.insert(0, f"{self.dataset} drifted on {self.alarm.date} and no one has accepted it yet ({facts})")
