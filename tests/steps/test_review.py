@@ -247,6 +247,7 @@ WRONG = {
     "no decision": (["pets", "ant/0.png"], "expected --as keep, drop or label=CLASS too"),
     "no finding": (["pets", "--as", "keep"], "expected a finding too"),
     "another decision": (["pets", "ant/0.png", "--as", "dorp"], "Did you mean drop"),
+    "a drift that is dropped": (["digits", "drift", "--as", "drop"], "A drift is no image"),
     "a shipped dataset": (["digits", "ant/0.png", "--as", "drop"], "figures on it stay comparable"),
 }
 
