@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgg16.config.types import SPLITS
-from vgg16.data.images import Digests, Labels
+from vgg16.data.images import Labels
 from vgg16.errors import RefusedError
 from vgg16.evaluation import corruptions, metrics
 from vgg16.promotion import gates, ledger, looks
 from vgg16.promotion.records import GateResult, Judgement, Standing
 from vgg16.promotion.shared_classes import SharedClasses
-from vgg16.records import DatasetRef, ModelVersion, TrackedRun, Verdict
+from vgg16.records import ModelVersion, TrackedRun, Verdict
 from vgg16.statistics import Correct, group_index
 from vgg16.steps.data.seen import newer_than, seen_by_train
 from vgg16.steps.fresh_process import FreshProcess, VersionAnswers
@@ -69,7 +69,7 @@ def _evidence(
     roles.pop("", None)
     superclasses = workplace.dataset_row(dataset).superclasses
     groups = superclasses or {name: (name,) for name in dataset.class_names}
-    newer = _newer(version.name, standing.champion, dataset, pictures, workplace)
+    newer = newer_than(version.name, standing.champion, dataset, pictures, workplace)
     gate = _Gate(labels, dataset.class_names, groups, newer)
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
         answers = scorer.ask(version.name, (version.version, *roles), dataset, Path(folder))
@@ -113,15 +113,6 @@ def _evidence(
         ),
     )
     return evidence, own.digest
-
-
-def _newer(
-    name: str, champion: str, dataset: DatasetRef, pictures: Digests, workplace: Workplace
-) -> NDArray[np.bool_] | None:
-    """Which gate pictures are newer than the champion, bool [n], None for none or where nobody knows."""
-    if not champion:
-        return None
-    return newer_than(workplace.tracker.registry.version(name, champion), dataset, pictures, workplace)
 
 
 def _as_promoted(number: str, answers: VersionAnswers, standing: Standing) -> VersionAnswers:

@@ -10,7 +10,7 @@ from vgg16.checks.duplicates.seen import copies_of
 from vgg16.config.types import SPLITS, Split
 from vgg16.data.images import Digests, comparable
 from vgg16.errors import Vgg16Error, first_line
-from vgg16.records import DatasetRef, ModelVersion
+from vgg16.records import DatasetRef
 from vgg16.steps.data.duplicates import kept
 from vgg16.workplace.workplace import Workplace
 
@@ -29,18 +29,22 @@ def seen_by_train(
 
 
 def newer_than(
-    champion: ModelVersion, ref: DatasetRef, pictures: Digests, workplace: Workplace
+    name: str, champion: str, ref: DatasetRef, pictures: Digests, workplace: Workplace
 ) -> NDArray[np.bool_] | None:
-    """Whether each of these pictures of a dataset, by its content, is in no split of what the champion was trained on,
-    bool [n]. None where each of them is, or where that cannot be read, which is shown."""
+    """Whether each of these pictures of a dataset, by its content, is in no split of what the champion, a version of
+    the registered model of this name, was trained on, bool [n]. None where each of them is, or where there is no
+    champion; or where that cannot be read, which is shown."""
+    if not champion:
+        return None
     try:
-        before = workplace.tracker.runs.get(champion.run_id).trained_on
+        run_id = workplace.tracker.registry.version(name, champion).run_id
+        before = workplace.tracker.runs.get(run_id).trained_on
         if before.digest == ref.digest:
             return None
         content = workplace.dataset(before).content
     except Vgg16Error as error:
         workplace.say(
-            f"no gate image is judged as newer than version {champion.version}, whose dataset cannot be read: "
+            f"no gate image is judged as newer than version {champion}, whose dataset cannot be read: "
             f"{first_line(error)}"
         )
         return None
