@@ -61,10 +61,10 @@ def evidence(numbers: dict[str, float]) -> str:
     elif "challenger_gate_top1" in numbers:
         before = f" after {percent['champion_gate_top1']}" if "champion_gate_top1" in numbers else ""
         parts.append(f"{percent['challenger_gate_top1']} %{before}")
-    if numbers.keys() >= {"gate_newer_images", "difference_newer"}:
-        parts.append(f"{100 * numbers['difference_newer']:+.1f} on {numbers['gate_newer_images']:.0f} newer images")
     if "p" in numbers:
         parts.append(f"p {numbers['p']:.3f}" if numbers["p"] >= 0.001 else "p < 0.001")
     if "judgement" in numbers:
         parts.append(f"judgement {numbers['judgement']:.0f}")
+    if numbers.keys() >= {"gate_newer_images", "difference_newer"}:
+        parts.append(f"{100 * numbers['difference_newer']:+.1f} on {numbers['gate_newer_images']:.0f} newer images")
     return ", ".join(parts)
