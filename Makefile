@@ -36,6 +36,7 @@ bench: $(READY)  ## the figures of the docs, two hours on two cores; BENCH=1 wit
 	.venv/bin/python -m benchmarks.step
 	.venv/bin/python -m benchmarks.pipeline
 	.venv/bin/python -m benchmarks.chain
+	.venv/bin/python -m benchmarks.gate_newer
 	.venv/bin/python benchmarks/few_labels.py
 	.venv/bin/python benchmarks/unequal_classes.py
 	.venv/bin/python benchmarks/features_once.py

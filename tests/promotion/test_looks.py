@@ -86,6 +86,17 @@ def test_looks_are_counted_where_they_share_a_picture(tmp_path, case: str) -> No
     assert counted[-1] == number, counted
 
 
+def test_looks_at_a_part_of_the_pictures_are_those_that_showed_any_of_it(tmp_path) -> None:
+    store = FolderStore(tmp_path)
+    for version, pictures in (("2", range(50)), ("3", range(50)), ("4", range(55))):
+        look_at(store, version, pictures)
+    part = frozenset(sha256(b"%d" % picture).digest() for picture in range(50, 60))
+    pictures = [sha256(b"%d" % picture).digest() for picture in range(60)]
+    look = old_look("5", "all").model_copy(update={"gate": looks.keep_gate(store, NAME, pictures)})
+    assert [looks.count(store, NAME, look), looks.count(store, NAME, look, part)] == [4, 2]
+    assert looks.count(store, NAME, look, part) == 2
+
+
 def test_the_same_files_at_another_size_go_on_counting(store: Store) -> None:
     assert [look_at(store, v, range(50), f"at {side}") for v, side in (("2", 64), ("3", 128), ("4", 128))] == [1, 2, 3]
 

@@ -13,6 +13,7 @@ import pytest
 from vgg16.checks.duplicates.search import NearDuplicates
 from vgg16.config.types import SPLITS, Dataset, Framing, GateRules
 from vgg16.data.images import Arrays
+from vgg16.errors import Vgg16Error
 from vgg16.network.classifier import Classifier
 from vgg16.promotion.records import GateResult, LedgerEntry, Standing
 from vgg16.records import DatasetRef, ModelVersion
@@ -68,6 +69,9 @@ class Shelf:
 
     def megabytes(self, _: str) -> float:
         return 1.0
+
+    def version(self, name: str, version: str) -> ModelVersion:
+        return ModelVersion(name=name, version=version, stage="None", run_id=version, experiment="shades-scratch")
 
 
 @pytest.fixture
@@ -241,3 +245,56 @@ def test_a_gate_without_an_image_of_the_shared_classes_decides_nothing(place: An
     result = judged(place, knows(ant=40.0, bee=100.0), knows(**BRIGHTNESS))
     assert result.verdict.verdict == "undecided"
     assert "the gate has no image of the 2 classes that both know" in result.verdict.reasons[0]
+
+
+def grown(place: Any, images: int) -> list[str]:
+    """The champion was trained on so many of the images, under another digest; what is said of it."""
+    whole = images_at(16)
+    lines: list[str] = []
+    first = DatasetRef(name="shades", digest="first", key="datasets/first", class_names=(), splits={})
+    runs = {"1": SimpleNamespace(trained_on=first), "2": place.tracker.runs.get("2")}
+    place.tracker.runs = SimpleNamespace(get=runs.__getitem__)
+    place.dataset = lambda asked: whole.rows(np.arange(images)) if asked == first else whole
+    place.say = lines.append
+    return lines
+
+
+def test_images_that_the_champion_s_dataset_did_not_have_are_judged_apart(place: Any) -> None:
+    before = judged(place, knows(**WORSE), knows(**BRIGHTNESS))
+    lines = grown(place, 120)
+    after = judged(place, knows(**WORSE), knows(**BRIGHTNESS))
+    # A shade that was there before is no new image, and of dogs the champion knows nothing.
+    whole = images_at(16)
+    before_it = set(map(bytes, whole.content[:120]))
+    shown = [
+        label != 3 and bytes(content) not in before_it
+        for label, content in zip(whole.labels, whole.content, strict=True)
+    ]
+    assert after.evidence["gate_newer_images"] == sum(shown) > 30
+    assert after.evidence["difference_newer"] > 0
+    added = {name for name in after.evidence if "newer" in name} | {"difference_older"}
+    assert {name for name in after.evidence if name not in added} == set(before.evidence)
+    assert all(after.evidence[name] == before.evidence[name] for name in ("difference", "difference_low", "p"))
+    assert any(
+        f"on the {sum(shown)} newer than it +" in reason and "older" in reason for reason in after.verdict.reasons
+    )
+    assert not any("newer" in reason for reason in before.verdict.reasons)
+    assert lines == []
+
+
+def test_where_the_champion_s_dataset_is_gone_nothing_is_judged_apart_and_that_is_said(place: Any) -> None:
+    before = judged(place, knows(**WORSE), knows(**BRIGHTNESS))
+    lines, there = grown(place, 120), place.dataset
+
+    def read(asked: DatasetRef) -> Arrays:
+        if asked.digest == "first":
+            raise Vgg16Error("datasets/first is not whole.", "Fetch it again.")
+        return there(asked)  # type: ignore[no-any-return]
+
+    place.dataset = read
+    after = judged(place, knows(**WORSE), knows(**BRIGHTNESS))
+    assert "better than the champion" in before.verdict.reasons[1]
+    assert after.verdict.reasons[:5] == before.verdict.reasons[:5]
+    assert set(after.evidence) == set(before.evidence)
+    (line,) = lines
+    assert line.startswith("no gate image is judged as newer than version 1, whose dataset cannot be read: datasets/")

@@ -11,9 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgg16.config.types import GateRules
+from vgg16.promotion.newer import WHOLE_SHARE, Apart, least_images
 from vgg16.promotion.shared_classes import SharedClasses
 from vgg16.records import Evaluation, Speed, Verdict
-from vgg16.statistics import Correct, PairedComparison, holm, mcnemar_p, paired_t_p, proportion_interval
+from vgg16.statistics import (
+    Correct,
+    PairedComparison,
+    holm,
+    mcnemar_p,
+    paired_comparison,
+    paired_t_p,
+    proportion_interval,
+)
 
 # Chances of a false alarm where both models are equally good: of all superclasses together, and of the corruptions.
 SUPERCLASS_ALPHA = 0.05
@@ -40,7 +49,8 @@ class Scored:
 class Opponent(PairedComparison):
     """What the challenger, whose wins are counted, is compared with, image by image on the same gate split: on its
     images of the classes that both know. `groups` has wins and losses for each superclass with such images; `corrupted`
-    is the difference of top-1 on corrupted images, and the chance of one so far below zero."""
+    is the difference of top-1 on corrupted images, and the chance of one so far below zero. `newer` are both on the
+    images that the champion's own dataset did not have, None where there are none or nobody knows."""
 
     role: Literal["champion", "reference"]
     version: str
@@ -48,6 +58,13 @@ class Opponent(PairedComparison):
     groups: Mapping[str, tuple[int, int]]
     corrupted: tuple[float, float]
     shared: SharedClasses | None = None
+    newer: PairedComparison | None = None
+
+    @property
+    def apart(self) -> Apart | None:
+        """The newer images and the older ones, None where one of both is none."""
+        newer = self.newer
+        return Apart(self, newer) if newer and 0 < newer.images < self.images else None
 
 
 def compare(  # noqa: PLR0917  # two models and the images they are compared on
@@ -58,10 +75,11 @@ def compare(  # noqa: PLR0917  # two models and the images they are compared on
     group_of: NDArray[np.int64],
     groups: tuple[str, ...],
     shared: SharedClasses | None = None,
+    newer: NDArray[np.bool_] | None = None,
 ) -> Opponent:
     """Pair the correct answers of both, each on the gate images [n] and on corrupted ones [kinds, m]; `group_of` [n] is
     the superclass of each gate image, by its place in `groups`. The images are those of the classes that are `shared`,
-    None for all."""
+    None for all; `newer` [n] are those that are newer than the champion."""
     (correct, corrupted), (other, other_corrupted) = challenger, opponent
     wins, losses = correct & ~other, other & ~correct
     shown, won, lost = (
@@ -79,6 +97,7 @@ def compare(  # noqa: PLR0917  # two models and the images they are compared on
         groups={name: (won[place], lost[place]) for place, name in enumerate(groups) if shown[place]},
         corrupted=(float(differences.mean()) if len(differences) else 0.0, paired_t_p(differences)),
         shared=shared,
+        newer=None if newer is None else paired_comparison(correct[newer], other[newer]),
     )
 
 
@@ -87,7 +106,8 @@ class Evidence:
     """What the gates judge. `trained` are the numbers that the challenger's training run logged for the same images.
     Without `opponents` nothing is in production, or nothing that can be compared with, for the reasons `unmeasured`.
     `judgement` counts how often the split, or the reference, has judged, this time included. `corrupted` is the
-    challenger's top-1 on `sampled` gate images as they are (the key "") and in each corruption, {} where not asked."""
+    challenger's top-1 on `sampled` gate images as they are (the key "") and in each corruption, {} where not asked.
+    `newer_judgement` counts how often any of the images that are newer than the champion has judged."""
 
     challenger: Scored
     trained: Mapping[str, float]
@@ -97,12 +117,25 @@ class Evidence:
     unmeasured: tuple[str, ...] = ()
     corrupted: Mapping[str, float] = field(default_factory=dict)
     sampled: int = 0
+    newer_judgement: int = 0
 
     @property
     def alpha(self) -> float:
         """The alpha of this judgement: the k-th of a split spends 6 / (pi k)^2 of all, which adds up to one over any
         number of them, or looking often would find something."""
         return self.rules.alpha * _share(self.judgement)
+
+    @property
+    def newer_alpha(self) -> float:
+        """The alpha of images that are newer than the champion, which have judged less often, where they are judged
+        apart."""
+        return (1 - WHOLE_SHARE) * self.rules.alpha * _share(self.newer_judgement)
+
+    def apart(self, opponent: Opponent) -> Apart | None:
+        """The opponent on newer and older images where they are judged apart: under the policy `better`, where so many
+        are newer that they could show anything."""
+        apart = opponent.apart if self.rules.policy == "better" else None
+        return apart if apart and apart.newer.images >= least_images(self.newer_alpha) else None
 
 
 def _share(judgement: int) -> float:
@@ -185,14 +218,42 @@ def better(evidence: Evidence) -> Finding:
 
 
 def _superior(opponent: Opponent, evidence: Evidence) -> Finding:
-    comparison = f"{_comparison(opponent)}, p = {opponent.mcnemar_p:.2g} at alpha {_alpha(evidence)}"
-    if opponent.mcnemar_p <= evidence.alpha:
+    """On all images or, where they are judged apart, on those newer than the champion."""
+    apart = evidence.apart(opponent)
+    if not apart:
+        return _superior_on_all(opponent, evidence, evidence.alpha, f"{evidence.rules.alpha:g}")
+    whole = _superior_on_all(
+        opponent, evidence, WHOLE_SHARE * evidence.alpha, f"{WHOLE_SHARE * evidence.rules.alpha:g}"
+    )
+    passed, parts = apart.passed(evidence.newer_alpha, evidence.rules), _parts(apart, evidence)
+    if passed and not whole.passed:
+        return Finding(True, f"better on newer images than {_comparison(opponent)}; {parts}")
+    # More images could still show a gain on newer ones, but not where all of them show a loss.
+    still_open = whole.passed is False and passed is None and opponent.interval[1] >= 0
+    return Finding(None if still_open else whole.passed, f"{whole.reason}; {parts}")
+
+
+def _superior_on_all(opponent: Opponent, evidence: Evidence, alpha: float, in_all: str) -> Finding:
+    judgement = f"at alpha {alpha:.2g} ({_judgement(evidence.judgement)}, {in_all} in all)"
+    comparison = f"{_comparison(opponent)}, p = {opponent.mcnemar_p:.2g} {judgement}"
+    if opponent.mcnemar_p <= alpha:
         return Finding(True, f"better than {comparison}")
     high = opponent.interval[1]
     if high < evidence.rules.min_gain:
         shown = "worse" if high < 0 else f"less than {100 * evidence.rules.min_gain:.1f} points better"
         return Finding(False, f"{shown} than {comparison}")
     return Finding(None, f"not surely better than {comparison}")
+
+
+def _parts(apart: Apart, evidence: Evidence) -> str:
+    """What the newer images show, what the older ones do, and how much all of them exclude."""
+    newer, older, asked = apart.newer, apart.older, -evidence.rules.noninferiority_margin
+    spent = f"{_judgement(evidence.newer_judgement)}, {(1 - WHOLE_SHARE) * evidence.rules.alpha:g} in all"
+    return (
+        f"on the {newer.images} newer than it {_gained(newer)}, p = {newer.mcnemar_p:.2g} at alpha "
+        f"{evidence.newer_alpha:.2g} ({spent}); on the {older.images} older {_gained(older)}, p of a loss = "
+        f"{apart.older_p:.2g}; on all at the least {_points(apart.least)}, asked {_points(asked)}"
+    )
 
 
 def _non_inferior(opponent: Opponent, evidence: Evidence) -> Finding:
@@ -210,11 +271,15 @@ def _non_inferior(opponent: Opponent, evidence: Evidence) -> Finding:
 
 
 def _comparison(opponent: Opponent) -> str:
-    low, high = opponent.interval
     return (
         f"the {opponent.role} (version {opponent.version}, {opponent.top1:.4f} on the same {opponent.images} gate "
-        f"images{_of_shared(opponent)}): {_points(opponent.difference)} points ({_points(low)} to {_points(high)})"
+        f"images{_of_shared(opponent)}): {_gained(opponent)}"
     )
+
+
+def _gained(compared: PairedComparison) -> str:
+    low, high = compared.interval
+    return f"{_points(compared.difference)} points ({_points(low)} to {_points(high)})"
 
 
 def _of_shared(opponent: Opponent) -> str:
@@ -240,14 +305,17 @@ def _points(difference: float) -> str:
 
 
 def _alpha(evidence: Evidence) -> str:
-    number = max(evidence.judgement, 1)
-    return f"{evidence.alpha:.2g} (judgement {number} of these images, {evidence.rules.alpha:g} in all)"
+    return f"{evidence.alpha:.2g} ({_judgement(evidence.judgement)}, {evidence.rules.alpha:g} in all)"
+
+
+def _judgement(number: int) -> str:
+    return f"judgement {max(number, 1)} of these images"
 
 
 def significantly_better(evidence: Evidence) -> bool:
-    """Whether the challenger is better than all it was compared with, by McNemar's test at this judgement's alpha. Once
-    promoted, it is what later challengers must not be worse than."""
-    return all(opponent.mcnemar_p <= evidence.alpha for opponent in evidence.opponents)
+    """Whether the challenger is better than all it was compared with, by McNemar's test at this judgement's alpha, and
+    be it on newer images. Once promoted, it is what later challengers must not be worse than."""
+    return all(_superior(opponent, evidence).passed for opponent in evidence.opponents)
 
 
 def no_superclass_worse(evidence: Evidence) -> Finding:

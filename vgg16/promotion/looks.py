@@ -36,9 +36,9 @@ def keep_gate(store: Store, name: str, pictures: Iterable[bytes]) -> str:
     return gate
 
 
-def count(store: Store, name: str, look: Judgement) -> int:
+def count(store: Store, name: str, look: Judgement, part: frozenset[bytes] | None = None) -> int:
     """How often versions of a registered model have been judged on any of these gate pictures, or against this
-    reference, this look included.
+    reference, this look included. `part`: on any of these of them, each the sha256 of its content.
 
     Every look is stored before its verdict exists. The same look again, after a kill, by another person or because the
     two have changed places, shows nothing new and counts once. A look of an earlier version of this code does not list
@@ -57,7 +57,8 @@ def count(store: Store, name: str, look: Judgement) -> int:
     @functools.cache
     def shares(gate: str) -> bool:
         # A listing that somebody has removed from the store may have held any picture.
-        return not pictures(gate) or not pictures(look.gate).isdisjoint(pictures(gate))
+        shown = pictures(look.gate) if part is None else part
+        return not pictures(gate) or not shown.isdisjoint(pictures(gate))
 
     def counts(other: Judgement) -> bool:
         if other == _UNREADABLE or (look.reference and other.reference == look.reference):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vgg16.config.types import SPLITS
 from vgg16.data.images import Labels
@@ -20,7 +21,7 @@ from vgg16.promotion.records import GateResult, Judgement, Standing
 from vgg16.promotion.shared_classes import SharedClasses
 from vgg16.records import ModelVersion, TrackedRun, Verdict
 from vgg16.statistics import Correct, group_index
-from vgg16.steps.data.seen import seen_by_train
+from vgg16.steps.data.seen import newer_than, seen_by_train
 from vgg16.steps.fresh_process import FreshProcess, VersionAnswers
 from vgg16.workplace.workplace import Workplace
 
@@ -67,7 +68,9 @@ def _evidence(
     roles: dict[str, Literal["champion", "reference"]] = {reference: "reference", standing.champion: "champion"}
     roles.pop("", None)
     superclasses = workplace.dataset_row(dataset).superclasses
-    gate = _Gate(labels, dataset.class_names, superclasses or {name: (name,) for name in dataset.class_names})
+    groups = superclasses or {name: (name,) for name in dataset.class_names}
+    newer = newer_than(version.name, standing.champion, dataset, pictures, workplace)
+    gate = _Gate(labels, dataset.class_names, groups, newer)
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
         answers = scorer.ask(version.name, (version.version, *roles), dataset, Path(folder))
         own = answers[version.version]
@@ -81,7 +84,7 @@ def _evidence(
     evaluation = metrics.evaluate(
         "gate", data.digest_of("gate"), probabilities, labels, dataset.class_names, superclasses, seen
     )
-    judgement = 0
+    judgement, newer_judgement = 0, 0
     if roles:
         look = Judgement(
             images_digest=evaluation.images_digest,
@@ -91,11 +94,15 @@ def _evidence(
             gate=looks.keep_gate(workplace.store, version.name, map(bytes, pictures)),
         )
         judgement = looks.count(workplace.store, version.name, look)
+        if newer is not None:
+            part = frozenset(map(bytes, pictures[newer]))
+            newer_judgement = looks.count(workplace.store, version.name, look, part)
     evidence = gates.Evidence(
         challenger=gates.Scored(evaluation, own.speed, own.megabytes),
         trained=run.metrics,
         opponents=tuple(opponent for opponent in compared.values() if isinstance(opponent, gates.Opponent)),
         judgement=judgement,
+        newer_judgement=newer_judgement,
         rules=rules,
         corrupted=weak,
         sampled=sampled,
@@ -122,11 +129,12 @@ def _as_promoted(number: str, answers: VersionAnswers, standing: Standing) -> Ve
 @dataclass(frozen=True)
 class _Gate:
     """The gate's labels int64 [n], the class names that they index, and the groups of classes, each class alone where
-    there are none."""
+    there are none; and which images are newer than the champion, bool [n], None for none."""
 
     labels: Labels
     class_names: tuple[str, ...]
     groups: Mapping[str, tuple[str, ...]]
+    newer: NDArray[np.bool_] | None
 
 
 def _compare(
@@ -136,12 +144,14 @@ def _compare(
     if other.unusable:
         return other.unusable
     shared = SharedClasses.of(gate.class_names, other.class_names)
-    shown = gate.labels[shared.images(gate.labels, gate.class_names)]
+    images = shared.images(gate.labels, gate.class_names)
+    shown = gate.labels[images]
     if not len(shown):
         return f"the gate has no image of the {len(shared.names)} classes that both know"
     group_of = group_index(gate.class_names, gate.groups)[shown]
     challenger, opponent = (_correct(answers, gate, shared) for answers in (own, other))
-    return gates.compare(role, number, challenger, opponent, group_of, tuple(gate.groups), shared)
+    newer = gate.newer[images] if gate.newer is not None and role == "champion" else None
+    return gates.compare(role, number, challenger, opponent, group_of, tuple(gate.groups), shared, newer)
 
 
 def _corrupted(own: VersionAnswers, gate: _Gate) -> tuple[dict[str, float], int]:
@@ -189,4 +199,22 @@ def _numbers(evidence: gates.Evidence) -> dict[str, float]:
             low, high = opponent.interval
             numbers |= {"difference": opponent.difference, "difference_low": low, "difference_high": high}
             numbers["p"] = opponent.mcnemar_p
+            numbers |= _newer_numbers(opponent, evidence.newer_judgement)
     return numbers
+
+
+def _newer_numbers(champion: gates.Opponent, judgement: int) -> dict[str, float]:
+    """What newer and older gate images show, nothing where one of both is none."""
+    apart = champion.apart
+    if not apart:
+        return {}
+    low, high = apart.newer.interval
+    return {
+        "gate_newer_images": float(apart.newer.images),
+        "difference_newer": apart.newer.difference,
+        "difference_newer_low": low,
+        "difference_newer_high": high,
+        "difference_older": apart.older.difference,
+        "p_newer": apart.newer.mcnemar_p,
+        "judgement_newer": float(judgement),
+    }

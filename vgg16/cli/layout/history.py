@@ -65,4 +65,6 @@ def evidence(numbers: dict[str, float]) -> str:
         parts.append(f"p {numbers['p']:.3f}" if numbers["p"] >= 0.001 else "p < 0.001")
     if "judgement" in numbers:
         parts.append(f"judgement {numbers['judgement']:.0f}")
+    if numbers.keys() >= {"gate_newer_images", "difference_newer"}:
+        parts.append(f"{100 * numbers['difference_newer']:+.1f} on {numbers['gate_newer_images']:.0f} newer images")
     return ", ".join(parts)
