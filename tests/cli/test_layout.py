@@ -117,6 +117,15 @@ def test_top1_without_copies_is_compared_where_a_run_has_it(width: int | None) -
         assert len(lines) == len(before) + 3
 
 
+def test_what_newer_images_showed_stands_beside_what_all_did() -> None:
+    numbers = {"difference": 0.017, "difference_low": 0.001, "difference_high": 0.033, "p": 0.02, "judgement": 3.0}
+    before = history.evidence(numbers)
+    assert before == "+1.7 points (0.1 to 3.3), p 0.020, judgement 3"
+    assert history.evidence(numbers | {"gate_newer_images": 100.0, "difference_newer": 0.17}) == (
+        f"{before}, +17.0 on 100 newer images"
+    )
+
+
 def test_the_ledger_is_blocks_on_a_terminal_and_a_line_for_each_entry_elsewhere() -> None:
     entry: dict[str, Any] = {"number": 2, "at": "2026-01-01", "by": "anna", "action": "promote", "version": "4"}
     entry |= {"previous": "3", "reasons": ["forced: demo " * 9, "too slow"], "forced": True, "evidence": {"p": 0.01}}
