@@ -182,7 +182,7 @@ class Answer:
         return answer
 
 
-def call(*arguments: str, cwd: Path | None = None, timeout: float = 560, **environment: str) -> Answer:
+def call(*arguments: str, cwd: Path | None = None, timeout: float = 860, **environment: str) -> Answer:
     """Run the command line as a person does, in a process of its own: `call("list", cwd=..., VGG16_HOME=...)`."""
     # Two stacks that look for free ports at one moment would find the same.
     alone = exclusive_lock(_UP, lambda: None) if arguments[:1] == ("up",) else nullcontext()
