@@ -17,10 +17,9 @@ from vgg16.config.types import Split
 from vgg16.errors import RequestError
 from vgg16.flows import tasks
 from vgg16.flows.progress import say
-from vgg16.flows.server import tell_of
+from vgg16.flows.server import tell_of, without_login
 from vgg16.steps.scoring.in_markdown import in_markdown
 from vgg16.steps.scoring.records import EngineName, ScoreRequest, ScoreResult
-from vgg16.storage.downloads import without_secrets
 from vgg16.workplace import reach
 
 # What the form of the deployment offers, with help on each field.
@@ -101,8 +100,8 @@ def score(  # noqa: PLR0917  # the fields of the deployment's form
     """
     reach.prepare()
     request = ScoreRequest(
-        source=_without_login(source),
-        output=named(_without_login(output), runtime.flow_run.scheduled_start_time),
+        source=without_login(source),
+        output=named(without_login(output), runtime.flow_run.scheduled_start_time),
         model=model or tasks.find_champion(),
         split=_split(split),
         engine=_engine(engine),
@@ -122,16 +121,6 @@ def named(output: str, due: datetime) -> str:
             raise RequestError(f"output: expected {{date}} or {{time}} in braces, found {found}.")
         output = output.replace(found, names[found])
     return output
-
-
-def _without_login(address: str) -> str:
-    """The address. Raises RequestError for one with a secret in it, for the server keeps what a flow is asked for."""
-    if "://" in address and without_secrets(address) != address:
-        raise RequestError(
-            f"{without_secrets(address)} was given with a password or key in it, which Prefect's server now keeps.",
-            "Change that password, and give keys to the worker by its environment.",
-        )
-    return address
 
 
 def _split(split: str) -> Split | None:

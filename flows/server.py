@@ -30,7 +30,10 @@ from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling
 
+from vgg16 import shown
+from vgg16.errors import RequestError
 from vgg16.stack.pools import POOLS
+from vgg16.storage.downloads import without_secrets
 
 # How a chain ends, by the stage of a version that may be promoted, else by the verdict.
 ENDS = {"Production": "Promoted", "Staging": "Awaiting approval", "refuse": "Refused", "undecided": "Undecided"}
@@ -195,3 +198,14 @@ def tell_of(event: str, name: str, text: str, event_id: UUID | None = None) -> N
     emitted = emit_event(f"vgg16.{event}", resource, payload={"text": text}, id=event_id)
     if event_id and emitted:
         EventsWorker.instance().wait_until_empty()
+
+
+def without_login(address: str) -> str:
+    """The address. Raises RequestError for one with a secret in it, for the server keeps what a flow is asked for."""
+    secretless = shown.address(without_secrets(address))
+    if "://" in address and secretless != address:
+        raise RequestError(
+            f"{secretless} was given with a password or key in it, which Prefect's server now keeps.",
+            "Change that password, and give keys to the worker by its environment.",
+        )
+    return address

@@ -11,12 +11,11 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 from pydantic import WithJsonSchema
 
-from vgg16 import shown
 from vgg16.config.types import is_bare
 from vgg16.errors import RequestError
 from vgg16.flows import tasks
 from vgg16.flows.progress import say
-from vgg16.flows.server import tell_of
+from vgg16.flows.server import tell_of, without_login
 from vgg16.steps.watch.result import in_markdown
 from vgg16.tracking.protocol import model_name
 from vgg16.workplace import reach
@@ -69,10 +68,8 @@ def watch(dataset: Dataset, source: Source = "", pictures: Pictures = 5_000, meg
     reach.prepare()
     if not is_bare(dataset):
         raise RequestError(f"dataset: expected a name, found {dataset!r}.")
-    if "://" in source and shown.address(source) != source:
-        raise RequestError("source: an address with a password in it would be kept by Prefect's server.")
     date = f"{runtime.flow_run.scheduled_start_time.astimezone(UTC):%Y-%m-%d}"
-    result = tasks.look_at_inbox(dataset, source, date, (pictures, megabytes * 1_000_000))
+    result = tasks.look_at_inbox(dataset, without_login(source), date, (pictures, megabytes * 1_000_000))
     create_markdown_artifact(key=f"watch-{dataset.lower().replace('_', '-')}", markdown=in_markdown(result))
     say(f"watch       {result.end}: {result.text}")
     if result.event:

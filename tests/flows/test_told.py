@@ -14,6 +14,7 @@ from rich.console import Console
 
 from vgg16.errors import RequestError
 from vgg16.flows import progress, retrain
+from vgg16.flows.server import without_login
 from vgg16.promotion.records import Decision
 from vgg16.records import DatasetRef, TrackedRun, ValidationReport
 from vgg16.steps.watch.records import Alarm
@@ -124,3 +125,17 @@ def test_an_alarm_is_told_before_it_is_marked_so_and_not_again(monkeypatch: pyte
     for arguments in (("../pets",), ("pets", "s3://me:SECRET@bucket/x")):
         with pytest.raises(RequestError, match=r"expected a name|password"):
             watch.watch.fn(*arguments)
+
+
+@pytest.mark.parametrize(
+    "address", ["s3://me:SECRET@bucket/photos", "https://me:SECRET@host/x", "https://host/x?key=SECRET"]
+)
+def test_an_address_with_a_login_is_refused_before_a_server_keeps_more_of_it(address: str) -> None:
+    with pytest.raises(RequestError, match="was given with a password") as refused:
+        without_login(address)
+    assert "SECRET" not in str(refused.value)
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/photos/a@b", "digits", "/srv/photos", "inbox/me:you@here"])
+def test_an_address_without_one_is_taken_as_it_is(address: str) -> None:
+    assert without_login(address) == address

@@ -189,3 +189,9 @@ def test_a_model_of_another_dataset_and_pictures_that_nobody_can_read_are_refuse
 
 def _page(address: str) -> str:
     return Path(address).read_text()
+
+
+def test_a_page_with_a_path_that_is_no_text_is_kept(workplace: Workplace) -> None:
+    address = drifting.keep_page("<p>a\udcff.png</p>", "docs/drift-x.html", workplace.store)
+    assert address.endswith("/docs/drift-x.html")
+    assert workplace.store.read("docs/drift-x.html") == b"<p>a?.png</p>"

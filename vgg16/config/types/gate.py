@@ -27,7 +27,8 @@ class GateRules(Setting):
     is at most noninferiority_margin worse than the best version that was ever promoted."""
     alpha: float = Field(default=0.025, gt=0, lt=0.5)
     """Chance that of all challengers which are not better any passes, however often a split has judged: the first
-    judgement is made at 0.61 of it, the k-th at a k^2-th of that."""
+    judgement is made at 0.61 of it, the k-th at a k^2-th of that. Images that are newer than a champion may spend half
+    of it once more: docs/explanation/gate.md."""
     noninferiority_margin: float = Field(default=0.005, gt=0, lt=1)
     """Loss of top-1 that the policy non-inferior accepts."""
     min_gain: float = Field(default=0.02, ge=0, lt=1)

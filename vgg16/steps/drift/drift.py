@@ -26,6 +26,7 @@ from vgg16.steps.scoring.engines.engine import open_in_keras
 from vgg16.steps.scoring.model import Model, find_model
 from vgg16.steps.scoring.records import ScoreRequest
 from vgg16.steps.scoring.sources import Pictures, open_source
+from vgg16.storage.store import Store
 from vgg16.workplace.workplace import Workplace
 
 
@@ -101,7 +102,7 @@ class _Looked:
         if result.verdict == "steady":
             estimate = estimated_top1(before.column(CONFIDENCE), self.reference.correct, now.column(CONFIDENCE))
         first = label_first(before, now).tolist()
-        paths = {place: self._path(int(self.window.rows[place])) for place in _places(result.moved, first)}
+        paths = {place: self._path(int(self.window.rows[place])) for place in shown_places(result.moved, first)}
         facts = DriftFacts(
             source=self.request.place,
             model=self.model.address,
@@ -132,7 +133,7 @@ class _Looked:
             unreadable=tuple((self._path(row), why) for row, why in self.window.unreadable),
             farthest={one.fact: tuple(paths[place] for place in one.most.tolist()) for one in result.moved},
             label_first=tuple(paths[place] for place in first),
-            page=_keep(report(facts), f"docs/drift-{where}.html", workplace),
+            page=keep_page(report(facts), f"docs/drift-{where}.html", workplace.store),
         )
 
     def _path(self, row: int) -> str:
@@ -144,15 +145,15 @@ class _Looked:
         return {place: image for place, image in read.items() if not isinstance(image, str)}
 
 
-def _places(moved: Sequence[Moved], first: list[int]) -> list[int]:
+def shown_places(moved: Sequence[Moved], first: Sequence[int]) -> list[int]:
     """All that a page shows, each once."""
     return sorted({*first, *(place for one in moved for place in one.most.tolist())})
 
 
-def _keep(content: str, key: str, workplace: Workplace) -> str:
-    """Put a page into the store; its address."""
+def keep_page(content: str, key: str, store: Store) -> str:
+    """Put a page into the store, in the place of an earlier one; its address. What of a path is no text becomes `?`."""
     with tempfile.TemporaryDirectory(prefix="vgg16-") as folder:
         file = Path(folder) / Path(key).name
-        file.write_text(content, encoding="utf-8", newline="")
-        workplace.store.upload(file, key)
-    return f"{workplace.store.address}/{key}"
+        file.write_text(content, encoding="utf-8", errors="replace", newline="")
+        store.upload(file, key)
+    return f"{store.address}/{key}"

@@ -26,7 +26,7 @@ class Watched:
     `alarm` is the one that stands, and `event` its event, None once that was passed on."""
 
     dataset: str
-    end: str = "Nothing new"
+    end: End = "Nothing new"
     why: str = ""
     model: str = ""
     digest: str = ""
@@ -48,7 +48,7 @@ class Watched:
         moved = tuple(one.fact for one in look.moved)
         return replace(self, days=days, moved=moved, estimate=value, label_first=first)
 
-    def ended(self, end: str, alarm: Alarm | None, page: str = "") -> Watched:
+    def ended(self, end: End, alarm: Alarm | None, page: str = "") -> Watched:
         """It with its end."""
         return replace(self, end=end, alarm=alarm, page=page)
 

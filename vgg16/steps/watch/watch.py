@@ -6,12 +6,10 @@ passes an alarm on marks that afterwards, so a kill between the two passes it on
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -28,16 +26,18 @@ from vgg16.data.sources.places.bucket import Bucket
 from vgg16.data.sources.places.folder import Folder
 from vgg16.data.sources.places.place import File
 from vgg16.reports.drift.page import DriftFacts, report
-from vgg16.steps.drift.drift import judged_on
+from vgg16.steps.drift.drift import judged_on, keep_page, shown_places
 from vgg16.steps.drift.facts import Measuring
 from vgg16.steps.scoring.model import Model, find_model
 from vgg16.steps.watch.day import Inbox, day_of
 from vgg16.steps.watch.folder import write_folder
 from vgg16.steps.watch.inbox import Caps, Drawn, open_inbox
 from vgg16.steps.watch.records import Acceptance, Alarm, Kept
-from vgg16.steps.watch.result import Watched
+from vgg16.steps.watch.result import End, Watched
 from vgg16.tracking.protocol import model_name
 from vgg16.workplace.workplace import Workplace
+
+_ENDS: dict[str, End] = {"steady": "Steady", "drifted": "Drifted", "undecided": "Undecided"}
 
 
 def look_at_inbox(dataset: str, source: str, date: str, caps: Caps, workplace: Workplace) -> Watched:
@@ -88,9 +88,7 @@ class _Days:
         if not dates:
             return counts.ended("Nothing new", None)
         window, look = _shown(watch(before, [days[one].facts for one in dates]).looks)
-        end = {"steady": "Steady", "drifted": "Drifted", "undecided": "Undecided"}[look.verdict]
-        if not today.new:
-            end = "Nothing new"
+        end = _ENDS[look.verdict] if today.new else "Nothing new"
         shown = _Shown(self, before, {one: days[one] for one in dates[-window:]}, look, gate=not accepted)
         first = label_first(before, shown.facts).tolist()
         counts = counts.with_look(look, window, shown.estimate, tuple(shown.paths[place] for place in first))
@@ -175,7 +173,7 @@ class _Shown:
     def page(self, first: Sequence[int], folder: str) -> str:
         """The page on the latest look, in the place of that before; its address."""
         of = self.of
-        places = sorted({*first, *(place for one in self.look.moved for place in one.most.tolist())})
+        places = shown_places(self.look.moved, first)
         facts = DriftFacts(
             source=of.place.address if of.place else of.source or f"{of.kept.store.address}/inbox/{of.dataset}",
             model=of.model.address,
@@ -194,12 +192,7 @@ class _Shown:
             images=self._images(places),
             folder=folder,
         )
-        key = f"docs/watch-{of.dataset}.html"
-        with tempfile.TemporaryDirectory(prefix="vgg16-") as temporary:
-            file = Path(temporary, "page.html")
-            file.write_text(report(facts), encoding="utf-8", errors="replace", newline="")
-            of.kept.store.upload(file, key)
-        return f"{of.kept.store.address}/{key}"
+        return keep_page(report(facts), f"docs/watch-{of.dataset}.html", of.kept.store)
 
     def _images(self, places: Sequence[int]) -> dict[int, Images]:
         """Those that are still there."""
