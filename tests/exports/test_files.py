@@ -46,7 +46,11 @@ def test_each_float_file_answers_as_its_model_in_batches_and_one_by_one(
     for name in FLOATS:
         file = made(name, subject, tmp_path)
         proven = parity.prove(file, expected, gate[0], tolerance(name))
-        assert (proven.images, proven.singles, proven.same_top1) == (600, 100, 1.0), name
+        assert (proven.images, proven.singles) == (600, 100), name
+        # A best class may only change where the two best are closer than twice the tolerance.
+        second, best = np.sort(expected.probabilities, axis=1)[:, -2:].T
+        clear = float((best - second >= 2 * tolerance(name).probability).mean())
+        assert 0.98 <= clear <= proven.same_top1 <= 1, name
         assert file.metadata == subject.metadata, name
         for size in (1, 7, 64):
             probabilities, typicality = file.answer(gate[0][:size])
