@@ -125,7 +125,8 @@ def test_it_holds_every_module_and_file_of_the_package_and_no_other(wheel: Path)
     assert {name for name in names if ".dist-info/" not in name} == inside
 
 
-@pytest.mark.system  # two thirds of a minute
+@pytest.mark.system
+@pytest.mark.nightly
 def test_where_it_is_installed_every_command_is_the_wheels_own(elsewhere: Elsewhere) -> None:
     assert elsewhere.call("vgg16", "--help").stdout.startswith("Usage: vgg16")
     assert "digits-scratch" in {row["name"] for row in elsewhere.json("list")["experiments"]}

@@ -55,7 +55,11 @@ def killed_after(signs: Sequence[str], command: Sequence[str], home: Path, cwd: 
     assert not awaited, f"it ended before it told {awaited}"
 
 
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.nightly)],
+    ids=["ctrl-c", "sigterm"],
+)
 def test_an_interrupted_run_ends_with_its_status_and_leaves_nothing_running(
     tmp_path: Path, sent: signal.Signals, status: int
 ) -> None:

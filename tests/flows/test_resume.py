@@ -36,6 +36,7 @@ phases.0.epochs = {EPOCHS}
 """
 
 
+@pytest.mark.nightly
 def test_after_a_kill_the_same_command_goes_on_in_the_same_run_with_the_file_that_the_run_kept(
     vgg16: Callable[..., Any], tmp_path: Path
 ) -> None:
