@@ -17,7 +17,7 @@ from tests.conftest import ENVIRONMENT, Answer
 from vgg16.config.types import Experiment, GateRules
 from vgg16.records import TrainingRequest
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.system, pytest.mark.nightly, pytest.mark.timeout(900)]
 
 
 def damage(model: Any, how: Callable[[np.ndarray], np.ndarray]) -> None:

@@ -106,7 +106,8 @@ def _flow_run(engine: psutil.Process) -> str:
         return ""
 
 
-@pytest.mark.parametrize("service", ["prefect", pytest.param("mlflow", marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("service", ["prefect", "mlflow"])
 def test_a_server_that_goes_away_in_mid_run_and_comes_back_stops_nothing(team: Team, service: str) -> None:
     chain = team.start(**small({"prefect": 2, "mlflow": 3}[service]))
     in_training(team, chain)

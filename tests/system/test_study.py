@@ -62,6 +62,7 @@ def read(page: Any, report: Path, language: str) -> str:
     return shown
 
 
+@pytest.mark.nightly
 def test_the_course_goes_on_after_a_kill_and_is_told_in_two_languages(tmp_path: Path) -> None:
     home, weights = tmp_path / "home", tmp_path / "small.keras"
     environment = ENVIRONMENT | {"VGG16_HOME": str(home)}
