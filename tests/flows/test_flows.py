@@ -75,6 +75,7 @@ def test_with_a_server_the_runs_and_their_artifacts_show_there(
     assert any("epoch" in line["message"] and "val_top1" in line["message"] for line in logs)
 
 
+@pytest.mark.nightly
 def test_a_team_shares_an_mlflow_server_and_a_store_in_s3(
     prefect_server: str, mlflow_server: str, s3: S3Store, vgg16: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -162,6 +162,7 @@ def test_the_command_line_takes_every_kind_of_address_and_refuses_wrong_ones(sta
         assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.nightly
 def test_a_model_whose_file_was_taken_out_of_s3_is_told(stack: Stack, served: Served) -> None:
     import boto3
 

@@ -85,6 +85,7 @@ def test_started_twice_it_starts_nothing(stack: Stack) -> None:
     assert stack.state["services"] == before
 
 
+@pytest.mark.nightly
 def test_a_run_uses_it_without_any_exported_variable(stack: Stack) -> None:
     run = stack.command("run", "digits-scratch", *SMALL, "--json")
     assert run.status == 0, run.stderr
