@@ -42,6 +42,7 @@ from vgg16.workplace.tensorflow import import_tensorflow  # noqa: E402
 
 settings.apply()
 
+from tests.warm import Commands  # noqa: E402
 from vgg16.config.types import BackboneChoice, Dataset, Experiment, Head  # noqa: E402
 from vgg16.data.images import Arrays  # noqa: E402
 from vgg16.stack.seaweedfs import remove_sockets  # noqa: E402
@@ -204,6 +205,41 @@ def call(*arguments: str, cwd: Path | None = None, timeout: float = 860, **envir
 def vgg16() -> Callable[..., Answer]:
     """`call`."""
     return call
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Answer]]:
+    """`tests.warm.call`, whose flows report to one temporary server of this test process: a home's own takes as long to
+    start as the commands themselves. In a folder whose conftest makes it `vgg16`, `call` is for what a new interpreter
+    or a home's own server is the fact of."""
+    folder = tmp_path_factory.mktemp("flow-server")
+    with serving_flows(folder) as url, Commands(VGG16, ENVIRONMENT) as commands:
+
+        def call_warm(*arguments: str, cwd: Path | None = None, timeout: float = 560, **environment: str) -> Answer:
+            return Answer(*commands.run(arguments, cwd, timeout, {"PREFECT_API_URL": url, **environment}))
+
+        yield call_warm
+
+
+@contextmanager
+def serving_flows(folder: Path) -> Iterator[str]:
+    """The API address of the Prefect server that a run on a laptop starts for itself."""
+    port, log = free_port(), folder / "log"
+    command = [sys.executable, "-m", "vgg16.flows.servers.local_server", "--factory"]
+    command += ["vgg16.flows.servers.local_server:create_app", "--host", "127.0.0.1", "--port", str(port)]
+    own = {"PREFECT_HOME": str(folder), "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"}
+    with log.open("wb") as output:
+        # It ends with this process, however that ends, whose end of the pipe closes then.
+        server = subprocess.Popen(
+            command, env=ENVIRONMENT | QUIET | own, stdin=subprocess.PIPE, stdout=output, stderr=output, cwd=folder
+        )
+    url = f"http://127.0.0.1:{port}/api"
+    try:
+        wait_for(lambda: answers(url), server, log)
+        yield url
+    finally:
+        server.kill()
+        server.wait()
 
 
 _RESERVED: list[socket.socket] = []

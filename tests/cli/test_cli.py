@@ -12,15 +12,16 @@ from typing import Any
 import click
 import pytest
 
+from tests.conftest import call
 from vgg16.cli.main import COMMANDS, cli
 from vgg16.cli.show import predictions as show_predictions
 
 Command = Callable[..., Any]
 
 
-def test_help_answers_in_under_a_second(vgg16: Command) -> None:
+def test_help_answers_in_under_a_second() -> None:
     start = time.perf_counter()
-    helped = vgg16("--help")
+    helped = call("--help")
     assert time.perf_counter() - start < 1
     assert helped.status == 0
     for command in [
@@ -53,7 +54,7 @@ def test_help_says_of_each_command_what_the_command_says_of_itself() -> None:
             assert (command.name, command.get_short_help_str(200)) == (name, entry.summary)
 
 
-def test_help_imports_no_command(vgg16: Command) -> None:
+def test_help_imports_no_command() -> None:
     program = "import sys\nfrom vgg16.cli.main import cli\ncli.main(['--help'], standalone_mode=False)\n"
     program += "print('imported', *(name for name in sys.modules if name.startswith('vgg16.')))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
