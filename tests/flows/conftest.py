@@ -22,18 +22,22 @@ class FirstRun:
 
 
 @pytest.fixture(scope="session")
-def first_run(vgg16: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
-    """`vgg16 run digits-scratch digits-finetune`, in an empty folder with an empty HOME."""
+def first_run(
+    vgg16: Callable[..., Any], warm: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> FirstRun:
+    """`vgg16 run digits-scratch digits-finetune`, in an empty folder with an empty HOME: a new interpreter, and
+    a Prefect server of the home's own. The commands after it have both already."""
     folder = tmp_path_factory.mktemp("newcomer")
     home, elsewhere = folder / "project" / ".vgg16", folder / "elsewhere"
     home.parent.mkdir()
     elsewhere.mkdir()
 
-    def command(*arguments: str, **environment: str) -> Any:
-        variables = {"HOME": str(elsewhere), "VGG16_HOME": "", **environment}
-        return vgg16(*arguments, "--json", cwd=home.parent, **variables)
+    variables = {"HOME": str(elsewhere), "VGG16_HOME": ""}
 
-    done = command("run", "digits-scratch", "digits-finetune")
+    def command(*arguments: str, **environment: str) -> Any:
+        return warm(*arguments, "--json", cwd=home.parent, **variables, **environment)
+
+    done = vgg16("run", "digits-scratch", "digits-finetune", "--json", cwd=home.parent, **variables)
     assert done.status == 0, done.stderr
     return FirstRun(home, elsewhere, command, done.json, done.stderr)
 

@@ -116,9 +116,9 @@ def keys_in(s3: S3Store) -> list[str]:
 
 
 @pytest.mark.parametrize("variable", ["PREFECT_API_URL", "MLFLOW_TRACKING_URI"])
-def test_a_server_that_does_not_answer_is_told(vgg16: Callable[..., Any], tmp_path: Path, variable: str) -> None:
+def test_a_server_that_does_not_answer_is_told(warm: Callable[..., Any], tmp_path: Path, variable: str) -> None:
     nobody = {variable: f"http://127.0.0.1:{free_port()}"}
-    failed = vgg16("run", "digits-scratch", "--json", VGG16_HOME=str(tmp_path / "home"), **nobody)
+    failed = warm("run", "digits-scratch", "--json", VGG16_HOME=str(tmp_path / "home"), **nobody)
     assert failed.status == 1
     assert failed.json["error"]["kind"] == "failed"
     assert "does not answer" in failed.json["error"]["message"]

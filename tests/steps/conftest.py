@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.data.test_folder import classes
 from tests.steps.colours import ByColour, by_colour
+
+
+@pytest.fixture
+def vgg16(warm: Callable[..., Any]) -> Callable[..., Any]:
+    """In place of `tests.conftest.call`: a fork that has its libraries already."""
+    return warm
 
 
 @pytest.fixture
