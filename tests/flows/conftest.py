@@ -45,7 +45,7 @@ def first_run(
 @pytest.fixture(scope="session")
 def second_run(first_run: FirstRun) -> dict[str, Any]:
     """Both recipes with ten labels a class, in the home of the first run: the base is there, and so is a champion."""
-    few = ("--set", "dataset.per_class=10", "--set", "batch_size=10", "--set", "score_test=always")
+    few = ("--set", "dataset.per_class=10", "--set", "batch_size=10")
     done = first_run.command("run", "digits-scratch", "digits-finetune", *few)
     assert done.status == 0, done.stderr
     return done.json

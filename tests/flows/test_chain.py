@@ -246,11 +246,11 @@ def test_a_second_run_that_is_no_better_leaves_the_champion_and_says_why(
 
 
 def test_with_ten_labels_a_class_fine_tuning_beats_scratch(second_run: dict[str, Any]) -> None:
-    scratch, finetune = (run["metrics"]["test_top1"] for run in second_run["runs"])
+    scratch, finetune = (run["metrics"]["gate_top1"] for run in second_run["runs"])
     assert finetune > scratch + 0.1
 
 
-def test_the_life_of_a_champion(first_run: FirstRun, second_run: dict[str, Any]) -> None:
+def test_the_life_of_a_champion(first_run: FirstRun) -> None:
     command = first_run.command
     champion = first_run.answer["challenger"]["version"]
     other = next(run["model"]["version"] for run in first_run.answer["runs"] if run["model"]["version"] != champion)
@@ -291,11 +291,6 @@ def test_the_life_of_a_champion(first_run: FirstRun, second_run: dict[str, Any])
     stages = {each["version"]: each["stage"] for each in command("models", "vgg16-digits").json["models"]}
     assert stages[champion] == "Production"
     assert stages[other] == "Archived"
-
-    refused = command("promote", "vgg16-digits", second_run["challenger"]["version"])
-    assert refused.status == 3
-    assert "than the champion (version" in refused.json["error"]["message"]
-    assert len(command("history", "vgg16-digits").json["entries"]) == 3
 
 
 def test_the_ui_opens_at_the_comparison_and_ends_when_asked(first_run: FirstRun) -> None:
