@@ -191,11 +191,13 @@ def offer(staged: Mapping[str, Sequence[str]]) -> None:
                 client.update_deployment(deployment.id, form)
 
 
-def tell_of(event: str, name: str, text: str, event_id: UUID | None = None) -> None:
-    """Emit the event `vgg16.EVENT` of a registered model, for whom an automation tells of it; with an id, it has left
-    this process afterwards."""
+def tell_of(
+    event: str, name: str, text: str, event_id: UUID | None = None, payload: Mapping[str, Any] | None = None
+) -> None:
+    """Emit the event `vgg16.EVENT` of a registered model, for whom an automation tells of it, or which starts what the
+    `payload` says; with an id, it has left this process afterwards."""
     resource = {"prefect.resource.id": f"vgg16.model.{name}"}
-    emitted = emit_event(f"vgg16.{event}", resource, payload={"text": text}, id=event_id)
+    emitted = emit_event(f"vgg16.{event}", resource, payload={"text": text, **(payload or {})}, id=event_id)
     if event_id and emitted:
         EventsWorker.instance().wait_until_empty()
 

@@ -34,6 +34,7 @@ from vgg16.steps.champion import only_champion
 from vgg16.steps.exporting import promoted
 from vgg16.steps.scoring.records import ScoreRequest, ScoreResult
 from vgg16.steps.watch import result
+from vgg16.steps.watch.records import Message, WatchRequest
 from vgg16.steps.watch.result import Watched
 from vgg16.storage import files
 from vgg16.workplace.tensorflow import import_tensorflow
@@ -202,18 +203,18 @@ def score_pictures(request: ScoreRequest) -> ScoreResult:
 
 
 @task(name="look at inbox", **_COMPUTE)
-def look_at_inbox(dataset: str, source: str, date: str, caps: tuple[int, int]) -> Watched:
+def look_at_inbox(request: WatchRequest) -> Watched:
     """What came into an inbox -> the look of a day for the model in production, and what to label first."""
     import_tensorflow()
-    from vgg16.steps.watch import inbox, watch
+    from vgg16.steps.watch.watch import look_at_inbox
 
-    return watch.look_at_inbox(dataset, source, date, inbox.Caps(*caps), here())
+    return look_at_inbox(request, here())
 
 
 @task(name="mark told", **IO)
-def mark_told(watched: Watched) -> None:
-    """Who is to hear of its alarm was told."""
-    result.mark_told(watched, here())
+def mark_told(message: Message) -> None:
+    """Whoever is to hear of it was told."""
+    result.mark_told(message, here())
 
 
 # Promotion

@@ -1,5 +1,6 @@
 """The flow `watch`: what came into a dataset's inbox, day by day, beside what the model in production was judged on. A
-drift is told once, with what to label first; nothing learns from an inbox."""
+drift is told once, with what to label first; nothing learns from an inbox. After a drift the images that people have
+labelled since can ask for a retraining."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from vgg16.errors import RequestError
 from vgg16.flows import tasks
 from vgg16.flows.progress import say
 from vgg16.flows.server import tell_of, without_login
+from vgg16.steps.watch.records import WatchRequest
 from vgg16.steps.watch.result import in_markdown
 from vgg16.tracking.protocol import model_name
 from vgg16.workplace import reach
@@ -56,10 +58,27 @@ Megabytes = Annotated[
         }
     ),
 ]
+MinLabelled = Annotated[
+    int,
+    WithJsonSchema(
+        {
+            "type": "integer",
+            "minimum": 0,
+            "description": "After a drift the champion's experiment is trained again, and judged, once the gate has so "
+            "many labelled images that are newer than the champion; 0 for never.",
+        }
+    ),
+]
 
 
 @flow(name="watch", flow_run_name="watch {dataset}")
-def watch(dataset: Dataset, source: Source = "", pictures: Pictures = 5_000, megabytes: Megabytes = 2_000) -> Any:
+def watch(
+    dataset: Dataset,
+    source: Source = "",
+    pictures: Pictures = 5_000,
+    megabytes: Megabytes = 2_000,
+    min_labelled: MinLabelled = 0,
+) -> Any:
     """Look at what came since the day before; again on the same day, only what was cut off is done.
 
     The run ends as `Steady`, `Drifted`, `Undecided` or `Nothing new`, each a success. Raises RequestError for a dataset
@@ -69,10 +88,19 @@ def watch(dataset: Dataset, source: Source = "", pictures: Pictures = 5_000, meg
     if not is_bare(dataset):
         raise RequestError(f"dataset: expected a name, found {dataset!r}.")
     date = f"{runtime.flow_run.scheduled_start_time.astimezone(UTC):%Y-%m-%d}"
-    result = tasks.look_at_inbox(dataset, without_login(source), date, (pictures, megabytes * 1_000_000))
+    result = tasks.look_at_inbox(
+        WatchRequest(
+            dataset=dataset,
+            source=without_login(source),
+            date=date,
+            pictures=pictures,
+            bytes=megabytes * 1_000_000,
+            min_labelled=min_labelled,
+        )
+    )
     create_markdown_artifact(key=f"watch-{dataset.lower().replace('_', '-')}", markdown=in_markdown(result))
     say(f"watch       {result.end}: {result.text}")
-    if result.event:
-        tell_of("drifted", model_name(dataset), result.text, result.event)
-        tasks.mark_told(result)
+    for message in result.messages:
+        tell_of(message.event, model_name(dataset), result.text, message.id, message.payload)
+        tasks.mark_told(message)
     return Completed(name=result.end, message=result.text, data=result)

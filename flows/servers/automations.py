@@ -1,5 +1,5 @@
-"""The work pools and automations of a team's Prefect server: what ends and repeats what was killed, and tells of
-failures and promotions."""
+"""The work pools and automations of a team's Prefect server: what ends and repeats what was killed, retrains after a
+drift, and tells of failures and promotions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 from prefect.blocks.webhook import Webhook
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectAlreadyExists
@@ -22,6 +22,16 @@ CRASH_SECONDS = 10
 CRASHES = 12  # told of within a day; each is told once or twice
 
 Row = dict[str, Any]
+
+
+def _given(name: str) -> Row:
+    """What the event's payload has under this name, as it is."""
+    return {
+        "__prefect_kind": "json",
+        "value": {"__prefect_kind": "jinja", "template": f"{{{{ event.payload.{name}|tojson }}}}"},
+    }
+
+
 OF_ANY_RUN: Row = {"match": {"prefect.resource.id": "prefect.flow-run.*"}, "for_each": ["prefect.resource.id"]}
 OF_A_DEPLOYMENT: Row = OF_ANY_RUN | {
     "match_related": {"prefect.resource.role": "deployment", "prefect.resource.id": "prefect.deployment.*"}
@@ -79,6 +89,31 @@ AUTOMATIONS: tuple[Row, ...] = (
                 "state": "FAILED",
                 "message": "It crashed again and again. Out of memory is the commonest cause.",
                 "force": True,
+            }
+        ],
+    },
+    {
+        "name": "vgg16: after a drift, what people have labelled is learned and judged",
+        "description": "The flow watch says so from min_labelled gate images on.",
+        "trigger": {
+            "type": "event",
+            "posture": "Reactive",
+            "match": {"prefect.resource.id": "vgg16.model.*"},
+            "expect": ["vgg16.labels-came"],
+            "threshold": 1,
+            "within": 0,
+        },
+        "actions": [
+            {
+                "type": "run-deployment",
+                "source": "selected",
+                "deployment_id": "retrain/retrain",  # its name, for which `make_automations` puts its id
+                # Heard twice, the second chain finds that of the first.
+                "parameters": {
+                    "experiments": _given("experiments"),
+                    "bases": _given("bases"),
+                    "unless_unchanged": True,
+                },
             }
         ],
     },
@@ -141,7 +176,7 @@ NOTIFICATIONS: tuple[tuple[Row, str], ...] = (
                 "type": "event",
                 "posture": "Reactive",
                 "match": {"prefect.resource.id": "vgg16.model.*"},
-                "expect": ["vgg16.drifted"],
+                "expect": ["vgg16.drifted", "vgg16.labels-came"],
                 "threshold": 1,
                 "within": 0,
             },
@@ -164,12 +199,20 @@ async def make_automations() -> None:
     """Create each, or make the one of its name equal to it."""
     async with get_client() as client:
         for row in (*AUTOMATIONS, *await _notifications()):
-            automation = AutomationCore.model_validate(row)
+            actions = [await _by_id(action, client) for action in row["actions"]]
+            automation = AutomationCore.model_validate(row | {"actions": actions})
             same_name = await client.read_automations_by_name(automation.name)
             if same_name:
                 await client.update_automation(same_name[0].id, automation)
             else:
                 await client.create_automation(automation)
+
+
+async def _by_id(action: Row, client: PrefectClient) -> Row:
+    """An action on a deployment, which is named, as Prefect takes it."""
+    if "deployment_id" not in action:
+        return action
+    return action | {"deployment_id": (await client.read_deployment_by_name(action["deployment_id"])).id}
 
 
 async def _notifications() -> list[Row]:

@@ -405,11 +405,18 @@ for file in folder.rglob("*.png"):
 state = score("s3://tests/new", "s3://tests/out/{date}.parquet", "m", return_state=True)
 print(state.name, state.result().output, state.result().observed["page"])
 from uuid import UUID
+from vgg16.config.catalog import SHIPPED
 from vgg16.flows import tasks, watch
-from vgg16.steps.watch.records import Alarm
+from vgg16.steps.watch.records import Alarm, Message
 from vgg16.steps.watch.result import Watched
 alarm = Alarm(number=1, date="2026-11-27", window=(), facts=("sharpness",), model="m", folder="f", page="p")
-tasks.look_at_inbox = lambda *_: Watched("shades", end="Drifted", alarm=alarm, event=UUID(int=7))
+own = SHIPPED.experiments["digits-scratch"].model_copy(update={"name": "mine", "description": "{{ 'it\\'s' }}"})
+asked = {"experiments": [own.model_dump(mode="json")], "bases": {"mine": own.model_dump(mode="json")}}
+messages = (
+    Message(event="drifted", id=UUID(int=7), key="a", payload={}),
+    Message(event="labels-came", id=UUID(int=8), key="b", payload=asked),
+)
+tasks.look_at_inbox = lambda _: Watched("shades", end="Drifted", alarm=alarm, labels="40 came", messages=messages)
 tasks.mark_told = lambda _: None
 for _ in range(2):  # as after a kill between telling and marking it
     print(watch.watch("shades", return_state=True).name)
@@ -446,7 +453,33 @@ def test_a_scoring_with_true_classes_ends_as_what_it_found_and_tells_of_a_model_
     assert not any("SECRET" in run["name"] for run in asked(deployed, "flow_runs"))
     assert told(webhook, "models:/vgg16-shades/3: worse than when it was judged")
     assert told(webhook, "shades drifted on 2026-11-27")
-    assert sum("shades drifted on" in each["text"] for each in webhook[1]) == 1
+    # Each message once, though both flow runs have sent both.
+    assert sum("shades drifted on" in each["text"] for each in webhook[1]) == 2
+    (retrain,) = _runs_of_an_automation(deployed)
+    (experiment,) = retrain["parameters"]["experiments"]
+    assert (experiment["name"], experiment["description"]) == ("mine", "{{ 'it's' }}")
+    assert (retrain["parameters"]["bases"], retrain["parameters"]["unless_unchanged"]) == ({"mine": experiment}, True)
+    answered("DELETE", f"{deployed}/flow_runs/{retrain['id']}").raise_for_status()
+
+
+def _runs_of_an_automation(server: str) -> list[Any]:
+    """What automations have started, waited for half a minute."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        runs = [
+            run
+            for run in asked(server, "flow_runs", limit=200)
+            if (run["created_by"] or {}).get("type") == "AUTOMATION"
+        ]
+        if runs:
+            time.sleep(2)  # whether another comes
+            return [
+                run
+                for run in asked(server, "flow_runs", limit=200)
+                if (run["created_by"] or {}).get("type") == "AUTOMATION"
+            ]
+        time.sleep(0.5)
+    return []
 
 
 MOVED = """

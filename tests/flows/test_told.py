@@ -17,7 +17,7 @@ from vgg16.flows import progress, retrain
 from vgg16.flows.server import without_login
 from vgg16.promotion.records import Decision
 from vgg16.records import DatasetRef, TrackedRun, ValidationReport
-from vgg16.steps.watch.records import Alarm
+from vgg16.steps.watch.records import Alarm, Message
 from vgg16.steps.watch.result import Watched, in_markdown
 from vgg16.tracking import runs
 from vgg16.workplace import settings
@@ -108,19 +108,30 @@ def test_an_alarm_is_told_before_it_is_marked_so_and_not_again(monkeypatch: pyte
     )
     heard, days = list[str](), list[str]()
     monkeypatch.setattr(watch, "create_markdown_artifact", lambda key, markdown: heard.append(key))
-    monkeypatch.setattr(watch, "tell_of", lambda event, name, text, key: heard.append(f"{event} {name} {key}"))
+    monkeypatch.setattr(
+        watch, "tell_of", lambda event, name, _, key, given: heard.append(f"{event} {name} {key} {given}")
+    )
     monkeypatch.setattr(watch.reach, "prepare", lambda: None)
-    monkeypatch.setattr(watch.tasks, "mark_told", lambda _: heard.append("marked"))
-    for event in (uuid.UUID(int=7), None):
-        result = Watched("my_pets", end="Drifted", alarm=alarm, event=event, label_first=("<b>a\n# b.png",))
+    monkeypatch.setattr(watch.tasks, "mark_told", lambda message: heard.append(f"marked {message.key}"))
+    message = Message(event="drifted", id=uuid.UUID(int=7), key="told", payload={})
+    labels = Message(event="labels-came", id=uuid.UUID(int=8), key="retrain", payload={"experiments": []})
+    for messages in ((message, labels), ()):
+        result = Watched("my_pets", end="Drifted", alarm=alarm, messages=messages, label_first=("<b>a\n# b.png",))
         monkeypatch.setattr(
-            watch.tasks, "look_at_inbox", lambda *given, result=result: (days.append(given[2]), result)[1]
+            watch.tasks, "look_at_inbox", lambda request, result=result: (days.append(request.date), result)[1]
         )
         state = watch.watch.fn("my_pets")
         assert (state.name, state.is_completed()) == ("Drifted", True)
         assert "drifted on 2026-11-27" in state.message
         assert "<b>" not in in_markdown(result)
-    assert heard == ["watch-my-pets", f"drifted vgg16-my_pets {uuid.UUID(int=7)}", "marked", "watch-my-pets"]
+    assert heard == [
+        "watch-my-pets",
+        f"drifted vgg16-my_pets {message.id} {{}}",
+        "marked told",
+        f"labels-came vgg16-my_pets {labels.id} {{'experiments': []}}",
+        "marked retrain",
+        "watch-my-pets",
+    ]
     assert [len(day) for day in days] == [10, 10]
     for arguments in (("../pets",), ("pets", "s3://me:SECRET@bucket/x")):
         with pytest.raises(RequestError, match=r"expected a name|password"):

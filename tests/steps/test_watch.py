@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -18,7 +19,10 @@ from tests.conftest import as_seen_by
 from tests.data.test_folder import at_home
 from tests.steps.test_drift import classifier, measuring, ref, scenes, workplace  # noqa: F401  # fixtures among them
 from vgg16.checks.drift.reference import Reference
-from vgg16.data.images import Images
+from vgg16.config.types import Dataset, Experiment
+from vgg16.data import published
+from vgg16.data.images import Arrays, Images
+from vgg16.data.records import Fetched
 from vgg16.errors import RequestError
 from vgg16.records import DatasetRef
 from vgg16.steps.drift.facts import Measuring
@@ -28,6 +32,7 @@ from vgg16.steps.watch import accept as accepting
 from vgg16.steps.watch import result as results
 from vgg16.steps.watch import watch as watching
 from vgg16.steps.watch.inbox import Caps, arrivals, open_inbox
+from vgg16.steps.watch.records import WatchRequest
 from vgg16.steps.watch.result import Watched
 from vgg16.storage.s3 import S3Store
 from vgg16.storage.store import FolderStore
@@ -71,7 +76,7 @@ def put(home: Workplace, day: str, images: Images) -> None:
 
 
 def look(home: Workplace, day: int, **caps: int) -> Watched:
-    return watching.look_at_inbox("digits", "", f"2026-11-{day:02}", Caps(**caps), home)
+    return watching.look_at_inbox(WatchRequest(dataset="digits", date=f"2026-11-{day:02}", **caps), home)
 
 
 def files(home: Workplace) -> dict[str, bytes]:
@@ -85,11 +90,11 @@ def files(home: Workplace) -> dict[str, bytes]:
 def test_steady_days_alarm_nobody_and_an_empty_one_leaves_no_file(home: Workplace) -> None:
     assert look(home, 1).end == "Nothing new"
     with pytest.raises(RequestError, match=r"photos\.zip is no inbox"):
-        watching.look_at_inbox("digits", "photos.zip", "2026-11-01", Caps(), home)
+        watching.look_at_inbox(WatchRequest(dataset="digits", source="photos.zip", date="2026-11-01"), home)
     for day in (2, 3):
         put(home, str(day), scenes(150, day))
         seen = look(home, day)
-        assert (seen.end, seen.new, seen.measured, seen.event) == ("Steady", 150, 150, None)
+        assert (seen.end, seen.new, seen.measured, seen.messages) == ("Steady", 150, 150, ())
         assert seen.estimate
     assert look(home, 4).end == "Nothing new"
     assert len(files(home)) == 2
@@ -100,19 +105,21 @@ def test_a_drift_is_told_once_until_it_is_accepted_or_the_champion_changes(
 ) -> None:
     put(home, "1", scenes(150, 1, light=60))
     first = look(home, 1)
-    assert (first.end, first.event is not None) == ("Drifted", True)
+    (told,) = first.messages
+    assert (first.end, told.event) == ("Drifted", "drifted")
     assert "brightness" in first.moved
     assert first.alarm
     listed = (Path(first.alarm.folder) / "list.csv").read_text().splitlines()
     assert len(listed) == 1 + len(first.label_first) == 1 + len([*Path(first.alarm.folder).glob("*.png")])
     assert first.alarm.folder in Path(first.page).read_text()
     # Killed between telling and marking it: the same event.
-    assert look(home, 1).event == first.event
-    results.mark_told(first, home)
+    assert look(home, 1).messages == (told,)
+    results.mark_told(told, home)
+    results.mark_told(told, home)
     for day in (2, 3):
         put(home, str(day), scenes(150, day, light=60))
         again = look(home, day)
-        assert (again.end, again.event, again.alarm) == ("Drifted", None, first.alarm)
+        assert (again.end, again.messages, again.alarm) == ("Drifted", (), first.alarm)
     put(home, "4", scenes(150, 4))  # steady again: nobody has accepted it
     assert look(home, 4).end == "Drifted"
     accepted, new = accepting.accept("digits", home)
@@ -126,13 +133,62 @@ def test_a_drift_is_told_once_until_it_is_accepted_or_the_champion_changes(
     put(home, "6", scenes(150, 6))
     back = look(home, 6)
     assert back.alarm
-    assert (back.alarm.number, back.event is not None, back.event != first.event) == (2, True, True)
+    assert (back.alarm.number, [one.id != told.id for one in back.messages]) == (2, [True])
     champion[0] = "ef" * 32
     put(home, "7", scenes(150, 7))
     other = look(home, 7)
     assert (other.end, other.alarm, other.new) == ("Steady", None, 150)
     champion[0] = ""
     assert "in production" in look(home, 8).why
+
+
+def test_labels_that_came_ask_for_a_retraining_once_for_each_version_of_the_dataset(
+    home: Workplace, champion: list[str], tiny: Experiment
+) -> None:
+    row = Dataset(name="digits", description="", class_names=("a", "b"), image_size=16)
+
+    def publish(gate: int) -> DatasetRef:
+        """A version with so many images of gate, and as many in each other split."""
+        count = 4 * gate
+        splits = np.arange(count, dtype=np.int8) % 4
+        ref = published.save(home.store, row, Arrays(images[:count], np.arange(count) % 2, splits, ("a", "b")))
+        published.remember(home.store, Fetched(dataset=ref, source="", sha256="", at=""), home.home)
+        return ref
+
+    images = scenes(60, 0, light=30)
+    run = SimpleNamespace(trained_on=publish(10))
+    version = SimpleNamespace(name="vgg16-digits", version="3", run_id="r")
+    vars(home.tracker).update(
+        runs=SimpleNamespace(get=lambda _: run),
+        results=SimpleNamespace(experiment=lambda _: tiny, bases=lambda _: {"base": tiny}),
+    )
+    vars(home.tracker.registry).update(version=lambda *_: version, version_at=lambda _: version)
+    publish(14)
+    put(home, "1", scenes(150, 1))
+    assert look(home, 1, min_labelled=1).messages == ()  # nothing drifted
+    put(home, "2", scenes(150, 2, light=60))
+    for least, said in ((0, ""), (5, "waits for 5 newly labelled gate images, of which 4 came")):
+        result = look(home, 2, min_labelled=least)
+        assert [message.event for message in result.messages] == ["drifted"]
+        assert said in result.text
+    result = look(home, 2, min_labelled=4)
+    assert "4 newly labelled gate images came: tiny is trained on them and judged" in result.text
+    _, asked = result.messages
+    assert (asked.event, asked.payload["experiments"]) == ("labels-came", [tiny.model_dump(mode="json")])
+    assert asked.payload["bases"] == {"base": tiny.model_dump(mode="json")}
+    assert look(home, 2, min_labelled=4).messages == result.messages  # as after a kill
+    for message in result.messages:
+        results.mark_told(message, home)
+    # Pictures without labels come, and ask for nothing.
+    put(home, "3", scenes(150, 3, light=60))
+    assert look(home, 3, min_labelled=4).messages == ()
+    publish(15)
+    (again,) = look(home, 3, min_labelled=4).messages
+    assert (again.event, again.id != asked.id) == ("labels-came", True)
+    # A champion that has learned from all of them.
+    run.trained_on, champion[0] = publish(15), "ef" * 32
+    put(home, "4", scenes(150, 4, light=60))
+    assert look(home, 4, min_labelled=1).messages[1:] == ()
 
 
 def test_a_drift_is_kept_or_nothing_is_decided(home: Workplace, champion: list[str]) -> None:
@@ -163,7 +219,7 @@ def test_a_day_that_is_cut_off_at_any_write_and_repeated_is_there_once(
                     patch.setattr(FolderStore, name, _cut_off(getattr(FolderStore, name), left, after=after))
                 with pytest.raises(KeyboardInterrupt):
                     look(home, 1)
-            assert look(home, 1).event
+            assert look(home, 1).messages
             assert files(home) == whole
 
 

@@ -174,6 +174,9 @@ class Results(Protocol):
     def experiment(self, run_id: str) -> Experiment:
         """The experiment that a run trained, settings included."""
 
+    def bases(self, run_id: str) -> dict[str, Experiment]:
+        """The user's own experiments, by name, that this one started from; {} of a run of before they were kept."""
+
     def evaluations(self, run_id: str) -> list[Evaluation]:
         """What is logged of a run's answers on gate and test; not what an earlier form of our code logged."""
 

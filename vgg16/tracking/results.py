@@ -148,6 +148,12 @@ class MlflowResults:
         kept = mlflow.artifacts.load_dict(f"runs:/{run_id}/experiment.json")
         return Experiment.model_validate(kept, context=KEPT)
 
+    def bases(self, run_id: str) -> dict[str, Experiment]:
+        if not self._has(run_id, "bases.json"):
+            return {}
+        kept = mlflow.artifacts.load_dict(f"runs:/{run_id}/bases.json")
+        return {name: Experiment.model_validate(row, context=KEPT) for name, row in kept.items()}
+
     def evaluations(self, run_id: str) -> list[Evaluation]:
         evaluations = []
         for split in ("gate", "test"):

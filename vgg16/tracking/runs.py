@@ -92,6 +92,9 @@ class MlflowRuns:
             mlflow.log_params({key: value for key, value in settings.items() if key not in logged})
             mlflow.log_dict(experiment.model_dump(mode="json"), "experiment.json")
             rows = [experiment, *(base for name, base in request.bases.items() if name != experiment.name)]
+            if request.bases:
+                bases = {name: base.model_dump(mode="json") for name, base in request.bases.items()}
+                mlflow.log_dict(bases, "bases.json")
             mlflow.log_text(written.project_file(rows, catalog.SHIPPED.experiments), "vgg16.toml")
             yield run.info.run_id
         except BaseException as error:

@@ -1,4 +1,4 @@
-"""What is kept of watching a dataset's inbox: below `watch/NAME/MODEL/` a file for each day, alarm, word of it that was
+"""What is kept of watching a dataset's inbox: below `watch/NAME/MODEL/` a file for each day, alarm, message that was
 passed on, and acceptance. Each is written once, whole or absent, so nothing is half done after a kill."""
 
 from __future__ import annotations
@@ -6,11 +6,23 @@ from __future__ import annotations
 import re
 import uuid
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 from vgg16.config.types import Frozen
 from vgg16.errors import Vgg16Error
 from vgg16.storage.store import ExistsError, Store
+
+
+class WatchRequest(Frozen):
+    """The look of a day, YYYY-MM-DD, at the inbox `source` of a dataset, "" for `inbox/NAME` of the store: what that
+    day may take, and from how many labelled images on a drift asks for a retraining, 0 for never."""
+
+    dataset: str
+    date: str
+    source: str = ""
+    pictures: int = 5_000
+    bytes: int = 2_000_000_000
+    min_labelled: int = 0
 
 
 class Alarm(Frozen):
@@ -34,6 +46,16 @@ class Acceptance(Frozen):
     window: tuple[str, ...]
     by: str
     at: str
+
+
+class Message(Frozen):
+    """What is to be told of an alarm, once: the event `vgg16.EVENT`, whose `id` is the same whenever it is told again,
+    with its `payload`. The file `key` is there once that was done."""
+
+    event: Literal["drifted", "labels-came"]
+    id: uuid.UUID
+    key: str
+    payload: dict[str, Any]
 
 
 Record = TypeVar("Record", Alarm, Acceptance)
@@ -78,18 +100,22 @@ class Kept:
             self.store.create(key, record.model_dump_json(indent=1).encode())
         return _read(self.store, key, type(record)) or record
 
-    def is_told(self, number: int) -> bool:
-        """Whether this alarm was passed on."""
-        return self.store.read(self._key("told", number)) is not None
+    def drifted(self, alarm: Alarm) -> Message:
+        """That there is this alarm."""
+        return self._message("drifted", self._key("alarm", alarm.number), self._key("told", alarm.number), {})
 
-    def mark_told(self, number: int) -> None:
-        """It was."""
-        with suppress(ExistsError):
-            self.store.create(self._key("told", number), b"{}\n")
+    def labels_came(self, alarm: Alarm, data: str, payload: dict[str, Any]) -> Message:
+        """That after this alarm the dataset of the digest `data` has enough labels to retrain on."""
+        key = f"{self.folder}/retrain-{alarm.number:06d}-{data[:16]}.json"
+        return self._message("labels-came", key, key, payload)
 
-    def event_id(self, number: int) -> uuid.UUID:
-        """By which whoever hears of an alarm again knows that it is the same one."""
-        return uuid.uuid5(uuid.NAMESPACE_URL, f"{self.store.address}/{self._key('alarm', number)}")
+    def is_told(self, message: Message) -> bool:
+        """Whether it was passed on."""
+        return self.store.read(message.key) is not None
+
+    def _message(self, event: Literal["drifted", "labels-came"], of: str, key: str, payload: dict[str, Any]) -> Message:
+        identity = uuid.uuid5(uuid.NAMESPACE_URL, f"{self.store.address}/{of}")
+        return Message(event=event, id=identity, key=key, payload=payload)
 
     def _key(self, kind: str, number: int) -> str:
         return f"{self.folder}/{kind}-{number:06d}.json"

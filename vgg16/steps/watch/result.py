@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
-from uuid import UUID
 
 from vgg16.reports.text import plural
 from vgg16.shown import markdown, visible
 from vgg16.steps.data.report import how_to_open
-from vgg16.steps.watch.records import Alarm, Kept
+from vgg16.steps.watch.records import Alarm, Kept, Message
+from vgg16.storage.store import ExistsError
 from vgg16.workplace.workplace import Workplace
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ End = Literal["Steady", "Drifted", "Undecided", "Nothing new"]
 class Watched:
     """The `end` of a look at a dataset's inbox, and what it counted of the day's `new` files: `measured`, `unreadable`,
     the first one for the reason `why`, and `left_out` for the caps. `moved` are facts of the window of so many `days`;
-    `alarm` is the one that stands, and `event` its event, None once that was passed on."""
+    `alarm` is the one that stands, `labels` says what people have labelled since, and `messages` are those that were
+    not passed on yet."""
 
     dataset: str
     end: End = "Nothing new"
@@ -39,7 +41,8 @@ class Watched:
     estimate: tuple[float, float, float] | None = None
     label_first: tuple[str, ...] = ()
     alarm: Alarm | None = None
-    event: UUID | None = None
+    labels: str = ""
+    messages: tuple[Message, ...] = ()
     page: str = ""
 
     def with_look(self, look: Look, days: int, estimate: Estimate | None, first: tuple[str, ...]) -> Watched:
@@ -52,11 +55,13 @@ class Watched:
         """It with its end."""
         return replace(self, end=end, alarm=alarm, page=page)
 
-    def to_tell(self, kept: Kept) -> Watched:
-        """It with the event of an alarm that nobody was told of yet."""
-        if not self.alarm or kept.is_told(self.alarm.number):
-            return self
-        return replace(self, event=kept.event_id(self.alarm.number))
+    def to_tell(self, message: Message, kept: Kept) -> Watched:
+        """It with a message, unless that was passed on."""
+        return self if kept.is_told(message) else replace(self, messages=(*self.messages, message))
+
+    def labelled(self, labels: str) -> Watched:
+        """It with what people have labelled."""
+        return replace(self, labels=labels)
 
     @property
     def text(self) -> str:
@@ -70,6 +75,7 @@ class Watched:
             facts = ", ".join(self.alarm.facts)
             parts.insert(0, f"{self.dataset} drifted on {self.alarm.date} and no one has accepted it yet ({facts})")
             parts.append(f"label first: {self.alarm.folder}")
+            parts += [self.labels] if self.labels else []
             parts.append(f"page: {self.page or self.alarm.page}")
         return "; ".join(parts)
 
@@ -89,7 +95,7 @@ def in_markdown(result: Watched) -> str:
     return "\n".join(lines) + "\n"
 
 
-def mark_told(result: Watched, workplace: Workplace) -> None:
-    """Its alarm was passed on, and is not again."""
-    if result.alarm:
-        Kept(workplace.store, result.dataset, result.digest).mark_told(result.alarm.number)
+def mark_told(message: Message, workplace: Workplace) -> None:
+    """It was passed on, and is not again."""
+    with suppress(ExistsError):
+        workplace.store.create(message.key, b"{}\n")

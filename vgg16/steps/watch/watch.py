@@ -1,7 +1,7 @@
 """One day's look at a dataset's inbox, for the model in production: once, however often it is cut off and repeated.
 
 Its order: the day's file, what to label first, the page, the alarm. What is there already is not made again. Whoever
-passes an alarm on marks that afterwards, so a kill between the two passes it on again, as the same event.
+passes a message on marks that afterwards, so a kill between the two passes it on again, as the same event.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from vgg16.steps.scoring.model import Model, find_model
 from vgg16.steps.watch.day import Inbox, day_of
 from vgg16.steps.watch.folder import write_folder
 from vgg16.steps.watch.inbox import Caps, Drawn, open_inbox
-from vgg16.steps.watch.records import Acceptance, Alarm, Kept
+from vgg16.steps.watch.labels import count_labels
+from vgg16.steps.watch.records import Acceptance, Alarm, Kept, WatchRequest
 from vgg16.steps.watch.result import End, Watched
 from vgg16.tracking.protocol import model_name
 from vgg16.workplace.workplace import Workplace
@@ -40,20 +41,23 @@ from vgg16.workplace.workplace import Workplace
 _ENDS: dict[str, End] = {"steady": "Steady", "drifted": "Drifted", "undecided": "Undecided"}
 
 
-def look_at_inbox(dataset: str, source: str, date: str, caps: Caps, workplace: Workplace) -> Watched:
-    """The look of a day, YYYY-MM-DD, at the inbox `source`, "" for `inbox/NAME` of the store.
+def look_at_inbox(request: WatchRequest, workplace: Workplace) -> Watched:
+    """The look, and what follows from labels that came since an alarm.
 
     Raises RequestError for a source that is no inbox, Vgg16Error where a place or a server fails.
     """
-    name = model_name(dataset)
+    dataset, name = request.dataset, model_name(request.dataset)
     if name not in {version.name for version in workplace.tracker.registry.champions()}:
         return Watched(dataset, end="Nothing new", why=f"{name} has no version in production yet.")
     model = find_model(f"models:/{name}@champion", workplace)
     measuring, reference = judged_on(model, dataset, workplace)
-    place = open_inbox(source, dataset, workplace)
+    place = open_inbox(request.source, dataset, workplace)
     kept = Kept(workplace.store, dataset, model.digest)
-    today = day_of(kept, date, Inbox(place, measuring, caps, workplace))
-    return _Days(dataset, source, model, kept, place, measuring, reference).watched(date, today)
+    caps = Caps(request.pictures, request.bytes)
+    today = day_of(kept, request.date, Inbox(place, measuring, caps, workplace))
+    days = _Days(dataset, request.source, model, kept, place, measuring, reference)
+    result = days.watched(request.date, today)
+    return count_labels(result, request.min_labelled, workplace)
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,8 @@ class _Days:
                     page=page,
                 )
             )
-        return counts.ended("Drifted" if alarm else end, alarm, page=page).to_tell(self.kept)
+        counts = counts.ended("Drifted" if alarm else end, alarm, page=page)
+        return counts.to_tell(self.kept.drifted(alarm), self.kept) if alarm else counts
 
     def _compared_with(self, accepted: Sequence[Acceptance]) -> tuple[Facts, str]:
         """What later days are held against, and after which day they begin: the gate, or what a person accepted."""
