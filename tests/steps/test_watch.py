@@ -151,9 +151,9 @@ def test_labels_that_came_ask_for_a_retraining_once_for_each_version_of_the_data
         """A version with so many images of gate, and as many in each other split."""
         count = 4 * gate
         splits = np.arange(count, dtype=np.int8) % 4
-        ref = published.save(home.store, row, Arrays(images[:count], np.arange(count) % 2, splits, ("a", "b")))
-        published.remember(home.store, Fetched(dataset=ref, source="", sha256="", at=""), home.home)
-        return ref
+        data = published.save(home.store, row, Arrays(images[:count], np.arange(count) % 2, splits, ("a", "b")))
+        published.remember(home.store, Fetched(dataset=data, source="", sha256="", at=""), home.home)
+        return data
 
     images = scenes(60, 0, light=30)
     run = SimpleNamespace(trained_on=publish(10))
