@@ -100,6 +100,20 @@ def test_steady_days_alarm_nobody_and_an_empty_one_leaves_no_file(home: Workplac
     assert len(files(home)) == 2
 
 
+@pytest.mark.usefixtures("champion")
+def test_windows_are_days_of_the_calendar_and_a_drift_stands_when_they_are_empty(home: Workplace) -> None:
+    for day, window in ((1, 1), (3, 1), (7, 7), (13, 7)):
+        put(home, str(day), scenes(150, day))
+        assert (look(home, day).end, look(home, day).days) == ("Steady", window)
+    quiet = look(home, 25)
+    assert (quiet.end, quiet.days) == ("Nothing new", 0)
+    put(home, "26", scenes(150, 26, light=60))
+    alarmed = look(home, 26)
+    assert (alarmed.end, alarmed.days) == ("Drifted", 1)
+    later = watching.look_at_inbox(WatchRequest(dataset="digits", date="2026-12-31"), home)
+    assert (later.end, later.alarm, later.messages) == ("Drifted", alarmed.alarm, alarmed.messages)
+
+
 def test_a_drift_is_told_once_until_it_is_accepted_or_the_champion_changes(
     home: Workplace, champion: list[str]
 ) -> None:

@@ -29,11 +29,12 @@ class Watch:
 
 
 def watch(reference: Facts, days: Sequence[Facts]) -> Watch:
-    """The looks of the last of these days, each with the facts of its pictures, near-equal ones counted once. A window
-    that has not so many days yet is not looked at: what it has is in a shorter one."""
+    """The looks of the last of these days, one after the other, each with the facts of its pictures, near-equal ones
+    counted once. A window that has not so many days yet is not looked at: what it has is in a shorter one. Nor is one
+    without pictures."""
     looks = {}
     for window in WINDOWS:
-        if len(days) >= window:
+        if len(days) >= window and any(len(day) for day in days[-window:]):
             values = np.concatenate([day.values for day in days[-window:]])
             looks[window] = look(reference, Facts(reference.names, values), DAILY / len(WINDOWS))
     return Watch(looks)

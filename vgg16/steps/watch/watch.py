@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 import numpy as np
@@ -77,7 +77,7 @@ class _Days:
         accepted = self.kept.acceptances()
         before, since = self._compared_with(accepted)
         days = {one: day for one in self.kept.dates() if since < one <= date and (day := self._day(one))}
-        dates, number = [*days][-max(WINDOWS) :], len(accepted) + 1
+        number = len(accepted) + 1
         alarm = self.kept.alarm(number)
         counts = Watched(
             self.dataset,
@@ -89,11 +89,14 @@ class _Days:
             left_out=today.left_out,
             why=today.why,
         )
-        if not dates:
-            return counts.ended("Nothing new", None)
-        window, look = _shown(watch(before, [days[one].facts for one in dates]).looks)
+        recent = _recent(date, min(days, default=date))
+        nothing = Facts(before.names, before.values[:0])
+        looks = watch(before, [days[one].facts if one in days else nothing for one in recent]).looks
+        if not looks:
+            return self._to_tell(counts.ended("Drifted" if alarm else "Nothing new", alarm))
+        window, look = _shown(looks)
         end = _ENDS[look.verdict] if today.new else "Nothing new"
-        shown = _Shown(self, before, {one: days[one] for one in dates[-window:]}, look, gate=not accepted)
+        shown = _Shown(self, before, {one: days[one] for one in recent[-window:] if one in days}, look, not accepted)
         first = label_first(before, shown.facts).tolist()
         counts = counts.with_look(look, window, shown.estimate, tuple(shown.paths[place] for place in first))
         folder = f"label-first/{self.dataset}/{alarm.date if alarm else date}"
@@ -114,8 +117,11 @@ class _Days:
                     page=page,
                 )
             )
-        counts = counts.ended("Drifted" if alarm else end, alarm, page=page)
-        return counts.to_tell(self.kept.drifted(alarm), self.kept) if alarm else counts
+        return self._to_tell(counts.ended("Drifted" if alarm else end, alarm, page=page))
+
+    def _to_tell(self, result: Watched) -> Watched:
+        """It with the message on the alarm that stands, unless that was passed on."""
+        return result.to_tell(self.kept.drifted(result.alarm), self.kept) if result.alarm else result
 
     def _compared_with(self, accepted: Sequence[Acceptance]) -> tuple[Facts, str]:
         """What later days are held against, and after which day they begin: the gate, or what a person accepted."""
@@ -130,6 +136,13 @@ class _Days:
         """The day's file; None for one that is damaged, or has other facts."""
         day = day_file.read(self.kept.store.read(self.kept.day_key(date)) or b"")
         return day if day and day.facts.names == self.measuring.names else None
+
+
+def _recent(date: str, first: str) -> list[str]:
+    """The days of the longest window that ends with this one, from `first` on."""
+    last = datetime.fromisoformat(date)
+    days = [f"{last - timedelta(days=back):%Y-%m-%d}" for back in range(max(WINDOWS))]
+    return [day for day in reversed(days) if day >= first]
 
 
 def _shown(looks: dict[int, Look]) -> tuple[int, Look]:
