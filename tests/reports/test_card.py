@@ -6,13 +6,14 @@ import re
 from typing import Any
 
 import numpy as np
+import pytest
 
 from vgg16.config import catalog
 from vgg16.config.overrides import flat
 from vgg16.config.types import Experiment, Split
 from vgg16.evaluation.metrics import evaluate
 from vgg16.records import DatasetRef, Evaluation, ModelVersion, Unseen
-from vgg16.reports.card import ProvenFile, model_card
+from vgg16.reports.card import MOST, ProvenFile, model_card
 from vgg16.reports.recipes import recipes
 
 REF = DatasetRef(name="pets", digest="d" * 64, key="k", class_names=("cat", "dog"), splits={"train": 80, "gate": 20})
@@ -63,6 +64,29 @@ def test_a_card_names_the_files_that_were_proven_with_size_and_digest(tiny: Expe
     card = model_card(VERSION, tiny, REF, [], FACTS, files).replace("&emsp;", "")
     assert f"| ONNX float32 | 58,912,345 | `{'0123' * 16}` |\n| LiteRT int8 |  | `{'cdef' * 16}` |\n" in card
     assert "vgg16 export models:/vgg16-pets/3 --format onnx --output ." in card
+
+
+@pytest.mark.parametrize(
+    ("reasons", "without"),
+    [
+        (0, []),
+        (2_000, ["## Files"]),
+        (3_500, ["## Files", "measured besides", "## Limits"]),
+        (9_000, ["## Files", "measured besides", "## Limits", "## How to use it"]),
+    ],
+)
+def test_a_card_that_is_too_long_for_mlflow_loses_what_is_told_elsewhere(
+    tiny: Experiment, reasons: int, without: list[str]
+) -> None:
+    """PostgreSQL refuses a description of more characters, and with it the promotion's last step."""
+    files = [ProvenFile("ONNX float32", 1, "0123" * 16), ProvenFile("LiteRT int8", 1, "cdef" * 16)]
+    facts = FACTS | {"reasons": "no " * (reasons // 3)}
+    card = model_card(VERSION, tiny, REF, [evaluation("gate"), evaluation("test")], facts, files)
+    assert len(card) <= MOST == 5_000
+    sections = ["## Files", "measured besides", "## Limits", "## How to use it"]
+    assert [section for section in sections if section not in card] == without
+    assert card.startswith("tiny, top-1 0.9000 on gate")
+    assert card.endswith("`vgg16 history vgg16-pets` show the rest.\n") == bool(without)
 
 
 def test_a_card_warns_and_names_the_real_places(tiny: Experiment) -> None:

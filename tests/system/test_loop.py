@@ -43,7 +43,7 @@ def team(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 
 class Service:
-    """`vgg16 serve insects`, which may be killed and is started again as a supervisor does."""
+    """`vgg16 serve vgg16-insects`, which may be killed and is started again as a supervisor does."""
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.port, self.folder = free_port(), folder
@@ -51,7 +51,7 @@ class Service:
         self.start()
 
     def start(self) -> None:
-        command = [VGG16, "serve", "insects", "--port", str(self.port)]
+        command = [VGG16, "serve", "vgg16-insects", "--port", str(self.port)]
         with (self.folder / "service.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
         wait_for(lambda: bool(self.version()), self.process, self.folder / "service.log")
@@ -141,7 +141,7 @@ def test_pictures_drift_people_label_and_the_service_takes_over_each_once_whatev
         assert len(listed) == 1
 
         # A person labels pictures; their arrival is killed too.
-        inverted(tmp_path / "labelled", 40, 90_000)
+        inverted(tmp_path / "labelled", 120, 90_000)
         upload(bucket, tmp_path / "labelled", "photos")
         arrival = team.start("add", name="insects")
         kill_once(team, "add", lambda run: team.run(run)["state_type"] == "RUNNING" and not time.sleep(6))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from vgg16.errors import RequestError
-from vgg16.records import DatasetRef
+from vgg16.records import DatasetRef, Verdict
 from vgg16.tracking import views
 from vgg16.tracking.connect import connect
 from vgg16.tracking.protocol import Tracker
@@ -64,6 +64,14 @@ def test_a_run_of_before_a_setting_has_the_value_that_asks_for_what_it_did(track
             client.log_param(run.run_id, key, value)
         read.append(tracker.runs.get(run.run_id).params)
     assert [params.get("balance_classes") for params in read] == ["False", "True", None]
+
+
+def test_a_long_reason_is_kept_as_far_as_postgresql_takes_it(tracker: Any) -> None:
+    version = tracker.registry.version("vgg16-many", "2")
+    tracker.registry.mark("vgg16-many", "2", "forced", "because " * 1_000)
+    tracker.registry.tag_verdict(version, Verdict(verdict="refuse", reasons=("a class is worse; " * 500,)))
+    tags = tracker.registry.client.get_model_version("vgg16-many", "2").tags
+    assert [len(tags[name]) for name in ("vgg16.forced", "vgg16.reasons")] == [5_000, 5_000]
 
 
 def test_a_name_is_checked_and_a_version_found_without_reading_all_versions(

@@ -12,6 +12,12 @@ from vgg16.reports.text import difference_with_interval, with_interval
 from vgg16.shown import markdown
 from vgg16.tracking.protocol import own_name
 
+# Characters of a description that MLflow's database keeps: PostgreSQL refuses more.
+MOST = 5_000
+# The parts that leave a card which is longer, the first one first: the ledger and the report of the run have them too.
+_LEAVE = ("files", "measured", "limits")
+_SHORTENED = "Shortened: MLflow keeps 5,000 characters. `vgg16 report {run}` and `vgg16 history {name}` show the rest."
+
 # Other measurements that a run may have, by the name of the metric.
 _MEASURES = {
     "test_noise_top1": "top-1 under noise",
@@ -45,18 +51,18 @@ def model_card(  # noqa: PLR0917  # what a card tells of
     facts: Mapping[str, str],
     files: Sequence[ProvenFile] = (),
 ) -> str:
-    """A registered version's card in Markdown: what it is, on which data, how good with 95 % intervals, its limits, how
-    to use it. Lists show its first line. `evaluations` are those that are logged, of gate and test; `facts` has `run`,
-    `date`, `code`, `base`, `reasons` and `reviewed`, what people changed in the data, in words, "" for none; `address`
-    is MLflow's, without a password, `home` the folder of a home with a database of its own, and `env` the file with
-    the variables of its stack, "" for none. `files` are those of a version that was in production. Names and words of
-    others are text: neither marks nor HTML."""
+    """A registered version's card in Markdown, at most MOST characters: what it is, on which data, how good with 95 %
+    intervals, its limits, how to use it. Lists show its first line. `evaluations` are those that are logged, of gate
+    and test; `facts` has `run`, `date`, `code`, `base`, `reasons` and `reviewed`, what people changed in the data, in
+    words, "" for none; `address` is MLflow's, without a password, `home` the folder of a home with a database of its
+    own, and `env` the file with the variables of its stack, "" for none. `files` are those of a version that was in
+    production. Names and words of others are text: neither marks nor HTML."""
     scores = [f"{evaluation.top1:.4f} on {evaluation.split}" for evaluation in evaluations]
     counts = ", ".join(f"{split} {count}" for split, count in ref.splits.items())
     reasons = f": {markdown(facts['reasons'])}" if facts["reasons"] else ""
     base = markdown(facts["base"]) or "random weights"
     tested = any(evaluation.split == "test" for evaluation in evaluations)
-    parts = [
+    head = [
         f"{experiment.name}, top-1 {', '.join(scores) or 'not scored'}",
         f"Says which of {len(ref.class_names)} classes a picture shows: {_listed(ref.class_names)}.",
         _list(
@@ -70,15 +76,30 @@ def model_card(  # noqa: PLR0917  # what a card tells of
         ),
         "## How good it is",
         _numbers(evaluations) if evaluations else "",
-        *_measured(version.metrics),
-        "" if tested else "Not scored on `test`: only what is promoted is.",
-        "## Limits",
-        _list(*_limits(experiment, evaluations, version.metrics)),
-        "## How to use it",
-        *_use(version, facts),
-        *_files(version, files),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    parts = {
+        "head": head,
+        "measured": _measured(version.metrics),
+        "tested": [] if tested else ["Not scored on `test`: only what is promoted is."],
+        "limits": ["## Limits", _list(*_limits(experiment, evaluations, version.metrics))],
+        "use": ["## How to use it", *_use(version, facts)],
+        "files": _files(version, files),
+    }
+    note = _SHORTENED.format(run=version.run_id[:8], name=version.name)
+    return _fitting(parts, note)
+
+
+def _fitting(parts: Mapping[str, Sequence[str]], note: str) -> str:
+    """The parts as a text of at most MOST characters, with a note where something had to leave."""
+    gone: set[str] = set()
+    for leaving in ("", *_LEAVE):
+        gone.add(leaving)
+        kept = [text for name, texts in parts.items() if name not in gone for text in texts if text]
+        card = "\n\n".join([*kept, note] if len(gone) > 1 else kept) + "\n"
+        if len(card) <= MOST:
+            return card
+    whole_lines = card[: MOST - len(note) - 2].rpartition("\n")[0]
+    return f"{whole_lines}\n\n{note}\n"
 
 
 def _use(version: ModelVersion, facts: Mapping[str, str]) -> list[str]:

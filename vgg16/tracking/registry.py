@@ -42,6 +42,8 @@ _WARNINGS = "vgg16.warnings"
 _NAME = r"[\w.-]+"
 # How often a row that several processes write at one moment is tried again; each time one of them has written it.
 _TIMES = 5
+# Characters of a tag that PostgreSQL takes.
+_LONGEST = 5_000
 # Runs that are asked for at once.
 _PAGE = 500
 ALIASES: dict[Stage, str] = {"Staging": "challenger", "Production": "champion"}
@@ -197,7 +199,7 @@ class MlflowRegistry:
         _write(self.client.set_model_version_tag, version.name, version.version, _WAITS_UNTIL, until)
 
     def end_wait(self, version: ModelVersion, reason: str) -> None:
-        _write(self.client.set_model_version_tag, version.name, version.version, _WAITED, reason[:5000])
+        _write(self.client.set_model_version_tag, version.name, version.version, _WAITED, reason)
         self.move(version.name, version.version, "Archived")
 
     def follow(self, name: str, production: str) -> None:
@@ -249,7 +251,7 @@ class MlflowRegistry:
             _write(self.client.delete_registered_model_tag, name, _PROMOTING)
 
     def mark(self, name: str, version: str, mark: Literal["forced", "adopted"], reason: str) -> None:
-        _write(self.client.set_model_version_tag, name, version, f"vgg16.{mark}", reason[:5000])
+        _write(self.client.set_model_version_tag, name, version, f"vgg16.{mark}", reason)
 
     def tag_verdict(self, version: ModelVersion, verdict: Verdict) -> None:
         state = self.runs.state(version.run_id)
@@ -384,13 +386,15 @@ def _version(made: MlflowVersion, run: RunData | None) -> ModelVersion:
 
 
 def _write(write: Callable[..., Any], *row: str, **options: bool) -> None:
-    """Write a tag, an alias or a stage, once more where another process did so at the same moment: MLflow looks whether
-    the row is there and then inserts it, and calls what comes between a bad request."""
+    """Write a tag, an alias or a stage, of a long text what PostgreSQL takes; once more where another process did so at
+    the same moment: MLflow looks whether the row is there and then inserts it, and calls what comes between a bad
+    request."""
+    kept = [value[:_LONGEST] for value in row]
     for _ in range(_TIMES):
         try:
-            write(*row, **options)
+            write(*kept, **options)
             return
         except MlflowException as error:
             if error.error_code != "BAD_REQUEST":
                 raise
-    write(*row, **options)
+    write(*kept, **options)
