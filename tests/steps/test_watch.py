@@ -148,7 +148,9 @@ def test_a_drift_is_told_once_until_it_is_accepted_or_the_champion_changes(
     back = look(home, 6)
     assert back.alarm
     assert (back.alarm.number, [one.id != told.id for one in back.messages]) == (2, [True])
+    # What was looked at for one champion is not new to the next, on the same day neither.
     champion[0] = "ef" * 32
+    assert (look(home, 6).end, look(home, 6).new) == ("Nothing new", 0)
     put(home, "7", scenes(150, 7))
     other = look(home, 7)
     assert (other.end, other.alarm, other.new) == ("Steady", None, 150)

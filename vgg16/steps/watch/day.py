@@ -73,9 +73,8 @@ def day_of(kept: Kept, date: str, inbox: Inbox) -> Day:
     content = kept.store.read(key)
     if content and (day := day_file.read(content)):
         return day
-    earlier = kept.last_before(date)
-    last = day_file.read(kept.store.read(earlier) or b"") if earlier else None
-    day = inbox.day(kept.dataset, {row.tobytes() for row in last.seen} if last else set())
+    earlier = [day_file.read(kept.store.read(key) or b"") for key in kept.last_before(date)]
+    day = inbox.day(kept.dataset, {row.tobytes() for one in earlier if one for row in one.seen})
     if not day.new:
         return day
     if content:

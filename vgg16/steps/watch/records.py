@@ -76,10 +76,13 @@ class Kept:
         """The file of a day, YYYY-MM-DD."""
         return f"{self.folder}/{date}.npz"
 
-    def last_before(self, date: str) -> str:
-        """The file of the last day before this one, whatever model was in production then; "" for none."""
-        days = [(match[1], key) for key in self.store.keys(f"watch/{self.dataset}/") if (match := _day(key))]
-        return max([one for one in days if one[0] < date], default=("", ""))[1]
+    def last_before(self, date: str) -> list[str]:
+        """The files of the last look before that of this day, whatever models were in production then, maybe on the
+        same day."""
+        keys = self.store.keys(f"watch/{self.dataset}/")
+        days = {key: match[1] for key in keys if (match := _day(key)) and key != self.day_key(date)}
+        last = max([day for day in days.values() if day <= date], default="")
+        return [key for key, day in days.items() if day == last]
 
     def acceptances(self) -> list[Acceptance]:
         """All of them, the first one first."""
