@@ -1,8 +1,7 @@
 """An inbox under attack: what a day's look takes, and keeps to, when 10,000 files come each hour, most of them hostile.
 
 `python -m benchmarks.inbox --home HOME [--hours 24]`, with a home whose `digits` has a champion, such as `vgg16 run
-digits-scratch` leaves; its store may be in S3. Two days come, the second beside all that is left of the first. The home
-is used up: its inbox is filled.
+digits-scratch` leaves. Two days come into its folder `inbox`, the second beside all that is left of the first.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.machine import stamp
-from vgg16.workplace.workplace import Workplace, open_workplace
+from vgg16.workplace.workplace import open_workplace
 
 AN_HOUR = 10_000
 # What a file is: seven of ten are hostile.
@@ -37,7 +35,7 @@ import_tensorflow()
 from vgg16.steps.watch.records import WatchRequest
 from vgg16.steps.watch.watch import look_at_inbox
 start = time.monotonic()
-result = look_at_inbox(WatchRequest(dataset="digits", date=sys.argv[1]), open_workplace())
+result = look_at_inbox(WatchRequest(dataset="digits", source=sys.argv[2], date=sys.argv[1]), open_workplace())
 facts = {name: getattr(result, name) for name in ("end", "new", "measured", "unreadable", "left_out")}
 print(json.dumps(facts | {"seconds": round(time.monotonic() - start, 1), "megabytes": round(peak_megabytes())}))
 """
@@ -58,20 +56,17 @@ def digit(random: np.random.Generator) -> bytes:
     return file.getvalue()
 
 
-def fill(workplace: Workplace, day: int, hours: int) -> None:
+def fill(inbox: Path, day: int, hours: int) -> None:
     """Upload a day's files."""
     random = np.random.default_rng(day)
     hostile = [bomb(20_000), bomb(9_000), b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(5_000), bytes(300_000)]
     good = [digit(random) for _ in range(2_000)]
 
-    def put(number: int) -> None:
+    for number in range(hours * AN_HOUR):
         chosen = good if number % KINDS < GOOD else hostile
-        name = NAMES[number % len(NAMES)].format(number)
-        workplace.store.create(f"inbox/digits/{day}/{number // 1_000}/{name}", chosen[number % len(chosen)])
-
-    with ThreadPoolExecutor(16) as pool:
-        for _ in pool.map(put, range(hours * AN_HOUR)):
-            pass
+        file = inbox / f"{day}" / f"{number // 1_000}" / NAMES[number % len(NAMES)].format(number)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(chosen[number % len(chosen)])
 
 
 def main() -> None:
@@ -82,8 +77,8 @@ def main() -> None:
     os.environ["VGG16_HOME"] = str(given.home.resolve())
     workplace = open_workplace()
     for day in (1, 2):
-        fill(workplace, day, given.hours)
-        command = [sys.executable, "-c", LOOK, f"2026-01-{day:02}"]
+        fill(given.home / "inbox", day, given.hours)
+        command = [sys.executable, "-c", LOOK, f"2026-01-{day:02}", str(given.home.resolve() / "inbox")]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         facts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
