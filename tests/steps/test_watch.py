@@ -197,7 +197,9 @@ def test_labels_that_came_ask_for_a_retraining_once_for_each_version_of_the_data
         results.mark_told(message, home)
     # Pictures without labels come, and ask for nothing.
     put(home, "3", scenes(150, 3, light=60))
-    assert look(home, 3, min_labelled=4).messages == ()
+    quiet = look(home, 3, min_labelled=4)
+    assert quiet.messages == ()
+    assert "4 newly labelled gate images came: a retraining was asked for" in quiet.text
     publish(15)
     (again,) = look(home, 3, min_labelled=4).messages
     assert (again.event, again.id != asked.id) == ("labels-came", True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,18 @@ class Team:
 
     def _limits(self) -> Any:
         return self.prefect.post("v2/concurrency_limits/filter", json={}).json()
+
+
+@contextmanager
+def at_work(stack: Stack, folder: Path) -> Iterator[Team]:
+    """The stack with its own workers ended, and one for `cpu`, one for `gpu` in their place."""
+    team = Team(stack, folder)
+    team.worker("office", "cpu")
+    team.worker("one", "gpu")
+    yield team
+    for name in list(team.workers):
+        team.die(name)
+    assert stack.command("up").status == 0
 
 
 def wait_for_it(so: Callable[[], Any], seconds: float) -> Any:

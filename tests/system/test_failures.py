@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from tests.system.conftest import Stack
-from tests.system.team import Team, wait_for_it
+from tests.system.team import Team, at_work, wait_for_it
 from vgg16.config.catalog import SHIPPED
 from vgg16.flows.server import VERDICTS
 
@@ -35,14 +35,8 @@ ROUNDS, KILLS, MOST = 2, 10, 4
 
 @pytest.fixture(scope="module")
 def team(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
-    """The stack with its own workers ended, and one for `cpu`, two for `gpu` in their place."""
-    team = Team(stack, tmp_path_factory.mktemp("machines"))
-    team.worker("office", "cpu")
-    team.worker("one", "gpu")
-    yield team
-    for name in list(team.workers):
-        team.die(name)
-    assert stack.command("up").status == 0
+    with at_work(stack, tmp_path_factory.mktemp("machines")) as team:
+        yield team
 
 
 def small(seed: int, *more: str) -> dict[str, Any]:

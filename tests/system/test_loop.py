@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import ENVIRONMENT, VGG16, free_port, wait_for
 from tests.data.test_folder import COLORS, classes, picture
 from tests.system.conftest import Stack
-from tests.system.team import Team, wait_for_it
+from tests.system.team import Team, at_work, wait_for_it
 from tests.system.test_own_photographs import FORGIVING, SMALL
 from vgg16.promotion import ledger
 from vgg16.storage.addresses import open_store
@@ -30,16 +30,11 @@ EVERY_MINUTE = {"active": True, "slug": "every-minute", "schedule": {"cron": "* 
 
 @pytest.fixture
 def team(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
-    """The stack with workers of the test's own, for `cpu` and `gpu`; this process sees its bucket."""
+    """The stack with workers of the test's own; this process sees its bucket."""
     for name, value in stack.environment.items():
         monkeypatch.setenv(name, value)
-    team = Team(stack, tmp_path / "machines")
-    team.worker("office", "cpu")
-    team.worker("one", "gpu")
-    yield team
-    for name in list(team.workers):
-        team.die(name)
-    assert stack.command("up").status == 0
+    with at_work(stack, tmp_path / "machines") as team:
+        yield team
 
 
 class Service:

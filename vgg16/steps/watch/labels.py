@@ -34,6 +34,9 @@ def count_labels(result: Watched, least: int, workplace: Workplace) -> Watched:
         "experiments": [experiment.model_dump(mode="json")],
         "bases": {name: base.model_dump(mode="json") for name, base in bases.items()},
     }
-    came = f"{plural(images, 'newly labelled gate image')} came: {experiment.name} is trained on them and judged"
     kept = Kept(workplace.store, result.dataset, result.digest)
-    return result.labelled(came).to_tell(kept.labels_came(result.alarm, current.dataset.digest, payload), kept)
+    message = kept.labels_came(result.alarm, current.dataset.digest, payload)
+    follows = (
+        "a retraining was asked for" if kept.is_told(message) else f"{experiment.name} is trained on them and judged"
+    )
+    return result.labelled(f"{plural(images, 'newly labelled gate image')} came: {follows}").to_tell(message, kept)
