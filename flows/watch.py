@@ -17,10 +17,12 @@ from vgg16.errors import RequestError
 from vgg16.flows import tasks
 from vgg16.flows.progress import say
 from vgg16.flows.server import tell_of, without_login
-from vgg16.steps.watch.records import WatchRequest
+from vgg16.steps.watch.records import Caps, WatchRequest
 from vgg16.steps.watch.result import in_markdown
 from vgg16.tracking.protocol import model_name
 from vgg16.workplace import reach
+
+_DAY = Caps()
 
 # What the form of the deployment offers.
 Dataset = Annotated[
@@ -43,7 +45,7 @@ Pictures = Annotated[
         {
             "type": "integer",
             "minimum": 1,
-            "maximum": 5_000,
+            "maximum": _DAY.pictures,
             "description": "Pictures a day that are looked at; of more so many are drawn, and the others counted.",
         }
     ),
@@ -54,7 +56,8 @@ Megabytes = Annotated[
         {
             "type": "integer",
             "minimum": 1,
-            "description": "Megabytes a day that are read; one picture may have a fortieth of them.",
+            "description": "Megabytes a day that are read, and ten pixels for each byte; one picture may have a "
+            "fortieth of both.",
         }
     ),
 ]
@@ -75,8 +78,8 @@ MinLabelled = Annotated[
 def watch(
     dataset: Dataset,
     source: Source = "",
-    pictures: Pictures = 5_000,
-    megabytes: Megabytes = 2_000,
+    pictures: Pictures = _DAY.pictures,
+    megabytes: Megabytes = _DAY.bytes // 1_000_000,
     min_labelled: MinLabelled = 0,
 ) -> Any:
     """Look at what came since the day before; again on the same day, only what was cut off is done.
@@ -93,8 +96,7 @@ def watch(
             dataset=dataset,
             source=without_login(source),
             date=date,
-            pictures=pictures,
-            bytes=megabytes * 1_000_000,
+            caps=Caps(pictures=pictures, bytes=megabytes * 1_000_000),
             min_labelled=min_labelled,
         )
     )

@@ -31,8 +31,8 @@ from vgg16.steps.scoring.model import Model
 from vgg16.steps.watch import accept as accepting
 from vgg16.steps.watch import result as results
 from vgg16.steps.watch import watch as watching
-from vgg16.steps.watch.inbox import Caps, arrivals, open_inbox
-from vgg16.steps.watch.records import WatchRequest
+from vgg16.steps.watch.inbox import arrivals, open_inbox
+from vgg16.steps.watch.records import Caps, WatchRequest
 from vgg16.steps.watch.result import Watched
 from vgg16.storage.s3 import S3Store
 from vgg16.storage.store import FolderStore
@@ -75,8 +75,9 @@ def put(home: Workplace, day: str, images: Images) -> None:
         Image.fromarray(image).save(folder / f"{number:03}.png")
 
 
-def look(home: Workplace, day: int, **caps: int) -> Watched:
-    return watching.look_at_inbox(WatchRequest(dataset="digits", date=f"2026-11-{day:02}", **caps), home)
+def look(home: Workplace, day: int, min_labelled: int = 0, **caps: int) -> Watched:
+    request = WatchRequest(dataset="digits", date=f"2026-11-{day:02}", caps=Caps(**caps), min_labelled=min_labelled)
+    return watching.look_at_inbox(request, home)
 
 
 def files(home: Workplace) -> dict[str, bytes]:
@@ -276,9 +277,13 @@ def test_what_attackers_upload_is_counted_within_the_caps(home: Workplace, tmp_p
     for name in ("=cmd|x.png", "a\nb.png", "\u202egnp.png", "x" * 240 + ".png", "<script>.png", "..png.png"):
         (inbox / name).write_bytes(good.getvalue())
     (inbox / "large.png").write_bytes(good.getvalue() + bytes(60_000))
+    (inbox / "wide.png").write_bytes(bomb(710))  # one picture may have a fortieth of 20 million pixels
+    for number in range(60):
+        (inbox / f"damaged {number}.png").write_bytes(bomb(700))
     seen = look(home, 1, bytes=2_000_000)
-    assert seen.new == 308 - 1  # a name that begins with a dot is nobody's
-    assert (seen.unreadable, seen.left_out) == (242, 0)
+    assert seen.new == 369 - 1  # a name that begins with a dot is nobody's
+    # Of the last ones 40 have 19.6 million pixels, the good ones together less than another's 490,000.
+    assert (seen.unreadable, seen.left_out) == (242 + 1 + 40, 20)
     assert seen.measured == 65
     assert seen.end == "Drifted"
     assert seen.alarm
@@ -292,8 +297,8 @@ def test_what_attackers_upload_is_counted_within_the_caps(home: Workplace, tmp_p
     capped = replace(seen, new=0)
     home.store.delete(next(key for key in home.store.keys("watch/") if key.endswith(".npz")))
     capped = look(home, 1, pictures=100)
-    assert (capped.measured + capped.unreadable, capped.left_out) == (100, 207)
-    assert "207 left out by the caps of a day" in capped.text
+    assert (capped.measured + capped.unreadable, capped.left_out) == (100, 268)
+    assert "268 left out by the caps of a day" in capped.text
     assert look(home, 2, pictures=100).new == 0
 
 

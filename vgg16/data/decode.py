@@ -11,7 +11,8 @@ import logging
 import re
 import stat
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -103,6 +104,23 @@ class TooManyPixelsError(RequestError):
 def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Decoded:
     """The picture that a file's bytes are. Raises RequestError whose message is the reason alone, to be shown beside
     the file: TooManyPixelsError, before any is decoded, for one of more than `most_pixels`."""
+    with _opened(content, most_pixels) as picture:
+        if max(picture.size) > MOST_SIDE:
+            raise _too_large(f"{MOST_SIDE:,} pixels in a row")
+        if picture.format in ("JPEG", "MPO") and _has_many_scans(content):
+            raise RequestError(f"damaged: expected a JPEG of at most {_MOST_SCANS} scans")
+        return _upright(picture)
+
+
+def count_pixels(content: bytes, most_pixels: int = MOST_PIXELS) -> int:
+    """How many pixels decode() would have to decode, from the file's header alone; it raises what decode() does."""
+    with _opened(content, most_pixels) as picture:
+        return picture.width * picture.height
+
+
+@contextmanager
+def _opened(content: bytes, most_pixels: int) -> Iterator[Image.Image]:
+    """The picture with its header read; inside the `with` too whatever Pillow raises becomes a RequestError."""
     if not content:
         raise RequestError("an empty file")
     try:
@@ -115,11 +133,7 @@ def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Decoded:
             ):
                 if picture.width * picture.height > most_pixels:
                     raise _too_large(f"{most_pixels:,} pixels")
-                if max(picture.size) > MOST_SIDE:
-                    raise _too_large(f"{MOST_SIDE:,} pixels in a row")
-                if picture.format in ("JPEG", "MPO") and _has_many_scans(content):
-                    raise RequestError(f"damaged: expected a JPEG of at most {_MOST_SCANS} scans")
-                return _upright(picture)
+                yield picture
     except RequestError:
         raise
     except UnidentifiedImageError:
@@ -221,7 +235,8 @@ def _upright(picture: Image.Image) -> Decoded:
     clear = image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255)
     if clear:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("RGB")
+    # Not of one that is RGB already: that would be a copy.
+    image = image.convert("RGB") if image.mode != "RGB" else image
     done = {
         "first frame": animated,
         "turned upright": (turned, left) != (None, None),

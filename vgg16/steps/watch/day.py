@@ -11,12 +11,11 @@ from vgg16.checks.drift.day import Day
 from vgg16.checks.drift.facts import Facts
 from vgg16.data.sources.places.bucket import Bucket
 from vgg16.data.sources.places.folder import Folder
-from vgg16.data.sources.places.place import File
 from vgg16.errors import RefusedError
 from vgg16.steps.drift.facts import Measuring
 from vgg16.steps.drift.window import Window, read_window
-from vgg16.steps.watch.inbox import Caps, Drawn, arrivals, draw_key, threads_of
-from vgg16.steps.watch.records import Kept
+from vgg16.steps.watch.inbox import OVER_BUDGET, Drawn, arrivals, draw_key, threads_of
+from vgg16.steps.watch.records import Caps, Kept
 from vgg16.storage.store import ExistsError
 from vgg16.workplace.workplace import Workplace
 
@@ -41,26 +40,27 @@ class Inbox:
         self.workplace.say(
             f"watch       {found.new:,} new files in {self.place.address}, of which {len(files):,} are read"
         )
-        left_out = found.new - len(files)
-        window, why = self._window(files, self.place)
+        side, framing = self.measuring.side, self.measuring.framing
+        drawn = Drawn(self.place, files, self.caps, side, framing, threads=threads_of(self.place))
+        window, why = self._window(drawn)
+        left_out = found.new - len(files) + drawn.budget.refused
         if not window:
-            return replace(nothing, unreadable=len(files), left_out=left_out, why=why)
+            return replace(nothing, unreadable=found.new - left_out, left_out=left_out, why=why)
+        unreadable = [(files[row].path, reason) for row, reason in window.unreadable if reason != OVER_BUDGET]
         return replace(
             nothing,
             facts=window.facts,
             paths=tuple(files[row].path for row in window.rows.tolist()),
             measured=window.measured,
-            unreadable=len(window.unreadable),
+            unreadable=len(unreadable),
             left_out=left_out,
-            why=next((f"{files[row].path}: {reason}" for row, reason in window.unreadable), ""),
+            why=next((f"{path}: {reason}" for path, reason in unreadable), ""),
         )
 
-    def _window(self, files: tuple[File, ...], place: Bucket | Folder) -> tuple[Window | None, str]:
+    def _window(self, drawn: Drawn) -> tuple[Window | None, str]:
         """What was measured, or why nothing could be."""
-        if not files:
+        if not len(drawn):
             return None, ""
-        side, framing = self.measuring.side, self.measuring.framing
-        drawn = Drawn(place, files, self.caps, side, framing, threads=threads_of(place))
         try:
             return read_window(drawn, self.measuring, self.workplace), ""
         except RefusedError as error:  # none of them can be read

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import hmac
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,29 +19,21 @@ import numpy as np
 
 from vgg16.checks.drift.day import MARK, Marks
 from vgg16.config.types import Framing
-from vgg16.data.decode import decode
+from vgg16.data.decode import MOST_PIXELS, count_pixels, decode
 from vgg16.data.images import Images
 from vgg16.data.sources.kinds import is_picture, why_of_size
 from vgg16.data.sources.places.bucket import Bucket
 from vgg16.data.sources.places.folder import Folder
 from vgg16.data.sources.places.place import File
 from vgg16.errors import RequestError
-from vgg16.steps.drift.window import MOST
+from vgg16.steps.watch.records import Caps
 from vgg16.storage.store import ExistsError
 from vgg16.workplace.workplace import Workplace
 
-# Of a day's bytes one picture may have one part in so many: a few huge ones leave room for others.
-_LARGEST = 40
+# Why a picture is not read that is no worse than others.
+OVER_BUDGET = "the day's pixels are spent"
 # Files of S3 that are fetched at once.
 _FETCHED = 10
-
-
-@dataclass(frozen=True)
-class Caps:
-    """What one day may take: pictures, and bytes of files."""
-
-    pictures: int = MOST
-    bytes: int = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -98,13 +91,30 @@ def arrivals(place: Bucket | Folder | None, before: set[bytes], key: bytes, caps
 def _problem(file: File, caps: Caps) -> str:
     if problem := file.problem or why_of_size(file):
         return problem
-    most = caps.bytes // _LARGEST
+    most = caps.of_one.bytes
     return f"expected at most {most / 1e6:,.0f} MB, found {file.size / 1e6:,.0f} MB" if file.size > most else ""
 
 
-@dataclass(frozen=True)
+@dataclass
+class Budget:
+    """The pixels that a day has left, and how many pictures were `refused` because they have more."""
+
+    pixels: int
+    refused: int = 0
+
+    def spend(self, pixels: int) -> bool:
+        """Whether a picture of so many may be decoded, for which they are spent."""
+        if pixels > self.pixels:
+            self.refused += 1
+            return False
+        self.pixels -= pixels
+        return True
+
+
+@dataclass
 class Drawn:
-    """The pictures of files that were drawn, for a model; what cannot be read says why."""
+    """The pictures of files that were drawn, for a model; what cannot be read says why. Read once, for a day's pixels
+    are spent by that."""
 
     place: Bucket | Folder
     files: tuple[File, ...]
@@ -113,6 +123,11 @@ class Drawn:
     framing: Framing
     any_truth: bool = False
     threads: int = field(default=1)
+    # One at a time: each takes up to two gigabytes.
+    _decoding: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.budget = Budget(self.caps.pixels)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -132,7 +147,13 @@ class Drawn:
         if problem := _problem(file, self.caps):
             return problem
         try:
-            return decode(read_file(self.place, file.path)).square(self.side, self.framing)
+            content = read_file(self.place, file.path)
+            most = min(MOST_PIXELS, self.caps.of_one.pixels)
+            with self._decoding:
+                # Before it is decoded: what turns out to be damaged has cost as much.
+                if not self.budget.spend(count_pixels(content, most)):
+                    return OVER_BUDGET
+                return decode(content, most).square(self.side, self.framing)
         except RequestError as error:
             return error.message
 

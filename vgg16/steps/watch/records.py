@@ -13,6 +13,23 @@ from vgg16.errors import Vgg16Error
 from vgg16.storage.store import ExistsError, Store
 
 
+class Caps(Frozen):
+    """What one day may take: pictures, and bytes of files. One picture may have a fortieth of the bytes."""
+
+    pictures: int = 5_000
+    bytes: int = 2_000_000_000
+
+    @property
+    def pixels(self) -> int:
+        """Pixels that are decoded: photographs have three to ten for each byte, a decompression bomb thousands."""
+        return 10 * self.bytes
+
+    @property
+    def of_one(self) -> Caps:
+        """What one picture may take: a few huge ones leave room for others."""
+        return Caps(pictures=1, bytes=self.bytes // 40)
+
+
 class WatchRequest(Frozen):
     """The look of a day, YYYY-MM-DD, at the inbox `source` of a dataset, "" for `inbox/NAME` of the store: what that
     day may take, and from how many labelled images on a drift asks for a retraining, 0 for never."""
@@ -20,8 +37,7 @@ class WatchRequest(Frozen):
     dataset: str
     date: str
     source: str = ""
-    pictures: int = 5_000
-    bytes: int = 2_000_000_000
+    caps: Caps = Caps()
     min_labelled: int = 0
 
 

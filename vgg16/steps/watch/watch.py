@@ -31,9 +31,9 @@ from vgg16.steps.drift.facts import Measuring
 from vgg16.steps.scoring.model import Model, find_model
 from vgg16.steps.watch.day import Inbox, day_of
 from vgg16.steps.watch.folder import write_folder
-from vgg16.steps.watch.inbox import Caps, Drawn, open_inbox
+from vgg16.steps.watch.inbox import Drawn, open_inbox
 from vgg16.steps.watch.labels import count_labels
-from vgg16.steps.watch.records import Acceptance, Alarm, Kept, WatchRequest
+from vgg16.steps.watch.records import Acceptance, Alarm, Caps, Kept, WatchRequest
 from vgg16.steps.watch.result import End, Watched
 from vgg16.tracking.protocol import model_name
 from vgg16.workplace.workplace import Workplace
@@ -53,8 +53,7 @@ def look_at_inbox(request: WatchRequest, workplace: Workplace) -> Watched:
     measuring, reference = judged_on(model, dataset, workplace)
     place = open_inbox(request.source, dataset, workplace)
     kept = Kept(workplace.store, dataset, model.digest)
-    caps = Caps(request.pictures, request.bytes)
-    today = day_of(kept, request.date, Inbox(place, measuring, caps, workplace))
+    today = day_of(kept, request.date, Inbox(place, measuring, request.caps, workplace))
     days = _Days(dataset, request.source, model, kept, place, measuring, reference)
     result = days.watched(request.date, today)
     return count_labels(result, request.min_labelled, workplace)
