@@ -2,9 +2,9 @@
 is.
 
 `.venv/bin/python -m benchmarks.drift FILE`, of what `benchmarks.drift_facts` has written: minutes on two cores for all
-parts, each of which `--only` chooses: years, power, slow, accuracy. Every year has a reference of its own, drawn like
-its days from the images of the file. `--seed` chooses other years. The level and the least effect were set before any
-of them was drawn.
+parts, each of which `--only` chooses: years, power, mixed, slow, accuracy. Every year has a reference of its own, drawn
+like its days from the images of the file. `--seed` chooses other years. The level and the least effect were set
+before any of them was drawn.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from benchmarks.machine import stamp
 from vgg16.checks.drift.accuracy import estimated_top1
 from vgg16.checks.drift.facts import CONFIDENCE
 from vgg16.checks.drift.look import look
-from vgg16.checks.drift.watch import DAILY, WINDOWS
+from vgg16.checks.drift.watch import DAILY, WINDOWS, Watch, like_newest
 from vgg16.statistics import proportion_interval
 
 DAYS = 365
@@ -95,6 +95,28 @@ def power(pools: dict[str, Pool], times: int, seed: int) -> None:
                 print(json.dumps(case | share(alarmed, times)), flush=True)
 
 
+def mixed(pools: dict[str, Pool], times: int, seed: int) -> None:
+    """What one day shows beside a gate of 1,000 whose newest part was labelled after another camera came: where all
+    pictures are that camera's, and where all are of a third kind; beside the gate as a whole, and by its newest part
+    too."""
+    clean, newest = pools[""].facts, pools["camera"].facts
+    for kind in [name for name in pools if name != "new"]:
+        for part in (50, 100, 300):
+            for rate in RATES:
+                plain = ours = 0
+                for number in range(times):
+                    random = np.random.default_rng((seed, number, rate, part))
+                    apart = newest.rows(random.integers(len(newest), size=part))
+                    rest = clean.rows(random.integers(len(clean), size=1_000 - part))
+                    whole = type(clean)(clean.names, np.concatenate([rest.values, apart.values]))
+                    now = pools[kind].facts.rows(random.integers(len(pools[kind].facts), size=rate))
+                    beside = [Watch({1: look(one, now, DAILY / len(WINDOWS))}) for one in (whole, apart)]
+                    plain += beside[0].drifted
+                    ours += beside[0].drifted and not like_newest(*beside)
+                case = {"now": kind or "none", "newest": part, "a_day": rate}
+                print(json.dumps(case | {"plain": plain / times} | share(ours, times)), flush=True)
+
+
 def slow(pools: dict[str, Pool], times: int, seed: int) -> None:
     """A drift that a tenth more of the pictures have each week, after four weeks without: alarmed until the end of its
     third week."""
@@ -163,7 +185,7 @@ def accuracy(pools: dict[str, Pool], times: int, seed: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
-    parser.add_argument("--only", choices=["years", "power", "slow", "accuracy"])
+    parser.add_argument("--only", choices=["years", "power", "mixed", "slow", "accuracy"])
     parser.add_argument("--bursts", type=int, nargs="+", default=BURSTS)
     parser.add_argument("--times", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
@@ -172,7 +194,7 @@ def main() -> None:
     pools, start = load(options.file), time.process_time()
     if options.only in (None, "years"):
         years(pools[""], options.times, options.seed, options.bursts, options.daily)
-    for part in (power, slow, accuracy):
+    for part in (power, mixed, slow, accuracy):
         if options.only in (None, part.__name__):
             part(pools, options.times, options.seed)
     seconds = round(time.process_time() - start)

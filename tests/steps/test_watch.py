@@ -24,6 +24,8 @@ from vgg16.data import published
 from vgg16.data.images import Arrays, Images
 from vgg16.data.records import Fetched
 from vgg16.errors import RequestError
+from vgg16.promotion import ledger
+from vgg16.promotion.records import LedgerEntry
 from vgg16.records import DatasetRef
 from vgg16.steps.drift.facts import Measuring
 from vgg16.steps.drift.reference import reference_of
@@ -208,6 +210,66 @@ def test_labels_that_came_ask_for_a_retraining_once_for_each_version_of_the_data
     run.trained_on, champion[0] = publish(15), "ef" * 32
     put(home, "4", scenes(150, 4, light=60))
     assert look(home, 4, min_labelled=1).messages[1:] == ()
+
+
+def test_after_a_retraining_pictures_like_the_newest_of_the_gate_are_no_drift(
+    home: Workplace,
+    champion: list[str],
+    measuring: Measuring,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row = Dataset(name="digits", description="", class_names=("a", "b"), image_size=16)
+
+    def publish(images: Images) -> DatasetRef:
+        """A version whose gate is every other image."""
+        splits = np.where(np.arange(len(images)) % 2, 2, 0).astype(np.int8)
+        return published.save(home.store, row, Arrays(images, np.arange(len(images)) % 2, splits, ("a", "b")))
+
+    before, brighter = scenes(1_400, 0), scenes(240, 1, light=60)
+    versions = {str(number): publish(np.concatenate([before, brighter[:came]])) for number, came in ((1, 0), (2, 190))}
+    versions["3"] = publish(np.concatenate([before, brighter]))
+    vars(home.tracker).update(runs=SimpleNamespace(get=lambda run_id: SimpleNamespace(trained_on=versions[run_id])))
+    vars(home.tracker.registry).update(version=lambda _, version: SimpleNamespace(run_id=version))
+    monkeypatch.setattr(
+        watching, "judged_on", lambda model, _, home: (measuring, reference_of(measuring, model.dataset, home))
+    )
+    monkeypatch.setattr(watching.Kept, "last_before", lambda *_: [])
+
+    def in_production(number: str) -> None:
+        champion[0] = number * 64
+        home.store.delete(f"drift/{measuring.digest}.npz")  # all versions are one model here
+        entry = LedgerEntry(
+            number=len(ledger.entries(home.store, "vgg16-digits")) + 1,
+            name="vgg16-digits",
+            action="promote",
+            version=number,
+            previous="",
+            by="me",
+            at="now",
+            verdict="promote",
+            reasons=("good",),
+        )
+        ledger.append(home.store, entry)
+        version = SimpleNamespace(name="vgg16-digits", version=number)
+        model = Model("", f"models:/vgg16-digits/{number}", champion[0], False, version, 1.0, versions[number])  # type: ignore[arg-type]
+        monkeypatch.setattr(watching, "find_model", lambda *_: model)
+
+    put(home, "1", scenes(150, 2, light=60))
+    for number in ("1", "2"):  # 95 newer images of gate are too few
+        in_production(number)
+        assert look(home, 1).alarm
+    in_production("3")  # so are the 25 that version 2 had not
+    like = look(home, 1)
+    assert (like.end, like.alarm, like.estimate, like.moved) == ("Steady", None, None, ())
+    assert "like its newest images (of gate that are newer than version 1)" in like.text
+    page = Path(like.page).read_text()
+    assert "150 pictures beside 120 images of gate that are newer than version 1: nothing moved" in page
+    put(home, "2", scenes(80, 3))
+    assert look(home, 2).end == "Steady"  # and like the others of the gate
+    put(home, "3", scenes(150, 4, light=-60))
+    third = look(home, 3)
+    assert third.alarm
+    assert (third.end, third.alarm.window, third.like) == ("Drifted", ("2026-11-03",), "")
 
 
 def test_a_drift_is_kept_or_nothing_is_decided(home: Workplace, champion: list[str]) -> None:

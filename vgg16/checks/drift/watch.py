@@ -28,6 +28,13 @@ class Watch:
         return any(one.verdict == "drifted" for one in self.looks.values())
 
 
+def like_newest(whole: Watch, newest: Watch) -> dict[int, Look]:
+    """Of the windows that alarm beside a whole reference, the looks beside its newest part that show no drift, where
+    that part is large enough to show one."""
+    alarming = [window for window, look in whole.looks.items() if look.verdict == "drifted"]
+    return {window: newest.looks[window] for window in alarming if newest.looks[window].verdict == "steady"}
+
+
 def watch(reference: Facts, days: Sequence[Facts]) -> Watch:
     """The looks of the last of these days, one after the other, each with the facts of its pictures, near-equal ones
     counted once. A window that has not so many days yet is not looked at: what it has is in a shorter one. Nor is one

@@ -42,9 +42,10 @@ _MEANINGS = {
 class DriftFacts:
     """A look at the pictures of a source by a model at an address that nothing moves.
 
-    `reference` and `window` are the facts that were compared. Of the source's `pictures` so many were `measured`, and
-    so many were `unreadable`. `paths` and `images` of those of the window that are shown are by their place in
-    it; `label_first` are places too, and lie as files in `folder`, "" for none.
+    `reference` and `window` are the facts that were compared; `which` follows the word "images" and says of
+    which the reference is, and `gate_top1` is None unless that is all of gate. Of the source's `pictures` so many were
+    `measured`, and so many were `unreadable`. `paths` and `images` of those of the window that are shown are by their
+    place in it; `label_first` are places too, and lie as files in `folder`, "" for none.
     """
 
     source: str
@@ -53,7 +54,7 @@ class DriftFacts:
     look: Look
     reference: Facts
     window: Facts
-    gate_top1: float
+    gate_top1: float | None
     estimate: Estimate | None
     pictures: int
     measured: int
@@ -63,6 +64,7 @@ class DriftFacts:
     at: datetime
     images: Mapping[int, Images] = field(default_factory=dict)
     folder: str = ""
+    which: str = "of gate"
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def report(facts: DriftFacts) -> str:
         "look": facts.look,
         "label": label,
         "color": color,
-        "sentence": sentence(facts.look),
+        "sentence": sentence(facts.look, facts.which),
         "condition": CONDITION,
         "numbers": _numbers(facts),
         "moved": [(one, _row(facts, one.fact), _shown(facts, one.most.tolist())) for one in facts.look.moved],
@@ -112,9 +114,9 @@ def words(fact: str) -> str:
     return fact.replace("_", " ")
 
 
-def sentence(look: Look) -> str:
+def sentence(look: Look, which: str = "of gate") -> str:
     """What the verdict means."""
-    beside = f"{plural(look.images, 'picture')} beside {plural(look.reference, 'image')} of gate"
+    beside = f"{plural(look.images, 'picture')} beside {plural(look.reference, 'image')} {which}"
     if look.verdict == "drifted":
         names = ", ".join(words(one.fact) for one in look.moved)
         return f"{beside}: {plural(len(look.moved), 'fact')} moved: {names}."
@@ -137,11 +139,12 @@ def _numbers(facts: DriftFacts) -> list[tuple[str, str]]:
     if look.images < facts.measured:
         rows.append(("counted, of near-equal ones the first", f"{look.images:,}"))
     rows += [
-        ("images of gate", f"{look.reference:,}"),
+        (f"images {facts.which}", f"{look.reference:,}"),
         ("false alarms of such a look", f"at most {100 * look.alpha:g}\N{NO-BREAK SPACE}%"),
         ("an alarm needs", f"a fact that moved for {percent(LEAST_EFFECT)} of the pictures at least"),
-        ("top-1 on these images of gate", percent(facts.gate_top1)),
     ]
+    if facts.gate_top1 is not None:
+        rows.append(("top-1 on these images of gate", percent(facts.gate_top1)))
     if facts.estimate:
         value = f"{percent(facts.estimate.value)} ({percent_interval(facts.estimate.interval)}), {CONDITION}"
         rows.append(("probable top-1 here", value))

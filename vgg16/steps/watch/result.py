@@ -24,8 +24,8 @@ End = Literal["Steady", "Drifted", "Undecided", "Nothing new"]
 class Watched:
     """The `end` of a look at a dataset's inbox, and what it counted of the day's `new` files: `measured`, `unreadable`,
     the first one for the reason `why`, and `left_out` for the caps. `moved` are facts of the window of so many `days`;
-    `alarm` is the one that stands, `labels` says what people have labelled since, and `messages` are those that were
-    not passed on yet."""
+    `like` says which images of gate these pictures are like where they are unlike the whole of it. `alarm` is the one
+    that stands, `labels` says what people have labelled since, and `messages` are those that were not passed on yet."""
 
     dataset: str
     end: End = "Nothing new"
@@ -38,6 +38,7 @@ class Watched:
     left_out: int = 0
     days: int = 0
     moved: tuple[str, ...] = ()
+    like: str = ""
     estimate: tuple[float, float, float] | None = None
     label_first: tuple[str, ...] = ()
     alarm: Alarm | None = None
@@ -50,6 +51,10 @@ class Watched:
         value = (estimate.value, *estimate.interval) if estimate else None
         moved = tuple(one.fact for one in look.moved)
         return replace(self, days=days, moved=moved, estimate=value, label_first=first)
+
+    def beside(self, images: str) -> Watched:
+        """It with the images of gate that these pictures are like."""
+        return replace(self, like=images)
 
     def ended(self, end: End, alarm: Alarm | None, page: str = "") -> Watched:
         """It with its end."""
@@ -71,6 +76,8 @@ class Watched:
             parts.append(f"{self.left_out:,} left out by the caps of a day")
         if self.why:
             parts.append(visible(self.why))
+        if self.like and not self.alarm:
+            parts.append(f"unlike the gate as a whole, but like its newest images ({self.like})")
         if self.alarm:
             facts = ", ".join(self.alarm.facts)
             parts.insert(0, f"{self.dataset} drifted on {self.alarm.date} and no one has accepted it yet ({facts})")

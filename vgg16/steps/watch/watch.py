@@ -20,7 +20,7 @@ from vgg16.checks.drift.facts import CONFIDENCE, UNUSUALNESS, Facts
 from vgg16.checks.drift.label_first import label_first
 from vgg16.checks.drift.look import Look
 from vgg16.checks.drift.reference import Reference
-from vgg16.checks.drift.watch import WINDOWS, watch
+from vgg16.checks.drift.watch import WINDOWS, like_newest, watch
 from vgg16.data.images import Images
 from vgg16.data.sources.places.bucket import Bucket
 from vgg16.data.sources.places.folder import Folder
@@ -29,6 +29,7 @@ from vgg16.reports.drift.page import DriftFacts, report
 from vgg16.steps.drift.drift import judged_on, keep_page, shown_places
 from vgg16.steps.drift.facts import Measuring
 from vgg16.steps.scoring.model import Model, find_model
+from vgg16.steps.watch.beside import Beside, newest_of_gate
 from vgg16.steps.watch.day import Inbox, day_of
 from vgg16.steps.watch.folder import write_folder
 from vgg16.steps.watch.inbox import Drawn, open_inbox
@@ -54,7 +55,7 @@ def look_at_inbox(request: WatchRequest, workplace: Workplace) -> Watched:
     place = open_inbox(request.source, dataset, workplace)
     kept = Kept(workplace.store, dataset, model.digest)
     today = day_of(kept, request.date, Inbox(place, measuring, request.caps, workplace))
-    days = _Days(dataset, request.source, model, kept, place, measuring, reference)
+    days = _Days(dataset, request.source, model, kept, place, measuring, reference, workplace)
     result = days.watched(request.date, today)
     return count_labels(result, request.min_labelled, workplace)
 
@@ -70,6 +71,7 @@ class _Days:
     place: Bucket | Folder | None
     measuring: Measuring
     reference: Reference
+    workplace: Workplace
 
     def watched(self, date: str, today: Day) -> Watched:
         """The look at all days up to this one, with its page and, at the first alarm, its folder."""
@@ -89,28 +91,35 @@ class _Days:
             why=today.why,
         )
         recent = _recent(date, min(days, default=date))
-        nothing = Facts(before.names, before.values[:0])
-        looks = watch(before, [days[one].facts if one in days else nothing for one in recent]).looks
-        if not looks:
+        nothing = Facts(before.facts.names, before.facts.values[:0])
+        facts_of = [days[one].facts if one in days else nothing for one in recent]
+        found = watch(before.facts, facts_of)
+        if not found.looks:
             return self._to_tell(counts.ended("Drifted" if alarm else "Nothing new", alarm))
-        window, look = _shown(looks)
+        looks = {window: (before, look) for window, look in found.looks.items()}
+        # Once only the kind comes that was labelled last, every day is unlike the gate as a whole.
+        if found.drifted and not accepted and not alarm:
+            newest = newest_of_gate(self.model, self.measuring, self.workplace)
+            like = like_newest(found, watch(newest.facts, facts_of)) if newest else {}
+            looks |= {window: (newest, look) for window, look in like.items() if newest}
+        window, (beside, look) = _shown(looks)
         end = _ENDS[look.verdict] if today.new else "Nothing new"
-        shown = _Shown(self, before, {one: days[one] for one in recent[-window:] if one in days}, look, not accepted)
-        first = label_first(before, shown.facts).tolist()
+        shown = _Shown(self, beside, {one: days[one] for one in recent[-window:] if one in days}, look)
+        first = label_first(beside.facts, shown.facts).tolist()
         counts = counts.with_look(look, window, shown.estimate, tuple(shown.paths[place] for place in first))
+        counts = counts.beside("" if beside is before else beside.which)
         folder = f"label-first/{self.dataset}/{alarm.date if alarm else date}"
         if look.verdict == "drifted" and not alarm:
             write_folder(folder, shown.whys(first), self.place, self.kept.store)
         page = shown.page(first, f"{self.kept.store.address}/{folder}" if look.verdict == "drifted" or alarm else "")
         if look.verdict == "drifted" and not alarm:
-            facts = tuple(one.fact for one in look.moved)
             address = f"{self.kept.store.address}/{folder}"
             alarm = self.kept.keep(
                 Alarm(
                     number=number,
                     date=date,
                     window=tuple(shown.days),
-                    facts=facts,
+                    facts=counts.moved,
                     model=self.model.address,
                     folder=address,
                     page=page,
@@ -122,14 +131,16 @@ class _Days:
         """It with the message on the alarm that stands, unless that was passed on."""
         return result.to_tell(self.kept.drifted(result.alarm), self.kept) if result.alarm else result
 
-    def _compared_with(self, accepted: Sequence[Acceptance]) -> tuple[Facts, str]:
+    def _compared_with(self, accepted: Sequence[Acceptance]) -> tuple[Beside, str]:
         """What later days are held against, and after which day they begin: the gate, or what a person accepted."""
         if not accepted:
-            return self.reference.facts, ""
-        window = [day.facts for date in accepted[-1].window if (day := self._day(date))]
+            return Beside(self.reference.facts, correct=self.reference.correct), ""
+        last = accepted[-1]
+        window = [day.facts for date in last.window if (day := self._day(date))]
         if not window:
-            return self.reference.facts, accepted[-1].date
-        return Facts(self.measuring.names, np.concatenate([one.values for one in window])), accepted[-1].window[-1]
+            return Beside(self.reference.facts), last.date
+        facts = Facts(self.measuring.names, np.concatenate([one.values for one in window]))
+        return Beside(facts, f"that were accepted as drift of {last.date}"), last.window[-1]
 
     def _day(self, date: str) -> Day | None:
         """The day's file; None for one that is damaged, or has other facts."""
@@ -144,27 +155,27 @@ def _recent(date: str, first: str) -> list[str]:
     return [day for day in reversed(days) if day >= first]
 
 
-def _shown(looks: dict[int, Look]) -> tuple[int, Look]:
-    """The shortest window that alarms, else the longest one."""
-    alarming = [window for window, look in looks.items() if look.verdict == "drifted"]
-    window = min(alarming, default=max(looks))
+def _shown(looks: dict[int, tuple[Beside, Look]]) -> tuple[int, tuple[Beside, Look]]:
+    """The shortest window that alarms; else the longest one, of those beside other images than the rest if any."""
+    alarming = [window for window, (_, look) in looks.items() if look.verdict == "drifted"]
+    apart = [window for window, (beside, _) in looks.items() if beside.correct is None]
+    window = min(alarming, default=max(apart or looks))
     return window, looks[window]
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """The look at the days of a window, for people; `gate` says whether the gate is what it is held against."""
+    """The look at the days of a window, for people."""
 
     of: _Days
-    before: Facts
+    beside: Beside
     days: dict[str, Day]
     look: Look
-    gate: bool
 
     @cached_property
     def facts(self) -> Facts:
         """Those of all its pictures."""
-        return Facts(self.before.names, np.concatenate([day.facts.values for day in self.days.values()]))
+        return Facts(self.beside.facts.names, np.concatenate([day.facts.values for day in self.days.values()]))
 
     @cached_property
     def paths(self) -> list[str]:
@@ -174,10 +185,10 @@ class _Shown:
     @property
     def estimate(self) -> Estimate | None:
         """None beside what a person accepted too: nobody knows which answers were right there."""
-        if not self.gate or self.look.verdict != "steady":
+        if self.beside.correct is None or self.look.verdict != "steady":
             return None
-        right, sure = self.of.reference.correct, self.before.column(CONFIDENCE)
-        return estimated_top1(sure, right, self.facts.column(CONFIDENCE))
+        sure = self.beside.facts.column(CONFIDENCE)
+        return estimated_top1(sure, self.beside.correct, self.facts.column(CONFIDENCE))
 
     def whys(self, places: Sequence[int]) -> list[tuple[str, str]]:
         """Path and reason of pictures to label."""
@@ -196,9 +207,10 @@ class _Shown:
             model=of.model.address,
             name=of.dataset,
             look=self.look,
-            reference=self.before,
+            reference=self.beside.facts,
+            which=self.beside.which,
             window=self.facts,
-            gate_top1=of.reference.top1,
+            gate_top1=None if self.beside.correct is None else of.reference.top1,
             estimate=self.estimate,
             pictures=sum(day.new for day in self.days.values()),
             measured=sum(day.measured for day in self.days.values()),
