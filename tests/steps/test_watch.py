@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zlib
 from collections.abc import Callable
@@ -34,7 +35,7 @@ from vgg16.steps.watch import accept as accepting
 from vgg16.steps.watch import result as results
 from vgg16.steps.watch import watch as watching
 from vgg16.steps.watch.inbox import arrivals, open_inbox
-from vgg16.steps.watch.records import Caps, WatchRequest
+from vgg16.steps.watch.records import Caps, Kept, WatchRequest
 from vgg16.steps.watch.result import Watched
 from vgg16.storage.s3 import S3Store
 from vgg16.storage.store import FolderStore
@@ -233,7 +234,11 @@ def test_after_a_retraining_pictures_like_the_newest_of_the_gate_are_no_drift(
     monkeypatch.setattr(
         watching, "judged_on", lambda model, _, home: (measuring, reference_of(measuring, model.dataset, home))
     )
-    monkeypatch.setattr(watching.Kept, "last_before", lambda *_: [])
+    original = watching.Kept.last_before
+    # On the first day the same pictures come to each version.
+    monkeypatch.setattr(
+        watching.Kept, "last_before", lambda kept, date: [] if date.endswith("-01") else original(kept, date)
+    )
 
     def in_production(number: str) -> None:
         champion[0] = number * 64
@@ -379,3 +384,27 @@ def test_an_inbox_in_s3_is_listed_and_a_change_is_new(
     s3.client.put_object(Bucket=s3.bucket, Key=f"{home.home.name}/inbox/b.png", Body=b"y")
     later = arrivals(place, {row.tobytes() for row in first.seen}, b"k", Caps())
     assert [file.path for file in later.drawn] == ["b.png"]
+
+
+def test_records_that_were_written_before_are_read(home: Workplace) -> None:
+    kept = Kept(home.store, "digits", "ab" * 32)
+    written = {
+        "alarm": {
+            "number": 1,
+            "date": "2026-11-02",
+            "window": ["2026-11-02"],
+            "facts": ["brightness"],
+            "model": "models:/vgg16-digits/1",
+            "folder": "s3://b/label-first/digits/2026-11-02",
+            "page": "s3://b/docs/watch-digits.html",
+        },
+        "accepted": {"number": 1, "date": "2026-11-02", "window": ["2026-11-02"], "by": "me", "at": "2026-11-03T08:00"},
+    }
+    for kind, record in written.items():
+        home.store.create(f"watch/digits/{'ab' * 8}/{kind}-000001.json", json.dumps(record).encode())
+    home.store.create(f"watch/digits/{'ab' * 8}/told-000001.json", b"{}\n")
+    alarm = kept.alarm(1)
+    assert alarm
+    assert alarm.facts == ("brightness",)
+    assert kept.is_told(kept.drifted(alarm))
+    assert [one.by for one in kept.acceptances()] == ["me"]
