@@ -32,7 +32,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["VGG16_HOME"] = _HOME.name
 os.environ["HOME"] = _HOME.name
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Another worker has the next core: with a thread for each core both wait for each other, and take a third longer.
+    # Another worker has the next core: with a thread for each core both wait for each other, and take a tenth longer.
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 # What a newcomer's shell has: neither what the settings add nor what MLflow leaves behind in this process.
 ENVIRONMENT = dict(os.environ)
