@@ -505,7 +505,7 @@ import numpy as np
 from vgg16.workplace.tensorflow import import_tensorflow
 import_tensorflow()
 from vgg16.tracking.connect import connect
-model, class_names, *_ = connect(sys.argv[1], Path()).registry.load(sys.argv[2])
+model, class_names, *_ = connect(sys.argv[1], Path(sys.argv[3]).parent / "mlflow").registry.load(sys.argv[2])
 assert class_names == ("cat", "dog"), class_names
 np.save(sys.argv[4], model.predict(np.load(sys.argv[3]), verbose=0))
 """
