@@ -113,7 +113,8 @@ def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Decoded:
 
 
 def count_pixels(content: bytes, most_pixels: int = MOST_PIXELS) -> int:
-    """How many pixels decode() would have to decode, from the file's header alone; it raises what decode() does."""
+    """How many pixels decode() would have to decode, from the file's header alone. Raises RequestError for
+    a header that cannot be read, and TooManyPixelsError as decode() does."""
     with _opened(content, most_pixels) as picture:
         return picture.width * picture.height
 
