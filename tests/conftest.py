@@ -63,7 +63,7 @@ def pytest_unconfigure() -> None:
 
 
 # The longest files begin, one on each core, and the short ones fill what is left.
-LONGEST = ("test_chain.py", "test_train.py", "test_failures.py", "test_kills.py")
+LONGEST = ("test_photographs.py", "test_chain.py", "test_train.py", "test_failures.py", "test_kills.py")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
