@@ -52,9 +52,16 @@ def camera(images: Images) -> Images:
     return np.clip(np.rint(soft), 0, 255).astype(np.uint8)
 
 
+def phone(images: Images) -> Images:
+    """Another camera that errs the other way: lighter middle tones, a cooler white, edges sharpened."""
+    light = 255 * (images / 255.0) ** 0.85 * [0.95, 1.0, 1.06]
+    soft = gaussian_filter(light, (0, 1, 1, 0), mode="nearest")
+    return np.clip(np.rint(light + 0.4 * (light - soft)), 0, 255).astype(np.uint8)
+
+
 def drifts(images: Images) -> dict[str, Images]:
     """The images under each drift; mild ones are a third of the way there."""
-    changed = {kind: corrupt(kind, images) for kind in KINDS} | {"camera": camera(images)}
+    changed = {kind: corrupt(kind, images) for kind in KINDS} | {"camera": camera(images), "phone": phone(images)}
     third = {
         f"mild {kind}": np.rint(images + (other.astype(np.float32) - images) / 3).astype(np.uint8)
         for kind, other in changed.items()

@@ -31,8 +31,11 @@ _MEANINGS = {
     "contrast": "standard deviation of the pixels",
     "red_over_green": "mean of red less mean of green",
     "green_over_blue": "mean of green less mean of blue",
+    "highlights_red_over_green": "red less green in the brightest twentieth of the pixels",
+    "highlights_green_over_blue": "green less blue in the brightest twentieth of the pixels",
     "colour": "how far the channels of a pixel are apart",
     "sharpness": "how far pixels are from their neighbours",
+    "fine_detail": "how much of the sharpness is from one pixel to the next",
     "confidence": "the model's probability of its answer",
     "unusualness": "how unlike what it learned from, as a logarithm",
 }

@@ -6,8 +6,8 @@ passes a message on marks that afterwards, so a kill between the two passes it o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
@@ -16,7 +16,7 @@ import numpy as np
 from vgg16.checks.drift import day as day_file
 from vgg16.checks.drift.accuracy import Estimate, estimated_top1
 from vgg16.checks.drift.day import Day
-from vgg16.checks.drift.facts import CONFIDENCE, UNUSUALNESS, Facts
+from vgg16.checks.drift.facts import CONFIDENCE, UNUSUALNESS, Facts, shared
 from vgg16.checks.drift.label_first import label_first
 from vgg16.checks.drift.look import Look
 from vgg16.checks.drift.reference import Reference
@@ -91,6 +91,7 @@ class _Days:
             why=today.why,
         )
         recent = _recent(date, min(days, default=date))
+        before, days = _alike(before, {one: days[one] for one in recent if one in days})
         nothing = Facts(before.facts.names, before.facts.values[:0])
         facts_of = [days[one].facts if one in days else nothing for one in recent]
         found = watch(before.facts, facts_of)
@@ -100,6 +101,7 @@ class _Days:
         # Once only the kind comes that was labelled last, every day is unlike the gate as a whole.
         if found.drifted and not accepted and not alarm:
             newest = newest_of_gate(self.model, self.measuring, self.workplace)
+            newest = _alike(newest, days)[0] if newest else None
             like = like_newest(found, watch(newest.facts, facts_of)) if newest else {}
             looks |= {window: (newest, look) for window, look in like.items() if newest}
         window, (beside, look) = _shown(looks)
@@ -139,13 +141,20 @@ class _Days:
         window = [day.facts for date in last.window if (day := self._day(date))]
         if not window:
             return Beside(self.reference.facts), last.date
-        facts = Facts(self.measuring.names, np.concatenate([one.values for one in window]))
+        names = shared(window)
+        facts = Facts(names, np.concatenate([one.only(names).values for one in window]))
         return Beside(facts, f"that were accepted as drift of {last.date}"), last.window[-1]
 
     def _day(self, date: str) -> Day | None:
-        """The day's file; None for one that is damaged, or has other facts."""
-        day = day_file.read(self.kept.store.read(self.kept.day_key(date)) or b"")
-        return day if day and day.facts.names == self.measuring.names else None
+        """The day's file; None for one that is damaged."""
+        return day_file.read(self.kept.store.read(self.kept.day_key(date)) or b"")
+
+
+def _alike(beside: Beside, days: Mapping[str, Day]) -> tuple[Beside, dict[str, Day]]:
+    """All of them with the facts that they share: what an earlier version measured has fewer."""
+    names = shared([beside.facts, *(day.facts for day in days.values())])
+    alike = {date: replace(day, facts=day.facts.only(names)) for date, day in days.items()}
+    return replace(beside, facts=beside.facts.only(names)), alike
 
 
 def _recent(date: str, first: str) -> list[str]:
