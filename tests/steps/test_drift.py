@@ -101,7 +101,7 @@ def test_pictures_have_facts_of_their_pixels_and_of_what_the_model_sees(measurin
     images = scenes(5, 3)
     facts, probabilities = measuring.measure(images)
     assert facts.names == measuring.names
-    assert len(facts.names) == 18
+    assert len(facts.names) == 21
     np.testing.assert_allclose(facts.column("brightness"), images.mean(axis=(1, 2, 3)), rtol=1e-5)
     np.testing.assert_array_equal(facts.column("confidence"), probabilities.max(axis=1))
     # One at a time it is what it is among others.
@@ -112,7 +112,7 @@ def test_pictures_have_facts_of_their_pixels_and_of_what_the_model_sees(measurin
 def test_without_typicality_there_are_the_pixels_and_the_confidence(classifier: Classifier) -> None:
     from vgg16.steps.scoring.engines.in_keras import KerasEngine
 
-    assert Measuring(KerasEngine(classifier, None)).names[-2:] == ("sharpness", "confidence")
+    assert Measuring(KerasEngine(classifier, None)).names[-2:] == ("fine_detail", "confidence")
 
 
 def test_the_reference_is_computed_once_and_kept(measuring: Measuring, ref: DatasetRef, workplace: Workplace) -> None:

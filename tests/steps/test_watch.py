@@ -19,6 +19,7 @@ from PIL import Image
 from tests.conftest import as_seen_by
 from tests.data.test_folder import at_home
 from tests.steps.test_drift import classifier, measuring, ref, scenes, workplace  # noqa: F401  # fixtures among them
+from vgg16.checks.drift import day as day_file
 from vgg16.checks.drift.reference import Reference
 from vgg16.config.types import Dataset, Experiment
 from vgg16.data import published
@@ -160,6 +161,32 @@ def test_a_drift_is_told_once_until_it_is_accepted_or_the_champion_changes(
     assert (other.end, other.alarm, other.new) == ("Steady", None, 150)
     champion[0] = ""
     assert "in production" in look(home, 8).why
+
+
+@pytest.mark.usefixtures("champion")
+def test_what_an_earlier_version_measured_and_a_person_accepted_still_counts(home: Workplace) -> None:
+    put(home, "1", scenes(150, 1, light=60))
+    assert look(home, 1).alarm
+    put(home, "2", scenes(150, 2, light=60))
+    assert look(home, 2).end == "Drifted"
+    accepting.accept("digits", home)
+    for key in [key for key in home.store.keys("watch/") if key.endswith(".npz")]:
+        day = day_file.read(home.store.read(key) or b"")
+        assert day
+        fewer = tuple(name for name in day.facts.names if name != "fine_detail" and not name.startswith("highlights"))
+        assert len(fewer) == len(day.facts.names) - 3
+        home.store.delete(key)
+        home.store.create(key, day_file.content_of(replace(day, facts=day.facts.only(fewer))))
+    put(home, "3", scenes(150, 3, light=60))
+    later = look(home, 3)
+    assert (later.end, later.alarm, later.days) == ("Steady", None, 1)
+    assert "fine_detail" not in Path(later.page).read_text()
+    put(home, "8", scenes(150, 8, light=60))
+    assert (look(home, 8).end, look(home, 8).days) == ("Steady", 7)  # the second day is among them
+    put(home, "9", scenes(150, 9))
+    back = look(home, 9)
+    assert back.alarm
+    assert (back.alarm.number, back.days) == (2, 1)
 
 
 def test_labels_that_came_ask_for_a_retraining_once_for_each_version_of_the_dataset(

@@ -60,7 +60,7 @@ def of_pixels(images: Pixels) -> dict[str, Floats]:
     `highlights_green_over_blue` the same of the brightest twentieth of the pixels, which has the colour of the light
     more than that of things (the white patch of Land and McCann's retinex, https://doi.org/10.1364/JOSA.61.000001);
     `colour` how far the channels are apart in a pixel, `sharpness` how far pixels are from their neighbours, and
-    `fine_detail`, 0 to 2, how much of that changes from one pixel to the next, whatever the picture shows."""
+    `fine_detail`, 0 to about 2, how much of that changes from one pixel to the next, whatever the picture shows."""
     step = max(MOST_VALUES // int(np.prod(images.shape[1:])), 1)
     parts = [_of_pixels(images[start : start + step]) for start in range(0, len(images), step)]
     return {name: np.concatenate([part[name] for part in parts]).astype(np.float32) for name in parts[0]}
