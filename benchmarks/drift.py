@@ -22,9 +22,9 @@ from benchmarks.drift_facts import Pool, load
 from benchmarks.drift_years import Gridded, alarms, beginnings, largest_distances
 from benchmarks.machine import stamp
 from vgg16.checks.drift.accuracy import estimated_top1
-from vgg16.checks.drift.facts import CONFIDENCE
+from vgg16.checks.drift.facts import CONFIDENCE, Facts
 from vgg16.checks.drift.look import look
-from vgg16.checks.drift.watch import DAILY, WINDOWS, Watch, like_newest
+from vgg16.checks.drift.watch import DAILY, WINDOWS, Watch, like_part, mixtures
 from vgg16.statistics import proportion_interval
 
 DAYS = 365
@@ -97,10 +97,11 @@ def power(pools: dict[str, Pool], times: int, seed: int) -> None:
 
 def mixed(pools: dict[str, Pool], times: int, seed: int) -> None:
     """What one day shows beside a gate of 1,000 whose newest part was labelled after another camera came: where all
-    pictures are that camera's, and where all are of a third kind; beside the gate as a whole, and by its newest part
-    too."""
+    pictures are that camera's, none or half, and where all are of a third kind; beside the gate as a whole, and by its
+    newest and older images in other shares too."""
     clean, newest = pools[""].facts, pools["camera"].facts
-    for kind in [name for name in pools if name != "new"]:
+    for kind in ["half", *(name for name in pools if name != "new")]:
+        of_kinds = [pools[""], pools["camera"]] if kind == "half" else [pools[kind]]
         for part in (50, 100, 300):
             for rate in RATES:
                 plain = ours = 0
@@ -108,11 +109,20 @@ def mixed(pools: dict[str, Pool], times: int, seed: int) -> None:
                     random = np.random.default_rng((seed, number, rate, part))
                     apart = newest.rows(random.integers(len(newest), size=part))
                     rest = clean.rows(random.integers(len(clean), size=1_000 - part))
-                    whole = type(clean)(clean.names, np.concatenate([rest.values, apart.values]))
-                    now = pools[kind].facts.rows(random.integers(len(pools[kind].facts), size=rate))
-                    beside = [Watch({1: look(one, now, DAILY / len(WINDOWS))}) for one in (whole, apart)]
-                    plain += beside[0].drifted
-                    ours += beside[0].drifted and not like_newest(*beside)
+                    drawn = [
+                        pool.facts.values[random.integers(len(pool.facts), size=rate // len(of_kinds))]
+                        for pool in of_kinds
+                    ]
+                    now = Facts(clean.names, np.concatenate(drawn))
+                    whole, *parts = (
+                        Watch({1: look(one, now, DAILY / len(WINDOWS))})
+                        for one in (
+                            Facts(clean.names, np.concatenate([rest.values, apart.values])),
+                            *mixtures(rest, apart).values(),
+                        )
+                    )
+                    plain += whole.drifted
+                    ours += whole.drifted and not any(like_part(whole, one) for one in parts)
                 case = {"now": kind or "none", "newest": part, "a_day": rate}
                 print(json.dumps(case | {"plain": plain / times} | share(ours, times)), flush=True)
 

@@ -6,7 +6,7 @@ import pytest
 from vgg16.checks.drift.distances import detectable
 from vgg16.checks.drift.facts import Facts
 from vgg16.checks.drift.look import LARGEST_UNSEEN, LEAST_EFFECT, SHOWN, alarm_distance, look
-from vgg16.checks.drift.watch import DAILY, WINDOWS, watch
+from vgg16.checks.drift.watch import DAILY, LEAST, WINDOWS, mixtures, watch
 
 NAMES = ("brightness", "contrast", "confidence")
 
@@ -82,3 +82,13 @@ def test_a_slow_drift_shows_in_the_longer_windows_first():
     assert result.drifted
     assert result.looks[1].verdict != "drifted"
     assert result.looks[28].verdict == "drifted"
+
+
+def test_two_kinds_are_mixed_in_each_share_of_which_there_are_enough():
+    older, newest = Facts(("kind",), np.zeros((900, 1), np.float32)), Facts(("kind",), np.ones((120, 1), np.float32))
+    mixed = mixtures(older, newest)
+    assert {share: len(facts) for share, facts in mixed.items()} == {1: 120, 0.75: 160, 0.5: 240, 0.25: 480, 0: 900}
+    for share, facts in mixed.items():
+        assert facts.values.mean() == pytest.approx(share, abs=0.01)
+    assert list(mixtures(older, newest.rows(np.arange(LEAST - 30)))) == [0.5, 0.25, 0]
+    np.testing.assert_array_equal(mixtures(older, newest)[0.5].values, mixed[0.5].values)

@@ -1,13 +1,15 @@
 """What new pictures are held against: the gate that the model in production was judged on, what a person accepted in
-its place, or the newest images of the gate."""
+its place, or the newest and the older images of the gate in other shares."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from vgg16.checks.drift.facts import Facts, Rows
+from vgg16.checks.drift.watch import LEAST, mixtures
 from vgg16.config.types import SPLITS
 from vgg16.data.images import Pixels
 from vgg16.promotion import ledger
@@ -17,9 +19,6 @@ from vgg16.steps.drift.facts import Measured, Measuring
 from vgg16.steps.drift.reference import BATCH, MOST_GATE
 from vgg16.steps.scoring.model import Model
 from vgg16.workplace.workplace import Workplace
-
-# Beside fewer a look misses drifts that it finds beside the whole gate.
-LEAST_NEWEST = 100
 
 
 @dataclass(frozen=True)
@@ -32,26 +31,28 @@ class Beside:
     correct: Correct | None = None
 
 
-def newest_of_gate(model: Model, measuring: Measuring, workplace: Workplace) -> Beside | None:
-    """The images of gate that are in no split of what an earlier champion learned from, the latest one beside which
-    there are LEAST_NEWEST; at most MOST_GATE. None where there are never so many. Raises Vgg16Error where a place or a
-    server fails."""
+def parts_of_gate(model: Model, measuring: Measuring, workplace: Workplace) -> list[Beside]:
+    """The images of gate that are in no split of what an earlier champion learned from, alone and in other shares with
+    the older ones, MOST_GATE of each at most; of the latest champion beside which there are LEAST such images, none
+    where there are never so many. Raises Vgg16Error where a place or a server fails."""
     if not model.version or not model.dataset:
-        return None
+        return []
     data = workplace.dataset(model.dataset).at(measuring.side, measuring.framing)
     content = data.rows(np.flatnonzero(data.splits == SPLITS.index("gate"))).content
     name, production = model.version.name, model.version.version
     champions = ledger.productions(ledger.entries(workplace.store, name))
     for version in dict.fromkeys(one for one in reversed(champions) if one != production):
         newer = newer_than(name, version, model.dataset, content, workplace)
-        if newer is not None and newer.sum() >= LEAST_NEWEST:
-            rows = np.random.default_rng(0).permutation(np.flatnonzero(newer))[:MOST_GATE]
-            facts = _measured(np.sort(rows), data.part("gate")[0], measuring)
-            return Beside(facts, f"of gate that are newer than version {version}")
-    return None
+        if newer is not None and LEAST <= newer.sum() < len(newer):
+            measure = partial(_measured, images=data.part("gate")[0], measuring=measuring)
+            parts = mixtures(measure(np.flatnonzero(~newer)), measure(np.flatnonzero(newer)))
+            which = f"of them newer than version {version}"
+            return [Beside(facts, f"of gate, {share:.0%} {which}") for share, facts in parts.items()]
+    return []
 
 
 def _measured(rows: Rows, images: Pixels, measuring: Measuring) -> Facts:
+    rows = np.sort(np.random.default_rng(0).permutation(rows)[:MOST_GATE])
     measured = Measured(measuring)
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]

@@ -77,7 +77,7 @@ class Watched:
         if self.why:
             parts.append(visible(self.why))
         if self.like and not self.alarm:
-            parts.append(f"unlike the gate as a whole, but like its newest images ({self.like})")
+            parts.append(f"unlike the gate as a whole, but like images {self.like}")
         if self.alarm:
             facts = ", ".join(self.alarm.facts)
             parts.insert(0, f"{self.dataset} drifted on {self.alarm.date} and no one has accepted it yet ({facts})")

@@ -20,7 +20,7 @@ from vgg16.checks.drift.facts import CONFIDENCE, UNUSUALNESS, Facts, shared
 from vgg16.checks.drift.label_first import label_first
 from vgg16.checks.drift.look import Look
 from vgg16.checks.drift.reference import Reference
-from vgg16.checks.drift.watch import WINDOWS, like_newest, watch
+from vgg16.checks.drift.watch import WINDOWS, Watch, like_part, watch
 from vgg16.data.images import Images
 from vgg16.data.sources.places.bucket import Bucket
 from vgg16.data.sources.places.folder import Folder
@@ -29,7 +29,7 @@ from vgg16.reports.drift.page import DriftFacts, report
 from vgg16.steps.drift.drift import judged_on, keep_page, shown_places
 from vgg16.steps.drift.facts import Measuring
 from vgg16.steps.scoring.model import Model, find_model
-from vgg16.steps.watch.beside import Beside, newest_of_gate
+from vgg16.steps.watch.beside import Beside, parts_of_gate
 from vgg16.steps.watch.day import Inbox, day_of
 from vgg16.steps.watch.folder import write_folder
 from vgg16.steps.watch.inbox import Drawn, open_inbox
@@ -98,12 +98,9 @@ class _Days:
         if not found.looks:
             return self._to_tell(counts.ended("Drifted" if alarm else "Nothing new", alarm))
         looks = {window: (before, look) for window, look in found.looks.items()}
-        # Once only the kind comes that was labelled last, every day is unlike the gate as a whole.
+        # Once the kind that was labelled last comes alone, or more or less often, days are unlike the gate as a whole.
         if found.drifted and not accepted and not alarm:
-            newest = newest_of_gate(self.model, self.measuring, self.workplace)
-            newest = _alike(newest, days)[0] if newest else None
-            like = like_newest(found, watch(newest.facts, facts_of)) if newest else {}
-            looks |= {window: (newest, look) for window, look in like.items() if newest}
+            looks |= self._like_parts(found, days, facts_of)
         window, (beside, look) = _shown(looks)
         end = _ENDS[look.verdict] if today.new else "Nothing new"
         shown = _Shown(self, beside, {one: days[one] for one in recent[-window:] if one in days}, look)
@@ -128,6 +125,18 @@ class _Days:
                 )
             )
         return self._to_tell(counts.ended("Drifted" if alarm else end, alarm, page=page))
+
+    def _like_parts(
+        self, found: Watch, days: Mapping[str, Day], facts_of: Sequence[Facts]
+    ) -> dict[int, tuple[Beside, Look]]:
+        """Of the windows that alarm beside all of gate, the looks beside other shares of its images that show no
+        drift."""
+        like: dict[int, tuple[Beside, Look]] = {}
+        for part in parts_of_gate(self.model, self.measuring, self.workplace):
+            beside, _ = _alike(part, days)
+            looks = like_part(found, watch(beside.facts, facts_of))
+            like = {window: (beside, look) for window, look in looks.items()} | like
+        return like
 
     def _to_tell(self, result: Watched) -> Watched:
         """It with the message on the alarm that stands, unless that was passed on."""
