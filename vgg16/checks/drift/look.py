@@ -47,13 +47,15 @@ class Moved:
 @dataclass(frozen=True)
 class Look:
     """What a look of level `alpha` finds in so many `images` beside so many of the `reference`: the facts that `moved`,
-    the farthest first, and the distance that it finds with a chance of 0.8, `detectable`."""
+    the farthest first, the least p-value of any, `p`, and the distance that it finds with a chance of 0.8,
+    `detectable`."""
 
     verdict: Verdict
     moved: tuple[Moved, ...]
     images: int
     reference: int
     alpha: float
+    p: float
     detectable: float
 
 
@@ -64,7 +66,7 @@ def look(reference: Facts, window: Facts, alpha: float) -> Look:
         raise ValueError(f"expected the facts {reference.names}, found {window.names}")
     before, now = len(reference), len(window)
     if not before or not now:
-        return Look("undecided", (), now, before, alpha, 1.0)
+        return Look("undecided", (), now, before, alpha, 1.0, 1.0)
     distances = {name: distance(reference.column(name), window.column(name)) for name in reference.names}
     adjusted = holm_adjusted({name: p_value(one.value, before, now) for name, one in distances.items()})
     moved = []
@@ -89,7 +91,8 @@ def look(reference: Facts, window: Facts, alpha: float) -> Look:
         )
     least = max(detectable(alpha / len(distances), before, now), LEAST_EFFECT)
     verdict: Verdict = "drifted" if moved else "undecided" if least > LARGEST_UNSEEN else "steady"
-    return Look(verdict, tuple(sorted(moved, key=lambda one: -one.distance)), now, before, alpha, least)
+    farthest_first = tuple(sorted(moved, key=lambda one: -one.distance))
+    return Look(verdict, farthest_first, now, before, alpha, min(adjusted.values()), least)
 
 
 def alarm_distance(alpha: float, facts: int, before: int, now: int) -> float:

@@ -129,13 +129,14 @@ class _Days:
     def _like_parts(
         self, found: Watch, days: Mapping[str, Day], facts_of: Sequence[Facts]
     ) -> dict[int, tuple[Beside, Look]]:
-        """Of the windows that alarm beside all of gate, the looks beside other shares of its images that show no
-        drift."""
+        """Of the windows that alarm beside all of gate, the looks beside other shares of its images that show no drift:
+        of each window the one beside those that it is most like."""
         like: dict[int, tuple[Beside, Look]] = {}
         for part in parts_of_gate(self.model, self.measuring, self.workplace):
             beside, _ = _alike(part, days)
-            looks = like_part(found, watch(beside.facts, facts_of))
-            like = {window: (beside, look) for window, look in looks.items()} | like
+            for window, look in like_part(found, watch(beside.facts, facts_of)).items():
+                if window not in like or look.p > like[window][1].p:
+                    like[window] = beside, look
         return like
 
     def _to_tell(self, result: Watched) -> Watched:
