@@ -44,6 +44,7 @@ def parts_of_gate(model: Model, measuring: Measuring, workplace: Workplace) -> l
     for version in dict.fromkeys(one for one in reversed(champions) if one != production):
         newer = newer_than(name, version, model.dataset, content, workplace)
         if newer is not None and LEAST <= newer.sum() < len(newer):
+            workplace.say(f"drift       the older and the newer of {len(newer):,} images of gate, shown to the model")
             measure = partial(_measured, images=data.part("gate")[0], measuring=measuring)
             parts = mixtures(measure(np.flatnonzero(~newer)), measure(np.flatnonzero(newer)))
             which = f"of them newer than version {version}"
